@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of serial kernels and how one is chosen. */
+#ifndef SC_KERNELS_H
+#define SC_KERNELS_H
+
+#include "socle/tensor.h"
+#include "tensor/unary.h"
+
+typedef struct sc_kernels {
+#define K(type, name, params) type(*name) params;
+#define KA(type, name, count, params) type(*name[count]) params;
+#include "cpu/kernels/kernels.def"
+#undef K
+#undef KA
+} sc_kernels;
+
+/* What this machine and operating system can run, as a set of levels. A level implies nothing about the others:
+ * the table is filled in the order of this list, so a later level overrides an earlier one. */
+#define SC_CPU_LEVELS(X)                                                              \
+    X(AVX2, avx2, "AVX2+FMA+F16C")                                                    \
+    X(AVX512, avx512, "AVX-512 F+BW+DQ+VL")                                           \
+    X(AVX512VNNI, avx512vnni, "AVX-512 VNNI")                                         \
+    X(AVX512BF16, avx512bf16, "AVX-512 BF16")                                         \
+    X(NEON, neon, "NEON")
+enum {
+#define SC_CPU_BIT(ID, id, text) SC_CPU_BIT_##ID,
+    SC_CPU_LEVELS(SC_CPU_BIT)
+#undef SC_CPU_BIT
+    SC_CPU_LEVEL_COUNT
+};
+#define SC_CPU(ID) (1u << SC_CPU_BIT_##ID)
+
+unsigned sc_cpu_detect(void);                   /* the levels of this machine, a set of SC_CPU(...) bits */
+const char *sc_cpu_level_name(int bit);         /* "AVX2+FMA+F16C" … */
+/* Fills *k: reference kernels, then every level in `mask` that the machine and this build have. mask 0 is the
+ * reference alone. */
+void sc_kernels_init(sc_kernels *k, unsigned mask);
+
+#endif
