@@ -13,7 +13,9 @@
 
 #define LANES 8 /* of the loops that should become vector code; also the padding of the arrays */
 #define MAX_VOCAB ((int64_t)1 << 24)
+#define BLOCK 256
 #define RADIX_BITS 11
+#define WAYS 4
 
 struct sc_sampler {
     sc_sampling o;
@@ -32,24 +34,26 @@ struct sc_sampler {
 
     int64_t n;     /* candidates */
     bool all;      /* they are all ids: id[i] == i, and the array is not filled */
-    bool softmaxed; /* p is the softmax of x */
+    bool softmaxed; /* p is the softmax of x, and log p is (x - max) - log_sum */
+    float max, log_sum;
     float *x, *p;
     int32_t *id;
     uint32_t *key; /* what find_boundary ranks by */
     uint8_t *keep;
-    double mass[1 << RADIX_BITS];
+    double mass[WAYS][1 << RADIX_BITS];
 };
 
 /* ---- arithmetic over whole arrays ---- */
 
-/* exp(x) for x <= 0, to 1 ulp or so, by 2^k times a polynomial; branch-free so that loops over it become vector code.
- * 2^k is applied in two halves because it may be below the least normal number. */
-static inline float exp_nonpositive(float x)
+/* exp(-d) for d >= 0, to 1 ulp or so, by 2^k times a polynomial. Branch-free, so that loops over it become vector code:
+ * that is why d is limited by its bits. 2^k is applied in two halves because it may be below the least normal number. */
+static inline float exp_minus(float d)
 {
-    const float round = 12582912.0f;                           /* 1.5 * 2^23: adding it rounds to an integer */
+    const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     const float ln2_hi = 0.693145751953125f, ln2_lo = 1.42860682e-6f;
-    x = x < -104.0f ? -104.0f : x;                             /* exp(-104) is 0 in float */
-    float t = x * 1.44269504f + round, kf = t - round;
+    union { float f; int32_t i; } a = {.f = d}, b, most = {.f = 104.0f}; /* exp(-104) is 0 in float */
+    a.i = SC_MIN(a.i, most.i);
+    float x = -a.f, kf = (x * 1.44269504f + to_integer) - to_integer;
     float r = (x - kf * ln2_hi) - kf * ln2_lo;
     float y = 1.0f / 5040;
     y = y * r + 1.0f / 720;
@@ -59,7 +63,8 @@ static inline float exp_nonpositive(float x)
     y = y * r + 0.5f;
     y = y * (r * r) + r + 1.0f;
     int32_t k = (int32_t)kf, half = k >> 1; /* k: -150 to 0 */
-    union { int32_t i; float f; } a = {.i = (half + 127) * (1 << 23)}, b = {.i = (k - half + 127) * (1 << 23)};
+    a.i = (half + 127) * (1 << 23);
+    b.i = (k - half + 127) * (1 << 23);
     return y * a.f * b.f;
 }
 
@@ -89,14 +94,14 @@ static double sum_of(const float *x, int64_t n)
 static double exp_all(float *y, const float *x, int64_t n, float max)
 {
     double sum = 0;
-    for (int64_t i = 0; i < n; i += 256) {
-        float e[256];
-        int64_t m = SC_MIN(n - i, 256), j = 0;
-        for (; j + LANES <= m; j += LANES)
-            for (int l = 0; l < LANES; l++) e[j + l] = exp_nonpositive(x[i + j + l] - max);
-        for (; j < m; j++) e[j] = exp_nonpositive(x[i + j] - max);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        float e[BLOCK]; /* always a whole block: loops of a constant length become vector code at any -O */
+        int64_t m = SC_MIN(n - i, BLOCK);
+        memcpy(e, x + i, (size_t)m * sizeof *e);
+        for (int64_t j = m; j < BLOCK; j++) e[j] = -INFINITY;
+        for (int j = 0; j < BLOCK; j++) e[j] = exp_minus(max - e[j]);
         sum += sum_of(e, m);
-        if (y) memcpy(y + i, e, (size_t)m * sizeof(float));
+        if (y) memcpy(y + i, e, (size_t)m * sizeof *e);
     }
     return sum;
 }
@@ -294,6 +299,10 @@ static void squeeze(sc_sampler *s)
     s->all = false;
     for (int64_t i = 0; i < s->n; i += LANES) {
         uint64_t eight;
+        if (i == j && i + LANES <= s->n && !memcmp(s->keep + i, "\1\1\1\1\1\1\1\1", LANES)) {
+            j += LANES; /* nothing dropped yet, nothing to move */
+            continue;
+        }
         memcpy(&eight, s->keep + i, LANES);
         if (!eight) continue;
         for (int64_t k = i; k < i + LANES; k++) {
@@ -319,31 +328,40 @@ static void set_order_keys(sc_sampler *s)
     for (int64_t i = 0; i < s->n; i++) s->key[i] = order_key(s->x[i]);
 }
 
-/* Going from the greatest key down and adding weights (p, or 1 each), finds the key at which the sum first reaches
- * `limit`; if it never does, the least key of any weight. *above: the sum of all keys greater than it. */
+/* Adds up the weights (p, or 1 each) by digit, of the candidates whose key has this prefix. The sums are kept four ways
+ * where there are many: scores are so alike in their first bits that one sum would wait for its last addition. */
+static void add_by_digit(sc_sampler *s, bool by_mass, uint32_t mask, uint32_t prefix, int shift, uint32_t digits)
+{
+    int ways = s->n < 4096 ? 1 : WAYS;
+    for (int w = 0; w < ways; w++) memset(s->mass[w], 0, digits * sizeof s->mass[w][0]);
+    for (int64_t i = 0; i < s->n; i++) {
+        if ((s->key[i] & mask) != prefix) continue;
+        s->mass[i & (ways - 1)][(s->key[i] >> shift) & (digits - 1)] += by_mass ? (double)s->p[i] : 1.0;
+    }
+    for (int w = 1; w < ways; w++)
+        for (uint32_t d = 0; d < digits; d++) s->mass[0][d] += s->mass[w][d];
+}
+
+/* Going from the greatest key down and adding weights, finds the key at which the sum first reaches `limit`; if it never
+ * does, the least key of any weight. *above: the sum of all keys greater than it. */
 static uint32_t find_boundary(sc_sampler *s, bool by_mass, double limit, double *above)
 {
-    static const int shifts[3] = {21, 10, 0}, bits[3] = {11, 11, 10};
+    static const int shifts[3] = {21, 10, 0}, bits[3] = {RADIX_BITS, RADIX_BITS, 10};
     uint32_t prefix = 0, mask = 0;
     *above = 0;
     for (int level = 0; level < 3; level++) {
-        uint32_t in_digit = (1u << bits[level]) - 1;
-        memset(s->mass, 0, sizeof s->mass);
-        for (int64_t i = 0; i < s->n; i++) {
-            if ((s->key[i] & mask) != prefix) continue;
-            s->mass[(s->key[i] >> shifts[level]) & in_digit] += by_mass ? (double)s->p[i] : 1.0;
-        }
-        uint32_t chosen = in_digit;
+        uint32_t digits = 1u << bits[level], chosen = digits - 1;
         double sum = *above;
-        for (uint32_t d = in_digit + 1; d-- > 0;) {
-            if (!(s->mass[d] > 0)) continue;
+        add_by_digit(s, by_mass, mask, prefix, shifts[level], digits);
+        for (uint32_t d = digits; d-- > 0;) {
+            if (!(s->mass[0][d] > 0)) continue;
             chosen = d;
             *above = sum;
-            sum += s->mass[d];
+            sum += s->mass[0][d];
             if (sum >= limit) break;
         }
         prefix |= chosen << shifts[level];
-        mask |= in_digit << shifts[level];
+        mask |= (digits - 1) << shifts[level];
     }
     return prefix;
 }
@@ -351,8 +369,11 @@ static uint32_t find_boundary(sc_sampler *s, bool by_mass, double limit, double 
 static void softmax(sc_sampler *s)
 {
     if (s->softmaxed) return;
-    float sum = (float)exp_all(s->p, s->x, s->n, max_of(s->x, s->n));
-    for (int64_t i = 0; i < s->n; i++) s->p[i] /= sum;
+    s->max = max_of(s->x, s->n);
+    double sum = exp_all(s->p, s->x, s->n, s->max);
+    float divisor = (float)sum;
+    for (int64_t i = 0; i < s->n; i++) s->p[i] /= divisor;
+    s->log_sum = (float)log(sum);
     s->softmaxed = true;
 }
 
@@ -378,7 +399,7 @@ static void top_k(sc_sampler *s)
     int64_t k = s->o.top_k;
     double above;
     if (k == 0 || k >= s->n) return;
-    if (k <= s->n / 16) {
+    if (k <= s->n / 128) {
         /* Each of k blocks has one score not below the least of their maxima, so the k-th best is not below it either:
          * what is below can go before the ranking, which is nearly everything. */
         int64_t size = s->n / k;
@@ -397,7 +418,8 @@ static void top_k(sc_sampler *s)
 
 /* The reference adds up probabilities from the least one and drops those at which the sum, rounded to float, is at most
  * float(1 - top_p). Here they are added from the greatest: the sum up to and with a candidate is the total less what is
- * ahead of it, so it stays if what is ahead is below `limit`. Of equal scores the reference drops low ids first. */
+ * ahead of it, so it stays if what is ahead is below `limit`. Of equal scores the low ids are kept, as when greedy (the
+ * reference's sort leaves their order open). */
 static void top_p(sc_sampler *s)
 {
     if (s->o.top_p >= 1) return;
@@ -412,7 +434,7 @@ static void top_p(sc_sampler *s)
     set_order_keys(s);
     uint32_t last = find_boundary(s, true, limit, &above);
     double room = -1; /* how many of the last key's candidates still fit; set at the first of them */
-    for (int64_t i = s->n; i-- > 0;) {
+    for (int64_t i = 0; i < s->n; i++) {
         s->keep[i] = s->key[i] > last;
         if (s->key[i] != last) continue;
         if (room < 0) room = SC_MAX(1, ceil((limit - above) / (double)s->p[i]));
@@ -431,25 +453,32 @@ static void min_p(sc_sampler *s)
     squeeze(s);
 }
 
-/* The candidates' log-probabilities are (x - max) - log_sum; returns their entropy in nats. */
-static float entropy(sc_sampler *s, float *max, float *log_sum)
+/* Entropy of the candidates in nats. */
+static float entropy(sc_sampler *s)
 {
     double h = 0;
     softmax(s);
-    log_sum_exp(s->x, s->n, max, log_sum);
-    for (int64_t i = 0; i < s->n; i++)
-        if (s->p[i] > 0) h -= (double)((s->x[i] - *max) - *log_sum) * (double)s->p[i];
+    for (int64_t i = 0; i < s->n; i += BLOCK) {
+        float t[BLOCK];
+        int64_t m = SC_MIN(s->n - i, BLOCK);
+        for (int64_t j = 0; j < m; j++) {
+            float p = s->p[i + j], l = (s->x[i + j] - s->max) - s->log_sum;
+            float lp = l * p; /* not a number where p is 0 */
+            t[j] = p > 0 ? lp : 0;
+        }
+        h -= sum_of(t, m);
+    }
     return (float)h;
 }
 
 /* Keeps those whose surprise is nearest to the entropy, up to a mass of typical_p. */
 static void typical_p(sc_sampler *s)
 {
-    float max, log_sum, mass = (float)s->o.typical_p;
+    float mass = (float)s->o.typical_p;
     if (s->o.typical_p >= 1) return;
-    float h = entropy(s, &max, &log_sum);
+    float h = entropy(s);
     for (int64_t i = 0; i < s->n; i++) {
-        union { float f; uint32_t u; } distance = {.f = fabsf(-((s->x[i] - max) - log_sum) - h)};
+        union { float f; uint32_t u; } distance = {.f = fabsf(-((s->x[i] - s->max) - s->log_sum) - h)};
         s->key[i] = ~distance.u;
     }
     /* A sum reaches `mass` in the reference when it does so after rounding to float. */
@@ -475,7 +504,7 @@ static void cutoffs(sc_sampler *s)
         keep_probable(s, epsilon);
     }
     if (eta > 0) {
-        float max, log_sum, h = entropy(s, &max, &log_sum), bound = sqrtf(eta) * expf(-h);
+        float h = entropy(s), bound = sqrtf(eta) * expf(-h);
         keep_probable(s, SC_MIN(eta, bound));
     }
 }
@@ -508,14 +537,14 @@ static int32_t draw(sc_sampler *s)
 {
     double left = sc_rng_uniform(&s->rng) * sum_of(s->p, s->n);
     int64_t at = 0, chosen = 0;
-    for (int64_t i = 0; i < s->n; i += 256) {
-        double block = sum_of(s->p + i, SC_MIN(s->n - i, 256));
+    for (int64_t i = 0; i < s->n; i += BLOCK) {
+        double block = sum_of(s->p + i, SC_MIN(s->n - i, BLOCK));
         if (!(block > 0)) continue;
         at = i; /* the block that holds the chosen one, or, where rounding leaves something over, the last possible */
         if (block > left) break;
         left -= block;
     }
-    for (int64_t i = at; i < SC_MIN(s->n, at + 256) && left >= 0; i++) {
+    for (int64_t i = at; i < SC_MIN(s->n, at + BLOCK) && left >= 0; i++) {
         if (!(s->p[i] > 0)) continue;
         chosen = i;
         left -= (double)s->p[i];
