@@ -99,7 +99,7 @@ SC_API void sc_stop_reset(sc_stop *s);
 /* Takes p[0..n), at most 1 GiB. *text, *len: what can be shown now, borrowed until the next call, NUL-terminated. *which:
  * the index of the stop string found, or -1; once found it stays and further pieces are ignored. */
 SC_API sc_status sc_stop_push(sc_stop *s, const char *p, int64_t n, const char **text, int64_t *len, int64_t *which);
-/* At the end of the text: hands over what was held back; nothing if a stop string was found. */
+/* At the end of the text: hands over what was held back, be it half a character; nothing if a stop string was found. */
 SC_API void sc_stop_flush(sc_stop *s, const char **text, int64_t *len);
 
 /* ---- beam search ---- */
