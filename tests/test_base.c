@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void utf8_replaces_as_unicode_says(void **state)
+{
+    (void)state;
+    /* Table 3-8 of the Unicode standard: maximal subparts, one replacement each. */
+    const char bad[] = "\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64";
+    const uint32_t want[] = {0x61, 0xfffd, 0xfffd, 0xfffd, 0x62, 0xfffd, 0x63, 0xfffd, 0xfffd, 0x64};
+    int64_t at = 0, n = sizeof bad - 1;
+    for (int i = 0; i < SC_COUNT(want); i++) {
+        uint32_t cp;
+        assert_true(at < n);
+        at += sc_utf8_decode(bad + at, n - at, &cp);
+        assert_int_equal(cp, want[i]);
+    }
+    assert_int_equal(at, n);
+    for (uint32_t cp = 0; cp < 0x110000; cp += cp < 0x3000 ? 1 : 37) {
+        if (cp >= 0xd800 && cp < 0xe000) continue;
+        char b[4];
+        uint32_t back;
+        int k = sc_utf8_encode(cp, b);
+        assert_int_equal(sc_utf8_decode(b, k, &back), k);
+        assert_int_equal(back, cp);
+        assert_true(sc_utf8_valid(b, k));
+        for (int cut = 1; cut < k; cut++) {
+            assert_int_equal(sc_utf8_unfinished(b, cut), cut);
+            assert_false(sc_utf8_valid(b, cut));
+        }
+        assert_int_equal(sc_utf8_unfinished(b, k), 0);
+    }
+    assert_false(sc_utf8_valid("\xed\xa0\x80", 3)); /* a surrogate */
+    assert_false(sc_utf8_valid("\xc0\x80", 2));     /* an overlong NUL */
+}
+
+static void map_keeps_what_was_put(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    sc_map m = {0};
+    sc_arena *a = sc_arena_new();
+    for (int i = 0; i < N; i++) {
+        char *k = sc_arena_printf(a, "key %d", i);
+        assert_true(sc_map_put(&m, k, (int64_t)strlen(k), i));
+    }
+    assert_int_equal(m.count, N);
+    for (int i = 0; i < N + 100; i++) {
+        char k[32];
+        int64_t v = -1;
+        int n = snprintf(k, sizeof k, "key %d", i);
+        assert_int_equal(sc_map_get(&m, k, n, &v), i < N);
+        if (i < N) assert_int_equal(v, i);
+    }
+    assert_true(sc_map_put(&m, "", 0, 7));
+    int64_t v = 0;
+    assert_true(sc_map_get(&m, "", 0, &v));
+    assert_int_equal(v, 7);
+    sc_map_free(&m);
+    sc_arena_free(a);
+}
+
+static void philox_matches_the_published_vectors(void **state)
+{
+    (void)state;
+    /* Known answers of philox4x32-10 distributed with Random123: all zeros, and all ones. */
+    uint32_t out[4];
+    sc_philox(0, 0, 0, out);
+    const uint32_t zeros[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+    assert_memory_equal(out, zeros, sizeof zeros);
+    sc_philox(UINT64_MAX, UINT64_MAX, UINT64_MAX, out);
+    const uint32_t ones[] = {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
+    assert_memory_equal(out, ones, sizeof ones);
+}
+
+static void normals_do_not_depend_on_the_cut(void **state)
+{
+    (void)state;
+    enum { N = 20001 };
+    static float whole[N], part[N];
+    sc_rng_normal_fill(5, 9, 0, whole, N);
+    for (int at = 0, k = 1; at < N; at += k, k = k * 3 % 101 + 1) sc_rng_normal_fill(5, 9, at, part + at, SC_MIN(k, N - at));
+    assert_memory_equal(whole, part, sizeof whole);
+    double sum = 0, sq = 0;
+    for (int i = 0; i < N; i++) sum += whole[i], sq += (double)whole[i] * whole[i];
+    assert_true(fabs(sum / N) < 0.03 && fabs(sq / N - 1) < 0.04);
+}
+
+typedef struct counting { sc_pool *pool; atomic_int at_phase[50]; atomic_int wrong; } counting;
+
+static void count_phases(void *arg, int member)
+{
+    (void)member;
+    counting *c = arg;
+    for (int i = 0; i < 50; i++) {
+        atomic_fetch_add(&c->at_phase[i], 1);
+        sc_pool_barrier(c->pool);
+        if (atomic_load(&c->at_phase[i]) != sc_pool_threads(c->pool)) atomic_fetch_add(&c->wrong, 1);
+    }
+}
+
+static void pool_runs_every_member_and_barriers_hold(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 9; threads += 2) {
+        counting c = {0};
+        assert_int_equal(sc_pool_new(&c.pool, threads), SC_OK);
+        for (int run = 0; run < 20; run++) {
+            for (int i = 0; i < 50; i++) atomic_store(&c.at_phase[i], 0);
+            sc_pool_run(c.pool, count_phases, &c);
+            assert_int_equal(atomic_load(&c.at_phase[49]), threads);
+        }
+        assert_int_equal(atomic_load(&c.wrong), 0);
+        sc_pool_free(c.pool);
+    }
+    sc_pool *none;
+    assert_int_equal(sc_pool_new(&none, 0), SC_EINVAL);
+}
+
+static void messages_are_one_line(void **state)
+{
+    (void)state;
+    assert_int_equal(sc_fail(SC_EIO, "a\nb\x1b[31m%s", "\tc"), SC_EIO);
+    assert_string_equal(sc_error(), "a?b?[31m?c");
+    sc_fail_in(SC_EIO, "file %d", 3);
+    assert_string_equal(sc_error(), "file 3: a?b?[31m?c");
+    char *longest = malloc(100000);
+    memset(longest, 'x', 99999);
+    longest[99999] = 0;
+    sc_fail(SC_EIO, "%s", longest);
+    sc_fail_in(SC_EIO, "%s", longest);
+    assert_true(strlen(sc_error()) < 1100);
+    free(longest);
+}
+
+static void writer_leaves_old_or_new(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/socle-base-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = sc_path_join(dir, "file");
+    assert_int_equal(sc_file_write(path, "old", 3), SC_OK);
+    sc_writer *w;
+    assert_int_equal(sc_writer_open(&w, path), SC_OK);
+    assert_int_equal(sc_writer_write(w, "new", 3), SC_OK);
+    sc_writer_close(w); /* without commit */
+    char *text;
+    int64_t n;
+    assert_int_equal(sc_file_read(&text, &n, path, 100), SC_OK);
+    assert_string_equal(text, "old");
+    sc_free(text);
+    char big[3 << 20];
+    memset(big, 'z', sizeof big);
+    assert_int_equal(sc_file_write(path, big, sizeof big), SC_OK);
+    sc_buffer *map;
+    assert_int_equal(sc_file_map(&map, path), SC_OK);
+    assert_int_equal(map->size, sizeof big);
+    assert_memory_equal(map->data, big, sizeof big);
+    sc_buffer_unref(map);
+    assert_int_equal(sc_file_read(&text, &n, path, 100), SC_ELIMIT);
+    assert_int_equal(sc_file_read(&text, &n, dir, 100), SC_EINVAL);
+    assert_int_equal(sc_file_read(&text, &n, "/nonexistent/x", 100), SC_ENOTFOUND);
+    assert_int_equal(sc_file_write("/nonexistent/x", "a", 1), SC_ENOTFOUND);
+    char *deep = sc_path_join(dir, "a/b/c");
+    assert_int_equal(sc_mkdirs(deep), SC_OK);
+    assert_true(sc_path_is_dir(deep));
+    assert_int_not_equal(sc_mkdirs(path), SC_OK);
+    char command[128];
+    snprintf(command, sizeof command, "test \"$(ls %s | wc -l)\" = 2 && rm -r %s", dir, dir);
+    assert_int_equal(system(command), 0); /* the file and the folder, nothing half-written */
+    sc_free(deep);
+    sc_free(path);
+}
+
+static void json_is_bounded_and_typed(void **state)
+{
+    (void)state;
+    json_t *j;
+    char deep[20000];
+    memset(deep, '[', sizeof deep);
+    assert_int_equal(sc_json_parse(&j, deep, sizeof deep, "deep"), SC_ELIMIT);
+    assert_int_equal(sc_json_parse(&j, "{\"a\":1,\"a\":2}", 13, "twice"), SC_EFORMAT);
+    assert_int_equal(sc_json_parse(&j, "\"\xff\"", 3, "bytes"), SC_EFORMAT);
+    const char *t = "{\"n\": 5, \"f\": 2.5, \"w\": 8.0, \"s\": \"[{\\\"\", \"b\": true, \"z\": null}";
+    assert_int_equal(sc_json_parse(&j, t, (int64_t)strlen(t), "t"), SC_OK);
+    int64_t n = 1;
+    double f = 0;
+    bool b = false;
+    const char *s = NULL;
+    assert_int_equal(sc_json_int(j, "t", "n", 0, 5, &n), SC_OK);
+    assert_int_equal(n, 5);
+    assert_int_equal(sc_json_int(j, "t", "w", 0, 8, &n), SC_OK);
+    assert_int_equal(n, 8);
+    assert_int_equal(sc_json_int(j, "t", "n", 6, 9, &n), SC_ELIMIT);
+    assert_string_equal(sc_error(), "t: n is 5, outside 6 to 9");
+    assert_int_equal(sc_json_int(j, "t", "f", 0, 9, &n), SC_EFORMAT);
+    assert_int_equal(sc_json_int(j, "t", "z", 0, 9, &n), SC_OK);
+    assert_int_equal(n, 8);
+    assert_int_equal(sc_json_num(j, "t", "f", 0, 9, &f), SC_OK);
+    assert_true(f == 2.5);
+    assert_int_equal(sc_json_bool(j, "t", "b", &b), SC_OK);
+    assert_true(b);
+    assert_int_equal(sc_json_str(j, "t", "s", &s), SC_OK);
+    assert_string_equal(s, "[{\"");
+    assert_int_equal(sc_json_str(j, "t", "n", &s), SC_EFORMAT);
+    json_decref(j);
+}
+
+static void context_counts_and_cancels(void **state)
+{
+    (void)state;
+    sc_context *ctx;
+    assert_int_equal(sc_context_new(&ctx, NULL), SC_OK);
+    assert_true(sc_context_threads(ctx) >= 1);
+    assert_false(sc_context_cancelled(ctx));
+    sc_context_cancel(ctx);
+    assert_true(sc_context_cancelled(ctx));
+    sc_context_resume(ctx);
+    assert_false(sc_context_cancelled(ctx));
+    sc_context_free(ctx);
+    sc_context_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(utf8_replaces_as_unicode_says),
+        cmocka_unit_test(map_keeps_what_was_put),
+        cmocka_unit_test(philox_matches_the_published_vectors),
+        cmocka_unit_test(normals_do_not_depend_on_the_cut),
+        cmocka_unit_test(pool_runs_every_member_and_barriers_hold),
+        cmocka_unit_test(messages_are_one_line),
+        cmocka_unit_test(writer_leaves_old_or_new),
+        cmocka_unit_test(json_is_bounded_and_typed),
+        cmocka_unit_test(context_counts_and_cancels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
