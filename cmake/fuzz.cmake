@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# One libFuzzer program for each fuzz/fuzz_NAME.c; `fuzz` builds them all. scripts/fuzz.sh runs them.
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR "SC_FUZZ needs clang: use `cmake --preset fuzz`")
+endif()
+add_custom_target(fuzz)
+file(GLOB targets CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/fuzz_*.c)
+foreach(source IN LISTS targets)
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE SOCLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE sc_flags socle_static ${SC_LIBS} -fsanitize=fuzzer)
+  add_dependencies(fuzz ${name})
+endforeach()

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The frame of the command: one file a verb, whose table makes its help, its completions and its part of the man page.
+ *
+ * A verb is src/cmd/NAME.c and the row V(NAME) in verbs.def:
+ *
+ *     static int tokenize(sc_cmd *c)
+ *     {
+ *         const char *file = sc_cmd_arg(c, 1);                    // NULL: not given
+ *         sc_context *ctx = sc_cmd_context(c);                    // --threads, progress, Ctrl-C; owned by the frame
+ *         if (!ctx) return sc_cmd_fail(c);                        // prints sc_error() as "socle: …", returns 1
+ *         if (sc_cmd_flag(c, "lines") && file) …
+ *         int64_t n = sc_cmd_int(c, "limit");                     // in its range already
+ *         if (n % 2) return sc_cmd_usage(c, "--limit must be even");   // returns 2
+ *         fputs("answer\n", stdout);                              // checked when the command ends
+ *         return 0;
+ *     }
+ *     static const sc_option options[] = {
+ *         {"lines", 'l', SC_OPT_FLAG, .help = "one array a line of input"},
+ *         {"limit", 'n', SC_OPT_INT, "N", "at most N tokens", .value = "256", .lo = 1, .hi = 1e9},
+ *         SC_OPT_CONTEXT,                                         // --threads and --quiet, where a context is made
+ *         {0}};
+ *     static const sc_example examples[] = {
+ *         {"socle tokenize SmolLM2.gguf notes.txt", "The ids of a file as one JSON array"},
+ *         {0}};
+ *     const sc_verb sc_verb_tokenize = {
+ *         .name = "tokenize", .summary = "Turn text into token ids, and back",
+ *         .args = "MODEL [FILE]", .min_args = 1, .max_args = 2,
+ *         .options = options, .examples = examples, .run = tokenize};
+ *
+ * Only the public headers, jansson and this one are included by verbs. Nothing but the answer goes to stdout. A verb
+ * returns 0, 1 (a failure, said in one line on stderr) or 2 (wrong use); main turns an interrupt into 130. */
+#ifndef SC_CMD_H
+#define SC_CMD_H
+
+#include "socle/base.h"
+
+#include <stdio.h>
+
+typedef struct sc_cmd sc_cmd;
+
+typedef enum sc_option_kind {
+    SC_OPT_FLAG,   /* takes no value */
+    SC_OPT_INT,    /* int64_t within [lo, hi] */
+    SC_OPT_NUM,    /* finite double within [lo, hi] */
+    SC_OPT_STR,    /* any text */
+    SC_OPT_CHOICE, /* one of the words of `arg`, written "f32|f16|q8_0" */
+    SC_OPT_FILE,   /* text, completed as a file name */
+    SC_OPT_DIR,    /* text, completed as a folder */
+} sc_option_kind;
+
+typedef struct sc_option {
+    const char *name; /* without the dashes */
+    char letter;      /* 0: no short form */
+    sc_option_kind kind;
+    const char *arg;   /* what the value is called in help: "N", "FILE" */
+    const char *help;  /* without a capital or a full stop */
+    const char *value; /* the default, as it would be typed; NULL: none */
+    double lo, hi;     /* for numbers; both 0: no limit */
+    bool many;         /* may be repeated: sc_cmd_list has all of them */
+} sc_option;
+
+typedef struct sc_example {
+    const char *line; /* as typed */
+    const char *what; /* what it does */
+} sc_example;
+
+typedef struct sc_verb {
+    const char *name, *summary; /* the summary without a full stop */
+    const char *args;           /* positional arguments: "MODEL [PROMPT]"; "" for none */
+    const char *about;          /* more paragraphs of help, separated by blank lines; may be NULL */
+    int min_args, max_args;     /* positional arguments; max_args -1: any number */
+    const sc_option *options;   /* ended by {0}; may be NULL */
+    const sc_example *examples; /* ended by {0} */
+    int (*run)(sc_cmd *c);
+} sc_verb;
+
+#define SC_OPT_CONTEXT                                                                                            \
+    {"threads", 't', SC_OPT_INT, "T", "threads to use; 0: one for each physical core", .value = "0", .lo = 0,     \
+     .hi = 256},                                                                                                  \
+    {"quiet", 'q', SC_OPT_FLAG, .help = "no progress and no remarks"}
+
+/* All verbs, in the order of verbs.def; *count of them. */
+const sc_verb *const *sc_verbs(int *count);
+const sc_verb *sc_verb_named(const char *name); /* NULL: there is none */
+
+/* ---- what the user typed (options.c). Asking for an option that the verb's table lacks is a mistake in the verb
+ * and ends the program with a message. ---- */
+int sc_cmd_argc(const sc_cmd *c);
+const char *sc_cmd_arg(const sc_cmd *c, int i);             /* i-th positional argument, NULL where there are fewer */
+bool sc_cmd_given(const sc_cmd *c, const char *name);       /* typed, not only a default */
+bool sc_cmd_flag(const sc_cmd *c, const char *name);
+int64_t sc_cmd_int(const sc_cmd *c, const char *name);      /* typed or default value; 0 where there is neither */
+double sc_cmd_num(const sc_cmd *c, const char *name);
+const char *sc_cmd_str(const sc_cmd *c, const char *name);  /* NULL where there is neither; STR, CHOICE, FILE, DIR */
+int sc_cmd_count(const sc_cmd *c, const char *name);        /* how often it was typed */
+const char *sc_cmd_list(const sc_cmd *c, const char *name, int i); /* its i-th value, in the order typed */
+
+/* ---- ending ---- */
+int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr; returns 1 */
+int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the same with this text */
+int sc_cmd_usage(const sc_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the same, returns 2 */
+void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* a remark; not with --quiet */
+
+/* ---- context and terminal (context.c) ---- */
+/* The context of this command, made at the first call from SC_OPT_CONTEXT (or defaults, where the verb's table lacks
+ * it) and freed by the frame after the verb. NULL: sc_error() says why. Ctrl-C cancels it; a second one ends the
+ * program. Free what was made with it before returning. */
+sc_context *sc_cmd_context(sc_cmd *c);
+bool sc_cmd_interrupted(void);        /* Ctrl-C was pressed since the last sc_cmd_resume */
+void sc_cmd_resume(sc_cmd *c);        /* forgets it, so that work can go on */
+void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen, before an answer begins */
+
+/* ---- input (input.c) ---- */
+/* All bytes of a file, or of stdin where path is "-" or NULL; NUL-terminated, owned (free). At most max bytes. NULL
+ * after printing what went wrong. */
+char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
+
+/* ---- help (help.c, man.c) ---- */
+void sc_help_program(FILE *f);
+void sc_help_verb(FILE *f, const sc_verb *v);
+void sc_help_man(FILE *f);
+extern const sc_option sc_global_options[]; /* before or instead of a verb; ended by {0} */
+
+/* ---- between main.c, options.c and context.c ---- */
+typedef struct sc_cmd_value {
+    const sc_option *option;
+    const char *text;
+} sc_cmd_value;
+struct sc_cmd {
+    const sc_verb *verb;
+    int argc;
+    const char **argv; /* positional */
+    int n_values;
+    sc_cmd_value *values; /* options, in the order typed */
+    sc_context *ctx;
+    bool progress_shown;
+    double progress_time;
+};
+/* argv[0] is the verb. 0, 2 after a message, or -1: help was asked for. */
+int sc_cmd_parse(sc_cmd *c, const sc_verb *verb, int argc, char **argv);
+void sc_cmd_end(sc_cmd *c); /* frees what the frame owns */
+void sc_cmd_signals(void);
+/* The word nearest to `word` of `count` words, or NULL where none is near. */
+const char *sc_cmd_nearest(const char *word, const char *const *words, int count);
+void sc_cmd_message(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "socle: …" on stderr, one line */
+
+#endif
