@@ -15,12 +15,12 @@ typedef struct sc_kernels {
 } sc_kernels;
 
 /* What this machine and operating system can run, as a set of levels. A level implies nothing about the others:
- * the table is filled in the order of this list, so a later level overrides an earlier one. */
-#define SC_CPU_LEVELS(X)                                                              \
-    X(AVX2, avx2, "AVX2+FMA+F16C")                                                    \
-    X(AVX512, avx512, "AVX-512 F+BW+DQ+VL")                                           \
-    X(AVX512VNNI, avx512vnni, "AVX-512 VNNI")                                         \
-    X(AVX512BF16, avx512bf16, "AVX-512 BF16")                                         \
+ * the table is filled in the order of this list, so a later level overrides an earlier one. AVX-512 VNNI and BF16
+ * are not here because no kernel of the table gains by them: all of it computes on f32, and vcvtneps2bf16 flushes
+ * denormals, which the bf16 conversion must not. */
+#define SC_CPU_LEVELS(X)                          \
+    X(AVX2, avx2, "AVX2+FMA+F16C")                \
+    X(AVX512, avx512, "AVX-512 F+BW+DQ+VL")       \
     X(NEON, neon, "NEON")
 enum {
 #define SC_CPU_BIT(ID, id, text) SC_CPU_BIT_##ID,
@@ -35,5 +35,17 @@ const char *sc_cpu_level_name(int bit);         /* "AVX2+FMA+F16C" … */
 /* Fills *k: reference kernels, then every level in `mask` that the machine and this build have. mask 0 is the
  * reference alone. */
 void sc_kernels_init(sc_kernels *k, unsigned mask);
+
+/* What sc_kernels_init calls: each puts its kernels into the table. */
+void sc_kernels_ref_math(sc_kernels *k);
+void sc_kernels_ref_dequantize(sc_kernels *k);
+void sc_kernels_ref_quantize(sc_kernels *k);
+void sc_kernels_ref_quantize_k(sc_kernels *k);
+#if defined(__x86_64__)
+void sc_kernels_avx2(sc_kernels *k);
+void sc_kernels_avx512(sc_kernels *k);
+#elif defined(__aarch64__)
+void sc_kernels_neon(sc_kernels *k);
+#endif
 
 #endif

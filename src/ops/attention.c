@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention over ragged batches, with or without a cache; the softmax is taken tile by tile and never stored.
+ * attention: q (T, H, D); k, v (T, Hkv, D), or caches (pages, Hkv, tile, D); position, start, past, pages.
+ * kv_write: cache; x (T, Hkv, D); slot (T). The result is the cache itself, so that readers depend on the write. */
+#include "ops/ops.h"
+
+static bool is_cache(const sc_tensor *k) { return k->shape.rank == 4; }
+
+static sc_status want_table(const sc_tensor *t, const char *what, int rank)
+{
+    if (!t) return sc_fail(SC_EINVAL, "no %s table", what);
+    sc_status s = sc_want_dtype(t, what, SC_I32);
+    return s ? s : sc_want_rank(t, what, rank);
+}
+
+static sc_status infer(sc_tensor *y)
+{
+    const sc_tensor *q = y->in[0], *k = y->in[1], *v = y->in[2];
+    sc_status s;
+    if ((s = sc_want_dtype(q, "the query", SC_F32)) || (s = sc_want_rank(q, "the query", 3)) ||
+        (s = want_table(y->in[3], "start", 1)))
+        return s;
+    bool cached = is_cache(k);
+    if (cached && ((s = want_table(y->in[4], "past", 1)) || (s = want_table(y->in[5], "page", 2)))) return s;
+    if (!cached && ((s = sc_want_dtype(k, "the key", SC_F32)) || (s = sc_want_rank(k, "the key", 3)) ||
+                    (s = sc_want_dim(k, "the key", 0, q->shape.dim[0]))))
+        return s;
+    if (!sc_shape_equal(&k->shape, &v->shape)) return sc_fail(SC_ESHAPE, "keys and values differ in shape");
+    int64_t heads = q->shape.dim[1], kv_heads = k->shape.dim[1];
+    if ((s = sc_want_dim(k, "the key", cached ? 3 : 2, q->shape.dim[2]))) return s;
+    if (kv_heads < 1 || heads % kv_heads)
+        return sc_fail(SC_ESHAPE, "%lld query heads over %lld key heads", (long long)heads, (long long)kv_heads);
+    if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v)) return sc_fail(SC_ESHAPE, "the heads are not dense");
+    return sc_infer_like_input(y);
+}
+
+static sc_cost cost(const sc_step *s)
+{
+    const sc_tensor *q = s->in[0], *k = s->in[1];
+    double queries = (double)q->shape.dim[0], keys = queries;
+    if (is_cache(k)) keys = (double)s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
+    else if (SC_ATTR(s, sc_attention_attr)->causal) keys /= 2;
+    sc_cost c = {.flops = 4 * queries * keys * (double)(q->shape.dim[1] * q->shape.dim[2])};
+    c.bytes = 2 * sc_tensor_bytes(q) + 2 * sc_tensor_bytes(k);
+    return c;
+}
+
+const sc_op sc_op_attention = {.name = "attention", .id = SC_OP_attention, .infer = infer, .cost = cost,
+                               .optional = 1 << 4 | 1 << 5};
+
+sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
+                        const sc_attention_attr *attr)
+{
+    sc_tensor *in[] = {q, k, v, seqs->start, NULL, NULL};
+    return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
+}
+
+sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_attention_attr *attr)
+{
+    sc_tensor *in[] = {q, kv.k, kv.v, seqs->start, seqs->past, seqs->pages};
+    return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
+}
+
+static sc_status write_infer(sc_tensor *y)
+{
+    sc_tensor *cache = y->in[0], *x = y->in[1];
+    sc_status s;
+    if ((s = sc_want_rank(cache, "the cache", 4)) || (s = sc_want_dim(cache, "the cache", 2, SC_ATTENTION_TILE)) ||
+        (s = sc_want_dtype(x, "the input", SC_F32)) || (s = sc_want_rank(x, "the input", 3)) ||
+        (s = sc_want_dim(cache, "the cache", 1, x->shape.dim[1])) ||
+        (s = sc_want_dim(cache, "the cache", 3, x->shape.dim[2])) || (s = want_table(y->in[2], "slot", 1)) ||
+        (s = sc_want_dim(y->in[2], "slot", 0, x->shape.dim[0])))
+        return s;
+    if (cache->leaf != SC_STATE) return sc_fail(SC_EINVAL, "the cache is not kept between runs");
+    if (!sc_rows_dense(x)) return sc_fail(SC_ESHAPE, "the heads are not dense");
+    y->view_of = cache; /* the same storage, but unlike a view it has work to do */
+    return sc_infer_like_input(y);
+}
+
+static sc_cost write_cost(const sc_step *s)
+{
+    return (sc_cost){.flops = 0, .bytes = 2 * sc_tensor_bytes(s->in[1])};
+}
+
+const sc_op sc_op_kv_write = {.name = "kv_write", .id = SC_OP_kv_write, .infer = write_infer, .cost = write_cost};
+
+sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seqs *seqs)
+{
+    sc_tensor *in[] = {cache, x, seqs->slot};
+    return sc_graph_node(g, &sc_op_kv_write, in, 3, NULL, 0);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* y (T, N) = x (T, C) w^T + bias + residual. in: x, w (N, C), bias (N) or none, residual (T, N) or none (fused). */
+#include "ops/ops.h"
+
+static sc_status infer(sc_tensor *y)
+{
+    const sc_tensor *x = y->in[0], *w = y->in[1], *bias = y->in[2];
+    sc_status s;
+    if ((s = sc_want_dtype(x, "the input", SC_F32)) || (s = sc_want_rank(w, "the weight", 2))) return s;
+    if (x->shape.rank < 1) return sc_fail(SC_ESHAPE, "the input has no axis");
+    int last = x->shape.rank - 1;
+    if ((s = sc_want_dim(w, "the weight", 1, x->shape.dim[last]))) return s;
+    if (bias && ((s = sc_want_dtype(bias, "the bias", SC_F32)) || (s = sc_want_dim(bias, "the bias", 0, w->shape.dim[0]))))
+        return s;
+    y->dtype = SC_F32;
+    y->shape = x->shape;
+    y->shape.dim[last] = w->shape.dim[0];
+    return SC_OK;
+}
+
+static sc_cost cost(const sc_step *s)
+{
+    sc_cost c = sc_cost_elementwise(s);
+    c.flops = 2 * (double)sc_tensor_count(s->out) * (double)s->in[1]->shape.dim[1];
+    return c;
+}
+
+/* A residual of the same shape is added where the product is written. */
+static bool absorb(sc_step *s, const sc_step *user)
+{
+    if (user->op != &sc_op_add || s->in[3]) return false;
+    sc_tensor *other = user->in[0] == s->out ? user->in[1] : user->in[0];
+    if (other == s->out || !sc_shape_equal(&other->shape, &s->out->shape)) return false;
+    s->in[3] = other;
+    return true;
+}
+
+const sc_op sc_op_linear = {.name = "linear", .id = SC_OP_linear, .infer = infer, .cost = cost, .absorb = absorb,
+                            .optional = 1 << 2 | 1 << 3};
+
+sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *bias)
+{
+    sc_tensor *in[] = {sc_contiguous(g, x), w, bias, NULL};
+    return sc_graph_node(g, &sc_op_linear, in, 4, NULL, 0);
+}

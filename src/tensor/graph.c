@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tensor/tensor.h"
+
+#include <stdio.h>
+
+sc_status sc_graph_new(sc_graph **out, const sc_param_source *params)
+{
+    sc_graph *g = sc_calloc(1, sizeof *g);
+    if (!g || !(g->arena = sc_arena_new())) {
+        sc_free(g);
+        return sc_nomem();
+    }
+    g->params = params;
+    g->scope[0] = "";
+    *out = g;
+    return SC_OK;
+}
+
+void sc_graph_free(sc_graph *g)
+{
+    if (!g) return;
+    for (int64_t i = 0; i < g->count; i++) sc_buffer_unref(g->tensor[i]->storage.buffer);
+    sc_free(g->tensor);
+    sc_free(g->tap);
+    sc_arena_free(g->arena);
+    sc_free(g);
+}
+
+sc_tensor *sc_graph_fault(sc_graph *g, sc_status status)
+{
+    if (g->status == SC_OK) {
+        g->status = status;
+        snprintf(g->fault, sizeof g->fault, "%s", sc_error());
+    }
+    return NULL;
+}
+
+void sc_scope_push(sc_graph *g, const char *fmt, ...)
+{
+    char part[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(part, sizeof part, fmt, ap);
+    va_end(ap);
+    if (g->depth + 1 >= SC_COUNT(g->scope)) {
+        sc_graph_fault(g, sc_fail(SC_ELIMIT, "scopes nested deeper than %d", SC_COUNT(g->scope)));
+        return;
+    }
+    const char *outer = g->scope[g->depth];
+    const char *inner = sc_arena_printf(g->arena, "%s%s%s", outer, outer[0] && part[0] ? "." : "", part);
+    if (!inner) sc_graph_fault(g, sc_nomem());
+    g->scope[++g->depth] = inner ? inner : outer;
+}
+
+void sc_scope_pop(sc_graph *g)
+{
+    if (g->depth > 0) g->depth--;
+}
+
+static const char *scoped(sc_graph *g, const char *name)
+{
+    const char *scope = g->scope[g->depth];
+    return sc_arena_printf(g->arena, "%s%s%s", scope, scope[0] && name[0] ? "." : "", name);
+}
+
+/* A tensor in the graph's list, not yet filled in. */
+static sc_tensor *append(sc_graph *g, const char *name)
+{
+    if (g->status) return NULL;
+    sc_tensor *t = sc_arena_alloc(g->arena, sizeof *t);
+    if (!t || !name || !sc_grow(&g->tensor, &g->cap, g->count + 1, sizeof *g->tensor))
+        return sc_graph_fault(g, sc_nomem());
+    t->graph = g;
+    t->name = name;
+    t->id = (int)g->count;
+    g->tensor[g->count++] = t;
+    return t;
+}
+
+static void dense_strides(sc_tensor *t)
+{
+    int64_t n = 1;
+    for (int i = t->shape.rank - 1; i >= 0; i--) {
+        t->stride[i] = n;
+        n *= SC_MAX(t->shape.dim[i], 1);
+    }
+}
+
+/* "linear at model.layers.0: shapes (4, 32) and (16, 31): <message>" */
+static sc_status node_fault(const sc_tensor *t, sc_status status)
+{
+    sc_str shapes = {0};
+    char text[SC_SHAPE_TEXT];
+    for (int i = 0; i < t->n_in; i++) {
+        if (i) sc_str_puts(&shapes, ", ");
+        sc_str_puts(&shapes, t->in[i] ? sc_shape_text(&t->in[i]->shape, text) : "none");
+    }
+    sc_fail_in(status, "%s at '%s' of %s", t->op->name, t->name, shapes.p ? shapes.p : "nothing");
+    sc_str_free(&shapes);
+    return status;
+}
+
+sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr, size_t attr_size)
+{
+    if (g->status) return NULL;
+    for (int i = 0; i < n_in; i++)
+        if (!in[i] && !(op->optional >> i & 1))
+            return sc_graph_fault(g, sc_fail(SC_EINVAL, "%s at '%s': input %d is missing", op->name, g->scope[g->depth], i));
+    sc_tensor *t = append(g, g->scope[g->depth]);
+    if (!t) return NULL;
+    t->op = op;
+    t->n_in = n_in;
+    memcpy(t->in, in, sizeof *in * (size_t)n_in);
+    if (attr_size) {
+        void *copy = sc_arena_alloc(g->arena, attr_size);
+        if (!copy) return sc_graph_fault(g, sc_nomem());
+        memcpy(copy, attr, attr_size);
+        t->attr = copy;
+    }
+    sc_status s = op->infer(t);
+    if (s) return sc_graph_fault(g, node_fault(t, s));
+    if (sc_shape_count(&t->shape) < 0)
+        return sc_graph_fault(g, node_fault(t, sc_fail(SC_ELIMIT, "the result is too large")));
+    if (!op->view) dense_strides(t);
+    return t;
+}
+
+static sc_tensor *leaf(sc_graph *g, const char *name, sc_leaf kind, sc_dtype dtype, const sc_shape *shape)
+{
+    sc_tensor *t = append(g, scoped(g, name));
+    if (!t) return NULL;
+    t->leaf = kind;
+    t->dtype = dtype;
+    t->shape = *shape;
+    if (sc_shape_count(shape) < 0) return sc_graph_fault(g, sc_fail(SC_ELIMIT, "'%s': the shape is too large", t->name));
+    dense_strides(t);
+    return t;
+}
+
+sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape)
+{
+    return leaf(g, name, SC_INPUT, dtype, shape);
+}
+
+static sc_tensor *stored(sc_tensor *t, const sc_storage *storage)
+{
+    if (!t) return NULL;
+    t->storage = *storage;
+    sc_buffer_ref(t->storage.buffer);
+    memcpy(t->stride, storage->stride, sizeof t->stride);
+    return t;
+}
+
+sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage)
+{
+    return stored(leaf(g, name, SC_STATE, storage->dtype, shape), storage);
+}
+
+sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+{
+    if (g->status) return NULL;
+    if (!g->params) return sc_graph_fault(g, sc_fail(SC_EINVAL, "'%s': the graph has no parameters", name));
+    sc_param_request want = {.name = scoped(g, name), .shape = {.rank = rank}, .init = init};
+    sc_storage storage = {0};
+    if (!want.name) return sc_graph_fault(g, sc_nomem());
+    memcpy(want.shape.dim, dim, sizeof *dim * (size_t)rank);
+    sc_status s = g->params->get(g->params->user, &want, &storage);
+    if (s) return sc_graph_fault(g, s);
+    sc_tensor *t = leaf(g, name, SC_PARAM, storage.dtype, &want.shape);
+    return storage.data ? stored(t, &storage) : t;
+}
+
+sc_tensor *sc_tap(sc_graph *g, sc_tensor *t, const char *fmt, ...)
+{
+    char name[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    if (!t || g->status) return t;
+    if (!sc_grow(&g->tap, &g->cap_taps, g->n_taps + 1, sizeof *g->tap)) return sc_graph_fault(g, sc_nomem());
+    char *copy = sc_arena_strndup(g->arena, name, strlen(name));
+    if (!copy) return sc_graph_fault(g, sc_nomem());
+    g->tap[g->n_taps].name = copy;
+    g->tap[g->n_taps++].tensor = t;
+    return t;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Graphs of tensors, and the plans that run them.
+ *
+ * A model is a function that appends nodes to a graph, once for each shape. The planner turns what the wanted outputs
+ * need into steps; a backend runs the steps as often as wanted. Positions, lengths and tables are inputs, so one plan
+ * serves every step of a generation.
+ *
+ * Building is sticky: an operation given NULL or misfit shapes returns NULL and the graph keeps the first fault with
+ * its operation, shapes and scope; sc_plan_new returns it. So code that builds has no checks.
+ *
+ * Ownership: nodes, names and attributes live in the graph's arena; storage is a refcounted buffer; a plan borrows its
+ * graph and backend, which must outlive it. A graph and its plans have one owner (one thread at a time). */
+#ifndef SC_TENSOR_INTERNAL_H
+#define SC_TENSOR_INTERNAL_H
+
+#include "base/base.h"
+#include "socle/tensor.h"
+#include "tensor/unary.h"
+
+#include <stdio.h>
+
+enum { SC_MAX_INPUTS = 12 };
+
+typedef struct sc_tensor sc_tensor;
+typedef struct sc_graph sc_graph;
+typedef struct sc_step sc_step;
+typedef struct sc_plan sc_plan;
+typedef struct sc_backend sc_backend;
+
+/* ---- shapes (shape.c) ---- */
+
+typedef struct sc_shape {
+    int rank;
+    int64_t dim[SC_MAX_RANK]; /* outermost first */
+} sc_shape;
+
+/* Elements; -1 where a dimension is negative or the product does not fit. */
+int64_t sc_shape_count(const sc_shape *s);
+bool sc_shape_equal(const sc_shape *a, const sc_shape *b);
+#define SC_SHAPE_TEXT 128
+/* "(2, 16, 300)", into text[SC_SHAPE_TEXT]; returns text. */
+char *sc_shape_text(const sc_shape *s, char *text);
+
+/* ---- storage: where a leaf's values are ---- */
+
+/* Values of type `dtype` at `data`, kept alive by `buffer`. Strides are in elements; the last axis of a block type has
+ * stride 1. */
+typedef struct sc_storage {
+    sc_dtype dtype;
+    int64_t stride[SC_MAX_RANK];
+    void *data;
+    sc_buffer *buffer;
+} sc_storage;
+
+/* ---- operations ---- */
+
+typedef struct sc_cost {
+    double flops; /* floating-point operations, a multiply-add being two */
+    double bytes; /* read and written at least once each */
+} sc_cost;
+
+/* An operation, whole: its shape rule, its cost, and how it may swallow the one node that uses it. Its attributes are
+ * a struct of its own. */
+typedef struct sc_op {
+    const char *name;
+    int id; /* SC_OP_… of ops.def: the backends' tables are indexed by it */
+    /* Fills y->dtype and y->shape from y->in and y->attr, or fails. Views also fill stride, view_of and offset. */
+    sc_status (*infer)(sc_tensor *y);
+    sc_cost (*cost)(const sc_step *s);
+    /* NULL, or: `s` is the only maker and `user` the only user of a tensor. May rewrite `s` to do the work of both and
+     * return true; s->out becomes user's. */
+    bool (*absorb)(sc_step *s, const sc_step *user);
+    unsigned optional; /* bit i: input i may be absent */
+    bool view;         /* another look at in[0]'s storage: no work */
+    bool in_place;     /* out may be the storage of in[0] when that is not needed again */
+} sc_op;
+
+typedef enum sc_leaf { SC_NODE, SC_INPUT, SC_PARAM, SC_STATE } sc_leaf;
+
+struct sc_tensor {
+    const sc_op *op; /* what makes it; NULL: a leaf */
+    sc_leaf leaf;    /* SC_INPUT: written by the caller before each run. SC_PARAM: constant. SC_STATE: kept between
+                        runs and written by operations (caches) */
+    sc_graph *graph;
+    const char *name; /* scope and name; "" without */
+    int id;
+    sc_dtype dtype;
+    sc_shape shape;
+    int64_t stride[SC_MAX_RANK]; /* elements */
+    sc_tensor *in[SC_MAX_INPUTS];
+    int n_in;
+    const void *attr;
+    sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
+    int64_t view_start; /* elements from its beginning */
+    sc_storage storage; /* of SC_PARAM and SC_STATE */
+};
+
+/* Attributes of an operation, typed: SC_ATTR(y, sc_attention_attr)->causal. */
+#define SC_ATTR(y, type) ((const type *)(y)->attr)
+
+bool sc_is_contiguous(const sc_tensor *t);
+/* Last axis dense, whatever the others. */
+bool sc_rows_dense(const sc_tensor *t);
+
+/* ---- parameters: asked for by name ---- */
+
+typedef struct sc_init {
+    enum { SC_INIT_NORMAL, SC_INIT_ZEROS, SC_INIT_ONES } kind;
+    float std; /* of SC_INIT_NORMAL */
+} sc_init;
+
+typedef struct sc_param_request {
+    const char *name; /* scope and name, HuggingFace's */
+    sc_shape shape;
+    sc_init init;
+} sc_param_request;
+
+/* Gives a parameter's storage; an empty one (data NULL) when only declaring. */
+typedef struct sc_param_source {
+    sc_status (*get)(void *user, const sc_param_request *want, sc_storage *out);
+    void *user;
+} sc_param_source;
+
+/* ---- graph (graph.c) ---- */
+
+struct sc_graph {
+    sc_arena *arena;
+    const sc_param_source *params;
+    sc_tensor **tensor; /* in order of making, which is an order of dependence */
+    int64_t count, cap;
+    const char *scope[64];
+    int depth;
+    sc_status status; /* the first fault */
+    char fault[512];
+    struct { const char *name; sc_tensor *tensor; } *tap;
+    int64_t n_taps, cap_taps;
+};
+
+sc_status sc_graph_new(sc_graph **out, const sc_param_source *params); /* params may be NULL; borrowed */
+void sc_graph_free(sc_graph *g);
+/* Records a fault unless there is one, and returns NULL. The message is this thread's. */
+sc_tensor *sc_graph_fault(sc_graph *g, sc_status status);
+
+/* Names asked for between push and pop begin with the scope: push("layers.%d", 3), "weight" → "layers.3.weight". */
+void sc_scope_push(sc_graph *g, const char *fmt, ...) SC_PRINTF(2, 3);
+void sc_scope_pop(sc_graph *g);
+
+/* Appends a node. The attributes are copied. */
+sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr, size_t attr_size);
+sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
+sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
+sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
+/* Marks t as an intermediate output that a caller may ask for by name, e.g. "hidden_states.%d". Returns t. */
+sc_tensor *sc_tap(sc_graph *g, sc_tensor *t, const char *fmt, ...) SC_PRINTF(3, 4);
+
+/* ---- plan (plan.c, print.c) ---- */
+
+/* One unit of work: an operation after fusion, with what it reads and writes. */
+struct sc_step {
+    const sc_op *op;
+    const void *attr;
+    sc_tensor *in[SC_MAX_INPUTS];
+    int n_in;
+    sc_tensor *out;
+    void *in_data[SC_MAX_INPUTS]; /* fixed when planned */
+    void *out_data;
+    int stage;          /* steps of one stage do not depend on each other; stages run one after another */
+    int64_t tasks;      /* units that may run in any order and on any thread; their number depends on shapes alone */
+    int64_t first_task; /* of this step within its stage */
+    const void *kernel; /* the backend's */
+};
+
+struct sc_plan {
+    sc_graph *graph;
+    sc_backend *backend;
+    sc_step *step; /* ordered by stage */
+    int n_steps, n_stages;
+    int *stage_begin;     /* n_stages + 1 entries: the first step of each */
+    void **data;          /* of each tensor of the graph, NULL where none */
+    sc_buffer *arena;     /* inputs and intermediate values */
+    int64_t arena_bytes;
+    int64_t unshared_bytes; /* what they would take without sharing */
+    int fused;              /* nodes that other nodes' steps absorbed */
+    int64_t scratch_bytes;  /* of each thread */
+    void *backend_state;
+};
+
+/* Where the work is done. `self` is the backend; functions may be called from the plan's owner only. */
+struct sc_backend {
+    const char *name;
+    /* Chooses a kernel and fills s->tasks and s->kernel and raises *scratch, or says why there is none. */
+    sc_status (*prepare)(sc_backend *self, sc_step *s, int64_t *scratch);
+    sc_status (*plan_ready)(sc_backend *self, sc_plan *p); /* may set p->backend_state */
+    void (*plan_free)(sc_backend *self, sc_plan *p);
+    sc_status (*run)(sc_backend *self, sc_plan *p);
+    void (*free)(sc_backend *self);
+};
+
+/* Plans what `outputs` need. They stay readable after a run until the next one. */
+sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor *const *outputs, int n_outputs);
+void sc_plan_free(sc_plan *p);
+/* Where an input is to be written or an output lies; contiguous. NULL where the plan does not need t. */
+void *sc_plan_data(const sc_plan *p, const sc_tensor *t);
+sc_status sc_plan_run(sc_plan *p);
+sc_cost sc_plan_cost(const sc_plan *p);
+/* The plan as text, one step a line, and totals. */
+void sc_plan_print(const sc_plan *p, sc_str *out);
+
+#endif
