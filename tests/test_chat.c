@@ -83,13 +83,17 @@ typedef struct term {
     size_t n, from; /* what came, and where the next search begins */
 } term;
 
+/* Skips the test where the machine gives no pseudo-terminals. */
 static void start(term *t)
 {
     memset(t, 0, sizeof *t);
     struct winsize size = {.ws_row = 24, .ws_col = 80};
     fflush(stdout);
     t->pid = forkpty(&t->fd, NULL, NULL, &size);
-    assert_true(t->pid >= 0);
+    if (t->pid < 0) {
+        print_message("skipped: no pseudo-terminal\n");
+        skip();
+    }
     if (t->pid == 0) {
         setenv("TERM", "xterm", 1);
         setenv("LC_ALL", "C.UTF-8", 1);
