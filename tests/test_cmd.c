@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The option parser, and the tables of all verbs: unique names, defaults in range, examples that parse. */
+/* The option parser; the tables of all verbs: unique names, defaults in range, examples that parse; what signals and
+ * progress do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/base.h"
 #include "cmd/cmd.h"
 
 #include <ctype.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int nothing(sc_cmd *c)
@@ -201,6 +207,118 @@ static void tables(void **state)
     }
 }
 
+/* ---- signals and progress, each in a process of its own ---- */
+
+/* Runs fn in a child whose stdout and stderr go to `text` (at a terminal or through a pipe); returns its exit code. */
+static int in_child(int (*fn)(sc_cmd *), bool terminal, char *text, size_t size)
+{
+    int fds[2] = {-1, -1}, status;
+    pid_t pid;
+    fflush(stdout);
+    fflush(stderr);
+    if (terminal) {
+        pid = forkpty(&fds[0], NULL, NULL, NULL);
+        if (pid < 0) {
+            print_message("skipped: no pseudo-terminal\n");
+            skip();
+        }
+    } else {
+        assert_int_equal(pipe(fds), 0);
+        pid = fork();
+    }
+    if (pid == 0) {
+        sc_cmd c;
+        char *argv[] = {"test", "model"};
+        if (!terminal) {
+            dup2(fds[1], 1);
+            dup2(fds[1], 2);
+        }
+        alarm(20);
+        sc_cmd_signals();
+        if (sc_cmd_parse(&c, &verb, 2, argv) || !sc_cmd_context(&c)) _exit(99);
+        int rc = fn(&c);
+        sc_cmd_end(&c);
+        fflush(stdout);
+        _exit(rc);
+    }
+    if (!terminal) close(fds[1]);
+    size_t n = 0;
+    for (ssize_t k; n < size - 1 && (k = read(fds[0], text + n, size - 1 - n)) > 0;) n += (size_t)k;
+    text[n] = 0;
+    close(fds[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int interrupt_once(sc_cmd *c)
+{
+    sc_context *ctx = sc_cmd_context(c);
+    raise(SIGINT);
+    bool stopped = sc_context_cancelled(ctx) && sc_cmd_interrupted();
+    sc_cmd_resume(c);
+    return stopped && !sc_context_cancelled(ctx) && !sc_cmd_interrupted() ? 0 : 1;
+}
+
+static int interrupt_twice(sc_cmd *c)
+{
+    (void)c;
+    raise(SIGINT);
+    raise(SIGINT);
+    return 0;
+}
+
+static int read_shrunk_map(sc_cmd *c)
+{
+    (void)c;
+    FILE *f = tmpfile();
+    if (!f || ftruncate(fileno(f), 8192) != 0) return 98;
+    volatile char *p = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fileno(f), 0);
+    if (p == MAP_FAILED || ftruncate(fileno(f), 0) != 0) return 98;
+    return p[4096];
+}
+
+static int long_work(sc_cmd *c)
+{
+    sc_context *ctx = sc_cmd_context(c);
+    for (int i = 0; i < 40; i++) {
+        sc_progress(ctx, "loading \033[2J", 50, 100);
+        usleep(10000);
+    }
+    sc_progress(ctx, "loading", 100, 100);
+    fputs("answer", stdout);
+    return 0;
+}
+
+static int short_work(sc_cmd *c)
+{
+    sc_progress(sc_cmd_context(c), "loading", 50, 100);
+    return sc_cmd_error(c, "no good\n%s", "\033[2J");
+}
+
+static void signals(void **state)
+{
+    (void)state;
+    char text[4096];
+    assert_int_equal(in_child(interrupt_once, false, text, sizeof text), 0);
+    assert_int_equal(in_child(interrupt_twice, false, text, sizeof text), 130);
+    assert_int_equal(in_child(read_shrunk_map, false, text, sizeof text), 1);
+    assert_string_equal(text, "socle: a mapped file shrank or could not be read\n");
+}
+
+static void progress(void **state)
+{
+    (void)state;
+    char text[8192];
+    assert_int_equal(in_child(long_work, false, text, sizeof text), 0);
+    assert_string_equal(text, "answer");
+    assert_int_equal(in_child(long_work, true, text, sizeof text), 0);
+    assert_non_null(strstr(text, "[##########..........]  50% loading ?[2J\033[K"));
+    assert_non_null(strstr(text, "\r\033[Kanswer"));
+    assert_int_equal(in_child(short_work, false, text, sizeof text), 1);
+    assert_string_equal(text, "socle: no good??[2J\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +326,8 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(nearest),
         cmocka_unit_test(tables),
+        cmocka_unit_test(signals),
+        cmocka_unit_test(progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
