@@ -211,8 +211,7 @@ VEC vf f_GELU(vf x)
     g = v_fma(g, t, v_set(0x1.f8bad6p-4f));
     g = v_fma(g, t, v_set(-0x1.a6b66ap-3f));
     g = v_fma(g, t, v_set(0x1.f1b89cp-4f));
-    vf tail = v_mul(e, g);
-    return v_mul(x, v_if_less(x, v_set(0), tail, v_sub(v_set(1), tail)));
+    return v_mul(x, v_if_less(x, v_set(0), v_mul(e, g), v_fnma(e, g, v_set(1))));
 }
 
 /* x/2 (1 + tanh u) = x / (1 + exp(-2u)). */
