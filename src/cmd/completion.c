@@ -87,7 +87,9 @@ static void zsh_text(FILE *f, const char *p)
 static void zsh_option(FILE *f, const sc_option *o, const char *dashes, const char *name)
 {
     fprintf(f, " \\\n            '%s%s%s%s[", o->many ? "*" : "", dashes, name,
-            o->kind == SC_OPT_FLAG ? "" : o->letter && !dashes[1] ? "+" : "=");
+            o->kind == SC_OPT_FLAG    ? ""
+            : o->letter && !dashes[1] ? "+"
+                                      : "=");
     zsh_text(f, o->help);
     fputc(']', f);
     if (o->kind != SC_OPT_FLAG) {
