@@ -64,12 +64,6 @@ static void put_text(sc_str *s, const char *p, int64_t n)
     sc_str_append(s, p, n);
 }
 
-static int type_bytes(sc_gguf_type type)
-{
-    static const int bytes[SC_GGUF_TYPE_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    return (unsigned)type < SC_GGUF_TYPE_COUNT ? bytes[type] : 0;
-}
-
 /* Starts a value: its key and type. What follows cannot fail but for memory, which put_end reports. */
 static sc_status put_key(sc_gguf_writer *w, const char *key, sc_gguf_type type)
 {
@@ -93,7 +87,7 @@ static sc_status put_end(const sc_gguf_writer *w) { return w->metadata.oom ? sc_
 /* Little-endian, so the low bytes of the value are the narrower types' representation. */
 sc_status sc_gguf_writer_int(sc_gguf_writer *w, const char *key, sc_gguf_type type, int64_t value)
 {
-    int bits = type_bytes(type) * 8;
+    int bits = sc_gguf_type_bytes(type) * 8;
     bool sign = type == SC_GGUF_I8 || type == SC_GGUF_I16 || type == SC_GGUF_I32 || type == SC_GGUF_I64;
     if (!bits || type == SC_GGUF_F32 || type == SC_GGUF_F64)
         return sc_fail(SC_EINVAL, "key '%.200s': %s is no integer type", key ? key : "", sc_gguf_type_name(type));
@@ -105,7 +99,7 @@ sc_status sc_gguf_writer_int(sc_gguf_writer *w, const char *key, sc_gguf_type ty
                        sc_gguf_type_name(type));
     sc_status e = put_key(w, key, type);
     if (e) return e;
-    sc_str_append(&w->metadata, (const char *)&value, type_bytes(type));
+    sc_str_append(&w->metadata, (const char *)&value, sc_gguf_type_bytes(type));
     return put_end(w);
 }
 
@@ -142,7 +136,8 @@ sc_status sc_gguf_writer_array(sc_gguf_writer *w, const char *key, sc_gguf_type 
                                int64_t count)
 {
     int64_t bytes;
-    if (!type_bytes(element) || count < 0 || (count && !data) || !sc_mul_ok(count, type_bytes(element), &bytes))
+    if (!sc_gguf_type_bytes(element) || count < 0 || (count && !data) ||
+        !sc_mul_ok(count, sc_gguf_type_bytes(element), &bytes))
         return sc_fail(SC_EINVAL, "key '%.200s': no array of %lld elements of type %s", key ? key : "",
                        (long long)count, sc_gguf_type_name(element));
     sc_status e = put_key(w, key, SC_GGUF_ARRAY);

@@ -14,6 +14,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines a
 sc_buffer *sc_safetensors_buffer(const sc_safetensors *st, int64_t i);
 sc_buffer *sc_gguf_buffer(const sc_gguf *g);
 
+/* ---- GGUF metadata (gguf.c) ---- */
+#define SC_GGUF_TEXT_MAX (1LL << 20) /* of a string copied for its NUL */
+typedef struct sc_gguf_entry {
+    sc_gguf_value v;  /* first: what sc_gguf_key returns is one of these */
+    const char *text; /* a short string's NUL-terminated copy; NULL: there is none */
+} sc_gguf_entry;
+int sc_gguf_type_bytes(sc_gguf_type type); /* 0 for strings and arrays */
+
 /* ---- a safetensors header (st_header.c) ---- */
 typedef struct sc_st_tensor {
     sc_file_tensor t;
