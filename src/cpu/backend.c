@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor. One pool job runs a whole plan: within a stage the members take tasks from a shared counter, between
+ * stages they meet at a barrier. Nothing is allocated or looked up. */
+#include "cpu/cpu.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+typedef struct cpu_backend {
+    sc_backend base;
+    sc_context *ctx;
+    sc_kernels kernels;
+} cpu_backend;
+
+typedef struct cpu_state {
+    atomic_llong *next; /* of each stage: the first task that nobody took */
+    int64_t *tasks;     /* of each stage */
+    char *scratch;
+    int64_t scratch_stride;
+    atomic_int status; /* the first fault of a run */
+    /* The stage after whose barrier all leave; set by member 0 before that barrier. A stage number and not a flag:
+     * member 0 may already be one stage further when a slow member looks. */
+    atomic_int stop_after;
+    char fault[512];
+} cpu_state;
+
+static const sc_cpu_op *const table[SC_OP_COUNT] = {
+#define X(name) [SC_OP_##name] = &sc_cpu_##name,
+#define V(name)
+#include "ops/ops.def"
+#undef X
+#undef V
+};
+
+static sc_status prepare(sc_backend *self, sc_step *s, int64_t *scratch)
+{
+    const sc_cpu_op *op = table[s->op->id];
+    const char *why = op ? op->refuse ? op->refuse(s) : NULL : "no kernel";
+    if (why) return sc_fail(SC_EUNSUPPORTED, "%s: %s on %s", s->op->name, why, self->name);
+    s->kernel = op;
+    s->tasks = op->tasks(s);
+    if (op->scratch) *scratch = SC_MAX(*scratch, op->scratch(s));
+    return SC_OK;
+}
+
+static void plan_free(sc_backend *self, sc_plan *p)
+{
+    (void)self;
+    cpu_state *st = p->backend_state;
+    if (!st) return;
+    sc_free(st->next);
+    sc_free(st->tasks);
+    sc_free(st->scratch);
+    sc_free(st);
+}
+
+static sc_status plan_ready(sc_backend *self, sc_plan *p)
+{
+    cpu_backend *b = (cpu_backend *)self;
+    cpu_state *st = p->backend_state = sc_calloc(1, sizeof *st);
+    if (!st) return sc_nomem();
+    st->next = sc_calloc((size_t)p->n_stages, sizeof *st->next);
+    st->tasks = sc_calloc((size_t)p->n_stages, sizeof *st->tasks);
+    st->scratch_stride = (p->scratch_bytes + 127) & ~(int64_t)63; /* threads do not share cache lines */
+    st->scratch = aligned_alloc(64, (size_t)(st->scratch_stride * sc_context_threads(b->ctx)));
+    if (!st->next || !st->tasks || !st->scratch) return sc_nomem();
+    for (int i = 0; i < p->n_steps; i++) st->tasks[p->step[i].stage] += p->step[i].tasks;
+    return SC_OK;
+}
+
+/* Keeps the first fault; its message is the failing thread's own. */
+static void fault(cpu_state *st, sc_status s)
+{
+    int none = SC_OK;
+    if (atomic_compare_exchange_strong(&st->status, &none, s)) snprintf(st->fault, sizeof st->fault, "%s", sc_error());
+}
+
+/* Tasks first .. end of a stage, which may lie in several of its steps. */
+static void run_tasks(sc_plan *p, int stage, int64_t first, int64_t end, const sc_kernels *k, void *scratch)
+{
+    cpu_state *st = p->backend_state;
+    for (int i = p->stage_begin[stage]; i < p->stage_begin[stage + 1] && first < end; i++) {
+        const sc_step *s = &p->step[i];
+        int64_t from = first - s->first_task;
+        if (from >= s->tasks) continue;
+        int64_t to = SC_MIN(end - s->first_task, s->tasks);
+        sc_status status = ((const sc_cpu_op *)s->kernel)->run(s, k, from, to, scratch);
+        if (status) fault(st, status);
+        first = s->first_task + to;
+    }
+}
+
+typedef struct job { cpu_backend *backend; sc_plan *plan; } job;
+
+static void work(void *arg, int member)
+{
+    const job *j = arg;
+    sc_plan *p = j->plan;
+    cpu_state *st = p->backend_state;
+    sc_pool *pool = j->backend->ctx->pool;
+    void *scratch = st->scratch + st->scratch_stride * member;
+    for (int stage = 0; stage < p->n_stages; stage++) {
+        int64_t tasks = st->tasks[stage];
+        /* Several takes a member, so that a slow one holds nobody up; large enough that taking costs nothing. */
+        int64_t take = SC_MAX(tasks / (sc_pool_threads(pool) * 8), 1);
+        for (;;) {
+            int64_t first = atomic_fetch_add_explicit(&st->next[stage], take, memory_order_relaxed);
+            if (first >= tasks) break;
+            run_tasks(p, stage, first, SC_MIN(first + take, tasks), &j->backend->kernels, scratch);
+        }
+        if (member == 0 &&
+            (atomic_load_explicit(&st->status, memory_order_relaxed) || sc_context_cancelled(j->backend->ctx)))
+            atomic_store_explicit(&st->stop_after, stage, memory_order_relaxed);
+        sc_pool_barrier(pool);
+        if (atomic_load_explicit(&st->stop_after, memory_order_relaxed) <= stage) return;
+    }
+}
+
+static sc_status run(sc_backend *self, sc_plan *p)
+{
+    cpu_backend *b = (cpu_backend *)self;
+    cpu_state *st = p->backend_state;
+    for (int i = 0; i < p->n_stages; i++) atomic_store_explicit(&st->next[i], 0, memory_order_relaxed);
+    atomic_store(&st->status, SC_OK);
+    atomic_store(&st->stop_after, INT_MAX);
+    sc_pool_run(b->ctx->pool, work, &(job){b, p});
+    sc_status s = (sc_status)atomic_load(&st->status);
+    if (s) return sc_fail(s, "%s", st->fault);
+    if (atomic_load(&st->stop_after) != INT_MAX) return sc_fail(SC_ECANCELLED, "stopped on request");
+    return SC_OK;
+}
+
+static void backend_free(sc_backend *self) { sc_free(self); }
+
+sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
+{
+    cpu_backend *b = sc_calloc(1, sizeof *b);
+    if (!b) return sc_nomem();
+    b->base = (sc_backend){.name = "cpu", .prepare = prepare, .plan_ready = plan_ready, .plan_free = plan_free,
+                           .run = run, .free = backend_free};
+    b->ctx = ctx;
+    sc_kernels_init(&b->kernels, levels & sc_cpu_detect());
+    *out = &b->base;
+    return SC_OK;
+}

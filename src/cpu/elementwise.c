@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* add, mul, unary (with or without what it gates), contiguous. */
+#include "cpu/cpu.h"
+
+enum { GRAIN = 4096 };
+
+static int64_t flat_tasks(const sc_step *s) { return sc_tasks_of(sc_tensor_count(s->out), GRAIN); }
+
+typedef void (*binary_kernel)(int64_t n, const float *a, const float *b, float *y);
+
+/* b's elements repeat every `period`. */
+static void binary(const sc_step *s, binary_kernel f, int64_t begin, int64_t end)
+{
+    const float *a = s->in_data[0], *b = s->in_data[1];
+    float *y = s->out_data;
+    int64_t period = sc_tensor_count(s->in[1]), stop = SC_MIN(end * GRAIN, sc_tensor_count(s->out));
+    for (int64_t i = begin * GRAIN, n; i < stop; i += n) {
+        n = SC_MIN(stop - i, period - i % period);
+        f(n, a + i, b + i % period, y + i);
+    }
+}
+
+static sc_status add_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    binary(s, k->add, begin, end);
+    return SC_OK;
+}
+
+static sc_status mul_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    binary(s, k->mul, begin, end);
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_add = {.tasks = flat_tasks, .run = add_run};
+const sc_cpu_op sc_cpu_mul = {.tasks = flat_tasks, .run = mul_run};
+
+/* In pieces that stay in the first cache between the function and the product. The function's values go through
+ * scratch: out may be the storage of either input. */
+enum { PIECE = 1024 };
+
+static sc_status unary_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    const float *x = s->in_data[0], *gated = s->n_in > 1 ? s->in_data[1] : NULL;
+    float *y = s->out_data;
+    int64_t stop = SC_MIN(end * GRAIN, sc_tensor_count(s->out));
+    sc_unary_kind kind = SC_ATTR(s, sc_unary_attr)->kind;
+    for (int64_t i = begin * GRAIN; i < stop; i += PIECE) {
+        int64_t n = SC_MIN(stop - i, PIECE);
+        if (gated) {
+            k->unary[kind](n, x + i, scratch);
+            k->mul(n, scratch, gated + i, y + i);
+        } else {
+            k->unary[kind](n, x + i, y + i);
+        }
+    }
+    return SC_OK;
+}
+
+static int64_t unary_scratch(const sc_step *s) { return s->n_in > 1 ? PIECE * (int64_t)sizeof(float) : 0; }
+
+const sc_cpu_op sc_cpu_unary = {.tasks = flat_tasks, .scratch = unary_scratch, .run = unary_run};
+
+/* ---- contiguous: a strided copy, one row (last axis) a task ---- */
+
+static const char *copy_refuse(const sc_step *s)
+{
+    return sc_dtype_get(s->out->dtype)->block == 1 ? NULL : "no strided copy of block types";
+}
+
+static int64_t copy_tasks(const sc_step *s)
+{
+    int64_t last = s->out->shape.rank ? s->out->shape.dim[s->out->shape.rank - 1] : 1;
+    return last ? sc_tensor_count(s->out) / last : 0;
+}
+
+static sc_status copy_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)k;
+    (void)scratch;
+    const sc_tensor *x = s->in[0];
+    int64_t size = sc_dtype_get(x->dtype)->bytes, rank = x->shape.rank;
+    int64_t n = rank ? x->shape.dim[rank - 1] : 1, step = rank ? x->stride[rank - 1] * size : size;
+    char *y = (char *)s->out_data + begin * n * size;
+    for (int64_t row = begin; row < end; row++) {
+        const char *from = s->in_data[0];
+        int64_t rest = row;
+        for (int64_t i = rank - 2; i >= 0; i--) {
+            from += rest % x->shape.dim[i] * x->stride[i] * size;
+            rest /= x->shape.dim[i];
+        }
+        for (int64_t i = 0; i < n; i++, y += size, from += step) memcpy(y, from, (size_t)size);
+    }
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_contiguous = {.refuse = copy_refuse, .tasks = copy_tasks, .run = copy_run};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens: the rows are brought to f32 once
+ * for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over the whole of
+ * C in the same order, so a token's result is the same alone and in any batch. */
+#include "cpu/cpu.h"
+
+enum {
+    TOKENS = 256,           /* of a block: what bringing the rows to f32 is shared over */
+    BLOCK_BYTES = 256 << 10 /* of w's rows as f32: they should stay in the second cache */
+};
+
+static int64_t features(const sc_step *s) { return s->in[1]->shape.dim[0]; }
+static int64_t width(const sc_step *s) { return s->in[1]->shape.dim[1]; }
+static int64_t tokens(const sc_step *s) { return features(s) ? sc_tensor_count(s->out) / features(s) : 0; }
+
+static int64_t block_rows(const sc_step *s)
+{
+    int64_t fit = BLOCK_BYTES / (int64_t)sizeof(float) / SC_MAX(width(s), 1);
+    return SC_MAX(SC_MIN(fit, 32), 4);
+}
+
+static bool used_in_place(const sc_tensor *w) { return w->dtype == SC_F32 && sc_rows_dense(w); }
+
+static const char *refuse(const sc_step *s)
+{
+    const sc_tensor *w = s->in[1];
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    if (w->dtype != SC_F32 && w->dtype != SC_F16 && w->dtype != SC_BF16 && d->block == 1) return "an integer weight";
+    if (d->block > 1 && !sc_rows_dense(w)) return "a block-quantised weight stored by columns";
+    if (w->shape.dim[1] % d->block) return "a weight whose rows are not whole blocks";
+    return NULL;
+}
+
+static int64_t tasks(const sc_step *s)
+{
+    return sc_tasks_of(features(s), block_rows(s)) * sc_tasks_of(tokens(s), TOKENS);
+}
+
+static int64_t scratch(const sc_step *s)
+{
+    /* The block, and one row of a 16-bit type gathered from a column. */
+    return used_in_place(s->in[1]) ? 0 : (block_rows(s) * width(s) + width(s)) * (int64_t)sizeof(float);
+}
+
+/* Rows first .. first + n of w as f32, dense, into out. */
+static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int64_t n, float *out)
+{
+    const sc_tensor *w = s->in[1];
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    int64_t c = width(s);
+    if (sc_rows_dense(w)) {
+        for (int64_t r = 0; r < n; r++)
+            k->dequantize[w->dtype]((const char *)s->in_data[1] + (first + r) * (w->stride[0] / d->block) * d->bytes,
+                                    out + r * c, c);
+        return;
+    }
+    if (w->dtype == SC_F32) {
+        /* Column by column: neighbouring rows are neighbours in memory. */
+        const float *from = (const float *)s->in_data[1] + first * w->stride[0];
+        for (int64_t i = 0; i < c; i++)
+            for (int64_t r = 0; r < n; r++) out[r * c + i] = from[r * w->stride[0] + i * w->stride[1]];
+        return;
+    }
+    uint16_t *row = (uint16_t *)(out + n * c);
+    const uint16_t *from = (const uint16_t *)s->in_data[1] + first * w->stride[0];
+    for (int64_t r = 0; r < n; r++) {
+        for (int64_t i = 0; i < c; i++) row[i] = from[r * w->stride[0] + i * w->stride[1]];
+        k->dequantize[w->dtype](row, out + r * c, c);
+    }
+}
+
+static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *room)
+{
+    const sc_tensor *w = s->in[1];
+    int64_t n = features(s), c = width(s), t = tokens(s), nb = block_rows(s), token_blocks = sc_tasks_of(t, TOKENS);
+    const float *x = s->in_data[0], *bias = s->in_data[2], *residual = s->in_data[3];
+    float *y = s->out_data;
+    int64_t have = -1; /* the block of rows that is in `room` */
+    for (int64_t task = begin; task < end; task++) {
+        int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
+        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c;
+        const float *block = room;
+        if (used_in_place(w)) {
+            block = (const float *)s->in_data[1] + row * w->stride[0];
+            ld = w->stride[0];
+        } else if (have != row) {
+            bring_rows(s, k, row, rows, room);
+            have = row;
+        }
+        k->matmul_nt(stop - token, rows, c, x + token * c, c, block, ld, y + token * n + row, n);
+        for (int64_t i = token; i < stop && (bias || residual); i++) {
+            float *at = y + i * n + row;
+            if (bias) k->add(rows, at, bias + row, at);
+            if (residual) k->add(rows, at, residual + i * n + row, at);
+        }
+    }
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_linear = {.refuse = refuse, .tasks = tasks, .scratch = scratch, .run = run};

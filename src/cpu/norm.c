@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rms_norm, layer_norm: rows of the last axis, several a task. */
+#include "cpu/cpu.h"
+
+static int64_t width(const sc_step *s) { return s->out->shape.dim[s->out->shape.rank - 1]; }
+static int64_t rows(const sc_step *s) { return width(s) ? sc_tensor_count(s->out) / width(s) : 0; }
+static int64_t grain(const sc_step *s) { return SC_MAX(4096 / SC_MAX(width(s), 1), 1); }
+static int64_t tasks(const sc_step *s) { return sc_tasks_of(rows(s), grain(s)); }
+
+static sc_status rms_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    int64_t n = width(s), g = grain(s), stop = SC_MIN(end * g, rows(s));
+    const float *x = s->in_data[0];
+    float *y = s->out_data, eps = SC_ATTR(s, sc_norm_attr)->eps;
+    for (int64_t i = begin * g; i < stop; i++) k->rms_norm(n, x + i * n, s->in_data[1], eps, y + i * n);
+    return SC_OK;
+}
+
+static sc_status layer_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    int64_t n = width(s), g = grain(s), stop = SC_MIN(end * g, rows(s));
+    const float *x = s->in_data[0];
+    float *y = s->out_data, eps = SC_ATTR(s, sc_norm_attr)->eps;
+    for (int64_t i = begin * g; i < stop; i++) k->layer_norm(n, x + i * n, s->in_data[1], s->in_data[2], eps, y + i * n);
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_rms_norm = {.tasks = tasks, .run = rms_run};
+const sc_cpu_op sc_cpu_layer_norm = {.tasks = tasks, .run = layer_run};

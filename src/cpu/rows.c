@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of a table as f32, one a task. */
+#include "cpu/cpu.h"
+
+static const char *refuse(const sc_step *s)
+{
+    const sc_tensor *table = s->in[0];
+    const sc_dtype_info *d = sc_dtype_get(table->dtype);
+    if (table->dtype != SC_F32 && table->dtype != SC_F16 && table->dtype != SC_BF16 && d->block == 1)
+        return "an integer table";
+    if (!sc_rows_dense(table)) return "a table stored by columns";
+    return table->shape.dim[1] % d->block ? "a table whose rows are not whole blocks" : NULL;
+}
+
+static int64_t tasks(const sc_step *s) { return s->out->shape.dim[0]; }
+
+static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const sc_tensor *table = s->in[0];
+    const sc_dtype_info *d = sc_dtype_get(table->dtype);
+    const int32_t *ids = s->in_data[1];
+    int64_t rows = table->shape.dim[0], c = table->shape.dim[1], stride = table->stride[0] / d->block * d->bytes;
+    for (int64_t t = begin; t < end; t++) {
+        float *y = (float *)s->out_data + t * c;
+        if (ids[t] < 0 || ids[t] >= rows)
+            return sc_fail(SC_ELIMIT, "id %d at place %lld is outside the table of %lld rows ('%s')", ids[t],
+                           (long long)t, (long long)rows, table->name);
+        const char *row = (const char *)s->in_data[0] + ids[t] * stride;
+        if (table->dtype == SC_F32) memcpy(y, row, sizeof *y * (size_t)c);
+        else k->dequantize[table->dtype](row, y, c);
+    }
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_rows = {.refuse = refuse, .tasks = tasks, .run = run};

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nn/nn.h"
+
+/* New weights: normal with HuggingFace's default initializer_range. */
+static const sc_init normal = {SC_INIT_NORMAL, 0.02f}, zeros = {SC_INIT_ZEROS, 0}, ones = {SC_INIT_ONES, 0};
+
+static int64_t last_dim(const sc_tensor *x) { return x && x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 0; }
+
+static sc_tensor *linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, bool in_out)
+{
+    int64_t c = last_dim(x);
+    if (g->status || !x) return NULL;
+    sc_scope_push(g, "%s", name);
+    sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
+    if (in_out) w = sc_permute(g, w, (int[]){1, 0});
+    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", zeros, 1, &n) : NULL;
+    sc_tensor *y = sc_apply_linear(g, x, w, bias);
+    sc_scope_pop(g);
+    return y;
+}
+
+sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
+{
+    return linear(g, name, x, n, flags, false);
+}
+
+sc_tensor *sc_linear_in_out(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
+{
+    return linear(g, name, x, n, flags, true);
+}
+
+sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)
+{
+    int64_t c = last_dim(x);
+    sc_scope_push(g, "%s", name);
+    sc_tensor *y = sc_apply_rms_norm(g, x, sc_param(g, "weight", ones, 1, &c), eps);
+    sc_scope_pop(g);
+    return y;
+}
+
+sc_tensor *sc_layer_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)
+{
+    int64_t c = last_dim(x);
+    sc_scope_push(g, "%s", name);
+    sc_tensor *w = sc_param(g, "weight", ones, 1, &c), *b = sc_param(g, "bias", zeros, 1, &c);
+    sc_tensor *y = sc_apply_layer_norm(g, x, w, b, eps);
+    sc_scope_pop(g);
+    return y;
+}
+
+sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width)
+{
+    sc_scope_push(g, "%s", name);
+    sc_tensor *y = sc_rows(g, sc_param(g, "weight", normal, 2, (int64_t[]){rows, width}), ids);
+    sc_scope_pop(g);
+    return y;
+}
+
+sc_tensor *sc_glu(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_unary_kind act, unsigned flags)
+{
+    int64_t c = last_dim(x);
+    sc_scope_push(g, "%s", name);
+    sc_tensor *gate = sc_linear(g, "gate_proj", x, n, flags), *up = sc_linear(g, "up_proj", x, n, flags);
+    sc_tensor *y = sc_linear(g, "down_proj", sc_mul(g, sc_unary(g, act, gate), up), c, flags);
+    sc_scope_pop(g);
+    return y;
+}
+
+sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab)
+{
+    if (in->wanted) x = sc_rows(g, x, in->wanted);
+    return sc_linear(g, name, x, vocab, 0);
+}
