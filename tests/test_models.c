@@ -118,13 +118,13 @@ static void check_model(const char *path, const sc_safetensors *st, const char *
 
 static void check_case(const char *root, const char *name)
 {
-    char path[1024], label[256], copy[] = "/tmp/socle-models-XXXXXX", command[4096];
-    snprintf(path, sizeof path, "%s/%s/expected.safetensors", root, name);
+    char path[2048], label[256], copy[] = "/tmp/socle-models-XXXXXX", command[8192];
+    snprintf(path, sizeof path, "%.1000s/%.100s/expected.safetensors", root, name);
     sc_safetensors *st;
     assert_int_equal(sc_safetensors_open(&st, path), SC_OK);
-    snprintf(path, sizeof path, "%s/%s", root, name);
+    snprintf(path, sizeof path, "%.1000s/%.100s", root, name);
     check_model(path, st, name);
-    snprintf(path, sizeof path, "%s/%s/config_v4.json", root, name);
+    snprintf(path, sizeof path, "%.1000s/%.100s/config_v4.json", root, name);
     if (sc_path_exists(path)) {
         assert_non_null(mkdtemp(copy));
         snprintf(command, sizeof command, "cp '%s' '%s/config.json' && cp '%s/%s/model.safetensors' '%s'", path, copy, root, name, copy);
@@ -142,8 +142,8 @@ static const char *const cases[] = {"llama", "llama3_rope", "mistral", "qwen2", 
 static void match_all_in(const char *root, bool required)
 {
     for (int i = 0; i < SC_COUNT(cases); i++) {
-        char path[1024];
-        snprintf(path, sizeof path, "%s/%s", root, cases[i]);
+        char path[2048];
+        snprintf(path, sizeof path, "%.1000s/%.100s", root, cases[i]);
         if (required || sc_path_is_dir(path)) check_case(root, cases[i]);
     }
 }
@@ -158,7 +158,7 @@ static void fixture_models_match(void **state)
 {
     (void)state;
     char root[1024];
-    snprintf(root, sizeof root, "%s/text", fixtures());
+    snprintf(root, sizeof root, "%.1000s/text", fixtures());
     if (!sc_path_is_dir(root)) {
         printf("no fixtures at %s\n", root);
         skip();
