@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := all
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
+# As typed: a dollar sign in it means nothing to make.
+override PROMPT := $(value PROMPT)
 export PROMPT
 
 .PHONY: all build configure deps deps-test run model test debug asan tsan fuzz install clean help
@@ -26,7 +28,7 @@ model: ## fetch the default model
 	@scripts/fetch-model.sh
 
 run: deps ## talk to the default model; PROMPT="..." answers once
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build >&2
 	@scripts/run.sh
 
 test: deps-test ## the whole test suite

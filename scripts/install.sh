@@ -36,8 +36,9 @@ for name in $names; do
 done
 [ -z "$missing" ] && exit 0
 
-echo "Installing Debian packages:"
-for name in $missing; do awk -v n="$name" '$1 == n {$2 = ""; printf "  %-22s ", $1; $1 = ""; sub(/^ +/, ""); print}' "$here/packages.txt"; done
+# To stderr, as all that is not an answer.
+echo "Installing Debian packages:" >&2
+for name in $missing; do awk -v n="$name" '$1 == n {$2 = ""; printf "  %-22s ", $1; $1 = ""; sub(/^ +/, ""); print}' "$here/packages.txt"; done >&2
 as_root=
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then

@@ -7,4 +7,7 @@ model=$(scripts/fetch-model.sh)
 if [ -n "${PROMPT:-}" ]; then
     exec build/socle run "$model" -- "$PROMPT"
 fi
-exec build/socle run "$model"
+[ -t 0 ] || exec build/socle run "$model"
+# A process group of its own: Ctrl-C in the chat stops an answer, and must not reach the make that started this.
+set -m
+build/socle run "$model"

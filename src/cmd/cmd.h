@@ -115,6 +115,20 @@ void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen,
  * after printing what went wrong. */
 char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
 
+/* ---- chat at a terminal (chat.c) ---- */
+/* What a chat talks to. Each call that can fail returns 0 to go on or the exit code to end with; what went wrong in a
+ * way that the user can mend is said (sc_cmd_error) and 0 returned. */
+typedef struct sc_chat {
+    const char *name; /* of the model, for the greeting */
+    void *user;
+    int (*answer)(void *user, const char *line);                  /* prints the answer; Ctrl-C has cancelled the context */
+    int (*clear)(void *user);                                     /* forgets the conversation */
+    int (*system)(void *user, const char *text);                  /* new system prompt; "": the model's own */
+    int (*set)(void *user, const char *name, const char *value);  /* a setting; both NULL: shows all of them on stderr */
+} sc_chat;
+/* Reads lines until Ctrl-D or /quit. Line editing and history where the build has libedit and stdin is a terminal. */
+int sc_chat_run(sc_cmd *c, const sc_chat *chat);
+
 /* ---- help (help.c, man.c) ---- */
 void sc_help_program(FILE *f);
 void sc_help_verb(FILE *f, const sc_verb *v);

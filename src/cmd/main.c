@@ -5,35 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
-#define V(name) extern const sc_verb sc_verb_##name;
-#include "cmd/verbs.def"
-#undef V
-
-static const sc_verb *const verbs[] = {
-#define V(name) &sc_verb_##name,
-#include "cmd/verbs.def"
-#undef V
-};
-enum { VERBS = (int)(sizeof verbs / sizeof verbs[0]) };
-
-const sc_verb *const *sc_verbs(int *count)
-{
-    *count = VERBS;
-    return verbs;
-}
-
-const sc_verb *sc_verb_named(const char *name)
-{
-    for (int i = 0; i < VERBS; i++)
-        if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
-    return NULL;
-}
-
 static int unknown_verb(const char *name)
 {
-    const char *names[VERBS];
-    for (int i = 0; i < VERBS; i++) names[i] = verbs[i]->name;
-    const char *near = sc_cmd_nearest(name, names, VERBS);
+    const char *names[64];
+    int count;
+    const sc_verb *const *verbs = sc_verbs(&count);
+    if (count > 64) count = 64;
+    for (int i = 0; i < count; i++) names[i] = verbs[i]->name;
+    const char *near = sc_cmd_nearest(name, names, count);
     if (near)
         sc_cmd_message("no verb '%s'; did you mean '%s'?", name, near);
     else

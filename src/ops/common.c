@@ -8,7 +8,7 @@ sc_status sc_infer_like_input(sc_tensor *y)
     return SC_OK;
 }
 
-int64_t sc_tensor_count(const sc_tensor *t) { return sc_shape_count(&t->shape); }
+int64_t sc_tensor_count(const sc_tensor *t) { return sc_shape_elements(&t->shape); }
 
 double sc_tensor_bytes(const sc_tensor *t)
 {

@@ -42,7 +42,7 @@ static sc_status reshape_infer(sc_tensor *y)
     const reshape_attr *a = SC_ATTR(y, reshape_attr);
     y->shape = a->shape;
     look_at(y, 0);
-    if (sc_shape_count(&a->shape) != sc_tensor_count(y->in[0])) {
+    if (sc_shape_elements(&a->shape) != sc_tensor_count(y->in[0])) {
         char text[SC_SHAPE_TEXT];
         return sc_fail(SC_ESHAPE, "the new shape %s has another number of elements", sc_shape_text(&a->shape, text));
     }
@@ -65,7 +65,7 @@ sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim)
     if (!x || g->status) return sc_graph_node(g, &sc_op_reshape, &x, 1, &a, sizeof a);
     if (open >= 0) a.shape.dim[open] = known > 0 ? sc_tensor_count(x) / known : 0;
     int64_t stride[SC_MAX_RANK];
-    if (sc_shape_count(&a.shape) == sc_tensor_count(x) && !view_strides(x, &a.shape, stride)) x = sc_contiguous(g, x);
+    if (sc_shape_elements(&a.shape) == sc_tensor_count(x) && !view_strides(x, &a.shape, stride)) x = sc_contiguous(g, x);
     return sc_graph_node(g, &sc_op_reshape, &x, 1, &a, sizeof a);
 }
 

@@ -119,7 +119,7 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
     }
     sc_status s = op->infer(t);
     if (s) return sc_graph_fault(g, node_fault(t, s));
-    if (sc_shape_count(&t->shape) < 0)
+    if (sc_shape_elements(&t->shape) < 0)
         return sc_graph_fault(g, node_fault(t, sc_fail(SC_ELIMIT, "the result is too large")));
     if (!op->view) dense_strides(t);
     return t;
@@ -132,7 +132,7 @@ static sc_tensor *leaf(sc_graph *g, const char *name, sc_leaf kind, sc_dtype dty
     t->leaf = kind;
     t->dtype = dtype;
     t->shape = *shape;
-    if (sc_shape_count(shape) < 0) return sc_graph_fault(g, sc_fail(SC_ELIMIT, "'%s': the shape is too large", t->name));
+    if (sc_shape_elements(shape) < 0) return sc_graph_fault(g, sc_fail(SC_ELIMIT, "'%s': the shape is too large", t->name));
     dense_strides(t);
     return t;
 }

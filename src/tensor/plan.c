@@ -154,7 +154,7 @@ static void lifetimes(planner *pl)
         n->first = 0;
         n->last = -1;
         if (!n->needed || n->root != t || t->leaf == SC_PARAM || t->leaf == SC_STATE) continue;
-        n->bytes = (int64_t)sc_dtype_size(t->dtype, sc_shape_count(&t->shape));
+        n->bytes = (int64_t)sc_dtype_size(t->dtype, sc_shape_elements(&t->shape));
         n->bytes = SC_MAX((n->bytes + ALIGN - 1) & ~(int64_t)(ALIGN - 1), ALIGN);
         p->unshared_bytes += n->bytes;
         if (t->leaf == SC_INPUT) n->last = p->n_stages; /* written before a run, perhaps not before every one */

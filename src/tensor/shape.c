@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor/tensor.h"
 
-int64_t sc_shape_count(const sc_shape *s)
+int64_t sc_shape_elements(const sc_shape *s)
 {
     int64_t n = 1;
     bool empty = false;

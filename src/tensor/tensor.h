@@ -35,7 +35,7 @@ typedef struct sc_shape {
 } sc_shape;
 
 /* Elements; -1 where a dimension is negative or the product does not fit. */
-int64_t sc_shape_count(const sc_shape *s);
+int64_t sc_shape_elements(const sc_shape *s);
 bool sc_shape_equal(const sc_shape *a, const sc_shape *b);
 #define SC_SHAPE_TEXT 128
 /* "(2, 16, 300)", into text[SC_SHAPE_TEXT]; returns text. */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models: opened from a HuggingFace directory or a GGUF file, looked at, and called as functions. */
+#ifndef SOCLE_MODEL_H
+#define SOCLE_MODEL_H
+
+#include "socle/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A loaded model: immutable, so any number of threads may share it. Its weights are used where they lie in the file. */
+typedef struct sc_model sc_model;
+
+typedef enum sc_model_weights {
+    SC_WEIGHTS_FILE,      /* as stored; a missing or mis-shaped tensor fails */
+    SC_WEIGHTS_FRESH,     /* new ones by each parameter's initialiser: the start of a training. Needs config.json only */
+    SC_WEIGHTS_SYNTHETIC, /* quick noise of `type`, to measure speed. Needs config.json only */
+} sc_model_weights;
+
+typedef struct sc_model_options {
+    sc_model_weights weights;
+    sc_dtype type;   /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
+    uint64_t seed;   /* of fresh and synthetic weights */
+    bool config_only; /* declare the parameters and load nothing: for looking at a model */
+    const char *adapter; /* a folder with a PEFT LoRA adapter to apply; NULL: none */
+} sc_model_options;
+
+/* path: a directory with config.json and safetensors, or a .gguf file. options may be NULL. The context must outlive the
+ * model. SC_ENOTFOUND, SC_EFORMAT, SC_EUNSUPPORTED (a family or type that is not known), SC_ESHAPE, SC_ELIMIT. */
+SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);
+SC_API void sc_model_free(sc_model *m);
+
+typedef struct sc_model_info {
+    const char *path, *family, *model_type, *format; /* format: "safetensors", "gguf", "fresh", "synthetic" */
+    const char *dtypes;                              /* "q4_1 211, f32 61": how many tensors of each type */
+    int64_t parameters, bytes;                       /* of all weights */
+    int64_t layers, width, heads, kv_heads, head_dim, vocab;
+    int64_t context; /* tokens; 0: not limited */
+    bool tied;       /* the output matrix is the embedding */
+} sc_model_info;
+SC_API void sc_model_describe(const sc_model *m, sc_model_info *info); /* texts are borrowed from the model */
+SC_API sc_context *sc_model_context(const sc_model *m);
+
+/* Ids that end an answer, from generation_config.json, config.json or GGUF keys; borrowed, *n of them. */
+SC_API const int32_t *sc_model_eos(const sc_model *m, int64_t *n);
+/* generation_config.json as text, "{}" where there is none; borrowed. */
+SC_API const char *sc_model_generation_config(const sc_model *m);
+
+/* The parameters in the order in which the model asks for them. */
+typedef struct sc_model_param {
+    const char *name; /* HuggingFace's */
+    sc_dtype dtype;
+    int rank;
+    int64_t dim[SC_MAX_RANK];
+    const void *data; /* dense in dim, or in the transposed order where `transposed`; NULL when only declared */
+    bool transposed;  /* stored with its two axes exchanged */
+    bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
+} sc_model_param;
+SC_API int64_t sc_model_param_count(const sc_model *m);
+SC_API const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i);
+/* Tensors of the file that no parameter asked for; borrowed. */
+SC_API int64_t sc_model_unexpected_count(const sc_model *m);
+SC_API const char *sc_model_unexpected_at(const sc_model *m, int64_t i);
+
+/* The plan of one run over `tokens` tokens with `past` before them, as text (sc_free). */
+SC_API sc_status sc_model_plan_text(char **out, const sc_model *m, int64_t tokens, int64_t past);
+
+/* ---- a model as a function: named tensors in, named tensors out ---- */
+
+typedef struct sc_named_tensor {
+    const char *name;
+    sc_dtype dtype; /* f32, i32 or i64 */
+    int rank;
+    int64_t dim[SC_MAX_RANK];
+    void *data;
+} sc_named_tensor;
+
+typedef struct sc_outputs sc_outputs;
+
+/* HuggingFace's argument and field names. Text models take input_ids (B, T) and attention_mask (B, T) (absent: all
+ * ones; each row's real tokens must be together) and give logits (B, T, V), zeros at padding. With `all` also
+ * hidden_states (L+1, T', C): what enters each layer, and the last after the final norm, for row 0's T' = T places.
+ * Other inputs are ignored. End *out with sc_outputs_free. */
+SC_API sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all);
+SC_API void sc_outputs_free(sc_outputs *o);
+SC_API int64_t sc_outputs_count(const sc_outputs *o);
+SC_API const sc_named_tensor *sc_outputs_at(const sc_outputs *o, int64_t i);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

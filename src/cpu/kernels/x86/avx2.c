@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AVX2 with FMA and F16C: the vocabulary of vector_math.h and vector_convert.h in vectors of 8. */
+#include "cpu/kernels/blocks.h"
+#include "cpu/kernels/kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx2,fma,f16c")))
+#define KERNEL static TARGET
+#define VEC static inline TARGET __attribute__((always_inline))
+/* 12 accumulators, 3 + 1 operands: all 16 registers. */
+#define TILE_X 3
+#define ACC_ROWS 4
+#define ACC_VECTORS 2
+
+enum { W = 8 };
+typedef __m256 vf;
+typedef __m128i vb;
+
+/* Eight of these from 8 - n on: the first n lanes set. */
+static const int32_t lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+VEC __m256i first(int n) { return _mm256_loadu_si256((const __m256i *)(const void *)(lanes + 8 - n)); }
+
+VEC vf v_set(float f) { return _mm256_set1_ps(f); }
+VEC vf v_load(const float *p) { return _mm256_loadu_ps(p); }
+VEC void v_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
+VEC vf v_load_n(const float *p, int n) { return _mm256_maskload_ps(p, first(n)); }
+VEC void v_store_n(float *p, vf v, int n) { _mm256_maskstore_ps(p, first(n), v); }
+VEC vf v_keep_n(vf v, int n) { return _mm256_and_ps(v, _mm256_castsi256_ps(first(n))); }
+VEC vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+VEC vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+VEC vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+VEC vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+VEC vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+VEC vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
+VEC vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+VEC vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+VEC vf v_abs(vf v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
+VEC vf v_floor(vf v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+VEC vf v_round(vf v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+VEC vf v_if_less(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+
+/* 2^n in two factors, so that neither the largest n nor the denormal results leave the range of an exponent. */
+VEC vf v_exp2i(vf p, vf n)
+{
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i b = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
+}
+
+VEC float v_sum(vf v)
+{
+    __m128 a = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
+}
+VEC float v_top(vf v)
+{
+    __m128 a = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
+}
+
+VEC vf v_twice(const float *p, int n)
+{
+    __m128 v = _mm_maskload_ps(p, _mm256_castsi256_si128(first(n)));
+    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(v), _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+}
+VEC vf v_swap(vf v) { return _mm256_permute_ps(v, 0xb1); }
+
+VEC vb b_load(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+VEC vb b_set(int x) { return _mm_set1_epi8((char)x); }
+VEC vb b_and(vb a, vb b) { return _mm_and_si128(a, b); }
+VEC vb b_or(vb a, vb b) { return _mm_or_si128(a, b); }
+VEC vb b_sub(vb a, vb b) { return _mm_sub_epi8(a, b); }
+VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srl_epi16(v, _mm_cvtsi32_si128(n)), b_set(255 >> n)); }
+VEC vb b_look(vb table, vb i) { return _mm_shuffle_epi8(table, i); }
+VEC vb b_bits(uint16_t bits)
+{
+    /* the low byte in the first eight places, the high byte in the others; then each place keeps its own bit */
+    vb v = _mm_shuffle_epi8(_mm_cvtsi32_si128(bits), _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+    vb bit = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+    return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(v, bit), bit), b_set(16));
+}
+
+VEC vf v_low_s8(vb q) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)); }
+VEC vf v_high_s8(vb q) { return v_low_s8(_mm_unpackhi_epi64(q, q)); }
+VEC void v_put(float *y, vb q, vf d)
+{
+    v_store(y, v_mul(v_low_s8(q), d));
+    v_store(y + 8, v_mul(v_high_s8(q), d));
+}
+VEC void v_put_add(float *y, vb q, vf d, vf m)
+{
+    v_store(y, v_fma(v_low_s8(q), d, m));
+    v_store(y + 8, v_fma(v_high_s8(q), d, m));
+}
+VEC void v_to_s8(uint8_t *p, vf v)
+{
+    __m256i i = _mm256_cvttps_epi32(v);
+    __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(w, w));
+}
+
+VEC vf v_half(const uint8_t *p) { return _mm256_set1_ps(_cvtsh_ss(sc_load_u16(p))); }
+VEC vf v_from_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+VEC void v_to_f16(void *p, vf v) { _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)); }
+VEC vf v_from_bf16(const void *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+VEC void v_to_bf16(void *p, vf v)
+{
+    __m256i u = _mm256_castps_si256(v), top = _mm256_srli_epi32(u, 16);
+    __m256i up = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(top, _mm256_set1_epi32(1)));
+    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, up), 16), quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40));
+    r = _mm256_blendv_epi8(r, quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+    _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)));
+}
+
+#include "cpu/kernels/vector_math.h"
+#include "cpu/kernels/vector_convert.h"
+
+void sc_kernels_avx2(sc_kernels *k)
+{
+    set_math(k);
+    set_convert(k);
+}
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/models.h"
+
+#include <math.h>
+
+/* Runs one typed read unless there is a fault already. */
+#define READ(c, call) \
+    do {              \
+        if (!(c)->status) (c)->status = (call); \
+    } while (0)
+
+static bool absent(const sc_config *c, const char *key)
+{
+    const json_t *v = json_object_get(c->json, key);
+    return !v || json_is_null(v);
+}
+
+void sc_config_fault(sc_config *c, const char *fmt, ...)
+{
+    char text[512];
+    if (c->status) return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    c->status = sc_fail(SC_EFORMAT, "%s: %s", c->what, text);
+}
+
+int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t lo, int64_t hi)
+{
+    int64_t v = otherwise;
+    if (otherwise == SC_REQUIRED && absent(c, key)) sc_config_fault(c, "%s is missing", key);
+    READ(c, sc_json_int(c->json, c->what, key, lo, hi, &v));
+    return c->status ? SC_MAX(lo, 0) : v;
+}
+
+double sc_config_num(sc_config *c, const char *key, double otherwise, double lo, double hi)
+{
+    double v = otherwise;
+    READ(c, sc_json_num(c->json, c->what, key, lo, hi, &v));
+    return v;
+}
+
+bool sc_config_bool(sc_config *c, const char *key, bool otherwise)
+{
+    bool v = otherwise;
+    READ(c, sc_json_bool(c->json, c->what, key, &v));
+    return v;
+}
+
+const char *sc_config_str(sc_config *c, const char *key, const char *otherwise)
+{
+    const char *v = otherwise;
+    READ(c, sc_json_str(c->json, c->what, key, &v));
+    return v;
+}
+
+sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
+{
+    static const struct { const char *name; sc_unary_kind kind; } names[] = {
+        {"silu", SC_UNARY_SILU},           {"swish", SC_UNARY_SILU},
+        {"gelu", SC_UNARY_GELU},           {"gelu_new", SC_UNARY_GELU_TANH},
+        {"relu", SC_UNARY_RELU},           {"gelu_pytorch_tanh", SC_UNARY_GELU_TANH},
+        {"sigmoid", SC_UNARY_SIGMOID},     {"gelu_fast", SC_UNARY_GELU_TANH},
+        {"tanh", SC_UNARY_TANH},
+    };
+    const char *name = sc_config_str(c, key, otherwise);
+    for (int i = 0; i < SC_COUNT(names); i++)
+        if (strcmp(names[i].name, name) == 0) return names[i].kind;
+    sc_config_fault(c, "%s is '%s', an activation that is not known", key, name);
+    return SC_UNARY_SILU;
+}
+
+/* ---- rotary positions ---- */
+
+/* An array of n floats in the arena; NULL where absent. */
+static const float *floats(sc_config *c, const json_t *o, const char *key, int64_t n)
+{
+    const json_t *a = json_object_get(o, key);
+    if (c->status || !a || json_is_null(a)) return NULL;
+    if (!json_is_array(a) || (int64_t)json_array_size(a) != n) {
+        sc_config_fault(c, "%s is not a list of %lld numbers", key, (long long)n);
+        return NULL;
+    }
+    float *f = sc_arena_alloc(c->arena, sizeof *f * (size_t)n);
+    if (!f) c->status = sc_nomem();
+    for (int64_t i = 0; f && i < n; i++) {
+        f[i] = (float)json_number_value(json_array_get(a, (size_t)i));
+        if (!(f[i] > 0) || !isfinite(f[i])) sc_config_fault(c, "%s[%lld] is not a positive number", key, (long long)i);
+    }
+    return f;
+}
+
+static sc_rope_type rope_type(sc_config *c, const char *name)
+{
+    static const struct { const char *name; sc_rope_type type; } names[] = {
+        {"default", SC_ROPE_DEFAULT}, {"linear", SC_ROPE_LINEAR},     {"dynamic", SC_ROPE_DYNAMIC},
+        {"yarn", SC_ROPE_YARN},       {"longrope", SC_ROPE_LONGROPE}, {"su", SC_ROPE_LONGROPE},
+        {"llama3", SC_ROPE_LLAMA3},   {"factors", SC_ROPE_FACTORS},
+    };
+    for (int i = 0; i < SC_COUNT(names); i++)
+        if (strcmp(names[i].name, name) == 0) return names[i].type;
+    sc_config_fault(c, "rope type '%s' is not known", name);
+    return SC_ROPE_DEFAULT;
+}
+
+void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
+{
+    const json_t *nested = json_object_get(c->json, "rope_parameters"), *old = json_object_get(c->json, "rope_scaling");
+    if (!json_is_object(nested)) nested = json_is_object(old) ? old : NULL;
+    sc_config r = {.json = nested ? nested : c->json, .what = c->what, .arena = c->arena, .status = c->status};
+    const double big = 1e12;
+    int64_t longest = (int64_t)1 << 30;
+    /* Old configurations keep theta and the share outside of rope_scaling. */
+    double theta = sc_config_num(&r, "rope_theta", sc_config_num(c, "rope_theta", 10000, 1, big), 1, big);
+    double share = sc_config_num(&r, "partial_rotary_factor", sc_config_num(c, "partial_rotary_factor", 1, 0, 1), 0, 1);
+    const char *type = nested ? sc_config_str(&r, "rope_type", sc_config_str(&r, "type", "default")) : "default";
+    int64_t positions = sc_config_int(c, "max_position_embeddings", 2048, 1, longest);
+    int64_t original = sc_config_int(c, "original_max_position_embeddings", positions, 1, longest);
+    *out = (sc_rope_params){
+        .type = rope_type(&r, type),
+        .dim = (int64_t)((double)d * share),
+        .theta = theta,
+        .low_freq_factor = 1, .high_freq_factor = 4, .beta_fast = 32, .beta_slow = 1, .truncate = true,
+        .max_positions = positions,
+        .original_max_positions = original,
+    };
+    if (nested) {
+        out->original_max_positions = sc_config_int(&r, "original_max_position_embeddings", original, 1, longest);
+        out->factor = sc_config_num(&r, "factor", (double)positions / (double)out->original_max_positions, 1e-6, 1e6);
+        out->low_freq_factor = sc_config_num(&r, "low_freq_factor", 1, 1e-6, 1e6);
+        out->high_freq_factor = sc_config_num(&r, "high_freq_factor", 4, 1e-6, 1e6);
+        out->beta_fast = sc_config_num(&r, "beta_fast", 32, 1e-6, 1e6);
+        out->beta_slow = sc_config_num(&r, "beta_slow", 1, 1e-6, 1e6);
+        out->mscale = sc_config_num(&r, "mscale", 0, 0, 1e3);
+        out->mscale_all_dim = sc_config_num(&r, "mscale_all_dim", 0, 0, 1e3);
+        out->attention_factor = sc_config_num(&r, "attention_factor", 0, 0, 1e3);
+        out->truncate = sc_config_bool(&r, "truncate", true);
+    }
+    c->status = r.status;
+    if (out->dim < 2 || out->dim % 2) sc_config_fault(c, "%lld rotated features in a head of %lld", (long long)out->dim, (long long)d);
+    if (out->type == SC_ROPE_DYNAMIC && out->dim < 4) sc_config_fault(c, "dynamic rope needs heads wider than 2");
+    if (out->type == SC_ROPE_LONGROPE || out->type == SC_ROPE_FACTORS) {
+        out->short_factor = floats(c, nested, "short_factor", out->dim / 2);
+        out->long_factor = floats(c, nested, "long_factor", out->dim / 2);
+        if (!out->short_factor || (out->type == SC_ROPE_LONGROPE && !out->long_factor))
+            sc_config_fault(c, "rope type '%s' without its factors", type);
+        /* Phi-3 keeps the original length outside; the factor is then the ratio of the two. */
+        if (out->type == SC_ROPE_LONGROPE && !absent(c, "original_max_position_embeddings"))
+            out->factor = (double)positions / (double)out->original_max_positions;
+    }
+}

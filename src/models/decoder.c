@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/models.h"
+
+/* Which layers have a sliding window: "layer_types" where given, else `all`. */
+static const bool *sliding_layers(sc_config *c, int64_t layers, bool all)
+{
+    bool *sliding = sc_arena_alloc(c->arena, (size_t)layers);
+    const json_t *types = json_object_get(c->json, "layer_types");
+    if (!sliding) {
+        c->status = sc_nomem();
+        return NULL;
+    }
+    bool given = json_is_array(types);
+    if (given && (int64_t)json_array_size(types) != layers)
+        sc_config_fault(c, "layer_types has %lld entries for %lld layers", (long long)json_array_size(types), (long long)layers);
+    for (int64_t i = 0; i < layers; i++) {
+        const char *type = given ? json_string_value(json_array_get(types, (size_t)i)) : NULL;
+        sliding[i] = type ? strcmp(type, "sliding_attention") == 0 : all;
+        if (type && !sliding[i] && strcmp(type, "full_attention") != 0)
+            sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i, type);
+    }
+    return sliding;
+}
+
+void sc_decoder_configure(sc_config *c, sc_decoder *d)
+{
+    const int64_t wide = 1 << 20;
+    d->layers = sc_config_int(c, "num_hidden_layers", SC_REQUIRED, 1, 1024);
+    d->width = sc_config_int(c, "hidden_size", SC_REQUIRED, 1, wide);
+    d->ffn = sc_config_int(c, "intermediate_size", SC_REQUIRED, 1, wide * 4);
+    d->vocab = sc_config_int(c, "vocab_size", SC_REQUIRED, 1, 1 << 24);
+    d->context = sc_config_int(c, "max_position_embeddings", 2048, 1, (int64_t)1 << 30);
+    d->eps = (float)sc_config_num(c, "rms_norm_eps", 1e-6, 0, 1);
+    d->tied = sc_config_bool(c, "tie_word_embeddings", false);
+    d->act = sc_config_activation(c, "hidden_act", "silu");
+    sc_attention_config *a = &d->attn;
+    a->heads = sc_config_int(c, "num_attention_heads", SC_REQUIRED, 1, 4096);
+    a->kv_heads = sc_config_int(c, "num_key_value_heads", a->heads, 1, 4096);
+    a->d = sc_config_int(c, "head_dim", d->width / SC_MAX(a->heads, 1), 1, 4096);
+    a->neighbours = sc_config_bool(c, "rope_interleave", false);
+    if (a->kv_heads && a->heads % a->kv_heads)
+        sc_config_fault(c, "num_attention_heads %lld is not a multiple of num_key_value_heads %lld", (long long)a->heads,
+                        (long long)a->kv_heads);
+    sc_config_rope(c, a->d, &d->rope);
+    d->window = sc_config_int(c, "sliding_window", 0, 0, (int64_t)1 << 30);
+    d->sliding = sliding_layers(c, d->layers, d->window > 0);
+}
+
+sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config, sc_text_in *in, sc_block block)
+{
+    sc_attention_config attn = d->attn;
+    attn.rope = sc_rope_table(g, &in->seqs, &d->rope);
+    sc_scope_push(g, "model");
+    sc_tensor *x = sc_embedding(g, "embed_tokens", in->ids, d->vocab, d->width); /* (T, C) */
+    for (int64_t i = 0; i < d->layers; i++) {
+        attn.window = d->sliding[i] ? d->window : 0;
+        sc_tap(g, x, "hidden_states.%d", (int)i);
+        sc_scope_push(g, "layers.%d", (int)i);
+        x = block(g, config, in, &attn, x);
+        sc_scope_pop(g);
+    }
+    x = sc_rms_norm(g, "norm", x, d->eps);
+    sc_tap(g, x, "hidden_states.%d", (int)d->layers);
+    sc_scope_pop(g);
+    return sc_lm_head(g, in, d->tied ? "model.embed_tokens" : "lm_head", x, d->vocab);
+}
+
+void sc_decoder_describe(const sc_decoder *d, sc_model_info *info)
+{
+    info->layers = d->layers;
+    info->width = d->width;
+    info->heads = d->attn.heads;
+    info->kv_heads = d->attn.kv_heads;
+    info->head_dim = d->attn.d;
+    info->vocab = d->vocab;
+    info->context = d->context;
+    info->tied = d->tied;
+}

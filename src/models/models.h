@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Families of models and the loading of one. A family is one file: which keys of config.json mean what, and how its
+ * layers are put together. */
+#ifndef SC_MODELS_INTERNAL_H
+#define SC_MODELS_INTERNAL_H
+
+#include "io/io.h"
+#include "nn/nn.h"
+#include "socle/model.h"
+
+/* ---- reading a configuration (config.c): sticky, like building a graph ---- */
+
+typedef struct sc_config {
+    const json_t *json;
+    const char *what; /* the file, for messages */
+    sc_arena *arena;  /* lives as long as the model */
+    sc_status status; /* the first fault; its message is the thread's */
+} sc_config;
+
+#define SC_REQUIRED INT64_MIN
+/* The value of a key, `otherwise` where it is absent or null (SC_REQUIRED: a fault). Outside lo … hi is a fault. */
+int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t lo, int64_t hi);
+double sc_config_num(sc_config *c, const char *key, double otherwise, double lo, double hi);
+bool sc_config_bool(sc_config *c, const char *key, bool otherwise);
+const char *sc_config_str(sc_config *c, const char *key, const char *otherwise);
+/* A HuggingFace activation name: "silu", "gelu_new", … */
+sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
+/* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. */
+void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* Reports a fault that the configuration's values make together. */
+void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
+
+/* ---- what decoder-only families share (decoder.c) ---- */
+
+/* The keys that HuggingFace's LLaMA-like configurations have in common. */
+typedef struct sc_decoder {
+    int64_t layers, width, ffn, vocab, context;
+    float eps;
+    bool tied;
+    sc_unary_kind act;
+    sc_attention_config attn;
+    sc_rope_params rope;
+    int64_t window;      /* of the layers that have one; 0: none has */
+    const bool *sliding; /* of each layer */
+} sc_decoder;
+void sc_decoder_configure(sc_config *c, sc_decoder *d);
+void sc_decoder_describe(const sc_decoder *d, sc_model_info *info);
+
+/* One block: x (T, C) → (T, C), in the scope of its layer. `attn` has this layer's window and the table of angles. */
+typedef sc_tensor *(*sc_block)(sc_graph *g, const void *config, sc_text_in *in, const sc_attention_config *attn, sc_tensor *x);
+/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. */
+sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config, sc_text_in *in, sc_block block);
+
+/* ---- families ---- */
+
+typedef struct sc_family {
+    const char *name;
+    const char *const *model_types; /* config.json's model_type, ended by NULL */
+    size_t config_size;
+    void (*configure)(sc_config *c, void *config);
+    sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
+    void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
+    const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
+} sc_family;
+
+#define F(name) extern const sc_family sc_family_##name;
+#include "models/models.def"
+#undef F
+const sc_family *sc_family_of(const char *model_type); /* NULL: not known */
+
+/* ---- weights by HuggingFace name (weights.c) ---- */
+
+typedef struct sc_weight {
+    const char *name;
+    sc_shape shape;
+    sc_storage storage;
+    bool used, transposed, permuted;
+} sc_weight;
+
+typedef struct sc_weights {
+    sc_arena *arena;
+    sc_weight *item;
+    int64_t count, cap;
+    sc_map index;
+} sc_weights;
+/* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
+sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
+sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
+void sc_weights_free(sc_weights *w);
+sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
+/* Dense strides of a shape. */
+void sc_dense_strides(const sc_shape *s, int64_t *stride);
+
+/* ---- GGUF's own words (gguf_config.c, gguf_names.c) ---- */
+
+/* The metadata as a config.json object (owned) with HuggingFace's keys. */
+sc_status sc_gguf_config(json_t **out, const sc_gguf *file);
+sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file);
+/* One row of the correspondence of tensor names. */
+typedef struct sc_gguf_name {
+    const char *hf, *gguf; /* "%d" stands for the layer; without ".weight" or ".bias" */
+    bool transposed;       /* HuggingFace stores (in, out) */
+    bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
+} sc_gguf_name;
+/* The rows of an architecture ("llama", "gpt2", …), ended by {0}; NULL: not known. */
+const sc_gguf_name *sc_gguf_names(const char *arch);
+/* A tensor's name in the other vocabulary, and the row that says so; NULL: no row, or the name does not fit. */
+const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out, size_t size);
+const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size);
+/* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
+sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
+/* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
+const char *sc_gguf_arch_of(const char *model_type);
+
+/* ---- a model ---- */
+
+struct sc_model {
+    sc_context *ctx;
+    sc_backend *backend;
+    sc_arena *arena;
+    json_t *json;      /* config.json */
+    char *generation;  /* generation_config.json */
+    const sc_family *family;
+    void *config;      /* the family's */
+    sc_weights weights;
+    sc_cache_spec cache;
+    sc_model_info info;
+    sc_model_param *param;
+    int64_t n_params, cap_params;
+    const char **unexpected;
+    int64_t n_unexpected;
+    int32_t *eos;
+    int64_t n_eos;
+    const sc_param_source *source; /* for graphs of this model */
+    sc_param_source source_;
+};
+
+/* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
+typedef struct sc_text_graph {
+    sc_graph *g;
+    sc_text_in in;
+    sc_tensor *logits;
+} sc_text_graph;
+sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences, int64_t wanted,
+                            const sc_cache *cache);
+/* Plans the logits, with the graph's intermediate outputs too where `taps`. */
+sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
+
+#endif
