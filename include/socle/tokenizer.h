@@ -30,6 +30,9 @@ SC_API sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path);
 SC_API sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what);
 /* The bytes of a SentencePiece tokenizer.model. */
 SC_API sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t len, const char *what);
+/* The tokenizer in a GGUF file's metadata (kinds "gpt2" and "llama"). The file need not stay open. */
+struct sc_gguf;
+SC_API sc_status sc_tokenizer_from_gguf(sc_tokenizer **out, const struct sc_gguf *file);
 SC_API void sc_tokenizer_free(sc_tokenizer *t);
 
 enum {
@@ -52,7 +55,7 @@ enum {
     SC_DETOKENIZE_REPLACE_INVALID = 2, /* the text is valid UTF-8: what is not becomes U+FFFD; else bytes as they are */
 };
 
-/* *text: len bytes and a NUL (sc_free). An id without a token is SC_EINVAL. */
+/* *text: len bytes and a NUL (sc_free). An id outside the vocabulary is SC_EINVAL; a gap in it gives no text. */
 SC_API sc_status sc_tokenizer_decode(const sc_tokenizer *t, const int32_t *ids, int64_t n, unsigned flags, char **text,
                                      int64_t *len);
 

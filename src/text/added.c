@@ -75,7 +75,7 @@ sc_status sc_added_index(sc_tokenizer *t)
                 break;
             sc_norm_clear(&x);
             sc_norm_copy(&x, p, len, NULL);
-            s = sc_norm_run(t, m, &x, &y, true);
+            s = sc_norm_run(t, m, &x, &y, false);
             if (!s)
                 s = trie_put(&t->normalized, x.p, x.n, (int32_t)i);
         } else {

@@ -448,7 +448,7 @@ void sc_detokenizer_free(sc_detokenizer *d)
 sc_status sc_tokenizer_decode(const sc_tokenizer *t, const int32_t *ids, int64_t n, unsigned flags, char **text,
                               int64_t *len)
 {
-    sc_detokenizer *d;
+    sc_detokenizer *d = NULL;
     sc_status s = sc_detokenizer_new(&d, t, flags);
     if (s)
         return s;

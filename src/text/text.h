@@ -264,21 +264,28 @@ sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, in
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
 sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
 
+typedef struct sc_slice {
+    const char *p;
+    int64_t n;
+} sc_slice;
+
 /* A vocabulary as GGUF's metadata holds it; nothing is kept. */
 typedef struct sc_gguf_vocab {
     const char *model; /* "gpt2" or "llama" */
     const char *pre;   /* NULL for none */
     int64_t n;
-    const char *const *tokens;
-    const int64_t *lens;
+    const sc_slice *tokens;
     const int32_t *types; /* NULL: all normal. 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte */
     const float *scores;  /* NULL for none */
     int64_t n_merges;
-    const char *const *merges;
-    const int64_t *merge_lens;
+    const sc_slice *merges;
     int32_t bos, eos, pad, unk; /* -1 for none */
     int add_bos, add_eos;       /* -1 where the file does not say */
     int add_space_prefix;
+    /* where it comes from a SentencePiece file: its rules instead of llama.cpp's */
+    bool sentencepiece;   /* one prefix a text; user-defined tokens are found in the normalized text */
+    bool squeeze_spaces;  /* remove_extra_whitespaces */
+    bool no_byte_fallback;
 } sc_gguf_vocab;
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
 

@@ -16,8 +16,8 @@ enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"                \
     "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CASED                                                                                                          \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-"     \
-    "ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\\x{1f7d}ᾀ-ᾴᾶ-ᾼ\\x{1fbe}ῂ-ῄῆ-"     \
+    "ῌῐ-\\x{1fd3}ῖ-\\x{1fdb}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212a}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
 #define CJK "[一-龥ࠀ-一가-퟿]+"
 #define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
 
@@ -115,7 +115,7 @@ static sc_status read_tokens(sc_tokenizer *t, const sc_gguf_vocab *v, const char
         return sc_fail(SC_ELIMIT, "%s: tokenizer.ggml.tokens: %lld tokens; from 1 to %d", what, (long long)v->n,
                        SC_TEXT_MAX_IDS);
     for (int64_t i = 0; i < v->n; i++) {
-        sc_status s = sc_vocab_set(&t->vocab, i, v->tokens[i], v->lens[i], what);
+        sc_status s = sc_vocab_set(&t->vocab, i, v->tokens[i].p, v->tokens[i].n, what);
         if (s)
             return s;
         int32_t type = v->types ? v->types[i] : NORMAL;
@@ -129,10 +129,11 @@ static sc_status read_added(sc_tokenizer *t, const sc_gguf_vocab *v, const char 
 {
     for (int64_t i = 0; i < v->n && v->types; i++) {
         int32_t type = v->types[i];
-        if ((type != CONTROL && type != USER_DEFINED && type != UNKNOWN) || v->lens[i] > SC_TEXT_MAX_ADDED)
+        if ((type != CONTROL && type != USER_DEFINED && type != UNKNOWN) || v->tokens[i].n > SC_TEXT_MAX_ADDED)
             continue;
-        sc_added a = { .id = (int32_t)i, .special = type != USER_DEFINED };
-        sc_status s = sc_added_put(t, a, v->tokens[i], v->lens[i], what);
+        sc_added a = { .id = (int32_t)i, .special = type != USER_DEFINED,
+                       .normalized = v->sentencepiece && type == USER_DEFINED };
+        sc_status s = sc_added_put(t, a, v->tokens[i].p, v->tokens[i].n, what);
         if (s)
             return s;
     }
@@ -153,8 +154,8 @@ static sc_status read_merges(const sc_tokenizer *t, const sc_gguf_vocab *v, cons
     int64_t count = 0;
     int32_t guess = -1;
     for (int64_t i = 0; i < v->n_merges; i++) {
-        const char *p = v->merges[i];
-        int64_t len = v->merge_lens[i];
+        const char *p = v->merges[i].p;
+        int64_t len = v->merges[i].n;
         const char *space = len > 1 ? memchr(p + 1, ' ', (size_t)len - 1) : NULL;
         if (!space)
             continue;
@@ -261,23 +262,27 @@ static void find_bytes(const sc_gguf_vocab *v, int32_t bytes[256])
     for (int b = 0; b < 256; b++)
         bytes[b] = -1;
     for (int64_t i = 0; i < v->n; i++) {
+        char name[7] = "";
         unsigned b;
-        if (v->lens[i] == 6 && sscanf(v->tokens[i], "<0x%2X>", &b) == 1 && v->tokens[i][5] == '>' &&
-            (!v->types || v->types[i] == BYTE))
-            bytes[b] = (int32_t)i;
+        if (v->tokens[i].n != 6 || (v->types && v->types[i] != BYTE))
+            continue;
+        memcpy(name, v->tokens[i].p, 6);
+        if (memcmp(name, "<0x", 3) == 0 && name[5] == '>' && sscanf(name + 3, "%2X", &b) == 1)
+            bytes[b & 255] = (int32_t)i;
     }
 }
 
-sc_status sc_tokenizer_make_spm(sc_tokenizer *t, const sc_gguf_vocab *v, bool byte_fallback, bool squeeze, const char *what)
+static sc_status make_llama(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
 {
     int32_t bytes[256];
     if (!v->scores)
         return sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind %s without scores", what, v->model);
     find_bytes(v, bytes);
-    sc_status s = add_space_steps(t, v->add_space_prefix != 0, squeeze);
+    t->prefix_once = v->sentencepiece;
+    sc_status s = add_space_steps(t, v->add_space_prefix != 0, v->squeeze_spaces);
     if (!s)
         s = read_added(t, v, what);
-    sc_bpe_options o = { .unk = t->unk, .fuse_unk = true, .byte_fallback = byte_fallback, .by_score = true,
+    sc_bpe_options o = { .unk = t->unk, .fuse_unk = true, .byte_fallback = !v->no_byte_fallback, .by_score = true,
                          .scores = v->scores, .bytes = bytes };
     if (!s)
         s = sc_bpe_new(&t->model, t, NULL, 0, &o);
@@ -308,7 +313,7 @@ sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *
     if (!s)
         s = read_tokens(t, v, what);
     if (!s)
-        s = gpt2 ? make_gpt2(t, v, what) : sc_tokenizer_make_spm(t, v, true, false, what);
+        s = gpt2 ? make_gpt2(t, v, what) : make_llama(t, v, what);
     if (s) {
         sc_tokenizer_free(t);
         return s;
