@@ -32,15 +32,16 @@ SC_API sc_status sc_template_new(sc_template **out, const char *source, int64_t 
 SC_API void sc_template_free(sc_template *t);
 
 /* Renders with the members of the JSON object variables_json[0..variables_len) as the template's variables (messages,
- * tools, add_generation_prompt, bos_token, ...). A variable that is absent is undefined, one that is null is none:
- * transformers passes tools and documents as null when there are none, and false for add_generation_prompt.
+ * tools, add_generation_prompt, bos_token, ...). As apply_chat_template does: messages, tools and documents are lists of
+ * objects; tools and documents that are absent are none, add_generation_prompt is false; a message's reasoning_content,
+ * thinking or reasoning is found under the first two names. Any other variable that is absent is undefined.
  * *text is owned (sc_free) and NUL-terminated; len may be NULL. options may be NULL.
  * SC_EINVAL: the template raised, or did what Python refuses; SC_ELIMIT: one of the limits above. */
 SC_API sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
                                     int64_t variables_len, const sc_template_options *options);
 
 /* Loads a model's template: `model_path` is a template file itself, or a directory, where chat_template.jinja comes
- * first, then tokenizer_config.json's chat_template (a string, or a list of named ones). `name` chooses among named
+ * first, then tokenizer_config.json's chat_template (a string, or a list of named ones), or a GGUF file. `name` chooses among named
  * ones (also additional_chat_templates/NAME.jinja); NULL: "tool_use" where `tools` is set and there is one, otherwise
  * "default". SC_ENOTFOUND where the model has none. */
 SC_API sc_status sc_template_load(sc_template **out, const char *model_path, const char *name, bool tools);

@@ -281,6 +281,12 @@ static bool fn_raise(jx *x, jv self, jv *a, const jcall *c, jv *out)
     return jx_fail(x, SC_EINVAL, "the template raised: %.*s", (int)SC_MIN(text.s->n, 300), text.s->p);
 }
 
+static bool fn_lipsum(jx *x, jv self, jv *a, const jcall *c, jv *out)
+{
+    (void)self, (void)a, (void)c, (void)out;
+    return jx_fail(x, SC_EUNSUPPORTED, "lipsum() writes random text, which a prompt cannot mean");
+}
+
 /* One % directive at p (after the sign); the bytes it takes. Without a time zone Python writes nothing for %z, %Z. */
 static int64_t time_directive(sc_str *s, const char *p, int64_t n, const struct tm *t)
 {
@@ -333,7 +339,7 @@ const jfunc *jinja_global(const char *name, int64_t n)
     static const jfunc table[] = {
         {"range", fn_range, "/start stop step", 1}, {"dict", fn_dict, NULL, 0}, {"namespace", fn_namespace, NULL, 0},
         {"cycler", fn_cycler, NULL, 0}, {"joiner", fn_joiner, "sep", 0}, {"raise_exception", fn_raise, "message", 1},
-        {"strftime_now", fn_strftime, "format", 1},
+        {"strftime_now", fn_strftime, "format", 1}, {"lipsum", fn_lipsum, NULL, 0},
     };
     for (int i = 0; i < SC_COUNT(table); i++) {
         if ((int64_t)strlen(table[i].name) == n && !memcmp(table[i].name, name, (size_t)n)) return &table[i];

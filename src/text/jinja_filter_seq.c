@@ -232,17 +232,16 @@ static bool as_iterator(jx *x, jv list, jv *out)
 FILTER(f_batch)
 {
     int64_t size = 0;
-    jv items, rows, row = {0};
+    jv items, rows, row;
     (void)c;
-    if (!jx_arg_int(x, a[0], "batch's size", &size) || !jx_args_list(x, self, &items) || !jv_list(x, J_LIST, 0, &rows)) return false;
+    if (!jx_arg_int(x, a[0], "batch's size", &size) || !jx_args_list(x, self, &items)) return false;
+    if (!jv_list(x, J_LIST, 0, &rows) || !jv_list(x, J_LIST, 0, &row)) return false;
     for (int64_t i = 0; i < items.l->n; i++) {
-        bool full = row.t == J_LIST && row.l->n == size;
-        if (i == 0 || full) {
-            if (!jv_list(x, J_LIST, 0, &row) || !jlist_push(x, rows.l, row)) return false;
-        }
+        if (row.l->n == size && (!jlist_push(x, rows.l, row) || !jv_list(x, J_LIST, 0, &row))) return false;
         if (!jlist_push(x, row.l, items.l->v[i])) return false;
     }
-    while (row.t == J_LIST && given(a[1]) && row.l->n < size) {
+    if (row.l->n && !jlist_push(x, rows.l, row)) return false;
+    while (row.l->n && given(a[1]) && row.l->n < size) {
         if (!jx_step(x, 1) || !jlist_push(x, row.l, a[1])) return false;
     }
     return as_iterator(x, rows, out);

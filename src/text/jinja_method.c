@@ -208,11 +208,7 @@ static bool split_space(jx *x, jv self, int64_t limit, jv list)
         jstr_strip(&p, &n, true, false);
         if (n == 0) return true;
         int64_t k = 0;
-        if (limit-- == 0) {
-            k = n;
-            jstr_strip(&p, &k, false, true);
-            return push_part(x, self, p, k, list);
-        }
+        if (limit-- == 0) return push_part(x, self, p, n, list);
         while (k < n) {
             uint32_t c;
             int step = sc_utf8_decode(p + k, n - k, &c);
@@ -232,10 +228,7 @@ static bool rsplit_space(jx *x, jv self, int64_t limit, jv list)
     for (;;) {
         jstr_strip(&p, &n, false, true);
         if (n == 0) return true;
-        if (limit-- == 0) {
-            jstr_strip(&p, &n, true, false);
-            return push_part(x, self, p, n, list);
-        }
+        if (limit-- == 0) return push_part(x, self, p, n, list);
         int64_t k = n;
         while (k > 0) {
             uint32_t c;

@@ -19,7 +19,7 @@ typedef struct scope {
 typedef struct binder {
     sc_template *t;
     sc_status status;
-    int depth;
+    sc_map blocks; /* names of the {% block %}s seen */
 } binder;
 
 /* How the statements being bound sit in their surroundings. */
@@ -388,6 +388,11 @@ static bool bind_with(binder *b, jnode *n, place at)
 
 static bool bind_inner_block(binder *b, jnode *n, place at)
 {
+    int64_t seen;
+    if (n->kind == JN_BLOCK) {
+        if (sc_map_get(&b->blocks, n->name->p, n->name->n, &seen)) return fail(b, n, "this block is defined twice: ", n->name->p);
+        if (!sc_map_put(&b->blocks, n->name->p, n->name->n, 1)) return nomem(b);
+    }
     scope s = n->kind == JN_BLOCK ? (scope){.fn_depth = -1} : inner(at.s);
     if (n->kind == JN_BLOCK && !(n->fn = function(b, &s))) return false;
     if (n->kind == JN_BLOCK) at.loop = false;
@@ -468,5 +473,6 @@ sc_status jinja_bind(sc_template *t)
     s.fn = root->fn;
     bool ok = analyse(&b, &s, root, false) && bind(&b, root, (place){.s = &s}) && finish(&b, &s, &root->frame);
     scope_free(&s);
+    sc_map_free(&b.blocks);
     return ok ? SC_OK : b.status;
 }

@@ -66,12 +66,59 @@ static sc_status set_limits(jx *x, const sc_template_options *o)
     return o->now ? set_clock(x, o->now) : SC_OK;
 }
 
+/* A variable that must be a list of dicts where it is given; absent, it is none. */
+static bool dicts(jx *x, const char *name, bool must, jv **out)
+{
+    jv key, *v = jdict_find(x->vars, name, (int64_t)strlen(name));
+    *out = v;
+    if (!v) return !must || (jv_cstr(x, name, &key) && jdict_set(x, x->vars, key, jv_none()));
+    if (v->t == J_NONE && must) return true;
+    if (v->t != J_LIST) return jx_fail(x, SC_EINVAL, "%s must be a list of objects, not %s", name, jv_type_name(*v));
+    for (int64_t i = 0; i < v->l->n; i++) {
+        if (v->l->v[i].t != J_DICT) return jx_fail(x, SC_EINVAL, "%s[%lld] must be an object, not %s", name, (long long)i, jv_type_name(v->l->v[i]));
+    }
+    return true;
+}
+
+/* A message's reasoning has had several names; every template finds it under those it may ask for. */
+static bool alias_reasoning(jx *x, jv *message)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    const jdict *d = message->d;
+    jv *reasoning = NULL, key;
+    jdict *copy;
+    for (int i = 0; i < 3 && !reasoning; i++) {
+        reasoning = jdict_find(d, names[i], (int64_t)strlen(names[i]));
+        if (reasoning && reasoning->t == J_NONE) reasoning = NULL;
+    }
+    if (!reasoning) return true;
+    if (!jdict_new(x, &copy) || !jv_cstr(x, names[1], &key) || !jdict_set(x, copy, key, *reasoning)) return false;
+    for (int64_t i = 0; i < d->n; i++) {
+        if (!jdict_set(x, copy, d->e[i].key, d->e[i].value)) return false;
+    }
+    message->d = copy;
+    return jv_cstr(x, names[0], &key) && jdict_set(x, copy, key, *reasoning);
+}
+
+/* What apply_chat_template does to the variables before a template sees them. */
+static bool prepare(jx *x)
+{
+    jv *list, key;
+    if (!dicts(x, "tools", true, &list) || !dicts(x, "documents", true, &list) || !dicts(x, "messages", false, &list)) return false;
+    for (int64_t i = 0; list && i < list->l->n; i++) {
+        if (!alias_reasoning(x, &list->l->v[i])) return false;
+    }
+    if (jdict_find(x->vars, "add_generation_prompt", 21)) return true;
+    return jv_cstr(x, "add_generation_prompt", &key) && jdict_set(x, x->vars, key, jv_bool(false));
+}
+
 static bool render(jx *x, const json_t *variables)
 {
     const jnode *root = x->t->root;
     jv v;
     if (!jv_from_json(x, variables, &v)) return false;
     x->vars = v.d;
+    if (!prepare(x)) return false;
     if (x->t->blocks && !jdict_new(x, &x->exported)) return false;
     if (!(x->root = jx_act(x, root->fn, NULL))) return false;
     jx_enter_frame(x, &root->frame, x->root);
