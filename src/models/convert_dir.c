@@ -75,20 +75,6 @@ static sc_status copy_tokenizer(const char *in, const char *out, bool *found)
     return s;
 }
 
-static sc_status write_tokenizer(const sc_gguf *file, const char *out, bool *written)
-{
-    char *tokenizer, *config;
-    sc_status s = sc_gguf_tokenizer_json(&tokenizer, &config, file);
-    if (s == SC_ENOTFOUND) return SC_OK;
-    if (s) return s;
-    s = write_text(out, "tokenizer.json", tokenizer);
-    if (!s) s = write_text(out, "tokenizer_config.json", config);
-    sc_free(tokenizer);
-    sc_free(config);
-    *written = !s;
-    return s;
-}
-
 /* The ids that end an answer are all that GGUF knows of it. */
 static sc_status write_generation(const sc_model *m, const json_t *config, const char *out)
 {
@@ -111,20 +97,35 @@ static sc_status write_generation(const sc_model *m, const json_t *config, const
     return s;
 }
 
-static sc_status write_rest(const sc_model *m, const char *in, const char *out, const sc_items *items,
-                            const sc_convert_options *o, sc_convert_report *r)
+/* What is written after the weights, made before: a tokenizer that cannot be said is known early. */
+typedef struct rest {
+    json_t *config;
+    char *tokenizer, *tokenizer_config; /* from GGUF; else copied */
+} rest;
+
+static sc_status prepare(rest *x, const sc_model *m, const char *in, const sc_items *items, const sc_convert_options *o)
 {
-    bool dir = sc_path_is_dir(in);
     sc_gguf *file = NULL;
-    json_t *config = NULL;
-    sc_status s = dir ? SC_OK : sc_gguf_open(&file, in);
-    if (!s) s = sc_config_for_hf(&config, m, items->count ? items->item[0].to : SC_F32, file);
-    if (!s && !o->no_tokenizer) s = dir ? copy_tokenizer(in, out, &r->tokenizer) : write_tokenizer(file, out, &r->tokenizer);
-    if (!s) s = dir ? copy_file(in, out, "generation_config.json", NULL) : write_generation(m, config, out);
-    if (!s) s = write_json(out, "config.json", config);
-    json_decref(config);
+    sc_status s = sc_path_is_dir(in) ? SC_OK : sc_gguf_open(&file, in);
+    if (!s) s = sc_config_for_hf(&x->config, m, items->count ? items->item[0].to : SC_F32, file);
+    if (!s && file && !o->no_tokenizer) s = sc_gguf_tokenizer_json(&x->tokenizer, &x->tokenizer_config, file);
+    if (s == SC_ENOTFOUND) s = SC_OK;
     sc_gguf_free(file);
     return s;
+}
+
+static sc_status write_rest(const rest *x, const sc_model *m, const char *in, const char *out, bool tokenizer, bool *written)
+{
+    bool dir = sc_path_is_dir(in);
+    sc_status s = SC_OK;
+    if (dir && tokenizer) s = copy_tokenizer(in, out, written);
+    if (x->tokenizer) {
+        s = write_text(out, "tokenizer.json", x->tokenizer);
+        if (!s) s = write_text(out, "tokenizer_config.json", x->tokenizer_config);
+        *written = !s;
+    }
+    if (!s) s = dir ? copy_file(in, out, "generation_config.json", NULL) : write_generation(m, x->config, out);
+    return s ? s : write_json(out, "config.json", x->config);
 }
 
 sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,
@@ -133,6 +134,7 @@ sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, co
     sc_model *m = NULL;
     sc_items items = {0};
     sc_type_plan plan;
+    rest x = {0};
     bool made = !sc_path_exists(out);
     char *weights = sc_path_join(out, "model.safetensors");
     sc_status s = weights ? sc_type_plan_new(&plan, o) : sc_nomem();
@@ -141,11 +143,15 @@ sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, co
     if (!s) s = sc_items_from_model(&items, m, NULL);
     if (!s) s = sc_type_plan_dir(&plan, &items);
     if (!s) s = sc_items_check(&items);
+    if (!s) s = prepare(&x, m, in, &items, o);
     if (!s) s = sc_mkdirs(out);
     if (!s) s = write_weights(ctx, weights, &items);
-    if (!s) s = write_rest(m, in, out, &items, o, r);
+    if (!s) s = write_rest(&x, m, in, out, !o->no_tokenizer, &r->tokenizer);
     if (!s) sc_report_items(r, &items);
     else if (made) rmdir(out); /* where nothing was written into it */
+    json_decref(x.config);
+    sc_free(x.tokenizer);
+    sc_free(x.tokenizer_config);
     sc_model_free(m);
     sc_free(weights);
     sc_free(items.item);
