@@ -141,7 +141,9 @@ static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
             !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
             return sc_nomem();
     }
-    if (json_is_true(json_object_get(o, "use_sliding_window")) && !set(o, "max_window_layers", json_integer(0)))
+    bool qwen = strncmp(m->info.model_type, "qwen", 4) == 0;
+    if (!qwen) json_object_del(o, "use_sliding_window"); /* a key of Qwen's */
+    if (qwen && json_is_true(json_object_get(o, "use_sliding_window")) && !set(o, "max_window_layers", json_integer(0)))
         return sc_nomem();
     sc_status s = fix_rope(o, m);
     return s ? s : set_ids(o, file);
