@@ -194,6 +194,12 @@ struct sc_encoder {
         int64_t id_cap, len_cap;
         uint64_t *heap;
         int64_t heap_n, heap_cap;
+        struct sc_merge_node { uint32_t place; int32_t next; } *node;
+        int64_t node_n, node_cap;
+        int32_t free_node;
+        int32_t *head, *tail; /* [ranks]: the list of a rank's places, -1 for none */
+        uint32_t *place;
+        int64_t place_cap;
     } merge;
 };
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
