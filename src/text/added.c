@@ -70,7 +70,7 @@ sc_status sc_added_index(sc_tokenizer *t)
         const char *p = sc_vocab_text(&t->vocab, a->id, &len);
         if (!sc_map_put(&t->added_map, p, len, a->id)) {
             s = sc_nomem();
-        } else if (a->normalized && t->n_norm > 0) {
+        } else if (a->normalized && t->n_norm > 0 && !t->verbatim) {
             if (!m && (s = sc_matcher_new(&m)) != SC_OK)
                 break;
             sc_norm_clear(&x);

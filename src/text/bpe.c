@@ -113,6 +113,32 @@ static bool bytes_known(const bpe *m, const char *p, int k)
     return m->byte_fallback;
 }
 
+/* What nothing spells and nothing stands for is left out before all else, as HuggingFace does: what was on both sides of
+ * it may merge. *piece then is a copy. */
+static sc_status leave_out(const bpe *m, sc_encoder *e, sc_piece *piece)
+{
+    sc_norm *x = &e->known;
+    const char *p = piece->p;
+    int64_t n = piece->n, done = 0;
+    bool all = true;
+    sc_norm_clear(x);
+    for (int64_t i = 0, k; i < n; i += k) {
+        uint32_t cp = (uint8_t)p[i];
+        k = cp < 0x80 ? 1 : sc_utf8_decode(p + i, n - i, &cp);
+        if (char_id(m, p + i, (int)k, cp, i == 0, i + k == n) >= 0 || bytes_known(m, p + i, (int)k))
+            continue;
+        all = false;
+        sc_norm_copy(x, p + done, i - done, NULL);
+        done = i + k;
+    }
+    if (all)
+        return SC_OK;
+    sc_norm_copy(x, p + done, n - done, NULL);
+    piece->p = x->p;
+    piece->n = x->n;
+    return x->oom ? sc_nomem() : SC_OK;
+}
+
 /* The symbols of the character at p + i go to out, at most four; returns their number, *used the bytes. Where merges are
  * by score, a character without a token stays one symbol, as it may still be part of a longer token. */
 static int first_symbols(const bpe *m, const char *p, int64_t n, int64_t i, symbol out[4], int *used)
@@ -127,8 +153,6 @@ static int first_symbols(const bpe *m, const char *p, int64_t n, int64_t i, symb
                 out[b] = (symbol){ m->byte[(uint8_t)p[i + b]], (int32_t)(i + b), 1 };
             return k;
         }
-        if (m->unk < 0)
-            return 0; /* as in HuggingFace's: nothing spells it, nothing stands for it */
         id = m->unk;
     }
     out[0] = (symbol){ id, (int32_t)i, k };
@@ -231,7 +255,6 @@ static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
  * whose entries are rank << 32 | place. A merge may leave stale entries; they are known by the rank having changed. */
 
 #define DEAD (-2)
-#define SKIP (-3) /* text that gives no token */
 
 static bool heap_push(struct sc_merge_space *w, uint64_t v)
 {
@@ -270,7 +293,7 @@ static uint64_t heap_pop(struct sc_merge_space *w)
 static uint32_t rank_at(const bpe *m, const struct sc_merge_space *w, const char *p, int64_t n, int64_t i, int32_t *result)
 {
     int64_t j = i + w->len[i];
-    if (j >= n || w->id[i] == SKIP || w->id[j] == SKIP)
+    if (j >= n)
         return NEVER;
     return rank_of(m, w->id[i], w->id[j], p + i, w->len[i] + w->len[j], result);
 }
@@ -423,8 +446,6 @@ static sc_status encode_long(const bpe *m, sink *s)
     for (int64_t i = 0; i < n;) {
         symbol y[4];
         int used, count = first_symbols(m, p, n, i, y, &used);
-        if (count == 0)
-            y[count++] = (symbol){ SKIP, (int32_t)i, used };
         for (int k = 0; k < count; k++) {
             for (int b = 0; b < y[k].len; b++)
                 w->id[y[k].at + b] = DEAD;
@@ -434,10 +455,8 @@ static sc_status encode_long(const bpe *m, sink *s)
         i += used;
     }
     sc_status status = n > HUGE_PIECE ? merge_lists(m, w, p, n) : merge_heap(m, w, p, n);
-    for (int64_t i = 0; i < n && !status; i += w->len[i]) {
-        if (w->id[i] != SKIP)
-            status = put(s, (symbol){ w->id[i], (int32_t)i, w->len[i] });
-    }
+    for (int64_t i = 0; i < n && !status; i += w->len[i])
+        status = put(s, (symbol){ w->id[i], (int32_t)i, w->len[i] });
     return status;
 }
 
@@ -449,16 +468,14 @@ static sc_status encode_word(const bpe *m, sc_encoder *e, sc_piece piece)
     link_ l[SHORT + 4];
     int n = 0;
     int64_t i = 0;
-    bool gap = false; /* after text that gives no token, neighbours are none */
     while (i < piece.n && n < SHORT) {
         symbol y[4];
         int used, count = first_symbols(m, piece.p, piece.n, i, y, &used);
-        gap |= count == 0;
         for (int k = 0; k < count; k++)
             l[n++].y = y[k];
         i += used;
     }
-    sc_status status = i == piece.n && !gap ? encode_short(m, &s, l, n) : encode_long(m, &s);
+    sc_status status = i == piece.n ? encode_short(m, &s, l, n) : encode_long(m, &s);
     return status ? status : flush_unknown(&s);
 }
 
@@ -476,6 +493,11 @@ static sc_status encode(const sc_model *base, sc_encoder *e, sc_piece piece)
         int32_t id = piece.n <= m->longest ? sc_vocab_find(m->vocab, piece.p, piece.n) : -1;
         if (id >= 0)
             return sc_encoder_emit(e, id, &piece, 0, piece.n);
+    }
+    if (m->unk < 0 && !m->by_score) {
+        sc_status s = leave_out(m, e, &piece);
+        if (s || piece.n == 0)
+            return s;
     }
     if (!m->words)
         return encode_word(m, e, piece);

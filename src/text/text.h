@@ -169,6 +169,7 @@ struct sc_tokenizer {
     sc_decode_step dec[SC_TEXT_MAX_STEPS];
     int n_norm, n_pre, n_dec;
     bool prefix_once; /* SC_NORM_PREPEND applies to the first stretch of a text only */
+    bool verbatim;    /* the normalized text is searched for added tokens as they are spelled */
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
     sc_model *model;
@@ -189,6 +190,7 @@ struct sc_encoder {
     sc_matcher *matcher; /* made when first needed */
     sc_norm norm[2];
     sc_norm scratch[SC_TEXT_MAX_STEPS];
+    sc_norm known; /* a piece without what no token spells */
     struct sc_merge_space {
         int32_t *id, *len;
         int64_t id_cap, len_cap;
@@ -226,7 +228,7 @@ sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
 
 sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
 sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* -1 for none */
-void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, int64_t from);
+void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from);
 
 /* ---- vocabulary and added tokens (vocab.c, added.c) ---- */
 sc_status sc_vocab_set(sc_vocab *v, int64_t id, const char *p, int64_t len, const char *what);
