@@ -65,4 +65,25 @@ void sc_stream_free(sc_stream *s);
 /* Elements of a shape; SC_ELIMIT where they do not fit 2^63. Checks rank and signs. */
 sc_status sc_shape_count(int64_t *out, int rank, const int64_t *dim);
 
+/* ---- fetching (fetch.c; without libcurl all fail with SC_EUNSUPPORTED) ---- */
+typedef struct sc_fetch {
+    const sc_context *ctx; /* progress and cancelling; may be NULL */
+    const char *url;       /* https; http only to this machine itself */
+    const char *token;     /* sent as a bearer token to the url's own server; NULL: none */
+    const char *what;      /* what to call it in messages and progress; NULL: the url */
+    int64_t size;          /* what it must have; -1: not known */
+    const char *sha256;    /* hexadecimal; NULL: not checked */
+    const char *git_sha1;  /* of git's blob object; NULL: not checked */
+} sc_fetch;
+/* Into a file, resuming what an earlier call left in PATH.partial. */
+sc_status sc_fetch_file(const sc_fetch *f, const char *path);
+/* Into memory, at most max bytes; *data is NUL-terminated and owned. */
+sc_status sc_fetch_text(const sc_fetch *f, int64_t max, char **data, int64_t *len);
+/* Do the file's size and checksums match what f wants? SC_EFORMAT says which does not. */
+sc_status sc_fetch_verify(const sc_fetch *f, const char *path);
+
+/* ---- models by name (hub.c) ---- */
+/* NAME, or ORG/NAME, of the hub's characters: safe as a path. */
+sc_status sc_hub_check_name(const char *name);
+
 #endif
