@@ -9,6 +9,7 @@
  *   v_if_less(a,b,x,y)   x where a < b, else y
  *   v_exp2i(p, n)        p 2^n for whole n, denormal results too
  *   v_sum, v_top         across the vector, in one fixed order
+ *   v_sum4(y, a,b,c,d)   four such sums into y[0] to y[3], added in the order of v_sum
  *   v_twice(p, n)        p[0], p[0], p[1], p[1] … of n <= W/2 elements;  v_swap: neighbours exchanged
  *   TILE_X, ACC_ROWS, ACC_VECTORS: register tiles
  *
@@ -53,7 +54,12 @@ VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int6
             UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_fma(v_load_n(x + i * ldx + l, n), b, acc[i][j]);
         }
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < cols; j++) y[i * ldy + j] = v_sum(acc[i][j]);
+    UNROLL for (int i = 0; i < rows; i++) {
+        int j = 0;
+        UNROLL for (; j + 4 <= cols; j += 4)
+            v_sum4(y + i * ldy + j, acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]);
+        UNROLL for (; j < cols; j++) y[i * ldy + j] = v_sum(acc[i][j]);
+    }
 }
 
 /* A few rows of x against all of w. */

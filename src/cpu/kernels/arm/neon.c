@@ -60,7 +60,12 @@ VEC vf v_exp2i(vf p, vf n)
     return vmulq_f32(vmulq_f32(p, vreinterpretq_f32_s32(a)), vreinterpretq_f32_s32(b));
 }
 
-VEC float v_sum(vf v) { return vaddvq_f32(v); }
+VEC float v_sum(vf v) /* (0 + 1) + (2 + 3) */
+{
+    vf s = vpaddq_f32(v, v);
+    return vgetq_lane_f32(vpaddq_f32(s, s), 0);
+}
+VEC void v_sum4(float *y, vf a, vf b, vf c, vf d) { v_store(y, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d))); }
 VEC float v_top(vf v) { return vmaxvq_f32(v); }
 
 VEC vf v_twice(const float *p, int n)

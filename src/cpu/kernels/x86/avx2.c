@@ -58,6 +58,16 @@ VEC float v_sum(vf v)
     a = _mm_add_ps(a, _mm_movehl_ps(a, a));
     return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
 }
+VEC void v_sum4(float *y, vf a, vf b, vf c, vf d)
+{
+    vf ab = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    vf cd = _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+    vf s = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    s = _mm256_add_ps(s, _mm256_movehdup_ps(s)); /* a and c in places 0 and 2, b and d in 4 and 6 */
+    __m128 ac = _mm256_castps256_ps128(s), bd = _mm256_extractf128_ps(s, 1);
+    ac = _mm_shuffle_ps(ac, bd, 0x88);
+    _mm_storeu_ps(y, _mm_shuffle_ps(ac, ac, 0xd8));
+}
 VEC float v_top(vf v)
 {
     __m128 a = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

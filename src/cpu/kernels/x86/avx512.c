@@ -49,6 +49,16 @@ VEC float v_sum(vf v)
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
+VEC void v_sum4(float *y, vf a, vf b, vf c, vf d)
+{
+    vf ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    vf cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    vf s = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    s = _mm512_add_ps(s, _mm512_permute_ps(s, 0xee));
+    s = _mm512_add_ps(s, _mm512_permute_ps(s, 0x55));
+    s = _mm512_permutexvar_ps(_mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12)), s);
+    _mm_storeu_ps(y, _mm512_castps512_ps128(s));
+}
 VEC float v_top(vf v)
 {
     __m256 a = _mm256_max_ps(_mm512_castps512_ps256(v), upper(v));
