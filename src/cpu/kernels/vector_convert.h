@@ -17,10 +17,10 @@ static const uint8_t high_pairs[16] = {0, 16, 32, 48};
 VEC vb b_low(vb v) { return b_and(v, b_set(15)); }
 VEC vb b_high(vb v) { return b_and(b_right(v, 4), b_set(15)); }
 
-#define BLOCKS(name, elements, bytes)                                                                    \
-    KERNEL void dequantize_##name(const void *x, float *y, int64_t n)                                    \
-    {                                                                                                    \
-        for (const uint8_t *b = x; n > 0; n -= elements, b += bytes, y += elements) block_##name(b, y);  \
+#define DEFINE(ID, name, elements, bytes)                                                                          \
+    KERNEL void dequantize_##name(const void *x, float *y, int64_t n)                                              \
+    {                                                                                                              \
+        for (const uint8_t *b = x; n > 0; n -= elements, b += bytes, y += elements) block_##name(b, y);            \
     }
 
 VEC void block_q4_0(const uint8_t *b, float *y)
@@ -156,39 +156,33 @@ VEC void block_mxfp4(const uint8_t *b, float *y)
     v_put(y + 16, b_look(values, b_high(q)), d);
 }
 
-#define BLOCK_TYPES(X)                                                                                           \
-    X(Q4_0, q4_0, 32, 18) X(Q4_1, q4_1, 32, 20) X(Q5_0, q5_0, 32, 22) X(Q5_1, q5_1, 32, 24)                      \
-    X(Q8_0, q8_0, 32, 34) X(Q2_K, q2_k, 256, 84) X(Q3_K, q3_k, 256, 110) X(Q4_K, q4_k, 256, 144)                 \
-    X(Q5_K, q5_k, 256, 176) X(Q6_K, q6_k, 256, 210) X(IQ4_NL, iq4_nl, 32, 18) X(IQ4_XS, iq4_xs, 256, 136)        \
-    X(MXFP4, mxfp4, 32, 17)
-
-#define DEFINE(ID, name, elements, bytes) BLOCKS(name, elements, bytes)
-BLOCK_TYPES(DEFINE)
+SC_PLAIN_BLOCKS(DEFINE)
+SC_SEARCHED_BLOCKS(DEFINE)
 
 /* ---- 16-bit floats; the tail goes through a whole vector of its own ---- */
 
-#define FLOAT16(name)                                                              \
-    KERNEL void dequantize_##name(const void *x, float *y, int64_t n)              \
-    {                                                                              \
-        const uint8_t *p = x;                                                      \
-        int64_t i = 0;                                                             \
-        for (; i + W <= n; i += W) v_store(y + i, v_from_##name(p + 2 * i));       \
-        if (i < n) {                                                               \
-            uint16_t tail[W] = {0};                                                \
-            memcpy(tail, p + 2 * i, (size_t)(n - i) * 2);                          \
-            v_store_n(y + i, v_from_##name(tail), (int)(n - i));                   \
-        }                                                                          \
-    }                                                                              \
-    KERNEL void quantize_##name(const float *x, void *y, int64_t n)                \
-    {                                                                              \
-        uint8_t *p = y;                                                            \
-        int64_t i = 0;                                                             \
-        for (; i + W <= n; i += W) v_to_##name(p + 2 * i, v_load(x + i));          \
-        if (i < n) {                                                               \
-            uint16_t tail[W];                                                      \
-            v_to_##name(tail, v_load_n(x + i, (int)(n - i)));                      \
-            memcpy(p + 2 * i, tail, (size_t)(n - i) * 2);                          \
-        }                                                                          \
+#define FLOAT16(name)                                                                                              \
+    KERNEL void dequantize_##name(const void *x, float *y, int64_t n)                                              \
+    {                                                                                                              \
+        const uint8_t *p = x;                                                                                      \
+        int64_t i = 0;                                                                                             \
+        for (; i + W <= n; i += W) v_store(y + i, v_from_##name(p + 2 * i));                                       \
+        if (i < n) {                                                                                               \
+            uint16_t tail[W] = {0};                                                                                \
+            memcpy(tail, p + 2 * i, (size_t)(n - i) * 2);                                                          \
+            v_store_n(y + i, v_from_##name(tail), (int)(n - i));                                                   \
+        }                                                                                                          \
+    }                                                                                                              \
+    KERNEL void quantize_##name(const float *x, void *y, int64_t n)                                                \
+    {                                                                                                              \
+        uint8_t *p = y;                                                                                            \
+        int64_t i = 0;                                                                                             \
+        for (; i + W <= n; i += W) v_to_##name(p + 2 * i, v_load(x + i));                                          \
+        if (i < n) {                                                                                               \
+            uint16_t tail[W];                                                                                      \
+            v_to_##name(tail, v_load_n(x + i, (int)(n - i)));                                                      \
+            memcpy(p + 2 * i, tail, (size_t)(n - i) * 2);                                                          \
+        }                                                                                                          \
     }
 FLOAT16(f16)
 FLOAT16(bf16)
@@ -216,7 +210,8 @@ KERNEL void quantize_q8_0(const float *x, void *y, int64_t n)
 static void set_convert(sc_kernels *k)
 {
 #define SET(ID, name, elements, bytes) k->dequantize[SC_##ID] = dequantize_##name;
-    BLOCK_TYPES(SET)
+    SC_PLAIN_BLOCKS(SET)
+    SC_SEARCHED_BLOCKS(SET)
     k->dequantize[SC_F16] = dequantize_f16;
     k->dequantize[SC_BF16] = dequantize_bf16;
     k->quantize[SC_F16] = quantize_f16;

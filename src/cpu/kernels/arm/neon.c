@@ -8,10 +8,10 @@
 #include <arm_neon.h>
 
 #define KERNEL static
-#define VEC static inline __attribute__((always_inline))
+#define VEC    static inline __attribute__((always_inline))
 /* 24 accumulators, 6 + 1 operands, of 32 registers. */
-#define TILE_X 6
-#define ACC_ROWS 4
+#define TILE_X      6
+#define ACC_ROWS    4
 #define ACC_VECTORS 4
 
 enum { W = 4 };

@@ -2,11 +2,12 @@
 /* The definition of the conversions from f32 to the types whose scales are worth a search: q2_k to q6_k, iq4_nl and
  * iq4_xs.
  *
- * Each group of 16 or 32 values is fitted alone: a number of trial scales around the one that spans the group assign
- * integers, for which the best scale (and minimum) has a closed form by weighted least squares; the trial with the
- * least weighted error wins. The scales are then rounded into the block's own scale, each to the neighbour that errs
- * least when the integers are assigned anew, so that these suit the scale that a reader will see. Large values weigh more, as they do in the products that the
- * weights enter. A value that is not finite counts as 0 in a search. */
+ * Each group of 16 or 32 values is fitted alone: a number of trial scales around the one that spans the group
+ * assign integers, for which the best scale (and minimum) has a closed form by weighted least squares; the trial
+ * with the least weighted error wins. The scales are then rounded into the block's own scale, each to the
+ * neighbour that errs least when the integers are assigned anew, so that these suit the scale that a reader will
+ * see. Large values weigh more, as they do in the products that the weights enter. A value that is not finite
+ * counts as 0 in a search. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
 
@@ -142,7 +143,7 @@ static double affine_error(int n, const float *v, const double *w, double s, dou
     return error;
 }
 
-/* Fits the groups of one block of 256, rounds their scales and mins to [0, limit] times d and dmin, and assigns q. */
+/* Fits the groups of one block of 256, rounds their scales and mins to [0, limit] times d and dmin, assigns q. */
 static void affine_block(const float *x, int groups, int top, int limit, uint8_t *d, uint8_t *dmin, uint8_t *scale,
                          uint8_t *min, uint8_t q[256])
 {
@@ -188,7 +189,8 @@ static double symmetric_error(int n, const float *v, const double *w, double s, 
 }
 
 /* The same for s q: scales are rounded to [low, -low - 1] times d. */
-static void symmetric_block(const float *x, int groups, int lo, int hi, int low, uint8_t *d, int8_t *scale, int8_t q[256])
+static void symmetric_block(const float *x, int groups, int lo, int hi, int low, uint8_t *d, int8_t *scale,
+                            int8_t q[256])
 {
     int size = 256 / groups;
     float s[16], top = 0;
@@ -321,19 +323,15 @@ static void block_iq4_xs(const float *x, uint8_t *b)
     sc_store_u16(b + 2, (uint16_t)high);
 }
 
-#define TYPES(X)                                                                                              \
-    X(Q2_K, q2_k, 256, 84) X(Q3_K, q3_k, 256, 110) X(Q4_K, q4_k, 256, 144) X(Q5_K, q5_k, 256, 176)            \
-    X(Q6_K, q6_k, 256, 210) X(IQ4_NL, iq4_nl, 32, 18) X(IQ4_XS, iq4_xs, 256, 136)
-
-#define DEFINE(ID, name, elements, bytes)                                                                \
-    static void quantize_##name(const float *x, void *y, int64_t n)                                      \
-    {                                                                                                    \
-        for (uint8_t *b = y; n > 0; n -= elements, b += bytes, x += elements) block_##name(x, b);        \
+#define DEFINE(ID, name, elements, bytes)                                                                          \
+    static void quantize_##name(const float *x, void *y, int64_t n)                                                \
+    {                                                                                                              \
+        for (uint8_t *b = y; n > 0; n -= elements, b += bytes, x += elements) block_##name(x, b);                  \
     }
-TYPES(DEFINE)
+SC_SEARCHED_BLOCKS(DEFINE)
 
 void sc_kernels_ref_quantize_k(sc_kernels *k)
 {
 #define SET(ID, name, elements, bytes) k->quantize[SC_##ID] = quantize_##name;
-    TYPES(SET)
+    SC_SEARCHED_BLOCKS(SET)
 }

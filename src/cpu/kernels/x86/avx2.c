@@ -9,10 +9,10 @@
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define KERNEL static TARGET
-#define VEC static inline TARGET __attribute__((always_inline))
+#define VEC    static inline TARGET __attribute__((always_inline))
 /* 12 accumulators, 3 + 1 operands: all 16 registers. */
-#define TILE_X 3
-#define ACC_ROWS 4
+#define TILE_X      3
+#define ACC_ROWS    4
 #define ACC_VECTORS 2
 
 enum { W = 8 };
@@ -127,7 +127,8 @@ VEC void v_to_bf16(void *p, vf v)
 {
     __m256i u = _mm256_castps_si256(v), top = _mm256_srli_epi32(u, 16);
     __m256i up = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(top, _mm256_set1_epi32(1)));
-    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, up), 16), quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40));
+    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, up), 16),
+            quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40));
     r = _mm256_blendv_epi8(r, quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
     _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)));
 }

@@ -9,10 +9,10 @@
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 #define KERNEL static TARGET
-#define VEC static inline TARGET __attribute__((always_inline))
+#define VEC    static inline TARGET __attribute__((always_inline))
 /* 24 accumulators, 6 + 1 operands, of 32 registers. */
-#define TILE_X 6
-#define ACC_ROWS 4
+#define TILE_X      6
+#define ACC_ROWS    4
 #define ACC_VECTORS 4
 
 enum { W = 16 };
@@ -38,7 +38,10 @@ VEC vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VEC vf v_abs(vf v) { return _mm512_abs_ps(v); }
 VEC vf v_floor(vf v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 VEC vf v_round(vf v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-VEC vf v_if_less(vf a, vf b, vf x, vf y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x); }
+VEC vf v_if_less(vf a, vf b, vf x, vf y)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
 VEC vf v_exp2i(vf p, vf n) { return _mm512_scalef_ps(p, n); }
 
 VEC __m256 upper(vf v) { return _mm512_extractf32x8_ps(v, 1); }
@@ -93,10 +96,14 @@ VEC void v_to_s8(uint8_t *p, vf v)
 
 VEC vf v_half(const uint8_t *p) { return _mm512_set1_ps(_cvtsh_ss(sc_load_u16(p))); }
 VEC vf v_from_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
-VEC void v_to_f16(void *p, vf v) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)); }
+VEC void v_to_f16(void *p, vf v)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
 VEC vf v_from_bf16(const void *p)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 VEC void v_to_bf16(void *p, vf v)
 {
