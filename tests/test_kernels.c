@@ -477,6 +477,40 @@ static void check_dequantize(const sc_kernels *k, const sc_kernels *ref, int t)
     drop(br);
 }
 
+static void check_matvec(const sc_kernels *k, const sc_kernels *ref, int t)
+{
+    const struct dtype *d = &dtypes[t];
+    for (int round = 0; round < 60; round++) {
+        int64_t blocks = d->block == 1 ? lengths[round % LENGTHS] : random_below(6), n = blocks * d->block;
+        int64_t nw = 1 + random_below(11), stride = blocks * d->bytes + random_below(4);
+        block bx = normals(n, round % 4, 1), bf = floats(nw * n, 0), by = floats(nw, 1), br = floats(nw, 0);
+        block bw = make(nw * stride, 1, round % 5), bm = floats(nw, 2);
+        float *f = bf.p, *y = by.p, *r = br.p, *m = bm.p;
+        for (int64_t j = 0; j < nw; j++) {
+            for (int64_t i = 0; i < n; i++) f[i] = random_normal();
+            ref->quantize[t](f, (uint8_t *)bw.p + j * stride, n);
+        }
+        for (int64_t j = 0; j < nw; j++) k->dequantize[t]((uint8_t *)bw.p + j * stride, f + j * n, n);
+        k->matvec[t](nw, n, bx.p, bw.p, stride, y);
+        ref->matvec[t](nw, n, bx.p, bw.p, stride, r);
+        for (int64_t j = 0; j < nw; j++) {
+            double scale = 0;
+            for (int64_t i = 0; i < n; i++) scale += fabs((double)((float *)bx.p)[i] * f[j * n + i]);
+            check_near(y[j], r[j], sum_error(n) * scale, j, nw);
+        }
+        k->matmul_nt(1, nw, n, bx.p, n, f, n, m, nw);
+        check_same(y, m, nw, "as in two steps");
+        ref->matmul_nt(1, nw, n, bx.p, n, f, n, m, nw);
+        check_same(r, m, nw, "the reference as in two steps");
+        drop(bx);
+        drop(bf);
+        drop(by);
+        drop(br);
+        drop(bw);
+        drop(bm);
+    }
+}
+
 /* Values of every kind: any bits, ordinary ones, ones on or beside a rounding boundary, none at all. */
 static float odd_value(int kind, int i)
 {

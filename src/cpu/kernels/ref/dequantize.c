@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The definition of the conversions to f32: one readable loop a type, layouts in blocks.h. */
+/* The definition of the conversions to f32, one readable loop a type (layouts in blocks.h), and of the products with
+ * rows stored so. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
 
@@ -126,14 +127,36 @@ static void block_mxfp4(const uint8_t *b, float *y)
     for (int i = 0; i < 32; i++) y[i] = d * (float)sc_mxfp4_values[b[1 + (i & 15)] >> 4 * (i >> 4) & 15];
 }
 
+/* f64 throughout as in matmul_nt, block by block. */
+#define DEFINE_MATVEC(ID, name, elements, bytes)                                                                   \
+    static void matvec_##name(int64_t nw, int64_t k, const float *x, const void *w, int64_t stride, float *y)      \
+    {                                                                                                              \
+        for (int64_t j = 0; j < nw; j++) {                                                                         \
+            const uint8_t *b = (const uint8_t *)w + j * stride;                                                    \
+            float v[elements];                                                                                     \
+            double sum = 0;                                                                                        \
+            for (int64_t l = 0; l < k; l += elements, b += bytes) {                                                \
+                block_##name(b, v);                                                                                \
+                for (int i = 0; i < elements; i++) sum += (double)x[l + i] * v[i];                                 \
+            }                                                                                                      \
+            y[j] = (float)sum;                                                                                     \
+        }                                                                                                          \
+    }
+
 DEFINE(F16, f16, 1, 2)
 DEFINE(BF16, bf16, 1, 2)
 SC_PLAIN_BLOCKS(DEFINE)
 SC_SEARCHED_BLOCKS(DEFINE)
+DEFINE_MATVEC(F16, f16, 1, 2)
+DEFINE_MATVEC(BF16, bf16, 1, 2)
+SC_PLAIN_BLOCKS(DEFINE_MATVEC)
+SC_SEARCHED_BLOCKS(DEFINE_MATVEC)
 
 void sc_kernels_ref_dequantize(sc_kernels *k)
 {
-#define SET(ID, name, elements, bytes) k->dequantize[SC_##ID] = dequantize_##name;
+#define SET(ID, name, elements, bytes)                                                                             \
+    k->dequantize[SC_##ID] = dequantize_##name;                                                                    \
+    k->matvec[SC_##ID] = matvec_##name;
     SET(F16, f16, 1, 2)
     SET(BF16, bf16, 1, 2)
     SC_PLAIN_BLOCKS(SET)

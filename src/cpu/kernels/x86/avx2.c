@@ -97,17 +97,9 @@ VEC vb b_bits(uint16_t bits)
     return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(v, bit), bit), b_set(16));
 }
 
-VEC vf v_low_s8(vb q) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)); }
-VEC vf v_high_s8(vb q) { return v_low_s8(_mm_unpackhi_epi64(q, q)); }
-VEC void v_put(float *y, vb q, vf d)
+VEC vf v_part_s8(vb q, const int part)
 {
-    v_store(y, v_mul(v_low_s8(q), d));
-    v_store(y + 8, v_mul(v_high_s8(q), d));
-}
-VEC void v_put_add(float *y, vb q, vf d, vf m)
-{
-    v_store(y, v_fma(v_low_s8(q), d, m));
-    v_store(y + 8, v_fma(v_high_s8(q), d, m));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(part ? _mm_unpackhi_epi64(q, q) : q));
 }
 VEC void v_to_s8(uint8_t *p, vf v)
 {

@@ -86,9 +86,11 @@ VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srl_epi16(v, _mm_cvtsi32_
 VEC vb b_look(vb table, vb i) { return _mm_shuffle_epi8(table, i); }
 VEC vb b_bits(uint16_t bits) { return _mm_maskz_mov_epi8(bits, b_set(16)); }
 
-VEC vf v_from_s8(vb q) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)); }
-VEC void v_put(float *y, vb q, vf d) { v_store(y, v_mul(v_from_s8(q), d)); }
-VEC void v_put_add(float *y, vb q, vf d, vf m) { v_store(y, v_fma(v_from_s8(q), d, m)); }
+VEC vf v_part_s8(vb q, const int part)
+{
+    (void)part; /* all sixteen */
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q));
+}
 VEC void v_to_s8(uint8_t *p, vf v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)));
