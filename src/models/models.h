@@ -87,6 +87,8 @@ typedef struct sc_weights {
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
+/* Adds a fresh or synthetic weight, as the options say. (make.c) */
+sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o);
 sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
 /* Dense strides of a shape. */
 void sc_dense_strides(const sc_shape *s, int64_t *stride);
@@ -130,7 +132,8 @@ struct sc_model {
     const char **unexpected;
     int64_t n_unexpected;
     int32_t *eos;
-    int64_t n_eos;
+    int64_t n_eos, cap_eos;
+    const sc_model_options *make; /* while opening */
     const sc_param_source *source; /* for graphs of this model */
     sc_param_source source_;
 };
@@ -142,7 +145,7 @@ typedef struct sc_text_graph {
     sc_tensor *logits;
 } sc_text_graph;
 sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences, int64_t wanted,
-                            const sc_cache *cache);
+                            const sc_cache *cache, sc_cache_spec *spec);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 

@@ -177,7 +177,10 @@ KERNEL void scale(int64_t n, const float *x, float s, float *y)
  * minimax fits of the relative error, which is under 2e-8 for each. */
 VEC vf v_exp(vf x)
 {
-    x = v_max(v_set(-104), v_min(v_set(89), x)); /* beyond: 0 and infinity; a NaN passes */
+    /* Under -104 is 0; masked scores are there by the thousand, so they go round the slow path of denormals. Over 89
+     * is infinity. A NaN passes. */
+    vf low = x, lowest = v_set(-104);
+    x = v_min(v_set(89), v_if_less(low, lowest, v_set(0), x));
     vf n = v_round(v_mul(x, v_set(0x1.715476p+0f)));
     vf r = v_fnma(n, v_set(0x1.62e4p-1f), x); /* ln 2 in two parts, the first short enough for an exact product */
     r = v_fnma(n, v_set(0x1.7f7d1cp-20f), r);
@@ -186,7 +189,7 @@ VEC vf v_exp(vf x)
     p = v_fma(p, r, v_set(0x1.555916p-5f));
     p = v_fma(p, r, v_set(0x1.55548ap-3f));
     p = v_fma(p, r, v_set(0x1.fffffcp-2f));
-    return v_exp2i(v_add(v_fma(v_mul(r, r), p, r), v_set(1)), n);
+    return v_if_less(low, lowest, v_set(0), v_exp2i(v_add(v_fma(v_mul(r, r), p, r), v_set(1)), n));
 }
 
 VEC vf f_SIGMOID(vf x) { return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_set(0), x)))); }

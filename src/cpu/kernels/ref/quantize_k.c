@@ -92,8 +92,8 @@ static fit solve(int n, const float *v, const double *w, const uint8_t *q)
         f.s = (sw * sxq - sx * sq) / det;
         f.m = (sq * sxq - sqq * sx) / det;
     }
-    if (!(det > 0) || f.m < 0) { /* a negative minimum cannot be stored */
-        f.m = 0;
+    if (!(det > 0) || f.m < 0) { /* all integers equal, or a minimum that cannot be stored */
+        f.m = sqq > 0 || !(sx < 0) ? 0 : -sx / sw;
         f.s = sqq > 0 ? sxq / sqq : 0;
     }
     for (int i = 0; i < n; i++) {
@@ -112,7 +112,7 @@ static void fit_scale_min(int n, const float *x, int top, float *s, float *m)
         lo = v[i] < lo ? v[i] : lo;
         hi = v[i] > hi ? v[i] : hi;
     }
-    fit best = {0, -lo, INFINITY};
+    fit best = {0, 0, INFINITY};
     for (int t = -10; t <= 10; t++) {
         uint8_t q[32];
         double is = (top + 0.1 * t) * inverse((double)hi - lo);

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokenizers inside. A text goes through
+ *
+ *   added tokens -> normalizers -> added tokens -> pre-tokenizers -> model -> template
+ *
+ * and ids come back through decoders. Each stage is a flat list of steps that the readers (tokenizer.json, GGUF,
+ * tokenizer.model) fill. A model is a struct of functions, so that another kind is another file. */
+#ifndef SC_TEXT_INTERNAL_H
+#define SC_TEXT_INTERNAL_H
+
+#include "base/base.h"
+#include "socle/tokenizer.h"
+
+#define SC_TEXT_MAX_INPUT (512LL << 20) /* bytes of one text: its mapped form and positions still fit int32 */
+#define SC_TEXT_MAX_IDS (1 << 22)       /* ids of a vocabulary */
+#define SC_TEXT_MAX_TOKEN (1 << 20)     /* bytes of one token of a vocabulary */
+#define SC_TEXT_MAX_ADDED 1024          /* bytes of an added token, as texts are searched for it at every position */
+#define SC_TEXT_MAX_STEPS 32            /* normalizers, pre-tokenizers or decoders in a row */
+#define SC_TEXT_MAX_FILE (256LL << 20)  /* bytes of a tokenizer file */
+
+#define SC_LOWLINE "\xe2\x96\x81" /* U+2581, SentencePiece's space */
+
+/* ---- Unicode (unicode.c) ---- */
+bool sc_uni_white(uint32_t c);
+bool sc_uni_number(uint32_t c); /* Nd, Nl, No */
+bool sc_uni_punct(uint32_t c);  /* ASCII punctuation and P* */
+bool sc_uni_word(uint32_t c);   /* what \w is to regular expressions */
+bool sc_uni_mark(uint32_t c);   /* M* */
+int sc_uni_lower(uint32_t c, uint32_t out[2]);
+bool sc_uni_cjk(uint32_t c); /* ideographs, as BERT's normalizer separates them */
+
+/* A text and, where wanted, the bytes of the original that each of its bytes stands for. */
+typedef struct sc_norm {
+    char *p;
+    int64_t n, cap;
+    sc_token_span *a; /* n of them if track */
+    int64_t acap;
+    bool track, oom;
+} sc_norm;
+void sc_norm_put(sc_norm *x, const char *p, int64_t n, sc_token_span a); /* all n bytes stand for a */
+void sc_norm_copy(sc_norm *x, const char *p, int64_t n, const sc_token_span *a);
+void sc_norm_clear(sc_norm *x);
+void sc_norm_free(sc_norm *x);
+
+typedef enum sc_form { SC_NFC, SC_NFD, SC_NFKC, SC_NFKD } sc_form;
+/* Appends the normal form of src to dst; bytes that are not UTF-8 pass as they are. false without memory. */
+bool sc_uni_normalize(sc_norm *dst, const sc_norm *src, sc_form form);
+
+/* ---- regular expressions (regex.c) ---- */
+
+/* Oniguruma's Ruby syntax, which tokenizer.json files are written in, run by PCRE2. */
+typedef struct sc_regex sc_regex;
+sc_status sc_regex_new(sc_regex **out, const char *pattern, int64_t len, const char *what);
+void sc_regex_free(sc_regex *re);
+/* What one thread needs to match; serves any expression. */
+typedef struct sc_matcher sc_matcher;
+sc_status sc_matcher_new(sc_matcher **out);
+void sc_matcher_free(sc_matcher *m);
+/* The matches in p[0..n), one after another. Stretches that are not UTF-8 never match. */
+typedef struct sc_scan {
+    const sc_regex *re;
+    sc_matcher *m;
+    const char *p;
+    int64_t n, base, valid, pos, last; /* the valid stretch is [base, valid); last: the end of the last match or -1 */
+} sc_scan;
+sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t n, bool valid);
+/* *found false at the end. */
+sc_status sc_scan_next(sc_scan *s, bool *found, int64_t *begin, int64_t *end);
+
+/* ---- patterns ---- */
+
+/* Something to look for: an expression, a string, or a class of characters. */
+typedef struct sc_pattern {
+    sc_regex *re;
+    char *text; /* a string, if len > 0 */
+    int64_t len;
+    bool (*is)(uint32_t c);
+} sc_pattern;
+void sc_pattern_free(sc_pattern *p);
+typedef sc_status sc_pattern_fn(void *user, int64_t begin, int64_t end, bool match);
+/* Cuts p[0..n) into matches and what is between, in order, every byte once. */
+sc_status sc_pattern_each(const sc_pattern *pat, sc_matcher *m, const char *p, int64_t n, bool valid, sc_pattern_fn *fn,
+                          void *user);
+/* {"String": ...}, {"Regex": ...} or a bare string. */
+sc_status sc_pattern_parse(sc_pattern *out, const json_t *j, const char *what);
+
+/* ---- steps ---- */
+
+typedef struct sc_norm_step {
+    enum { SC_NORM_FORM, SC_NORM_LOWER, SC_NORM_STRIP_ACCENTS, SC_NORM_STRIP, SC_NORM_PREPEND, SC_NORM_REPLACE,
+           SC_NORM_BYTES, SC_NORM_SPACES } kind;
+    sc_form form;
+    bool left, right;
+    sc_pattern pattern;
+    char *text;
+    int64_t len;
+} sc_norm_step;
+
+typedef enum sc_behavior { SC_REMOVED, SC_ISOLATED, SC_MERGED_PREVIOUS, SC_MERGED_NEXT, SC_CONTIGUOUS } sc_behavior;
+typedef enum sc_prepend { SC_PREPEND_ALWAYS, SC_PREPEND_FIRST, SC_PREPEND_NEVER } sc_prepend;
+
+typedef struct sc_pre_step {
+    enum { SC_PRE_SPLIT, SC_PRE_PREFIX_SPACE, SC_PRE_BYTES, SC_PRE_METASPACE } kind;
+    sc_pattern pattern;
+    sc_behavior behavior;
+    bool invert;
+    sc_prepend prepend;
+    char replacement[5];
+} sc_pre_step;
+
+typedef struct sc_decode_step {
+    enum { SC_DEC_BYTES, SC_DEC_BYTE_FALLBACK, SC_DEC_FUSE, SC_DEC_REPLACE, SC_DEC_STRIP, SC_DEC_METASPACE,
+           SC_DEC_SUFFIX } kind;
+    sc_pattern pattern;
+    char *text;
+    int64_t len;
+    int64_t start, stop; /* strip: at most so many characters */
+    sc_prepend prepend;
+} sc_decode_step;
+
+typedef struct sc_added {
+    int32_t id;
+    bool single_word, lstrip, rstrip, normalized, special;
+} sc_added;
+
+/* A trie over the added tokens of one kind (raw or normalized). */
+typedef struct sc_trie {
+    struct sc_trie_node { int32_t child, sibling, added; uint8_t byte; } *node;
+    int64_t count, cap;
+    int32_t root[256];
+} sc_trie;
+
+typedef struct sc_encoder sc_encoder;
+
+/* A stretch of text on its way to the model. */
+typedef struct sc_piece {
+    const char *p;
+    int64_t n;
+    const sc_token_span *a; /* NULL unless spans are wanted */
+    bool first;             /* begins where the whole text begins */
+} sc_piece;
+
+/* A kind of model: what it owns, and how a piece becomes ids (sc_encoder_emit). */
+typedef struct sc_model {
+    sc_status (*encode)(const struct sc_model *m, sc_encoder *e, sc_piece piece);
+    void (*free)(struct sc_model *m);
+} sc_model;
+
+typedef struct sc_vocab {
+    sc_arena *arena;   /* the tokens' bytes, each with a NUL; they never move */
+    const char **text; /* [ids], NULL for none */
+    int32_t *len;
+    uint8_t *flags; /* SC_TOKEN_* */
+    int64_t ids, ids_cap;
+    sc_map map; /* the model's tokens; built by sc_vocab_index */
+} sc_vocab;
+enum { SC_TOKEN_MODEL = 1, SC_TOKEN_ADDED = 2, SC_TOKEN_SPECIAL = 4 };
+
+struct sc_tokenizer {
+    sc_vocab vocab;
+    sc_map added_map; /* added tokens by content */
+    sc_added *added;
+    int64_t n_added, added_cap;
+    sc_trie raw, normalized;
+    sc_norm_step norm[SC_TEXT_MAX_STEPS];
+    sc_pre_step pre[SC_TEXT_MAX_STEPS];
+    sc_decode_step dec[SC_TEXT_MAX_STEPS];
+    int n_norm, n_pre, n_dec;
+    bool prefix_once; /* SC_NORM_PREPEND applies to the first stretch of a text only */
+    bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
+    bool trim_prefix; /* ... but leaves the first one that was added */
+    sc_model *model;
+    int32_t *before, *after;
+    int64_t n_before, n_after;
+    int32_t bos, eos, pad, unk;
+};
+
+/* One call of encode. */
+struct sc_encoder {
+    const sc_tokenizer *t;
+    unsigned flags;
+    bool valid; /* the text is UTF-8 throughout */
+    int32_t *ids;
+    sc_token_span *spans; /* NULL unless wanted */
+    int64_t n, cap, span_cap;
+    bool want_spans;
+    sc_matcher *matcher; /* made when first needed */
+    sc_norm norm[2];
+    sc_norm scratch[SC_TEXT_MAX_STEPS];
+    struct sc_merge_space {
+        int32_t *id, *len;
+        int64_t id_cap, len_cap;
+        uint64_t *heap;
+        int64_t heap_n, heap_cap;
+    } merge;
+};
+sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
+sc_status sc_encoder_matcher(sc_encoder *e);
+
+/* ---- the stages ---- */
+sc_status sc_norm_parse(sc_tokenizer *t, const json_t *j, const char *what); /* normalize.c; j may be null */
+sc_status sc_norm_add(sc_tokenizer *t, sc_norm_step step);                   /* takes what step owns */
+/* Runs all normalizers over x; y is scratch. The result is in *x. */
+sc_status sc_norm_run(const sc_tokenizer *t, sc_matcher *m, sc_norm *x, sc_norm *y, bool first);
+void sc_norm_step_free(sc_norm_step *s);
+
+sc_status sc_pre_parse(sc_tokenizer *t, const json_t *j, const char *what); /* pretokenize.c */
+sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step);
+sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex);             /* isolated */
+sc_status sc_pre_add_bytes(sc_tokenizer *t, bool prefix_space, bool regex); /* ByteLevel */
+sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece);
+
+void sc_byte_char(uint8_t byte, char out[2], int *n); /* the character that spells a byte, as GPT-2 maps them */
+int sc_char_byte(uint32_t c);                         /* the way back, -1 for none */
+
+sc_status sc_dec_parse(sc_tokenizer *t, const json_t *j, const char *what); /* decode.c */
+sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
+
+sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
+sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* -1 for none */
+void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, int64_t from);
+
+/* ---- vocabulary and added tokens (vocab.c, added.c) ---- */
+sc_status sc_vocab_set(sc_vocab *v, int64_t id, const char *p, int64_t len, const char *what);
+sc_status sc_vocab_index(sc_vocab *v); /* the tokens flagged SC_TOKEN_MODEL */
+static inline const char *sc_vocab_text(const sc_vocab *v, int64_t id, int64_t *len)
+{
+    if (id < 0 || id >= v->ids || !v->text[id])
+        return NULL;
+    *len = v->len[id];
+    return v->text[id];
+}
+static inline int32_t sc_vocab_find(const sc_vocab *v, const char *p, int64_t len)
+{
+    int64_t id;
+    return sc_map_get(&v->map, p, len, &id) ? (int32_t)id : -1;
+}
+void sc_vocab_free(sc_vocab *v);
+
+sc_status sc_added_put(sc_tokenizer *t, sc_added a, const char *content, int64_t len, const char *what);
+sc_status sc_added_index(sc_tokenizer *t); /* after the normalizers and all sc_added_put */
+/* Cuts p[0..n) at the added tokens of a trie: fn(user, begin, end, added token or NULL). */
+typedef sc_status sc_added_fn(void *user, int64_t begin, int64_t end, const sc_added *a);
+sc_status sc_added_each(const sc_tokenizer *t, const sc_trie *trie, bool special, const char *p, int64_t n,
+                        sc_added_fn *fn, void *user);
+void sc_trie_free(sc_trie *trie);
+
+/* ---- models ---- */
+typedef struct sc_merge {
+    int32_t a, b, result;
+} sc_merge;
+typedef struct sc_bpe_options {
+    const char *prefix, *suffix; /* continuing_subword_prefix, end_of_word_suffix; NULL for none */
+    int32_t unk;                 /* -1 for none */
+    bool fuse_unk, byte_fallback, ignore_merges;
+    bool by_score;       /* SentencePiece: any two neighbours that spell a token merge, the best score first */
+    const float *scores; /* [ids] if by_score */
+    const int32_t *bytes; /* [256] the tokens of single bytes, -1 for none; NULL: those named <0x00> to <0xFF> */
+} sc_bpe_options;
+/* merges: by rank, lowest first; a pair given twice keeps the last. Reads t->vocab, which must be indexed. */
+sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o);
+
+/* ---- readers ---- */
+sc_status sc_tokenizer_begin(sc_tokenizer **out);
+sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
+
+typedef struct sc_slice {
+    const char *p;
+    int64_t n;
+} sc_slice;
+
+/* A vocabulary as GGUF's metadata holds it; nothing is kept. */
+typedef struct sc_gguf_vocab {
+    const char *model; /* "gpt2" or "llama" */
+    const char *pre;   /* NULL for none */
+    int64_t n;
+    const sc_slice *tokens;
+    const int32_t *types; /* NULL: all normal. 1 normal 2 unknown 3 control 4 user-defined 5 unused 6 byte */
+    const float *scores;  /* NULL for none */
+    int64_t n_merges;
+    const sc_slice *merges;
+    int32_t bos, eos, pad, unk; /* -1 for none */
+    int add_bos, add_eos;       /* -1 where the file does not say */
+    int add_space_prefix;
+    /* where it comes from a SentencePiece file: its rules instead of llama.cpp's */
+    bool sentencepiece;   /* one prefix a text; user-defined tokens are found in the normalized text */
+    bool squeeze_spaces;  /* remove_extra_whitespaces */
+    bool no_byte_fallback;
+} sc_gguf_vocab;
+sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tokenizer as an object, and encoding. */
+#include "text/text.h"
+
+sc_status sc_tokenizer_begin(sc_tokenizer **out)
+{
+    sc_tokenizer *t = sc_calloc(1, sizeof(*t));
+    if (!t)
+        return sc_nomem();
+    t->bos = t->eos = t->pad = t->unk = -1;
+    *out = t;
+    return SC_OK;
+}
+
+void sc_tokenizer_free(sc_tokenizer *t)
+{
+    if (!t)
+        return;
+    if (t->model)
+        t->model->free(t->model);
+    for (int i = 0; i < t->n_norm; i++)
+        sc_norm_step_free(&t->norm[i]);
+    for (int i = 0; i < t->n_pre; i++)
+        sc_pattern_free(&t->pre[i].pattern);
+    for (int i = 0; i < t->n_dec; i++) {
+        sc_pattern_free(&t->dec[i].pattern);
+        sc_free(t->dec[i].text);
+    }
+    sc_trie_free(&t->raw);
+    sc_trie_free(&t->normalized);
+    sc_map_free(&t->added_map);
+    sc_free(t->added);
+    sc_vocab_free(&t->vocab);
+    sc_free(t->before);
+    sc_free(t->after);
+    sc_free(t);
+}
+
+sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id)
+{
+    if (strcmp(name, "bos_token") == 0)
+        t->bos = id;
+    else if (strcmp(name, "eos_token") == 0)
+        t->eos = id;
+    else if (strcmp(name, "pad_token") == 0)
+        t->pad = id;
+    else if (strcmp(name, "unk_token") == 0)
+        t->unk = id;
+    else
+        return sc_fail(SC_EINVAL, "tokenizer: unknown kind of token %s", name);
+    return SC_OK;
+}
+
+int64_t sc_tokenizer_vocab_size(const sc_tokenizer *t) { return t->vocab.ids; }
+int32_t sc_tokenizer_bos(const sc_tokenizer *t) { return t->bos; }
+int32_t sc_tokenizer_eos(const sc_tokenizer *t) { return t->eos; }
+int32_t sc_tokenizer_pad(const sc_tokenizer *t) { return t->pad; }
+int32_t sc_tokenizer_unk(const sc_tokenizer *t) { return t->unk; }
+
+const char *sc_tokenizer_token(const sc_tokenizer *t, int32_t id, int64_t *len)
+{
+    int64_t n = 0;
+    const char *p = sc_vocab_text(&t->vocab, id, &n);
+    if (p && len)
+        *len = n;
+    return p;
+}
+
+int32_t sc_tokenizer_id(const sc_tokenizer *t, const char *token, int64_t len)
+{
+    int64_t id;
+    return sc_map_get(&t->added_map, token, len, &id) ? (int32_t)id : sc_vocab_find(&t->vocab, token, len);
+}
+
+bool sc_tokenizer_is_special(const sc_tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocab.ids && (t->vocab.flags[id] & SC_TOKEN_SPECIAL);
+}
+
+void sc_tokenizer_template(const sc_tokenizer *t, const int32_t **before, int64_t *n_before, const int32_t **after,
+                           int64_t *n_after)
+{
+    *before = t->before;
+    *n_before = t->n_before;
+    *after = t->after;
+    *n_after = t->n_after;
+}
+
+/* ---- encoding ---- */
+
+static sc_status emit(sc_encoder *e, int32_t id, sc_token_span a)
+{
+    if (!sc_grow(&e->ids, &e->cap, e->n + 1, sizeof(*e->ids)) ||
+        (e->want_spans && !sc_grow(&e->spans, &e->span_cap, e->n + 1, sizeof(*e->spans))))
+        return sc_nomem();
+    if (e->want_spans)
+        e->spans[e->n] = a;
+    e->ids[e->n++] = id;
+    return SC_OK;
+}
+
+sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to)
+{
+    sc_token_span a = { 0, 0 };
+    if (piece->a && to > from)
+        a = (sc_token_span){ piece->a[from].begin, piece->a[to - 1].end };
+    return emit(e, id, a);
+}
+
+sc_status sc_encoder_matcher(sc_encoder *e)
+{
+    return e->matcher ? SC_OK : sc_matcher_new(&e->matcher);
+}
+
+typedef struct segment {
+    sc_encoder *e;
+    const char *p; /* of the whole text, or of the normalized stretch */
+    const sc_token_span *a;
+    bool first;
+} segment;
+
+/* A stretch of normalized text, or an added token in it. */
+static sc_status on_normalized(void *user, int64_t begin, int64_t end, const sc_added *a)
+{
+    const segment *g = user;
+    sc_piece piece = { g->p + begin, end - begin, g->a ? g->a + begin : NULL, g->first && begin == 0 };
+    return a ? sc_encoder_emit(g->e, a->id, &piece, 0, piece.n) : sc_pre_run(g->e, 0, piece);
+}
+
+/* The text as it is, each byte with the span of its character. */
+static void put_original(sc_norm *x, const char *p, int64_t begin, int64_t end)
+{
+    if (!x->track) {
+        sc_norm_put(x, p + begin, end - begin, (sc_token_span){ 0, 0 });
+        return;
+    }
+    for (int64_t i = begin; i < end;) {
+        uint32_t cp;
+        int k = sc_utf8_decode(p + i, end - i, &cp);
+        sc_norm_put(x, p + i, k, (sc_token_span){ (int32_t)i, (int32_t)(i + k) });
+        i += k;
+    }
+}
+
+static sc_status on_raw(void *user, int64_t begin, int64_t end, const sc_added *a)
+{
+    const segment *g = user;
+    sc_encoder *e = g->e;
+    const sc_tokenizer *t = e->t;
+    if (a)
+        return emit(e, a->id, (sc_token_span){ (int32_t)begin, (int32_t)end });
+    bool first = begin == 0, special = e->flags & SC_TOKENIZE_PARSE_SPECIAL;
+    segment inner = { .e = e, .p = g->p + begin, .first = first };
+    int64_t n = end - begin;
+    if (t->n_norm > 0 || e->want_spans) {
+        sc_norm *x = &e->norm[0];
+        sc_norm_clear(x);
+        x->track = e->want_spans;
+        put_original(x, g->p, begin, end);
+        sc_status s = x->oom ? sc_nomem() : sc_encoder_matcher(e);
+        if (!s)
+            s = sc_norm_run(t, e->matcher, x, &e->norm[1], first);
+        if (s)
+            return s;
+        inner.p = x->p;
+        inner.a = x->track ? x->a : NULL;
+        n = x->n;
+    }
+    return sc_added_each(t, &t->normalized, special, inner.p, n, on_normalized, &inner);
+}
+
+static sc_status run(sc_encoder *e, const char *text, int64_t len)
+{
+    const sc_tokenizer *t = e->t;
+    bool around = e->flags & SC_TOKENIZE_SPECIAL, special = e->flags & SC_TOKENIZE_PARSE_SPECIAL;
+    sc_status s = SC_OK;
+    for (int64_t i = 0; around && i < t->n_before && !s; i++)
+        s = emit(e, t->before[i], (sc_token_span){ 0, 0 });
+    int64_t from = e->n;
+    segment g = { .e = e, .p = text };
+    if (!s)
+        s = sc_added_each(t, &t->raw, special, text, len, on_raw, &g);
+    if (!s && e->want_spans && t->trim_spans)
+        sc_post_trim(t, e, from);
+    for (int64_t i = 0; around && i < t->n_after && !s; i++)
+        s = emit(e, t->after[i], (sc_token_span){ 0, 0 });
+    return s;
+}
+
+static void encoder_free(sc_encoder *e)
+{
+    sc_free(e->ids);
+    sc_free(e->spans);
+    sc_matcher_free(e->matcher);
+    for (int i = 0; i < SC_COUNT(e->norm); i++)
+        sc_norm_free(&e->norm[i]);
+    for (int i = 0; i < SC_COUNT(e->scratch); i++)
+        sc_norm_free(&e->scratch[i]);
+    sc_free(e->merge.id);
+    sc_free(e->merge.len);
+    sc_free(e->merge.heap);
+}
+
+static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
+                        sc_token_span **spans, int64_t *n)
+{
+    if (len < 0 || len > SC_TEXT_MAX_INPUT)
+        return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)len, SC_TEXT_MAX_INPUT);
+    sc_encoder e = { .t = t, .flags = flags, .valid = sc_utf8_valid(text, len), .want_spans = spans != NULL };
+    sc_str replaced = { 0 };
+    sc_status s = SC_OK;
+    if (!e.valid && (flags & SC_TOKENIZE_REPLACE_INVALID)) {
+        for (int64_t i = 0; i < len;) {
+            uint32_t cp;
+            i += sc_utf8_decode(text + i, len - i, &cp);
+            sc_str_utf8(&replaced, cp);
+        }
+        if (replaced.oom)
+            s = sc_nomem();
+        else if (replaced.len > SC_TEXT_MAX_INPUT)
+            s = sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)replaced.len,
+                        SC_TEXT_MAX_INPUT);
+        text = replaced.p;
+        len = replaced.len;
+        e.valid = true;
+    }
+    if (!s && (!sc_grow(&e.ids, &e.cap, 1, sizeof(*e.ids)) ||
+               (spans && !sc_grow(&e.spans, &e.span_cap, 1, sizeof(*e.spans)))))
+        s = sc_nomem(); /* so that no ids are an array too */
+    if (!s)
+        s = run(&e, text, len);
+    if (!s) {
+        *ids = e.ids;
+        *n = e.n;
+        e.ids = NULL;
+        if (spans) {
+            *spans = e.spans;
+            e.spans = NULL;
+        }
+    }
+    encoder_free(&e);
+    sc_str_free(&replaced);
+    return s;
+}
+
+sc_status sc_tokenizer_encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
+                              int64_t *n)
+{
+    return encode(t, text, len, flags, ids, NULL, n);
+}
+
+sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
+                                    sc_token_span **spans, int64_t *n)
+{
+    return encode(t, text, len, flags, ids, spans, n);
+}
