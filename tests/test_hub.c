@@ -209,7 +209,7 @@ static void refuses_wrong_bytes(void **state)
     } rows[] = {
         {"org/badsum", "org/badsum: model.safetensors: its SHA-256 is", SC_EFORMAT},
         {"org/badblob", "config.json: its git SHA-1 is", SC_EFORMAT},
-        {"org/short", "", SC_ENETWORK},
+        {"org/short", "it has 300000 bytes and should have 300001", SC_EFORMAT},
         {"org/long", "more than the file's 299999 bytes", SC_EFORMAT},
         {"org/missing", "no such thing (HTTP 404)", SC_ENOTFOUND},
         {"org/badrange", "another range", SC_ENETWORK},
