@@ -150,7 +150,12 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.answer(206 if from_ else 200, data[from_:], **headers)
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, address):
+        pass  # the client went away
+
+
+server = Server(("127.0.0.1", 0), Hub)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_address[1], flush=True)
 sys.stdin.read()

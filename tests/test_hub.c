@@ -219,8 +219,7 @@ static void refuses_wrong_bytes(void **state)
         {"org/garbage", "hub's answer", SC_EFORMAT},
         {"org/nolist", "no list of files", SC_EFORMAT},
         {"org/none", "neither safetensors nor GGUF", SC_ENOTFOUND},
-        {"org/dotdot", "'../../evil.safetensors', which is refused", SC_EFORMAT},
-        {"org/absolute", "which is refused", SC_EFORMAT},
+        {"org/dotdot", "neither safetensors nor GGUF", SC_ENOTFOUND}, /* not at the top: no part of the model */
         {"org/nul", "", SC_EFORMAT},
         {"org/colon", "which is refused", SC_EFORMAT},
         {"org/unknown", "org/unknown (main): the server has no such thing", SC_ENOTFOUND},
@@ -242,7 +241,10 @@ static void refuses_wrong_bytes(void **state)
         snprintf(path, sizeof path, "%s/model.safetensors", rows[i].name);
         if (strcmp(rows[i].name, "org/badblob")) assert_false(sc_path_exists(in_models(path)));
     }
+    fails(SC_EFORMAT, "'../../evil.safetensors', which is refused", pull("org/dotdot", "*"));
+    fails(SC_EFORMAT, "'/tmp/evil.safetensors', which is refused", pull("org/absolute", "*"));
     assert_false(sc_path_exists("/tmp/evil.safetensors"));
+    assert_false(sc_path_exists(in_models("evil.safetensors")));
     assert_false(sc_path_exists(in_models("org/badblob/config.json")));
     char *path;
     fails(SC_EINVAL, "is no revision",
