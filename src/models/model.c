@@ -3,8 +3,6 @@
  * has. */
 #include "models/models.h"
 
-#include "cpu/cpu.h"
-
 enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
@@ -256,7 +254,7 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         s = sc_nomem();
         goto end;
     }
-    if ((s = sc_cpu_backend_new(&m->backend, ctx, ~0u))) goto end;
+    if ((s = sc_backend_new(&m->backend, ctx))) goto end;
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path);
