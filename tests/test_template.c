@@ -111,8 +111,8 @@ static void refused(const char *source, sc_status want, const char *part)
 static void messages_name_the_place(void **state)
 {
     (void)state;
-    refused("a\nb {{ n.x.y }}", SC_EINVAL, "t: line 2, column 10: 'int object' has no attribute 'x'");
-    refused("{{ n", SC_EFORMAT, "t: line 1, column 5: the template ends inside a {{ tag");
+    refused("a\nb {{ n.x.y }}", SC_EINVAL, "t: line 2, column 9: 'int object' has no attribute 'x'");
+    refused("{{ n", SC_EFORMAT, "t: line 1, column 4: the template ends inside a {{ tag");
     refused("{% if n %}\nx", SC_EFORMAT, "line 1, column 4: this tag is not closed: {% endif %} is missing");
     refused("\n\n{{ 한 + 1 }}", SC_EINVAL, "line 3, column 6: '한' is undefined");
     refused("{{ raise_exception('no system prompt') }}", SC_EINVAL, "the template raised: no system prompt");
@@ -180,7 +180,7 @@ static void work_is_bounded(void **state)
     refused("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", SC_ELIMIT, "steps");
     refused("{% for i in range(99999) %}{{ range(99999)|sum }}{% endfor %}", SC_ELIMIT, "steps");
     refused("{% for i in range(99999) %}{% set x = range(99999)|map('string')|select('eq', 'x')|list %}{% endfor %}", SC_ELIMIT, "steps");
-    refused("{{ 'x' * 10**12 }}", SC_ELIMIT, "bytes");
+    refused("{{ 'x' * 10**12 }}", SC_ELIMIT, "steps");
     refused("{{ [1] * 10**12 }}", SC_ELIMIT, "steps");
     refused("{% set s = namespace(x='ab') %}{% for i in range(60) %}{% set s.x = s.x ~ s.x %}{% endfor %}", SC_ELIMIT, "bytes");
     refused("{% set s = namespace(x='ab') %}{% for i in range(60) %}{% set s.x = s.x + s.x %}{% endfor %}", SC_ELIMIT, "bytes");
