@@ -9,15 +9,17 @@
 
 #include <cmocka.h>
 
-#define TOLERANCE 2e-6 /* of a score, relative to its size or 1: the reference's softmax rounds in another order */
-#define MAX_V 32
-#define MAX_ROWS 8
+#define TOLERANCE                                                                                                  \
+    2e-6 /* of a score, relative to its size or 1: the reference's softmax rounds in another order                 \
+          */
+#define MAX_V     32
+#define MAX_ROWS  8
 #define MAX_STEPS 32
 
-#define ok(call)                                                          \
-    do {                                                                  \
-        sc_status st_ = (call);                                           \
-        if (st_ != SC_OK) fail_msg("%s: %s", #call, sc_error());          \
+#define ok(call)                                                                                                   \
+    do {                                                                                                           \
+        sc_status st_ = (call);                                                                                    \
+        if (st_ != SC_OK) fail_msg("%s: %s", #call, sc_error());                                                   \
     } while (0)
 
 /* The test's model (see make_beam.py), with a cache a row: the ids so far, moved about by `parent` alone. */
@@ -60,7 +62,7 @@ static void search(model *m, sc_beam *b, const json_t *prompt)
         for (int i = 0; i < n; i++) {
             const int32_t *c = m->cache[i] + m->length - 2;
             int32_t ids[MAX_STEPS];
-            ok(sc_logits_logprobs(m->table[(3 * c[0] + c[1]) % m->v], m->v, logprobs + i * m->v));
+            ok(sc_logits_logprobs(m->table[(3 * c[0] + c[1] + 5 * m->length) % m->v], m->v, logprobs + i * m->v));
             assert_int_equal(sc_beam_length(b), m->length - 2);
             ok(sc_beam_ids(b, i, ids));
             assert_memory_equal(ids, m->cache[i] + 2, (size_t)(m->length - 2) * sizeof *ids);
@@ -80,21 +82,26 @@ static void matches_transformers(void **state)
     const json_t *cases = json_object_get(j, "cases");
     assert_true(json_array_size(cases) > 100);
     for (size_t c = 0; c < json_array_size(cases); c++) {
-        const json_t *k = json_array_get(cases, c), *eos = json_object_get(k, "eos"), *found = json_object_get(k, "found");
+        const json_t *k = json_array_get(cases, c), *eos = json_object_get(k, "eos"),
+                     *found = json_object_get(k, "found");
         const json_t *early = json_object_get(k, "early_stopping");
         int32_t ends[4];
-        for (size_t i = 0; i < json_array_size(eos); i++) ends[i] = (int32_t)json_integer_value(json_array_get(eos, i));
+        for (size_t i = 0; i < json_array_size(eos); i++)
+            ends[i] = (int32_t)json_integer_value(json_array_get(eos, i));
         sc_beam_options o = {
             .num_beams = (int)json_integer_value(json_object_get(k, "num_beams")),
             .num_return_sequences = (int)json_array_size(found),
             .length_penalty = json_number_value(json_object_get(k, "length_penalty")),
-            .early_stopping = json_is_true(early) ? SC_BEAM_EARLY : json_is_false(early) ? SC_BEAM_HEURISTIC : SC_BEAM_NEVER,
+            .early_stopping = json_is_true(early)    ? SC_BEAM_EARLY
+                              : json_is_false(early) ? SC_BEAM_HEURISTIC
+                                                     : SC_BEAM_NEVER,
             .max_new_tokens = json_integer_value(json_object_get(k, "max_new_tokens")),
             .eos = ends,
             .n_eos = (int64_t)json_array_size(eos),
         };
         model m = {0};
-        load_table(&m, json_array_get(json_object_get(j, "tables"), (size_t)json_integer_value(json_object_get(k, "table"))));
+        load_table(&m, json_array_get(json_object_get(j, "tables"),
+                                      (size_t)json_integer_value(json_object_get(k, "table"))));
         sc_beam *b;
         ok(sc_beam_new(&b, &o, m.v));
         assert_int_equal(sc_beam_results(b), 0);
@@ -107,7 +114,8 @@ static void matches_transformers(void **state)
             float score;
             ok(sc_beam_result(b, i, &ids, &n, &score));
             double ws = json_number_value(json_object_get(want, "score"));
-            if (n != (int64_t)json_array_size(want_ids)) fail_msg("case %zu, result %d: %lld ids", c, i, (long long)n);
+            if (n != (int64_t)json_array_size(want_ids))
+                fail_msg("case %zu, result %d: %lld ids", c, i, (long long)n);
             for (int64_t p = 0; p < n; p++)
                 if (ids[p] != json_integer_value(json_array_get(want_ids, (size_t)p)))
                     fail_msg("case %zu, result %d: id %d at %lld", c, i, (int)ids[p], (long long)p);
@@ -167,9 +175,13 @@ static void refuses_nonsense(void **state)
         {{.num_beams = 1 << 20, .num_return_sequences = 1, .max_new_tokens = 1}, 5, "num_beams"},
         {{.num_beams = 2, .num_return_sequences = 3, .max_new_tokens = 1}, 5, "num_return_sequences"},
         {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 0}, 5, "max_new_tokens"},
-        {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 1, .length_penalty = NAN}, 5, "length_penalty"},
+        {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 1, .length_penalty = NAN},
+         5,
+         "length_penalty"},
         {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 1, .n_eos = 1}, 5, "end ids"},
-        {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 1, .early_stopping = 7}, 5, "early_stopping"},
+        {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 1, .early_stopping = 7},
+         5,
+         "early_stopping"},
         {{.num_beams = 2, .num_return_sequences = 1, .max_new_tokens = 1}, 0, "vocabulary"},
     };
     sc_beam *b = NULL;

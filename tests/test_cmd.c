@@ -33,8 +33,13 @@ static const sc_option options[] = {{"all", 'a', SC_OPT_FLAG, .help = "all"},
                                     {"type", 0, SC_OPT_CHOICE, "f32|f16|q8_0", "type", .value = "f16"},
                                     {"stop", 's', SC_OPT_STR, "TEXT", "stop", .many = true},
                                     {0}};
-static const sc_verb verb = {.name = "test", .summary = "Test", .args = "A [B]", .min_args = 1, .max_args = 2,
-                             .options = options, .run = nothing};
+static const sc_verb verb = {.name = "test",
+                             .summary = "Test",
+                             .args = "A [B]",
+                             .min_args = 1,
+                             .max_args = 2,
+                             .options = options,
+                             .run = nothing};
 
 /* Parses words up to NULL. */
 static int parse(sc_cmd *c, const char *first, ...)
@@ -66,7 +71,9 @@ static void values(void **state)
     assert_false(sc_cmd_flag(&c, "all"));
     sc_cmd_end(&c);
 
-    assert_int_equal(parse(&c, "-arn5", "model", "--top-p=0.25", "--seed", "9007199254740993", "--stop=a", "-s", "b", "--", "-x", NULL), 0);
+    assert_int_equal(parse(&c, "-arn5", "model", "--top-p=0.25", "--seed", "9007199254740993", "--stop=a", "-s",
+                           "b", "--", "-x", NULL),
+                     0);
     assert_true(sc_cmd_flag(&c, "all"));
     assert_true(sc_cmd_flag(&c, "raw"));
     assert_int_equal(sc_cmd_int(&c, "count"), 5);
@@ -93,12 +100,14 @@ static void refusals(void **state)
 {
     (void)state;
     static const char *const wrong[][3] = {
-        {"m", "--nope", NULL},      {"m", "-z", NULL},           {"m", "--all=1", NULL},    {"m", "--count", NULL},
-        {"m", "-n", NULL},          {"m", "--count=0", NULL},    {"m", "--count=101", NULL}, {"m", "--count=5x", NULL},
-        {"m", "--count=", NULL},    {"m", "--count= 5", NULL},   {"m", "--seed=1e3", NULL},  {"m", "--seed=9223372036854775808", NULL},
-        {"m", "--top-p=1.5", NULL}, {"m", "--top-p=nan", NULL},  {"m", "--top-p=", NULL},    {"m", "--top-p=inf", NULL},
-        {"m", "--type=f64", NULL},  {"m", "--type=f32|f16", NULL}, {"m", "--type=", NULL},   {"m", "--type=f", NULL},
-        {"-a", NULL, NULL},         {"m", "--coun=5", NULL},
+        {"m", "--nope", NULL},      {"m", "-z", NULL},          {"m", "--all=1", NULL},
+        {"m", "--count", NULL},     {"m", "-n", NULL},          {"m", "--count=0", NULL},
+        {"m", "--count=101", NULL}, {"m", "--count=5x", NULL},  {"m", "--count=", NULL},
+        {"m", "--count= 5", NULL},  {"m", "--seed=1e3", NULL},  {"m", "--seed=9223372036854775808", NULL},
+        {"m", "--top-p=1.5", NULL}, {"m", "--top-p=nan", NULL}, {"m", "--top-p=", NULL},
+        {"m", "--top-p=inf", NULL}, {"m", "--type=f64", NULL},  {"m", "--type=f32|f16", NULL},
+        {"m", "--type=", NULL},     {"m", "--type=f", NULL},    {"-a", NULL, NULL},
+        {"m", "--coun=5", NULL},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         sc_cmd c;
@@ -322,12 +331,8 @@ static void progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(nearest),
-        cmocka_unit_test(tables),
-        cmocka_unit_test(signals),
-        cmocka_unit_test(progress),
+        cmocka_unit_test(values), cmocka_unit_test(refusals), cmocka_unit_test(nearest),
+        cmocka_unit_test(tables), cmocka_unit_test(signals),  cmocka_unit_test(progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,10 +12,10 @@
 
 #define TOLERANCE 1e-6 /* absolute, of a probability; the reference's own rounding is of 2e-7 */
 
-#define ok(call)                                                          \
-    do {                                                                  \
-        sc_status st_ = (call);                                           \
-        if (st_ != SC_OK) fail_msg("%s: %s", #call, sc_error());          \
+#define ok(call)                                                                                                   \
+    do {                                                                                                           \
+        sc_status st_ = (call);                                                                                    \
+        if (st_ != SC_OK) fail_msg("%s: %s", #call, sc_error());                                                   \
     } while (0)
 
 static void fails_naming(sc_status st, sc_status want, const char *part)
@@ -25,7 +25,8 @@ static void fails_naming(sc_status st, sc_status want, const char *part)
 }
 
 /* A draw with every step off. */
-static const sc_sampling plain = {.repetition_penalty = 1, .do_sample = true, .temperature = 1, .top_p = 1, .typical_p = 1};
+static const sc_sampling plain = {
+    .repetition_penalty = 1, .do_sample = true, .temperature = 1, .top_p = 1, .typical_p = 1};
 
 static char *data_path(const char *name)
 {
@@ -77,7 +78,8 @@ static void matches_transformers(void **state)
         size_t prompt = n - (size_t)json_integer_value(json_object_get(j, "generated"));
         assert_in_range(v, 1, MAX);
         for (size_t i = 0; i < v; i++) {
-            x[i] = json_is_null(json_array_get(logits, i)) ? -INFINITY : (float)json_number_value(json_array_get(logits, i));
+            x[i] = json_is_null(json_array_get(logits, i)) ? -INFINITY
+                                                           : (float)json_number_value(json_array_get(logits, i));
             want[i] = json_number_value(json_array_get(probs, i));
         }
         sc_sampling o = plain;
@@ -245,14 +247,15 @@ static void selects_as_a_full_sort(void **state)
     }
 }
 
-/* 200,000 draws with a fixed seed: the frequencies fit the distribution by Pearson's test, and the same seed gives the
- * same ids, another stream others. */
+/* 200,000 draws with a fixed seed: the frequencies fit the distribution by Pearson's test, and the same seed gives
+ * the same ids, another stream others. */
 static void draws_the_distribution(void **state)
 {
     (void)state;
     enum { V = 600, N = 200000 };
-    float *x = make_logits(V, 3), p[V];
+    float x[V], p[V];
     int counts[V] = {0}, differ = 0;
+    sc_rng_normal_fill(3, 0, 0, x, V);
     sc_sampling o = plain;
     o.seed = 42;
     o.top_p = 0.98;
@@ -298,7 +301,6 @@ static void draws_the_distribution(void **state)
     sc_sampler_free(s);
     sc_sampler_free(same);
     sc_sampler_free(other);
-    sc_free(x);
 }
 
 static void gives_logprobs_of_the_logits(void **state)
@@ -389,20 +391,31 @@ static void checks_ranges(void **state)
     static const struct {
         const char *json, *names;
     } bad[] = {
-        {"{\"temperature\": -0.1}", "temperature"},       {"{\"temperature\": \"hot\"}", "temperature"},
-        {"{\"top_k\": -1}", "top_k"},                     {"{\"top_k\": 1.5}", "top_k"},
-        {"{\"top_p\": 1.1}", "top_p"},                    {"{\"top_p\": -0.1}", "top_p"},
-        {"{\"min_p\": 2}", "min_p"},                      {"{\"typical_p\": 0}", "typical_p"},
-        {"{\"typical_p\": 1e-60}", "typical_p"},          {"{\"epsilon_cutoff\": 1.0}", "epsilon_cutoff"},
-        {"{\"eta_cutoff\": -1}", "eta_cutoff"},           {"{\"repetition_penalty\": 0}", "repetition_penalty"},
-        {"{\"repetition_penalty\": -2}", "repetition_penalty"}, {"{\"frequency_penalty\": 1000}", "frequency_penalty"},
-        {"{\"presence_penalty\": -1000}", "presence_penalty"},  {"{\"no_repeat_ngram_size\": -3}", "no_repeat_ngram_size"},
-        {"{\"do_sample\": 1}", "do_sample"},              {"[]", "object"},
-        {"{", "generation_config"},                       {"", "generation_config"},
+        {"{\"temperature\": -0.1}", "temperature"},
+        {"{\"temperature\": \"hot\"}", "temperature"},
+        {"{\"top_k\": -1}", "top_k"},
+        {"{\"top_k\": 1.5}", "top_k"},
+        {"{\"top_p\": 1.1}", "top_p"},
+        {"{\"top_p\": -0.1}", "top_p"},
+        {"{\"min_p\": 2}", "min_p"},
+        {"{\"typical_p\": 0}", "typical_p"},
+        {"{\"typical_p\": 1e-60}", "typical_p"},
+        {"{\"epsilon_cutoff\": 1.0}", "epsilon_cutoff"},
+        {"{\"eta_cutoff\": -1}", "eta_cutoff"},
+        {"{\"repetition_penalty\": 0}", "repetition_penalty"},
+        {"{\"repetition_penalty\": -2}", "repetition_penalty"},
+        {"{\"frequency_penalty\": 1000}", "frequency_penalty"},
+        {"{\"presence_penalty\": -1000}", "presence_penalty"},
+        {"{\"no_repeat_ngram_size\": -3}", "no_repeat_ngram_size"},
+        {"{\"do_sample\": 1}", "do_sample"},
+        {"[]", "object"},
+        {"{", "generation_config"},
+        {"", "generation_config"},
     };
     for (int i = 0; i < SC_COUNT(bad); i++) {
         sc_sampling o = SC_SAMPLING_INIT, before = o;
-        assert_true(sc_sampling_from_json(&o, bad[i].json, (int64_t)strlen(bad[i].json), "generation_config.json") < 0);
+        assert_true(sc_sampling_from_json(&o, bad[i].json, (int64_t)strlen(bad[i].json), "generation_config.json") <
+                    0);
         if (!strstr(sc_error(), bad[i].names) || !strstr(sc_error(), "generation_config.json"))
             fail_msg("%s: \"%s\"", bad[i].json, sc_error());
         assert_memory_equal(&o, &before, sizeof o);
@@ -436,8 +449,9 @@ static void reads_and_describes(void **state)
     ok(sc_sampling_describe(&text, &o));
     assert_string_equal(text, "likeliest (greedy)");
     sc_free(text);
-    const char *json = "{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.95, \"min_p\": null,"
-                       " \"repetition_penalty\": 1.05, \"eos_token_id\": [1, 2], \"transformers_version\": \"4.51.0\"}";
+    const char *json =
+        "{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.95, \"min_p\": null,"
+        " \"repetition_penalty\": 1.05, \"eos_token_id\": [1, 2], \"transformers_version\": \"4.51.0\"}";
     ok(sc_sampling_from_json(&o, json, (int64_t)strlen(json), "generation_config.json"));
     assert_true(o.do_sample);
     o.presence_penalty = 0.5;
@@ -445,8 +459,9 @@ static void reads_and_describes(void **state)
     o.min_p = 0.01;
     o.seed = 7;
     ok(sc_sampling_describe(&text, &o));
-    assert_string_equal(text, "presence_penalty 0.5 -> repetition_penalty 1.05 -> no_repeat_ngram_size 3 -> temperature 0.6"
-                              " -> top_k 20 -> top_p 0.95 -> min_p 0.01 -> softmax -> draw (seed 7)");
+    assert_string_equal(
+        text, "presence_penalty 0.5 -> repetition_penalty 1.05 -> no_repeat_ngram_size 3 -> temperature 0.6"
+              " -> top_k 20 -> top_p 0.95 -> min_p 0.01 -> softmax -> draw (seed 7)");
     sc_free(text);
     sc_sampler_free(NULL);
 }
@@ -454,10 +469,14 @@ static void reads_and_describes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_transformers), cmocka_unit_test(matches_fixture),
-        cmocka_unit_test(selects_as_a_full_sort), cmocka_unit_test(draws_the_distribution),
-        cmocka_unit_test(gives_logprobs_of_the_logits), cmocka_unit_test(refuses_bad_logits),
-        cmocka_unit_test(checks_ranges), cmocka_unit_test(reads_and_describes),
+        cmocka_unit_test(matches_transformers),
+        cmocka_unit_test(matches_fixture),
+        cmocka_unit_test(selects_as_a_full_sort),
+        cmocka_unit_test(draws_the_distribution),
+        cmocka_unit_test(gives_logprobs_of_the_logits),
+        cmocka_unit_test(refuses_bad_logits),
+        cmocka_unit_test(checks_ranges),
+        cmocka_unit_test(reads_and_describes),
     };
     return cmocka_run_group_tests_name("sampling", tests, NULL, NULL);
 }

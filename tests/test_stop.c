@@ -71,7 +71,12 @@ static void keeps_characters_whole(void **state)
     sc_stop_reset(s);
     push(s, "ok\xEB\x81", "ok", -1);
     flush(s, "\xEB\x81");
-    push(s, "\x80\xFF" "a", "\x80\xFF" "a", -1); /* what is no UTF-8 passes */
+    push(s,
+         "\x80\xFF"
+         "a",
+         "\x80\xFF"
+         "a",
+         -1); /* what is no UTF-8 passes */
     sc_stop_free(s);
 
     s = make(NULL, 0);
@@ -98,8 +103,8 @@ static void takes_the_first_complete_and_longest(void **state)
     sc_stop_free(s);
 }
 
-/* Random texts over a small alphabet, cut anywhere, against the definition: the stop string that is complete first, the
- * longest of those. What is held back must be needed. */
+/* Random texts over a small alphabet, cut anywhere, against the definition: the stop string that is complete first,
+ * the longest of those. What is held back must be needed. */
 static void agrees_with_the_definition(void **state)
 {
     (void)state;
@@ -129,7 +134,8 @@ static void agrees_with_the_definition(void **state)
         while (at < size && which < 0) {
             const char *p;
             int64_t len;
-            int piece = SC_MIN(size - at, (int)(sc_rng_u32(&r) % 7));
+            int piece = (int)(sc_rng_u32(&r) % 7);
+            piece = SC_MIN(piece, size - at);
             assert_int_equal(sc_stop_push(s, text + at, piece, &p, &len, &which), SC_OK);
             assert_memory_equal(p, text + got, (size_t)len);
             got += (int)len;
@@ -190,8 +196,10 @@ static void is_linear_and_limited(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_back_beginnings), cmocka_unit_test(keeps_characters_whole),
-        cmocka_unit_test(takes_the_first_complete_and_longest), cmocka_unit_test(agrees_with_the_definition),
+        cmocka_unit_test(holds_back_beginnings),
+        cmocka_unit_test(keeps_characters_whole),
+        cmocka_unit_test(takes_the_first_complete_and_longest),
+        cmocka_unit_test(agrees_with_the_definition),
         cmocka_unit_test(is_linear_and_limited),
     };
     return cmocka_run_group_tests_name("stop", tests, NULL, NULL);

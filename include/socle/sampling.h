@@ -17,12 +17,13 @@ extern "C" {
  * before left; sc_sampling_describe prints those that act. */
 typedef struct sc_sampling {
     /* Processors: in force always. */
-    double frequency_penalty; /* [-100, 100]; 0: off. Taken off for each time that the id was generated */
-    double presence_penalty;  /* [-100, 100]; 0: off. Taken off once if the id was generated */
-    double repetition_penalty; /* (0, 1000]; 1: off. Divides the positive, multiplies the negative logits of seen ids */
+    double frequency_penalty;     /* [-100, 100]; 0: off. Taken off for each time that the id was generated */
+    double presence_penalty;      /* [-100, 100]; 0: off. Taken off once if the id was generated */
+    double repetition_penalty;    /* (0, 1000]; 1: off. Divides the positive, multiplies the negative logits of seen
+                                     ids */
     int64_t no_repeat_ngram_size; /* >= 0; 0: off. No run of this many ids occurs twice, the prompt included */
-    const int32_t *bias_ids;      /* n_bias ids, each in the vocabulary; borrowed until sc_sampler_new has copied them */
-    const float *bias;            /* n_bias values added to their logits; -INFINITY forbids the id */
+    const int32_t *bias_ids; /* n_bias ids, each in the vocabulary; borrowed until sc_sampler_new has copied them */
+    const float *bias;       /* n_bias values added to their logits; -INFINITY forbids the id */
     int64_t n_bias;
     /* Warpers: in force only where do_sample is true and the temperature is not 0. */
     bool do_sample;        /* false: the likeliest id after the processors, the lowest one of equals */
@@ -39,22 +40,22 @@ typedef struct sc_sampling {
 } sc_sampling;
 
 /* The defaults of HuggingFace's generate, where top_k is 50 unless said otherwise. */
-#define SC_SAMPLING_INIT                                                                                             \
-    {                                                                                                                \
-        .repetition_penalty = 1.0, .temperature = 1.0, .top_k = 50, .top_p = 1.0, .typical_p = 1.0                    \
+#define SC_SAMPLING_INIT                                                                                           \
+    {                                                                                                              \
+        .repetition_penalty = 1.0, .temperature = 1.0, .top_k = 50, .top_p = 1.0, .typical_p = 1.0                 \
     }
 
 /* SC_EINVAL with a message that names the field which is out of its range. */
 SC_API sc_status sc_sampling_check(const sc_sampling *o);
 
-/* Sets the fields that the JSON object text[0..n) has, as a generation_config.json: do_sample, temperature, top_k, top_p,
- * min_p, typical_p, epsilon_cutoff, eta_cutoff, repetition_penalty, frequency_penalty, presence_penalty,
- * no_repeat_ngram_size. Absent and null ones stay, other keys are passed over. `what` names the text in messages. On
- * failure *o is as it was. */
+/* Sets the fields that the JSON object text[0..n) has, as a generation_config.json: do_sample, temperature, top_k,
+ * top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff, repetition_penalty, frequency_penalty, presence_penalty,
+ * no_repeat_ngram_size. Absent and null ones stay, other keys are passed over. `what` names the text in messages.
+ * On failure *o is as it was. */
 SC_API sc_status sc_sampling_from_json(sc_sampling *o, const char *text, int64_t n, const char *what);
 
-/* The steps that act, in their order, such as "repetition_penalty 1.1 -> temperature 0.7 -> top_k 40 -> softmax -> draw
- * (seed 1)". *out is owned (sc_free). */
+/* The steps that act, in their order, such as "repetition_penalty 1.1 -> temperature 0.7 -> top_k 40 -> softmax ->
+ * draw (seed 1)". *out is owned (sc_free). */
 SC_API sc_status sc_sampling_describe(char **out, const sc_sampling *o);
 
 /* One sequence's sampler: options, history, random numbers. One owner; no call but accept and prompt allocates. */
@@ -66,9 +67,10 @@ SC_API void sc_sampler_free(sc_sampler *s);
 /* Forgets the history and starts the random numbers again. */
 SC_API void sc_sampler_reset(sc_sampler *s);
 
-/* History. Prompt ids count for repetition_penalty and no_repeat_ngram_size, accepted ones also for frequency_penalty
- * and presence_penalty, which concern what was generated. Ids from `vocab` on are allowed (a tokenizer may know more
- * than the model); negative ones are refused. sc_sampler_sample does not accept by itself. */
+/* History. Prompt ids count for repetition_penalty and no_repeat_ngram_size, accepted ones also for
+ * frequency_penalty and presence_penalty, which concern what was generated. Ids from `vocab` on are allowed (a
+ * tokenizer may know more than the model); negative ones are refused. sc_sampler_sample does not accept by itself.
+ */
 SC_API sc_status sc_sampler_prompt(sc_sampler *s, const int32_t *ids, int64_t n);
 SC_API sc_status sc_sampler_accept(sc_sampler *s, int32_t id);
 
@@ -86,9 +88,9 @@ SC_API sc_status sc_logits_logprobs(const float *logits, int64_t vocab, float *l
 
 /* ---- stop strings ---- */
 
-/* Finds stop strings in text that comes in pieces. What it hands on is whole characters that can be shown: it holds back
- * what may turn out to begin a stop string or to be half a character. The text ends before the stop string that is
- * complete first (of those complete at once, the longest), however the text was cut into pieces. */
+/* Finds stop strings in text that comes in pieces. What it hands on is whole characters that can be shown: it holds
+ * back what may turn out to begin a stop string or to be half a character. The text ends before the stop string
+ * that is complete first (of those complete at once, the longest), however the text was cut into pieces. */
 typedef struct sc_stop sc_stop;
 
 /* n strings, none empty, valid UTF-8, together at most 64 KiB; n may be 0. They are copied. */
@@ -96,10 +98,12 @@ SC_API sc_status sc_stop_new(sc_stop **out, const char *const *strings, int64_t 
 SC_API void sc_stop_free(sc_stop *s);
 SC_API void sc_stop_reset(sc_stop *s);
 
-/* Takes p[0..n), at most 1 GiB. *text, *len: what can be shown now, borrowed until the next call, NUL-terminated. *which:
- * the index of the stop string found, or -1; once found it stays and further pieces are ignored. */
-SC_API sc_status sc_stop_push(sc_stop *s, const char *p, int64_t n, const char **text, int64_t *len, int64_t *which);
-/* At the end of the text: hands over what was held back, be it half a character; nothing if a stop string was found. */
+/* Takes p[0..n), at most 1 GiB. *text, *len: what can be shown now, borrowed until the next call, NUL-terminated.
+ * *which: the index of the stop string found, or -1; once found it stays and further pieces are ignored. */
+SC_API sc_status sc_stop_push(sc_stop *s, const char *p, int64_t n, const char **text, int64_t *len,
+                              int64_t *which);
+/* At the end of the text: hands over what was held back, be it half a character; nothing if a stop string was
+ * found. */
 SC_API void sc_stop_flush(sc_stop *s, const char **text, int64_t *len);
 
 /* ---- beam search ---- */
@@ -114,15 +118,16 @@ typedef enum sc_beam_stopping {
 typedef struct sc_beam_options {
     int num_beams;            /* 1 to 1024 */
     int num_return_sequences; /* 1 to num_beams */
-    double length_penalty;    /* [-100, 100]; a sequence of n new ids scores (sum of its logprobs) / n^length_penalty */
+    double
+        length_penalty; /* [-100, 100]; a sequence of n new ids scores (sum of its logprobs) / n^length_penalty */
     sc_beam_stopping early_stopping;
     int64_t max_new_tokens; /* 1 to 2^24 */
     const int32_t *eos;     /* n_eos ids that end a sequence; borrowed until sc_beam_new has copied them */
     int64_t n_eos;          /* 0 to 1024 */
 } sc_beam_options;
-#define SC_BEAM_INIT                                                                                                 \
-    {                                                                                                                \
-        .num_beams = 4, .num_return_sequences = 1, .length_penalty = 1.0, .max_new_tokens = 20                        \
+#define SC_BEAM_INIT                                                                                               \
+    {                                                                                                              \
+        .num_beams = 4, .num_return_sequences = 1, .length_penalty = 1.0, .max_new_tokens = 20                     \
     }
 
 /* The bookkeeping of one prompt's search. The caller computes, it chooses:

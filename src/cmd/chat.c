@@ -185,8 +185,7 @@ static char *cut_word(char **rest)
     char *end = word + strcspn(word, " \t");
     *rest = end + strspn(end, " \t");
     *end = 0;
-    for (char *p = *rest + strlen(*rest); p > *rest && (p[-1] == ' ' || p[-1] == '\t'); *--p = 0) {
-    }
+    for (char *p = *rest + strlen(*rest); p > *rest && (p[-1] == ' ' || p[-1] == '\t'); *--p = 0) {}
     return word;
 }
 

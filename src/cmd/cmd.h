@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The frame of the command: one file a verb, whose table makes its help, its completions and its part of the man page.
+/* The frame of the command: one file a verb, whose table makes its help, its completions and its manual.
  *
  * A verb is src/cmd/NAME.c and the row V(NAME) in verbs.def:
  *
  *     static int tokenize(sc_cmd *c)
  *     {
  *         const char *file = sc_cmd_arg(c, 1);                    // NULL: not given
- *         sc_context *ctx = sc_cmd_context(c);                    // --threads, progress, Ctrl-C; owned by the frame
+ *         sc_context *ctx = sc_cmd_context(c);                    // --threads, progress, Ctrl-C; the frame's
  *         if (!ctx) return sc_cmd_fail(c);                        // prints sc_error() as "socle: …", returns 1
  *         if (sc_cmd_flag(c, "lines") && file) …
  *         int64_t n = sc_cmd_int(c, "limit");                     // in its range already
@@ -35,6 +35,8 @@
 #include "socle/base.h"
 
 #include <stdio.h>
+
+#define SC_CMD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 typedef struct sc_cmd sc_cmd;
 
@@ -86,20 +88,20 @@ const sc_verb *sc_verb_named(const char *name); /* NULL: there is none */
 /* ---- what the user typed (options.c). Asking for an option that the verb's table lacks is a mistake in the verb
  * and ends the program with a message. ---- */
 int sc_cmd_argc(const sc_cmd *c);
-const char *sc_cmd_arg(const sc_cmd *c, int i);             /* i-th positional argument, NULL where there are fewer */
+const char *sc_cmd_arg(const sc_cmd *c, int i);             /* i-th positional argument; NULL: there are fewer */
 bool sc_cmd_given(const sc_cmd *c, const char *name);       /* typed, not only a default */
 bool sc_cmd_flag(const sc_cmd *c, const char *name);
-int64_t sc_cmd_int(const sc_cmd *c, const char *name);      /* typed or default value; 0 where there is neither */
+int64_t sc_cmd_int(const sc_cmd *c, const char *name);      /* typed or default; 0 where there is neither */
 double sc_cmd_num(const sc_cmd *c, const char *name);
-const char *sc_cmd_str(const sc_cmd *c, const char *name);  /* NULL where there is neither; STR, CHOICE, FILE, DIR */
+const char *sc_cmd_str(const sc_cmd *c, const char *name);  /* NULL: neither; STR, CHOICE, FILE, DIR */
 int sc_cmd_count(const sc_cmd *c, const char *name);        /* how often it was typed */
 const char *sc_cmd_list(const sc_cmd *c, const char *name, int i); /* its i-th value, in the order typed */
 
 /* ---- ending ---- */
 int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr; returns 1 */
-int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the same with this text */
-int sc_cmd_usage(const sc_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the same, returns 2 */
-void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* a remark; not with --quiet */
+int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3);  /* the same with this text */
+int sc_cmd_usage(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same, returns 2 */
+void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* a remark; not with --quiet */
 
 /* ---- context and terminal (context.c) ---- */
 /* The context of this command, made at the first call from SC_OPT_CONTEXT (or defaults, where the verb's table lacks
@@ -121,12 +123,12 @@ char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
 typedef struct sc_chat {
     const char *name; /* of the model, for the greeting */
     void *user;
-    int (*answer)(void *user, const char *line);                  /* prints the answer; Ctrl-C has cancelled the context */
+    int (*answer)(void *user, const char *line);                  /* prints the answer; Ctrl-C cancels the context */
     int (*clear)(void *user);                                     /* forgets the conversation */
     int (*system)(void *user, const char *text);                  /* new system prompt; "": the model's own */
-    int (*set)(void *user, const char *name, const char *value);  /* a setting; both NULL: shows all of them on stderr */
+    int (*set)(void *user, const char *name, const char *value);  /* both NULL: shows all on stderr */
 } sc_chat;
-/* Reads lines until Ctrl-D or /quit. Line editing and history where the build has libedit and stdin is a terminal. */
+/* Reads lines until Ctrl-D or /quit. Line editing and history at a terminal, where the build has libedit. */
 int sc_chat_run(sc_cmd *c, const sc_chat *chat);
 
 /* ---- help (help.c, man.c) ---- */
@@ -156,6 +158,6 @@ void sc_cmd_end(sc_cmd *c); /* frees what the frame owns */
 void sc_cmd_signals(void);
 /* The word nearest to `word` of `count` words, or NULL where none is near. */
 const char *sc_cmd_nearest(const char *word, const char *const *words, int count);
-void sc_cmd_message(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "socle: …" on stderr, one line */
+void sc_cmd_message(const char *fmt, ...) SC_CMD_PRINTF(1, 2); /* "socle: …" on stderr, one line */
 
 #endif

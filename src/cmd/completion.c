@@ -32,9 +32,9 @@ static void bash_values(FILE *f, const sc_verb *v)
             choices(f, o->arg);
             fputs("' -- \"$cur\"))", f);
         } else if (o->kind == SC_OPT_FILE) {
-            fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", f);
+            fputs("_socle_names -f", f);
         } else if (o->kind == SC_OPT_DIR) {
-            fputs("COMPREPLY=($(compgen -d -- \"$cur\"))", f);
+            fputs("_socle_names -d", f);
         } else {
             fputs("COMPREPLY=()", f);
         }
@@ -46,7 +46,10 @@ static void bash(FILE *f)
 {
     int count;
     const sc_verb *const *verbs = sc_verbs(&count);
-    fputs("# bash completion for socle\n_socle() {\n"
+    /* mapfile, because names of files may hold blanks. */
+    fputs("# bash completion for socle\n_socle_names() {\n"
+          "    compopt -o filenames 2>/dev/null\n    mapfile -t COMPREPLY < <(compgen \"$1\" -- \"$cur\")\n}\n"
+          "_socle() {\n"
           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '",
           f);
@@ -63,8 +66,8 @@ static void bash(FILE *f)
     for (int i = 0; i < count; i++) fprintf(f, "%s%s", i ? " " : "", verbs[i]->name);
     fputs("' -- \"$cur\")) ;;\n"
           "        completion:*) COMPREPLY=($(compgen -W 'bash zsh' -- \"$cur\")) ;;\n"
-          "        *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    esac\n}\n"
-          "complete -o filenames -F _socle socle\n",
+          "        *) _socle_names -f ;;\n    esac\n}\n"
+          "complete -F _socle socle\n",
           f);
 }
 
@@ -84,7 +87,9 @@ static void zsh_text(FILE *f, const char *p)
 static void zsh_option(FILE *f, const sc_option *o, const char *dashes, const char *name)
 {
     fprintf(f, " \\\n            '%s%s%s%s[", o->many ? "*" : "", dashes, name,
-            o->kind == SC_OPT_FLAG ? "" : o->letter && !dashes[1] ? "+" : "=");
+            o->kind == SC_OPT_FLAG    ? ""
+            : o->letter && !dashes[1] ? "+"
+                                      : "=");
     zsh_text(f, o->help);
     fputc(']', f);
     if (o->kind != SC_OPT_FLAG) {

@@ -58,8 +58,7 @@ static void option_row(FILE *f, const sc_option *o)
     n = snprintf(text, sizeof text, "%s", o->help);
     if (o->kind == SC_OPT_CHOICE && n < (int)sizeof text)
         n += snprintf(text + n, sizeof text - (size_t)n, ": %s", o->arg);
-    if (o->value && n < (int)sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, " [%s]", o->value);
+    if (o->value && n < (int)sizeof text) n += snprintf(text + n, sizeof text - (size_t)n, " [%s]", o->value);
     if (o->many && n < (int)sizeof text) snprintf(text + n, sizeof text - (size_t)n, " (may be repeated)");
     wrap(f, text, INDENT, INDENT);
 }
@@ -107,9 +106,8 @@ static int help(sc_cmd *c)
 }
 
 static const sc_option options[] = {{"man", 0, SC_OPT_FLAG, .help = "print the man page of all verbs"}, {0}};
-static const sc_example examples[] = {{"socle help run", "What the verb run takes"},
-                                      {"socle help --man | man -l -", "Read the whole manual"},
-                                      {0}};
+static const sc_example examples[] = {
+    {"socle help run", "What the verb run takes"}, {"socle help --man | man -l -", "Read the whole manual"}, {0}};
 
 const sc_verb sc_verb_help = {.name = "help",
                               .summary = "Show what a verb takes, or the manual",

@@ -82,7 +82,8 @@ void sc_help_man(FILE *f)
     fprintf(f, ".TH SOCLE 1 \"\" \"socle %s\" \"User Commands\"\n", sc_version());
     fputs(".SH NAME\nsocle \\- foundation models in one command\n"
           ".SH SYNOPSIS\n.B socle\n\\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
-          ".SH DESCRIPTION\nsocle runs, inspects and converts foundation models. Nothing but the answer goes to standard\n"
+          ".SH DESCRIPTION\nsocle runs, inspects and converts foundation models. Nothing but the answer goes to "
+          "standard\n"
           "output; messages, and at a terminal a progress bar, go to standard error. Options may stand anywhere\n"
           "after the verb; what follows\n.B \\-\\-\nis never an option.\n",
           f);

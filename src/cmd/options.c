@@ -201,7 +201,8 @@ int sc_cmd_parse(sc_cmd *c, const sc_verb *verb, int argc, char **argv)
             rc = parse_short(c, argc, argv, &i);
         if (rc) return rc;
     }
-    if (c->argc < verb->min_args) return sc_cmd_usage(c, "too few arguments: usage: socle %s %s", verb->name, verb->args);
+    if (c->argc < verb->min_args)
+        return sc_cmd_usage(c, "too few arguments: usage: socle %s %s", verb->name, verb->args);
     if (verb->max_args >= 0 && c->argc > verb->max_args) {
         const char *hint = verb->max_args > 0 ? " (several words are one argument only in quotes)" : "";
         return sc_cmd_usage(c, "one argument too many: '%s'%s", c->argv[verb->max_args], hint);

@@ -11,4 +11,5 @@ static int version(sc_cmd *c)
 
 static const sc_example examples[] = {{"socle version", "The version of the library in use"}, {0}};
 
-const sc_verb sc_verb_version = {.name = "version", .summary = "Print the version", .args = "", .examples = examples, .run = version};
+const sc_verb sc_verb_version = {
+    .name = "version", .summary = "Print the version", .args = "", .examples = examples, .run = version};

@@ -2,8 +2,8 @@
 /* Beam search's bookkeeping for one prompt. Sequences are leaves of a tree of (parent, id) nodes, so a step copies
  * nothing. The rules are those of HuggingFace's generate, arithmetic in float as there:
  *  - from all rows the best K = max(2, 1 + n_eos) * num_beams continuations are candidates, best first;
- *  - of the first num_beams of them, those that end (an eos id, or the length limit) compete for the num_beams places of
- *    finished sequences with their score divided by length^length_penalty;
+ *  - of the first num_beams of them, those that end (an eos id, or the length limit) compete for the num_beams
+ * places of finished sequences with their score divided by length^length_penalty;
  *  - the best num_beams that do not end live on. */
 #include "base/base.h"
 #include "socle/sampling.h"
@@ -11,9 +11,9 @@
 #include <float.h>
 #include <math.h>
 
-#define MAX_VOCAB ((int64_t)1 << 24)
-#define MAX_BEAMS 1024
-#define MAX_EOS 1024
+#define MAX_VOCAB  ((int64_t)1 << 24)
+#define MAX_BEAMS  1024
+#define MAX_EOS    1024
 #define MAX_LENGTH ((int64_t)1 << 24)
 
 typedef struct candidate {
@@ -35,7 +35,7 @@ struct sc_beam {
     struct beam_node {
         int64_t parent; /* -1: the prompt */
         int32_t id;
-    } *nodes;
+    } * nodes;
     int64_t n_nodes, cap_nodes;
 
     sc_beam_live_one *live, *next; /* num_beams each */
@@ -56,7 +56,8 @@ static sc_status check_options(const sc_beam_options *o, int64_t vocab)
                        o->num_return_sequences, o->num_beams);
     if (!(o->length_penalty >= -100 && o->length_penalty <= 100))
         return sc_fail(SC_EINVAL, "length_penalty is %g, allowed is [-100, 100]", o->length_penalty);
-    if (o->early_stopping != SC_BEAM_HEURISTIC && o->early_stopping != SC_BEAM_EARLY && o->early_stopping != SC_BEAM_NEVER)
+    if (o->early_stopping != SC_BEAM_HEURISTIC && o->early_stopping != SC_BEAM_EARLY &&
+        o->early_stopping != SC_BEAM_NEVER)
         return sc_fail(SC_EINVAL, "early_stopping is %d, not one of its values", (int)o->early_stopping);
     if (o->max_new_tokens < 1 || o->max_new_tokens > MAX_LENGTH)
         return sc_fail(SC_EINVAL, "max_new_tokens is %lld, allowed is 1 to %lld", (long long)o->max_new_tokens,
@@ -170,8 +171,8 @@ static sc_status gather(sc_beam *b, const float *logprobs)
         float base = b->live[row].score;
         for (int64_t id = 0; id < b->vocab; id++) {
             if (!(p[id] <= FLT_MAX))
-                return sc_fail(SC_EINVAL, "beam search: the log-probability of id %lld in row %d is %s", (long long)id, row,
-                               isnan(p[id]) ? "not a number" : "infinite");
+                return sc_fail(SC_EINVAL, "beam search: the log-probability of id %lld in row %d is %s",
+                               (long long)id, row, isnan(p[id]) ? "not a number" : "infinite");
             candidate c = {.score = p[id] + base, .at = row * b->vocab + id};
             if (!(c.score >= -FLT_MAX)) continue;
             if (b->n_heap < b->k) {

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sampler: processors on the logits, warpers on the candidates that are left, the draw.
  *
- * The candidates are kept in parallel arrays (x: score, p: probability, id), always in the order of their ids. A filter
- * marks those it keeps and the rest is squeezed out, so that after a top_k the other steps see a few dozen. No step
- * sorts: where a filter is "the best ones up to a count or a mass", the boundary is found by a radix descent over the
- * bits of the score (find_boundary), a few passes over the candidates whatever their distribution. */
+ * The candidates are kept in parallel arrays (x: score, p: probability, id), always in the order of their ids. A
+ * filter marks those it keeps and the rest is squeezed out, so that after a top_k the other steps see a few dozen.
+ * No step sorts: where a filter is "the best ones up to a count or a mass", the boundary is found by a radix
+ * descent over the bits of the score (find_boundary), a few passes over the candidates whatever their distribution.
+ */
 #include "base/base.h"
 #include "socle/sampling.h"
 
 #include <float.h>
 #include <math.h>
 
-#define LANES 8 /* of the loops that should become vector code; also the padding of the arrays */
-#define MAX_VOCAB ((int64_t)1 << 24)
-#define BLOCK 256
+#define LANES      8 /* of the loops that should become vector code; also the padding of the arrays */
+#define MAX_VOCAB  ((int64_t)1 << 24)
+#define BLOCK      256
 #define RADIX_BITS 11
-#define WAYS 4
+#define WAYS       4
 
 struct sc_sampler {
     sc_sampling o;
@@ -32,8 +33,8 @@ struct sc_sampler {
     int32_t *past; /* prompt and output; kept only for no_repeat_ngram_size */
     int64_t n_past, cap_past;
 
-    int64_t n;     /* candidates */
-    bool all;      /* they are all ids: id[i] == i, and the array is not filled */
+    int64_t n;      /* candidates */
+    bool all;       /* they are all ids: id[i] == i, and the array is not filled */
     bool softmaxed; /* p is the softmax of x, and log p is (x - max) - log_sum */
     float max, log_sum;
     float *x, *p;
@@ -45,13 +46,17 @@ struct sc_sampler {
 
 /* ---- arithmetic over whole arrays ---- */
 
-/* exp(-d) for d >= 0, to 1 ulp or so, by 2^k times a polynomial. Branch-free, so that loops over it become vector code:
- * that is why d is limited by its bits. 2^k is applied in two halves because it may be below the least normal number. */
+/* exp(-d) for d >= 0, to 1 ulp or so, by 2^k times a polynomial. Branch-free, so that loops over it become vector
+ * code: that is why d is limited by its bits. 2^k is applied in two halves because it may be below the least normal
+ * number. */
 static inline float exp_minus(float d)
 {
     const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     const float ln2_hi = 0.693145751953125f, ln2_lo = 1.42860682e-6f;
-    union { float f; int32_t i; } a = {.f = d}, b, most = {.f = 104.0f}; /* exp(-104) is 0 in float */
+    union {
+        float f;
+        int32_t i;
+    } a = {.f = d}, b, most = {.f = 104.0f}; /* exp(-104) is 0 in float */
     a.i = SC_MIN(a.i, most.i);
     float x = -a.f, kf = (x * 1.44269504f + to_integer) - to_integer;
     float r = (x - kf * ln2_hi) - kf * ln2_lo;
@@ -121,7 +126,8 @@ static sc_status check_logits(const float *x, int64_t n)
     for (int l = 0; l < LANES; l++) any_bad |= bad[l], any_fine |= fine[l];
     if (any_bad) {
         for (i = 0; x[i] <= FLT_MAX; i++) {}
-        return sc_fail(SC_EINVAL, "the logit of id %lld is %s", (long long)i, isnan(x[i]) ? "not a number" : "infinite");
+        return sc_fail(SC_EINVAL, "the logit of id %lld is %s", (long long)i,
+                       isnan(x[i]) ? "not a number" : "infinite");
     }
     if (!any_fine) return sc_fail(SC_EINVAL, "all %lld logits are -infinity", (long long)n);
     return SC_OK;
@@ -319,7 +325,10 @@ static void squeeze(sc_sampler *s)
 /* A number that orders as x does, as an unsigned one. */
 static inline uint32_t order_key(float x)
 {
-    union { float f; uint32_t u; } v = {.f = x + 0.0f}; /* + 0: no -0, which equals 0 but would order below it */
+    union {
+        float f;
+        uint32_t u;
+    } v = {.f = x + 0.0f}; /* + 0: no -0, which equals 0 but would order below it */
     return v.u & 0x80000000u ? ~v.u : v.u | 0x80000000u;
 }
 
@@ -328,8 +337,9 @@ static void set_order_keys(sc_sampler *s)
     for (int64_t i = 0; i < s->n; i++) s->key[i] = order_key(s->x[i]);
 }
 
-/* Adds up the weights (p, or 1 each) by digit, of the candidates whose key has this prefix. The sums are kept four ways
- * where there are many: scores are so alike in their first bits that one sum would wait for its last addition. */
+/* Adds up the weights (p, or 1 each) by digit, of the candidates whose key has this prefix. The sums are kept four
+ * ways where there are many: scores are so alike in their first bits that one sum would wait for its last addition.
+ */
 static void add_by_digit(sc_sampler *s, bool by_mass, uint32_t mask, uint32_t prefix, int shift, uint32_t digits)
 {
     int ways = s->n < 4096 ? 1 : WAYS;
@@ -342,8 +352,8 @@ static void add_by_digit(sc_sampler *s, bool by_mass, uint32_t mask, uint32_t pr
         for (uint32_t d = 0; d < digits; d++) s->mass[0][d] += s->mass[w][d];
 }
 
-/* Going from the greatest key down and adding weights, finds the key at which the sum first reaches `limit`; if it never
- * does, the least key of any weight. *above: the sum of all keys greater than it. */
+/* Going from the greatest key down and adding weights, finds the key at which the sum first reaches `limit`; if it
+ * never does, the least key of any weight. *above: the sum of all keys greater than it. */
 static uint32_t find_boundary(sc_sampler *s, bool by_mass, double limit, double *above)
 {
     static const int shifts[3] = {21, 10, 0}, bits[3] = {RADIX_BITS, RADIX_BITS, 10};
@@ -400,8 +410,8 @@ static void top_k(sc_sampler *s)
     double above;
     if (k == 0 || k >= s->n) return;
     if (k <= s->n / 128) {
-        /* Each of k blocks has one score not below the least of their maxima, so the k-th best is not below it either:
-         * what is below can go before the ranking, which is nearly everything. */
+        /* Each of k blocks has one score not below the least of their maxima, so the k-th best is not below it
+         * either: what is below can go before the ranking, which is nearly everything. */
         int64_t size = s->n / k;
         float least = INFINITY;
         for (int64_t b = 0; b < k; b++) {
@@ -416,10 +426,10 @@ static void top_k(sc_sampler *s)
     squeeze(s);
 }
 
-/* The reference adds up probabilities from the least one and drops those at which the sum, rounded to float, is at most
- * float(1 - top_p). Here they are added from the greatest: the sum up to and with a candidate is the total less what is
- * ahead of it, so it stays if what is ahead is below `limit`. Of equal scores the low ids are kept, as when greedy (the
- * reference's sort leaves their order open). */
+/* The reference adds up probabilities from the least one and drops those at which the sum, rounded to float, is at
+ * most float(1 - top_p). Here they are added from the greatest: the sum up to and with a candidate is the total
+ * less what is ahead of it, so it stays if what is ahead is below `limit`. Of equal scores the low ids are kept, as
+ * when greedy (the reference's sort leaves their order open). */
 static void top_p(sc_sampler *s)
 {
     if (s->o.top_p >= 1) return;
@@ -478,7 +488,10 @@ static void typical_p(sc_sampler *s)
     if (s->o.typical_p >= 1) return;
     float h = entropy(s);
     for (int64_t i = 0; i < s->n; i++) {
-        union { float f; uint32_t u; } distance = {.f = fabsf(-((s->x[i] - s->max) - s->log_sum) - h)};
+        union {
+            float f;
+            uint32_t u;
+        } distance = {.f = fabsf(-((s->x[i] - s->max) - s->log_sum) - h)};
         s->key[i] = ~distance.u;
     }
     /* A sum reaches `mass` in the reference when it does so after rounding to float. */
@@ -540,7 +553,8 @@ static int32_t draw(sc_sampler *s)
     for (int64_t i = 0; i < s->n; i += BLOCK) {
         double block = sum_of(s->p + i, SC_MIN(s->n - i, BLOCK));
         if (!(block > 0)) continue;
-        at = i; /* the block that holds the chosen one, or, where rounding leaves something over, the last possible */
+        at = i; /* the block that holds the chosen one, or, where rounding leaves something over, the last possible
+                 */
         if (block > left) break;
         left -= block;
     }

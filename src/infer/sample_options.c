@@ -6,15 +6,15 @@
 #include <math.h>
 
 /* name, lowest, highest, whether the lowest and the highest themselves are allowed, the value at which it is off */
-#define NUMBERS(X)                                     \
-    X(frequency_penalty, -100.0, 100.0, 1, 1, 0.0)     \
-    X(presence_penalty, -100.0, 100.0, 1, 1, 0.0)      \
-    X(repetition_penalty, 0.0, 1000.0, 0, 1, 1.0)      \
-    X(temperature, 0.0, 1e30, 1, 1, 1.0)               \
-    X(top_p, 0.0, 1.0, 1, 1, 1.0)                      \
-    X(min_p, 0.0, 1.0, 1, 1, 0.0)                      \
-    X(typical_p, 0.0, 1.0, 0, 1, 1.0)                  \
-    X(epsilon_cutoff, 0.0, 1.0, 1, 0, 0.0)             \
+#define NUMBERS(X)                                                                                                 \
+    X(frequency_penalty, -100.0, 100.0, 1, 1, 0.0)                                                                 \
+    X(presence_penalty, -100.0, 100.0, 1, 1, 0.0)                                                                  \
+    X(repetition_penalty, 0.0, 1000.0, 0, 1, 1.0)                                                                  \
+    X(temperature, 0.0, 1e30, 1, 1, 1.0)                                                                           \
+    X(top_p, 0.0, 1.0, 1, 1, 1.0)                                                                                  \
+    X(min_p, 0.0, 1.0, 1, 1, 0.0)                                                                                  \
+    X(typical_p, 0.0, 1.0, 0, 1, 1.0)                                                                              \
+    X(epsilon_cutoff, 0.0, 1.0, 1, 0, 0.0)                                                                         \
     X(eta_cutoff, 0.0, 1.0, 1, 0, 0.0)
 
 static sc_status check_number(const char *name, double v, double lo, double hi, bool lo_in, bool hi_in)
@@ -22,13 +22,14 @@ static sc_status check_number(const char *name, double v, double lo, double hi, 
     /* Computed in float: a repetition penalty that rounds to 0 there would divide by it. */
     float f = (float)v;
     if (isfinite(v) && (lo_in ? v >= lo : f > (float)lo) && (hi_in ? v <= hi : f < (float)hi)) return SC_OK;
-    return sc_fail(SC_EINVAL, "%s is %g, allowed is %c%g, %g%c", name, v, lo_in ? '[' : '(', lo, hi, hi_in ? ']' : ')');
+    return sc_fail(SC_EINVAL, "%s is %g, allowed is %c%g, %g%c", name, v, lo_in ? '[' : '(', lo, hi,
+                   hi_in ? ']' : ')');
 }
 
 sc_status sc_sampling_check(const sc_sampling *o)
 {
     sc_status st;
-#define CHECK(name, lo, hi, lo_in, hi_in, off) \
+#define CHECK(name, lo, hi, lo_in, hi_in, off)                                                                     \
     if ((st = check_number(#name, o->name, lo, hi, lo_in, hi_in)) != SC_OK) return st;
     NUMBERS(CHECK)
 #undef CHECK
@@ -57,7 +58,7 @@ sc_status sc_sampling_from_json(sc_sampling *o, const char *text, int64_t n, con
         json_decref(j);
         return sc_fail(SC_EFORMAT, "%s: not a JSON object", what);
     }
-#define READ(name, lo, hi, lo_in, hi_in, off) \
+#define READ(name, lo, hi, lo_in, hi_in, off)                                                                      \
     if (st == SC_OK) st = sc_json_num(j, what, #name, -HUGE_VAL, HUGE_VAL, &r.name);
     NUMBERS(READ)
 #undef READ

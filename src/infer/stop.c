@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stop strings in a stream: the automaton of Aho and Corasick (1975, "Efficient string matching: an aid to bibliographic
- * search"). Its state is the longest end of the text so far that begins a stop string, so its depth is what must be held
- * back, and the time is linear in the text whatever the strings. */
+/* Stop strings in a stream: the automaton of Aho and Corasick (1975, "Efficient string matching: an aid to
+ * bibliographic search"). Its state is the longest end of the text so far that begins a stop string, so its depth
+ * is what must be held back, and the time is linear in the text whatever the strings. */
 #include "base/base.h"
 #include "socle/sampling.h"
 
 #define MAX_BYTES ((int64_t)64 << 10)
-#define MAX_PUSH ((int64_t)1 << 30)
+#define MAX_PUSH  ((int64_t)1 << 30)
 
 typedef struct node {
     int32_t child, sibling; /* 0: none; the root is nobody's child */
@@ -41,8 +41,8 @@ static void add_string(sc_stop *s, const char *z, int32_t index)
         int32_t c = child_of(s, at, (uint8_t)*p);
         if (!c) {
             c = s->n_nodes++;
-            s->nodes[c] = (node){.sibling = s->nodes[at].child, .depth = s->nodes[at].depth + 1, .ends = -1,
-                                 .byte = (uint8_t)*p};
+            s->nodes[c] = (node){
+                .sibling = s->nodes[at].child, .depth = s->nodes[at].depth + 1, .ends = -1, .byte = (uint8_t)*p};
             s->nodes[at].child = c;
         }
         at = c;
@@ -82,11 +82,13 @@ sc_status sc_stop_new(sc_stop **out, const char *const *strings, int64_t n)
 {
     int64_t bytes = 0;
     if (n < 0 || n > MAX_BYTES)
-        return sc_fail(SC_ELIMIT, "stop strings: %lld of them, allowed is 0 to %lld", (long long)n, (long long)MAX_BYTES);
+        return sc_fail(SC_ELIMIT, "stop strings: %lld of them, allowed is 0 to %lld", (long long)n,
+                       (long long)MAX_BYTES);
     for (int64_t i = 0; i < n; i++) {
         int64_t len = (int64_t)strlen(strings[i]);
         if (!len) return sc_fail(SC_EINVAL, "stop string %lld is empty", (long long)i);
-        if (!sc_utf8_valid(strings[i], len)) return sc_fail(SC_EINVAL, "stop string %lld is not UTF-8", (long long)i);
+        if (!sc_utf8_valid(strings[i], len))
+            return sc_fail(SC_EINVAL, "stop string %lld is not UTF-8", (long long)i);
         if ((bytes += len) > MAX_BYTES)
             return sc_fail(SC_ELIMIT, "stop strings: more than %lld bytes in all", (long long)MAX_BYTES);
     }
@@ -149,7 +151,8 @@ static void drop_shown(sc_stop *s)
 sc_status sc_stop_push(sc_stop *s, const char *p, int64_t n, const char **text, int64_t *len, int64_t *which)
 {
     if (n < 0 || n > MAX_PUSH)
-        return sc_fail(SC_ELIMIT, "stop strings: a piece of %lld bytes, allowed is %lld", (long long)n, (long long)MAX_PUSH);
+        return sc_fail(SC_ELIMIT, "stop strings: a piece of %lld bytes, allowed is %lld", (long long)n,
+                       (long long)MAX_PUSH);
     bool over = s->found >= 0;
     if (over) n = 0;
     /* The text, the piece, and one byte for the NUL. */

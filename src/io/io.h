@@ -10,6 +10,10 @@
 /* Both formats are little-endian and used in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines are not supported");
 
+/* ---- a file's bytes that are in memory already; a reference is taken, `name` is for messages ---- */
+sc_status sc_safetensors_open_buffer(sc_safetensors **out, sc_buffer *bytes, const char *name);
+sc_status sc_gguf_open_buffer(sc_gguf **out, sc_buffer *bytes, const char *name);
+
 /* ---- what keeps a tensor's data alive (borrowed; take a reference to outlive the reader) ---- */
 sc_buffer *sc_safetensors_buffer(const sc_safetensors *st, int64_t i);
 sc_buffer *sc_gguf_buffer(const sc_gguf *g);
@@ -64,5 +68,26 @@ void sc_stream_free(sc_stream *s);
 
 /* Elements of a shape; SC_ELIMIT where they do not fit 2^63. Checks rank and signs. */
 sc_status sc_shape_count(int64_t *out, int rank, const int64_t *dim);
+
+/* ---- fetching (fetch.c; without libcurl all fail with SC_EUNSUPPORTED) ---- */
+typedef struct sc_fetch {
+    const sc_context *ctx; /* progress and cancelling; may be NULL */
+    const char *url;       /* https; http only to this machine itself */
+    const char *token;     /* sent as a bearer token to the url's own server; NULL: none */
+    const char *what;      /* what to call it in messages and progress; NULL: the url */
+    int64_t size;          /* what it must have; -1: not known */
+    const char *sha256;    /* hexadecimal; NULL: not checked */
+    const char *git_sha1;  /* of git's blob object; NULL: not checked */
+} sc_fetch;
+/* Into a file, resuming what an earlier call left in PATH.partial. */
+sc_status sc_fetch_file(const sc_fetch *f, const char *path);
+/* Into memory, at most max bytes; *data is NUL-terminated and owned. */
+sc_status sc_fetch_text(const sc_fetch *f, int64_t max, char **data, int64_t *len);
+/* Do the file's size and checksums match what f wants? SC_EFORMAT says which does not. */
+sc_status sc_fetch_verify(const sc_fetch *f, const char *path);
+
+/* ---- models by name (hub.c) ---- */
+/* NAME, or ORG/NAME, of the hub's characters: safe as a path. */
+sc_status sc_hub_check_name(const char *name);
 
 #endif

@@ -8,9 +8,9 @@
 typedef enum kind { INT, NUM } kind;
 
 /* A key of HuggingFace's and the GGUF key after "ARCH." that it is. */
-typedef struct key { const char *hf, *gguf; kind kind; } key;
+typedef struct key_name { const char *hf, *gguf; kind kind; } key_name;
 
-static const key decoder_keys[] = {
+static const key_name decoder_keys[] = {
     {"num_hidden_layers", "block_count", INT},
     {"max_position_embeddings", "context_length", INT},
     {"hidden_size", "embedding_length", INT},
@@ -25,7 +25,7 @@ static const key decoder_keys[] = {
     {0},
 };
 
-static const key gpt2_keys[] = {
+static const key_name gpt2_keys[] = {
     {"n_layer", "block_count", INT},
     {"n_positions", "context_length", INT},
     {"n_embd", "embedding_length", INT},
@@ -36,7 +36,7 @@ static const key gpt2_keys[] = {
     {0},
 };
 
-static const key rope_keys[] = {
+static const key_name rope_keys[] = {
     {"factor", "rope.scaling.factor", NUM},
     {"original_max_position_embeddings", "rope.scaling.original_context_length", INT},
     {"attention_factor", "rope.scaling.attn_factor", NUM},
@@ -45,12 +45,12 @@ static const key rope_keys[] = {
     {0},
 };
 
-static const key *keys_of(const char *arch) { return strcmp(arch, "gpt2") == 0 ? gpt2_keys : decoder_keys; }
+static const key_name *keys_of(const char *arch) { return strcmp(arch, "gpt2") == 0 ? gpt2_keys : decoder_keys; }
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
 
 /* Copies the table's keys that the file has. */
-static sc_status read_keys(json_t *o, const sc_gguf *file, const char *arch, const key *k)
+static sc_status read_keys(json_t *o, const sc_gguf *file, const char *arch, const key_name *k)
 {
     for (; k->hf; k++) {
         char name[256];
@@ -89,6 +89,9 @@ static sc_status read_factors(json_t *o, const char *hf, const sc_gguf *file, co
     return set(o, hf, list) ? SC_OK : sc_nomem();
 }
 
+/* YaRN's factor on cosines and sines. */
+static double yarn_own(double factor) { return factor > 1 ? 1 + 0.1 * log(factor) : 1; }
+
 static sc_status read_rope(json_t *o, const sc_gguf *file, const char *arch)
 {
     char name[256];
@@ -104,6 +107,12 @@ static sc_status read_rope(json_t *o, const sc_gguf *file, const char *arch)
     if (factors) type = "factors";
     else if (longrope) type = "longrope";
     else if (strcmp(type, "none") == 0) type = "default";
+    /* For yarn GGUF's factor comes on top of YaRN's own. */
+    const json_t *on_top = json_object_get(rope, "attention_factor");
+    if (!s && strcmp(type, "yarn") == 0 && on_top &&
+        !set(rope, "attention_factor",
+             json_real(json_number_value(on_top) * yarn_own(json_number_value(json_object_get(rope, "factor"))))))
+        s = sc_nomem();
     if (!s && (!set(rope, "rope_type", json_string(type)) || !set(o, "rope_scaling", json_incref(rope)))) s = sc_nomem();
     json_decref(rope);
     return s;
@@ -146,7 +155,7 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
 
 /* ---- the way back ---- */
 
-static sc_status write_keys(sc_gguf_writer *w, const json_t *o, const char *arch, const key *k)
+static sc_status write_keys(sc_gguf_writer *w, const json_t *o, const char *arch, const key_name *k)
 {
     sc_status s = SC_OK;
     for (; !s && k->hf; k++) {
@@ -226,7 +235,7 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
     float unused[4096], scaling;
     if (p->dim / 2 > SC_COUNT(unused)) return sc_fail(SC_ELIMIT, "heads of %lld", (long long)p->dim);
     sc_rope_frequencies(p, 0, unused, &scaling);
-    if ((s = write_num(w, arch, "rope.scaling.attn_factor", scaling)) ||
+    if ((s = write_num(w, arch, "rope.scaling.attn_factor", scaling / yarn_own(p->factor))) ||
         (s = write_num(w, arch, "rope.scaling.yarn_beta_fast", p->beta_fast)))
         return s;
     return write_num(w, arch, "rope.scaling.yarn_beta_slow", p->beta_slow);

@@ -87,6 +87,8 @@ typedef struct sc_weights {
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
+/* Adds a fresh or synthetic weight, as the options say. (make.c) */
+sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o);
 sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
 /* Dense strides of a shape. */
 void sc_dense_strides(const sc_shape *s, int64_t *stride);
@@ -112,6 +114,24 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 
+/* ---- adapters in PEFT's format (lora.c) ---- */
+
+typedef struct sc_adapter_part {
+    const char *name; /* of the matrix, without ".weight" */
+    sc_lora lora;
+    bool used;
+} sc_adapter_part;
+
+typedef struct sc_adapters {
+    sc_adapter_part *part;
+    int64_t count, cap;
+} sc_adapters;
+/* Adds the LoRA of a folder (adapter_config.json, adapter_model.safetensors). Strings go to the arena. */
+sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir);
+void sc_adapters_free(sc_adapters *a);
+/* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
+sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
+
 /* ---- a model ---- */
 
 struct sc_model {
@@ -123,6 +143,7 @@ struct sc_model {
     const sc_family *family;
     void *config;      /* the family's */
     sc_weights weights;
+    sc_adapters adapters;
     sc_cache_spec cache;
     sc_model_info info;
     sc_model_param *param;
@@ -130,7 +151,8 @@ struct sc_model {
     const char **unexpected;
     int64_t n_unexpected;
     int32_t *eos;
-    int64_t n_eos;
+    int64_t n_eos, cap_eos;
+    const sc_model_options *make; /* while opening */
     const sc_param_source *source; /* for graphs of this model */
     sc_param_source source_;
 };
@@ -142,7 +164,7 @@ typedef struct sc_text_graph {
     sc_tensor *logits;
 } sc_text_graph;
 sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences, int64_t wanted,
-                            const sc_cache *cache);
+                            const sc_cache *cache, sc_cache_spec *spec);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 

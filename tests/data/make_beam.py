@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes beam.json: what generate(num_beams=...) of transformers finds in a model whose next-token logits are a table
-looked up by the last two ids: logits = table[(3 * before_last + last) % V]. Needs torch and transformers.
-make_beam.py [OUT]"""
+looked up by the last two ids and the length n so far: logits = table[(3 * before_last + last + 5 * n) % V]. (Without n
+there would be ties: the same steps in another order.) Needs torch and transformers.   make_beam.py [OUT]"""
 import itertools
 import json
 import random
@@ -33,8 +33,9 @@ class TableModel(PreTrainedModel, GenerationMixin):
         return {"input_ids": input_ids}
 
     def forward(self, input_ids, **kwargs):
+        n = 1 + torch.arange(input_ids.shape[1])
         before = torch.cat((input_ids[:, :1] * 0, input_ids[:, :-1]), 1)
-        return CausalLMOutput(logits=self.table[(3 * before + input_ids) % self.table.shape[0]])
+        return CausalLMOutput(logits=self.table[(3 * before + input_ids + 5 * n) % self.table.shape[0]])
 
 
 def short(x):

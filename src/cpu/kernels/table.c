@@ -3,6 +3,9 @@
 #include "cpu/kernels/kernels.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static const char *const level_names[SC_CPU_LEVEL_COUNT] = {
 #define SC_CPU_NAME(ID, id, text) text,
@@ -10,16 +13,21 @@ static const char *const level_names[SC_CPU_LEVEL_COUNT] = {
 #undef SC_CPU_NAME
 };
 
-const char *sc_cpu_level_name(int bit) { return bit >= 0 && bit < SC_CPU_LEVEL_COUNT ? level_names[bit] : "unknown"; }
+const char *sc_cpu_level_name(int bit)
+{
+    return bit >= 0 && bit < SC_CPU_LEVEL_COUNT ? level_names[bit] : "unknown";
+}
 
 unsigned sc_cpu_detect(void)
 {
     unsigned levels = 0;
 #if defined(__x86_64__)
-    /* The compiler's support code also asks xgetbv whether the system saves the wider registers. */
+    /* The compiler's support code also asks xgetbv whether the system saves the wider registers. Older ones do not
+     * know f16c by name. */
+    unsigned a, b, c, d;
+    bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-        levels |= SC_CPU(AVX2);
+    if (f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) levels |= SC_CPU(AVX2);
     if ((levels & SC_CPU(AVX2)) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         levels |= SC_CPU(AVX512);

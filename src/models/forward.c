@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model as a function of named tensors, padded as HuggingFace's forward takes and gives them; inside, the padding is
+ * gone: the rows' real tokens lie end to end. */
+#include "models/models.h"
+
+struct sc_outputs {
+    sc_named_tensor *item;
+    int64_t count, cap;
+};
+
+typedef struct padded {
+    int64_t b, t, total; /* rows, columns, real tokens */
+    int64_t *first, *n;  /* of each row */
+} padded;
+
+static const sc_named_tensor *named(const sc_named_tensor *in, int64_t n, const char *name)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (strcmp(in[i].name, name) == 0) return &in[i];
+    return NULL;
+}
+
+static int64_t element(const sc_named_tensor *t, int64_t i)
+{
+    switch (t->dtype) {
+    case SC_I32: return ((const int32_t *)t->data)[i];
+    case SC_I64: return ((const int64_t *)t->data)[i];
+    case SC_F32: return (int64_t)((const float *)t->data)[i];
+    default: return ((const uint8_t *)t->data)[i];
+    }
+}
+
+static sc_status want(const sc_named_tensor *t, bool ids)
+{
+    if (t->rank != 2) return sc_fail(SC_ESHAPE, "%s has %d axes, not (batch, tokens)", t->name, t->rank);
+    if (t->dtype == SC_I32 || t->dtype == SC_I64) return SC_OK;
+    if (!ids && (t->dtype == SC_F32 || t->dtype == SC_U8 || t->dtype == SC_BOOL)) return SC_OK;
+    return sc_fail(SC_ESHAPE, "%s is %s, not i32 or i64", t->name, t->dtype < SC_DTYPE_COUNT ? sc_dtype_get(t->dtype)->name : "of an unknown type");
+}
+
+/* Finds each row's run of real tokens. */
+static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_tensor *mask)
+{
+    p->b = ids->dim[0];
+    p->t = ids->dim[1];
+    p->first = sc_calloc((size_t)p->b, sizeof *p->first);
+    p->n = sc_calloc((size_t)p->b, sizeof *p->n);
+    if (!p->first || !p->n) return sc_nomem();
+    if (mask && (mask->dim[0] != p->b || mask->dim[1] != p->t))
+        return sc_fail(SC_ESHAPE, "attention_mask and input_ids differ in shape");
+    for (int64_t r = 0; r < p->b; r++) {
+        int64_t end = -1, count = 0;
+        p->first[r] = 0;
+        for (int64_t i = 0; i < p->t; i++) {
+            if (mask && !element(mask, r * p->t + i)) continue;
+            if (!count++) p->first[r] = i;
+            end = i;
+        }
+        if (count && end - p->first[r] + 1 != count)
+            return sc_fail(SC_EUNSUPPORTED, "attention_mask of row %lld has a hole", (long long)r);
+        p->n[r] = count;
+        p->total += count;
+    }
+    return p->total ? SC_OK : sc_fail(SC_EINVAL, "input_ids has no real token");
+}
+
+static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p, const sc_named_tensor *ids,
+                              const sc_named_tensor *positions)
+{
+    int32_t *id = sc_plan_data(plan, in->ids), *start = sc_plan_data(plan, in->seqs.start),
+            *position = sc_plan_data(plan, in->seqs.position);
+    int64_t at = 0;
+    for (int64_t r = 0; r < p->b; r++) {
+        start[r] = (int32_t)at;
+        for (int64_t i = 0; i < p->n[r]; i++, at++) {
+            int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
+            if (v < 0 || v > INT32_MAX) return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
+            id[at] = (int32_t)v;
+            /* As HuggingFace counts where no position_ids are given: by column. */
+            if (position) position[at] = (int32_t)(positions ? element(positions, from) : p->first[r] + i);
+        }
+    }
+    start[p->b] = (int32_t)at;
+    return SC_OK;
+}
+
+/* A new zeroed f32 output; NULL without memory. */
+static float *add_output(sc_outputs *o, const char *name, int rank, const int64_t *dim)
+{
+    sc_shape shape = {.rank = rank};
+    memcpy(shape.dim, dim, sizeof *dim * (size_t)rank);
+    int64_t n = sc_shape_elements(&shape);
+    if (n < 0 || !sc_grow(&o->item, &o->cap, o->count + 1, sizeof *o->item)) return NULL;
+    sc_named_tensor *t = &o->item[o->count];
+    *t = (sc_named_tensor){.name = sc_strdup(name), .dtype = SC_F32, .rank = rank, .data = sc_calloc((size_t)n, sizeof(float))};
+    memcpy(t->dim, dim, sizeof *dim * (size_t)rank);
+    o->count++;
+    return t->name ? t->data : NULL;
+}
+
+static sc_status pad_logits(sc_outputs *o, const padded *p, const float *logits, int64_t vocab)
+{
+    float *out = add_output(o, "logits", 3, (int64_t[]){p->b, p->t, vocab});
+    if (!out) return sc_nomem();
+    for (int64_t r = 0; r < p->b; r++) {
+        memcpy(out + (r * p->t + p->first[r]) * vocab, logits, sizeof *out * (size_t)(p->n[r] * vocab));
+        logits += p->n[r] * vocab;
+    }
+    return SC_OK;
+}
+
+/* The taps "hidden_states.0" … of row 0, stacked. */
+static sc_status stack_hidden(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g)
+{
+    int64_t n = 0, c = 0;
+    for (int64_t i = 0; i < g->n_taps; i++) {
+        if (strncmp(g->tap[i].name, "hidden_states.", 14) != 0) continue;
+        n++;
+        c = g->tap[i].tensor->shape.dim[1];
+    }
+    if (!n) return SC_OK;
+    float *out = add_output(o, "hidden_states", 3, (int64_t[]){n, p->t, c});
+    if (!out) return sc_nomem();
+    for (int64_t i = 0, k = 0; i < g->n_taps; i++) {
+        if (strncmp(g->tap[i].name, "hidden_states.", 14) != 0) continue;
+        memcpy(out + (k++ * p->t + p->first[0]) * c, sc_plan_data(plan, g->tap[i].tensor), sizeof *out * (size_t)(p->n[0] * c));
+    }
+    return SC_OK;
+}
+
+sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
+{
+    const sc_named_tensor *ids = named(in, n_in, "input_ids"), *mask = named(in, n_in, "attention_mask"),
+                          *positions = named(in, n_in, "position_ids");
+    sc_text_graph t = {0};
+    sc_plan *plan = NULL;
+    padded p = {0};
+    sc_status s;
+    if (!ids) return sc_fail(SC_EINVAL, "input_ids is missing");
+    if ((s = want(ids, true)) || (mask && (s = want(mask, false))) || (positions && (s = want(positions, true)))) return s;
+    if (positions && (positions->dim[0] != ids->dim[0] || positions->dim[1] != ids->dim[1]))
+        return sc_fail(SC_ESHAPE, "position_ids and input_ids differ in shape");
+    sc_outputs *o = sc_calloc(1, sizeof *o);
+    if (!o) return sc_nomem();
+    if ((s = unpad(&p, ids, mask))) goto end;
+    if ((s = sc_text_graph_new(&t, m, p.total, p.b, 0, NULL, NULL)) || (s = sc_text_graph_plan(&plan, &t, m, all)) ||
+        (s = write_inputs(plan, &t.in, &p, ids, positions)) || (s = sc_plan_run(plan)))
+        goto end;
+    s = pad_logits(o, &p, sc_plan_data(plan, t.logits), m->info.vocab);
+    if (!s && all) s = stack_hidden(o, &p, plan, t.g);
+end:
+    sc_plan_free(plan);
+    sc_graph_free(t.g);
+    sc_free(p.first);
+    sc_free(p.n);
+    if (s) sc_outputs_free(o);
+    else *out = o;
+    return s;
+}
+
+void sc_outputs_free(sc_outputs *o)
+{
+    if (!o) return;
+    for (int64_t i = 0; i < o->count; i++) {
+        sc_free((void *)(uintptr_t)o->item[i].name);
+        sc_free(o->item[i].data);
+    }
+    sc_free(o->item);
+    sc_free(o);
+}
+
+int64_t sc_outputs_count(const sc_outputs *o) { return o->count; }
+const sc_named_tensor *sc_outputs_at(const sc_outputs *o, int64_t i) { return i >= 0 && i < o->count ? &o->item[i] : NULL; }

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weights that come from no file: fresh ones by each parameter's initialiser, and noise to measure speed with. */
+#include "models/models.h"
+
+static void fill(float *x, int64_t n, sc_init init, uint64_t seed, uint64_t stream)
+{
+    if (init.kind == SC_INIT_NORMAL) {
+        sc_rng_normal_fill(seed, stream, 0, x, n);
+        for (int64_t i = 0; i < n; i++) x[i] *= init.std;
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) x[i] = init.kind == SC_INIT_ONES ? 1 : 0;
+}
+
+/* Rows of noise of `type`: one row is made and quantised, the others are its blocks moved round. */
+static sc_status noise(void *data, sc_dtype type, int64_t rows, int64_t c, const sc_param_request *want, uint64_t stream)
+{
+    int64_t bytes = sc_dtype_size(type, c), block = sc_dtype_get(type)->bytes;
+    float *row = sc_malloc(sizeof *row * (size_t)c);
+    if (!row) return sc_nomem();
+    fill(row, c, want->init, 0, stream);
+    sc_status s = SC_OK;
+    if (type == SC_F32) memcpy(data, row, (size_t)bytes);
+    else s = sc_quantize(type, row, data, c);
+    for (int64_t r = 1; !s && r < rows; r++) {
+        int64_t shift = r % (bytes / block) * block;
+        char *to = (char *)data + r * bytes;
+        memcpy(to, (char *)data + shift, (size_t)(bytes - shift));
+        memcpy(to + bytes - shift, data, (size_t)shift);
+    }
+    sc_free(row);
+    return s;
+}
+
+sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o)
+{
+    int64_t n = sc_shape_elements(&want->shape), c = want->shape.rank ? want->shape.dim[want->shape.rank - 1] : 1;
+    bool synthetic = o->weights == SC_WEIGHTS_SYNTHETIC;
+    sc_storage st = {.dtype = synthetic && want->shape.rank > 1 ? o->type : SC_F32};
+    int64_t bytes = sc_dtype_size(st.dtype, c) < 0 ? -1 : sc_dtype_size(st.dtype, n);
+    /* The stream is the name, so a weight does not depend on what else the model has. */
+    uint64_t stream = sc_hash(want->name, (int64_t)strlen(want->name));
+    sc_status s;
+    if (bytes < 0)
+        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are not whole blocks of %s", want->name, (long long)c,
+                       sc_dtype_get(st.dtype)->name);
+    if ((s = sc_buffer_new(&st.buffer, bytes))) return s;
+    st.data = st.buffer->data;
+    sc_dense_strides(&want->shape, st.stride);
+    if (o->config_only) s = SC_OK;
+    else if (synthetic && want->shape.rank > 1) s = noise(st.data, st.dtype, n / SC_MAX(c, 1), c, want, stream);
+    else fill(st.data, n, want->init, o->seed, stream);
+    if (!s) s = sc_weights_add(w, want->name, &want->shape, &st);
+    sc_buffer_unref(st.buffer);
+    return s;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a model: configuration, then the parameters that the family's builder asks for, each met with what the file
+ * has. */
+#include "models/models.h"
+
+enum { MAX_CONFIG = 16 << 20 };
+
+/* ---- parameters ---- */
+
+/* Where a HuggingFace name is in the file: as it is, or as checkpoints of the bare model have it, without the prefix. */
+static sc_weight *find(sc_model *m, const char *name)
+{
+    sc_weight *w = sc_weights_find(&m->weights, name);
+    size_t n = strlen(m->family->prefix);
+    if (w || n == 0 || strncmp(name, m->family->prefix, n) != 0 || name[n] != '.') return w;
+    return sc_weights_find(&m->weights, name + n + 1);
+}
+
+static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
+{
+    sc_weight *w = find(user, want->name);
+    if (w) *out = w->storage;
+    return SC_OK;
+}
+
+/* While declaring: notes each parameter once, whatever the file has. */
+static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
+{
+    sc_model *m = user;
+    (void)out;
+    for (int64_t i = 0; i < m->n_params; i++)
+        if (strcmp(m->param[i].name, want->name) == 0) return SC_OK; /* tied */
+    if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
+    sc_model_param *p = &m->param[m->n_params];
+    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, strlen(want->name)), .rank = want->shape.rank};
+    if (!p->name) return sc_nomem();
+    memcpy(p->dim, want->shape.dim, sizeof p->dim);
+    m->n_params++;
+    if (m->info.format) return SC_OK; /* the weights come from a file */
+    return sc_weights_make(&m->weights, want, m->make);
+}
+
+/* The i-th addition to a matrix; while declaring this is also where a part meets the model. */
+static bool lora(void *user, const char *name, int i, sc_lora *out)
+{
+    sc_model *m = user;
+    for (int64_t k = 0; k < m->adapters.count; k++) {
+        if (strcmp(m->adapters.part[k].name, name) != 0 || i-- > 0) continue;
+        m->adapters.part[k].used = true;
+        *out = m->adapters.part[k].lora;
+        return true;
+    }
+    return false;
+}
+
+/* Each part must fit the matrix that it adds to. */
+static sc_status check_adapters(sc_model *m)
+{
+    for (int64_t k = 0; k < m->adapters.count; k++) {
+        sc_adapter_part *part = &m->adapters.part[k];
+        char name[512];
+        snprintf(name, sizeof name, "%s.weight", part->name);
+        sc_weight *w = find(m, name);
+        if (!part->used || !w) return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
+        if (!w->permuted) continue;
+        sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        if (s) return s;
+    }
+    return SC_OK;
+}
+
+static sc_status declare_all(sc_model *m)
+{
+    sc_param_source source = {.get = declare, .lora = lora, .user = m};
+    sc_text_graph t = {0};
+    m->source = &source;
+    sc_status s = sc_text_graph_new(&t, m, 1, 1, 0, NULL, &m->cache);
+    sc_graph_free(t.g);
+    return s;
+}
+
+static sc_status check_params(sc_model *m)
+{
+    int64_t missing = 0;
+    const char *first = NULL;
+    for (int64_t i = 0; i < m->n_params; i++) {
+        sc_model_param *p = &m->param[i];
+        sc_weight *w = find(m, p->name);
+        sc_shape want = {.rank = p->rank};
+        char have[SC_SHAPE_TEXT], need[SC_SHAPE_TEXT];
+        memcpy(want.dim, p->dim, sizeof want.dim);
+        if (!w) {
+            if (!missing++) first = p->name;
+            continue;
+        }
+        if (w->storage.dtype == SC_DTYPE_COUNT || !w->storage.data)
+            return sc_fail(SC_EUNSUPPORTED, "%s: '%s' has a type that is not supported", m->info.path, w->name);
+        if (!sc_shape_equal(&w->shape, &want))
+            return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path, w->name,
+                           sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
+        w->used = true;
+        p->dtype = w->storage.dtype;
+        p->data = w->storage.data;
+        p->transposed = w->transposed;
+        p->permuted = w->permuted;
+    }
+    if (missing)
+        return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,
+                       (long long)missing, (long long)m->n_params, first);
+    return SC_OK;
+}
+
+/* Buffers that older checkpoints saved along with the weights, and what GGUF keeps of the rotation. */
+static bool is_ballast(const char *name)
+{
+    static const char *const ends[] = {".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq", "rope_freqs.weight",
+                                       "rope_factors_long.weight", "rope_factors_short.weight"};
+    for (int i = 0; i < SC_COUNT(ends); i++)
+        if (sc_path_has_suffix(name, ends[i])) return true;
+    return false;
+}
+
+static sc_status note_unexpected(sc_model *m)
+{
+    m->unexpected = sc_arena_alloc(m->arena, sizeof *m->unexpected * (size_t)(m->weights.count + 1));
+    if (!m->unexpected) return sc_nomem();
+    for (int64_t i = 0; i < m->weights.count; i++) {
+        const sc_weight *w = &m->weights.item[i];
+        if (w->used || is_ballast(w->name)) continue;
+        /* A tied model may carry its output matrix all the same. */
+        if (m->info.tied && strcmp(w->name, "lm_head.weight") == 0) continue;
+        m->unexpected[m->n_unexpected++] = w->name;
+    }
+    if (m->n_unexpected)
+        sc_log(m->ctx, SC_LOG_WARNING, "%s: %lld tensors are not used, the first '%s'", m->info.path,
+               (long long)m->n_unexpected, m->unexpected[0]);
+    return SC_OK;
+}
+
+static sc_status summarize(sc_model *m)
+{
+    int64_t of_type[SC_DTYPE_COUNT] = {0};
+    sc_str text = {0};
+    for (int64_t i = 0; i < m->n_params; i++) {
+        const sc_model_param *p = &m->param[i];
+        sc_shape shape = {.rank = p->rank};
+        memcpy(shape.dim, p->dim, sizeof shape.dim);
+        int64_t n = sc_shape_elements(&shape);
+        m->info.parameters += n;
+        m->info.bytes += sc_dtype_size(p->dtype, n);
+        of_type[p->dtype]++;
+    }
+    for (int t = 0; t < SC_DTYPE_COUNT; t++)
+        if (of_type[t])
+            sc_str_printf(&text, "%s%s %lld", text.len ? ", " : "", sc_dtype_get((sc_dtype)t)->name, (long long)of_type[t]);
+    m->info.dtypes = text.p && !text.oom ? sc_arena_strndup(m->arena, text.p, (size_t)text.len) : NULL;
+    sc_str_free(&text);
+    return m->info.dtypes ? SC_OK : sc_nomem();
+}
+
+/* ---- configuration ---- */
+
+static sc_status add_eos(sc_model *m, const json_t *v, const char *what)
+{
+    int64_t n = json_is_array(v) ? (int64_t)json_array_size(v) : 1;
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *id = json_is_array(v) ? json_array_get(v, (size_t)i) : v;
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+            return sc_fail(SC_EFORMAT, "%s: eos_token_id is not a token id", what);
+        if (!sc_grow(&m->eos, &m->cap_eos, m->n_eos + 1, sizeof *m->eos)) return sc_nomem();
+        m->eos[m->n_eos++] = (int32_t)json_integer_value(id);
+    }
+    return SC_OK;
+}
+
+/* generation_config.json decides where it has the key; else config.json. */
+static sc_status read_eos(sc_model *m)
+{
+    json_t *gen;
+    sc_status s = sc_json_parse(&gen, m->generation, (int64_t)strlen(m->generation), "generation_config.json");
+    if (s) return sc_fail_in(s, "%s", m->info.path);
+    const json_t *v = json_object_get(gen, "eos_token_id");
+    if (!v || json_is_null(v)) v = json_object_get(m->json, "eos_token_id");
+    if (v && !json_is_null(v)) s = add_eos(m, v, m->info.path);
+    json_decref(gen);
+    return s;
+}
+
+static sc_status open_dir(sc_model *m, const char *path, bool weights)
+{
+    char *config = sc_path_join(path, "config.json"), *generation = sc_path_join(path, "generation_config.json"), *text;
+    int64_t n;
+    sc_status s = config && generation ? sc_json_read(&m->json, config, MAX_CONFIG) : sc_nomem();
+    if (!s && !json_is_object(m->json)) s = sc_fail(SC_EFORMAT, "%s: not a JSON object", config);
+    if (!s && sc_path_exists(generation) && !(s = sc_file_read(&text, &n, generation, MAX_CONFIG))) {
+        sc_free(m->generation);
+        m->generation = text;
+    }
+    if (!s && weights) s = sc_weights_from_safetensors(&m->weights, path);
+    sc_free(config);
+    sc_free(generation);
+    return s;
+}
+
+static sc_status open_gguf(sc_model *m, const char *path)
+{
+    sc_gguf *file;
+    sc_status s = sc_gguf_open(&file, path);
+    if (s) return s;
+    s = sc_gguf_config(&m->json, file);
+    if (!s) s = sc_weights_from_gguf(&m->weights, file);
+    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    for (int i = 0; !s && i < SC_COUNT(ends); i++) {
+        int64_t id = -1;
+        s = sc_gguf_int(file, ends[i], 0, INT32_MAX, &id);
+        if (s || id < 0) continue;
+        json_t *v = json_integer(id);
+        s = v ? add_eos(m, v, path) : sc_nomem();
+        json_decref(v);
+    }
+    sc_gguf_free(file);
+    return s;
+}
+
+static sc_status configure(sc_model *m)
+{
+    const char *type = NULL;
+    sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
+    if (s) return s;
+    if (!type) return sc_fail(SC_EFORMAT, "%s: config.json has no model_type", m->info.path);
+    if (!(m->family = sc_family_of(type)))
+        return sc_fail(SC_EUNSUPPORTED, "%s: model type '%s' is not known", m->info.path, type);
+    m->info.family = m->family->name;
+    m->info.model_type = type;
+    sc_config c = {.json = m->json, .what = m->info.path, .arena = m->arena};
+    if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
+    m->family->configure(&c, m->config);
+    if (c.status) return c.status;
+    m->family->describe(m->config, &m->info);
+    return SC_OK;
+}
+
+sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)
+{
+    static const sc_model_options defaults = {0};
+    sc_model *m = sc_calloc(1, sizeof *m);
+    sc_status s = SC_OK;
+    if (!m) return sc_nomem();
+    const sc_model_options *o = options ? options : &defaults;
+    m->ctx = ctx;
+    m->make = o;
+    if (!(m->arena = m->weights.arena = sc_arena_new()) || !(m->generation = sc_strdup("{}")) ||
+        !(m->info.path = sc_arena_strndup(m->arena, path, strlen(path)))) {
+        s = sc_nomem();
+        goto end;
+    }
+    if ((s = sc_backend_new(&m->backend, ctx))) goto end;
+    bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
+    if (file) m->info.format = dir ? "safetensors" : "gguf";
+    s = dir ? open_dir(m, path, file) : open_gguf(m, path);
+    if (s || (s = configure(m))) goto end;
+    for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
+    if (s || (s = declare_all(m)) || (s = check_params(m)) || (s = check_adapters(m)) || (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
+        goto end;
+    if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
+    m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m};
+    m->source = &m->source_;
+end:
+    m->make = NULL;
+    if (s) sc_model_free(m);
+    else *out = m;
+    return s;
+}
+
+void sc_model_free(sc_model *m)
+{
+    if (!m) return;
+    sc_weights_free(&m->weights);
+    sc_adapters_free(&m->adapters);
+    if (m->backend) m->backend->free(m->backend);
+    json_decref(m->json);
+    sc_free(m->generation);
+    sc_free(m->param);
+    sc_free(m->eos);
+    sc_arena_free(m->arena);
+    sc_free(m);
+}
+
+void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info; }
+sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
+const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
+int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
+const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i) { return i >= 0 && i < m->n_params ? &m->param[i] : NULL; }
+int64_t sc_model_unexpected_count(const sc_model *m) { return m->n_unexpected; }
+const char *sc_model_unexpected_at(const sc_model *m, int64_t i) { return i >= 0 && i < m->n_unexpected ? m->unexpected[i] : NULL; }
+
+const int32_t *sc_model_eos(const sc_model *m, int64_t *n)
+{
+    *n = m->n_eos;
+    return m->eos;
+}

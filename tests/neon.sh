@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The kernels of AArch64, compiled by its cross compiler and run under emulation on other machines.
+set -eu
+root=${SOCLE_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
+compiler=$(command -v aarch64-linux-gnu-gcc || true)
+emulator=$(command -v qemu-aarch64 || command -v qemu-aarch64-static || true)
+if [ "$(uname -m)" = aarch64 ]; then
+    echo "skipped: this machine runs them in test_kernels"
+    exit 77
+fi
+if [ -z "$compiler" ] || [ -z "$emulator" ]; then
+    echo "skipped: needs aarch64-linux-gnu-gcc and qemu-aarch64"
+    exit 77
+fi
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+# Contraction stays allowed here: the kernels must not depend on whether a compiler fuses.
+for optimisation in -O1 -O3; do
+    "$compiler" -std=gnu11 "$optimisation" -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror \
+        -I "$root/include" -I "$root/src" -o "$tmp/test_kernels" "$root/tests/test_kernels.c" \
+        "$root"/src/cpu/kernels/*.c "$root"/src/cpu/kernels/*/*.c -lm
+    "$emulator" "$tmp/test_kernels" >"$tmp/out" || { cat "$tmp/out"; exit 1; }
+    cat "$tmp/out"
+    grep -q '^NEON: [1-9]' "$tmp/out"
+done
