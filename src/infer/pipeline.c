@@ -23,8 +23,8 @@ sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
     if (!p) return sc_nomem();
     p->ctx = ctx;
     sc_status s = sc_model_open(&p->model, ctx, path, NULL);
-    if (!s) s = sc_tokenizer_of_model(&p->tokenizer, path);
-    if (!s && (s = sc_template_of_model(&p->chat, path, false)) == SC_ENOTFOUND) s = SC_OK;
+    if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
+    if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
     if (!s) s = sc_session_new(&p->session, p->model, options);
     if (s) sc_pipeline_free(p);
     else *out = p;
