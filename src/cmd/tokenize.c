@@ -110,7 +110,7 @@ static int decode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t le
 static int tokenize(sc_cmd *c)
 {
     sc_tokenizer *t;
-    if (load(&t, sc_cmd_arg(c, 0)))
+    if (sc_tokenizer_load(&t, sc_cmd_arg(c, 0)))
         return sc_cmd_fail(c);
     int64_t len;
     char *text = sc_cmd_read(c, sc_cmd_arg(c, 1), MAX_INPUT, &len);
