@@ -121,6 +121,8 @@ typedef struct sc_decode_step {
 typedef struct sc_added {
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
+    const char *text; /* what it is found as, and decodes to, where that is not its content: normalized; else NULL */
+    int64_t len;
 } sc_added;
 
 /* A trie over the added tokens of one kind (raw or normalized). */
@@ -154,7 +156,7 @@ typedef struct sc_vocab {
     int64_t ids, ids_cap;
     sc_map map; /* the model's tokens; built by sc_vocab_index */
 } sc_vocab;
-enum { SC_TOKEN_MODEL = 1, SC_TOKEN_ADDED = 2, SC_TOKEN_SPECIAL = 4 };
+enum { SC_TOKEN_MODEL = 1, SC_TOKEN_ADDED = 2, SC_TOKEN_SPECIAL = 4, SC_TOKEN_NORMALIZED = 8 };
 
 struct sc_tokenizer {
     sc_vocab vocab;
@@ -192,6 +194,12 @@ struct sc_encoder {
         int64_t id_cap, len_cap;
         uint64_t *heap;
         int64_t heap_n, heap_cap;
+        struct sc_merge_node { uint32_t place; int32_t next; } *node;
+        int64_t node_n, node_cap;
+        int32_t free_node;
+        int32_t *head, *tail; /* [ranks]: the list of a rank's places, -1 for none */
+        uint32_t *place;
+        int64_t place_cap;
     } merge;
 };
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);

@@ -199,6 +199,10 @@ static void encoder_free(sc_encoder *e)
     sc_free(e->merge.id);
     sc_free(e->merge.len);
     sc_free(e->merge.heap);
+    sc_free(e->merge.node);
+    sc_free(e->merge.head);
+    sc_free(e->merge.tail);
+    sc_free(e->merge.place);
 }
 
 static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
