@@ -22,7 +22,7 @@ except ImportError as e:
 
 ROOT = os.environ.get("SOCLE_SOURCE_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 SOCLE = os.environ.get("SOCLE", os.path.join(ROOT, "build", "socle"))
-MODELS, TOKENIZERS = os.path.join(ROOT, "tests/data/models"), os.path.join(ROOT, "tests/data/tokenizers")
+MODELS, TOKENIZERS = os.path.join(ROOT, "tests/data/models"), os.path.join(ROOT, "tests/data/gguf_tokenizers")
 checked = 0
 
 

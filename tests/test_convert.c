@@ -418,7 +418,7 @@ static void check_tokenizer(const char *name)
     sc_tokenizer *t, *again;
     const char *pre = NULL;
     int64_t value = -1;
-    snprintf(dir, sizeof dir, SOCLE_SOURCE_DIR "/tests/data/tokenizers/%s", name);
+    snprintf(dir, sizeof dir, SOCLE_SOURCE_DIR "/tests/data/gguf_tokenizers/%s", name);
     snprintf(path, sizeof path, "%s/ids.json", dir);
     assert_int_equal(sc_json_read(&ids, path, 1 << 20), SC_OK);
     snprintf(path, sizeof path, "%s/config.json", dir);

@@ -206,6 +206,10 @@ struct sc_backend {
     void (*free)(sc_backend *self);
 };
 
+/* The backend that a context's work is done on: today always the CPU's, with all that this machine has. Declared here and
+ * defined by the backends, so that nothing above knows which there are. */
+sc_status sc_backend_new(sc_backend **out, sc_context *ctx);
+
 /* Plans what `outputs` need. They stay readable after a run until the next one. */
 sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor *const *outputs, int n_outputs);
 void sc_plan_free(sc_plan *p);

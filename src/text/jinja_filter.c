@@ -151,11 +151,13 @@ FILTER(f_truncate)
     if (a[3].t != J_NONE && !jx_arg_int(x, a[3], "truncate's leeway", &leeway)) return false;
     if (a[2].t == J_MISSING ? !jv_cstr(x, "...", &end) : a[2].t != J_STR) return jx_fail(x, SC_EINVAL, "truncate's end must be a string");
     if (a[2].t == J_STR) end = a[2];
-    if (self.t == J_UNDEF) return jv_cstr(x, "", out);
+    int64_t n;
+    bool sized;
+    if (!jv_len(x, self, &n, &sized)) return false;
+    *out = self;
+    if (sized && length >= end.s->chars && leeway >= 0 && n - leeway <= length) return true;
     if (self.t != J_STR) return jx_fail(x, SC_EINVAL, "truncate: a string is needed, not %s", jv_type_name(self));
     if (length < end.s->chars || leeway < 0) return jx_fail(x, SC_EINVAL, "truncate: the length is too small");
-    *out = self;
-    if (self.s->chars <= length || self.s->chars - length <= leeway) return true;
     if (!jv_slice(x, self, jv_none(), jv_int(length - end.s->chars), jv_none(), &cut)) return false;
     if (!kill) {
         jv args[2] = {{0}, jv_int(1)};

@@ -623,8 +623,8 @@ const jfunc *jinja_method(jtype t, const char *name, int64_t n, bool *mutates)
 {
     static const struct { jtype t; const jfunc *table; int count; const char *denied; } types[] = {
         {J_STR, str_methods, SC_COUNT(str_methods), ""},
-        {J_DICT, dict_methods, SC_COUNT(dict_methods), " clear pop popitem setdefault update "},
-        {J_LIST, list_methods, SC_COUNT(list_methods), " append clear pop reverse insert sort extend remove "},
+        {J_DICT, dict_methods, SC_COUNT(dict_methods), "clear pop popitem setdefault update"},
+        {J_LIST, list_methods, SC_COUNT(list_methods), "append clear pop reverse insert sort extend remove"},
         {J_TUPLE, list_methods, 2, ""}, {J_RANGE, list_methods, 2, ""}, {J_INT, int_methods, SC_COUNT(int_methods), ""},
         {J_BOOL, int_methods, SC_COUNT(int_methods), ""}, {J_FLOAT, float_methods, SC_COUNT(float_methods), ""},
         {J_CYCLER, cycler_methods, 2, ""}, {J_VIEW, view_methods, 2, ""}, {J_FUNC, dict_methods + 5, 1, ""},
@@ -636,9 +636,11 @@ const jfunc *jinja_method(jtype t, const char *name, int64_t n, bool *mutates)
             const jfunc *f = &types[i].table[k];
             if ((int64_t)strlen(f->name) == n && !memcmp(f->name, name, (size_t)n)) return f;
         }
-        for (const char *p = types[i].denied; n > 0 && (p = strstr(p, name)); p++) {
-            *mutates = p[-1] == ' ' && p[n] == ' ';
+        for (const char *p = types[i].denied; *p; p += strspn(p, " ")) {
+            int64_t word = (int64_t)strcspn(p, " ");
+            *mutates = word == n && !memcmp(p, name, (size_t)n);
             if (*mutates) return &denied_method;
+            p += word;
         }
     }
     return NULL;

@@ -369,7 +369,7 @@ bool jv_slice(jx *x, jv v, jv lo, jv hi, jv step_value, jv *out)
     bool ok = v.t == J_STR || v.t == J_LIST || v.t == J_TUPLE || v.t == J_RANGE;
     const jv part[3] = {lo, hi, step_value};
     for (int k = 0; k < 3; k++) ok = ok && (part[k].t == J_NONE || jv_is_int(part[k], &i));
-    if (!ok) return jv_undef(x, out, "%s object cannot be sliced like this", jv_type_name(v));
+    if (!ok) return jx_fail(x, SC_EINVAL, "%s cannot be sliced like this", jv_type_name(v));
     if (jv_is_int(step_value, &step) && step == 0) return jx_fail(x, SC_EINVAL, "slice step cannot be zero");
     if (!jv_len(x, v, &n, &sized)) return false;
     slice_range(n, lo, hi, step, &start, &count);

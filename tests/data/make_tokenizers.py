@@ -1,104 +1,202 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Small tokenizers of the kinds that GGUF has, and the ids that HuggingFace's tokenizers gives for some texts, into
-tests/data/tokenizers/NAME: tokenizer.json, tokenizer_config.json, config.json, ids.json. Trained on this project's own
-text. Needs the package tokenizers: python3 tests/data/make_tokenizers.py"""
+"""Makes tests/data/tokenizers/: two small tokenizers trained here, and what HuggingFace's tokenizers says of odd texts
+under many variants of them. A SentencePiece model is trained too. Needs: tokenizers, sentencepiece."""
+import copy
+import io
 import json
-import os
-import shutil
+import pathlib
+import random
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+import sentencepiece
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-HERE = os.path.join(ROOT, "tests", "data", "tokenizers")
-TEMPLATE = "{% for m in messages %}<|user|>{{ m['content'] }}<|end|>{% endfor %}"
+OUT = pathlib.Path(__file__).parent / "tokenizers"
+CORPUS = [
+    "The quick brown fox jumps over the lazy dog, and the dog doesn't care. It's 12345 o'clock!",
+    "int main(void)\n{\n    return 0; /* nothing to see here */\n}\n",
+    "나는 어제 도서관에서 책을 읽었습니다. 오늘은 비가 옵니다. 안녕하세요, 반갑습니다!",
+    "été déjà vu, naïve café, Größe, señor; “quoted” — dashes… and 100% of 3.14159",
+    "今日は天気がいいですね。中文也可以。 カタカナ と ひらがな",
+    "they're we've I'll he'd I'm HELLO WORLD CamelCase snake_case foo_bar x=y+z; a<b>c",
+] * 20
 
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)"
-          r"|\s+")
-QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+TEXTS = [
+    "", " ", "  ", "\n", " \n \r\n\t ", "Hello world", " Hello  world ", "I'LL don't 'ſ they'Re", "12345678901 ٣٤ ½ Ⅷ²",
+    "한국어 문장입니다. 각 각", "e\u0301 a\u0308\u0323 \u0323\u0307 Å ﬁ ｶﾞ", "👨‍👩‍👧‍👦🏳️‍🌈🇰🇷😀", "a\u00a0b\u3000c\u2028d\x85e\u180ef",
+    "tabs\tand\x00nul\x01\x7f", "<|end|>", "x<|end|> y", "a <|end|>  b<|pad|>c", "the<mask>  of", "  <mask>  ", "foo_bar",
+    "xfoo_bar foo_bar foo_bary", "FOO_BAR Größe CAFÉ İstanbul ΣΑΣ", "!!!...?! a--b __init__ (x)[y]{z} $5 €6 `q` ^~|",
+    "▁ ▁▁a ▁", "<0x41> <0xE5>", "中文字符。日本語、カタカナ", "The quick brown fox " * 4, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "مرحبا नमस्ते ไทย", "\ufffd \ufeff \u200d \u200b", "CamelCaseHTTPServer2Go", "a\r\nb\rc\n\nd", "zqxj 🜁 unseen ꙮ",
+]
 
-TEXTS = ["", "Hello world", "the library and the command", " two  spaces\n\nlines\t.", "12345 67 it's IT'S we'll",
-         "caf\u00e9 na\u00efve e\u0301 \u2014 \ud55c\uad6d\uc5b4 \u6f22\u5b57 \U0001f600", "<|end|>not<|user|>", "x" * 70, "a\r\nb  ",
-         "(sc_status) s = sc_fail(SC_EINVAL);"]
-
-
-def corpus():
-    for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "README.ko.md"):
-        with open(os.path.join(ROOT, name), encoding="utf-8") as f:
-            yield from f
-
-
-def split(pattern):
-    return pre_tokenizers.Split(Regex(pattern), "isolated")
+ADDED = [
+    AddedToken("<|end|>", special=True, normalized=False),
+    AddedToken("<|pad|>", special=True, normalized=False, rstrip=True),
+    AddedToken("<mask>", special=True, normalized=False, lstrip=True),
+    AddedToken("foo_bar", special=False, normalized=True, single_word=True),
+]
 
 
-def byte_level(steps, normalizer=None, ignore_merges=False):
-    t = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    if normalizer:
-        t.normalizer = normalizer
-    t.pre_tokenizer = pre_tokenizers.Sequence(steps) if len(steps) > 1 else steps[0]
+def train_bytes():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     t.decoder = decoders.ByteLevel()
-    t.post_processor = processors.ByteLevel(trim_offsets=False)
-    t.train_from_iterator(corpus(), trainers.BpeTrainer(
-        vocab_size=600, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|bos|>"]))
-    t.add_special_tokens(["<|end|>"])
-    t.add_tokens([AddedToken("<|user|>", normalized=False)])
+    t.post_processor = processors.ByteLevel(trim_offsets=True)
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=560, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                                      show_progress=False))
+    t.add_tokens(ADDED)
     return t
 
 
-def plain_bytes():
-    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-
-
-def sentencepiece():
-    special = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
-    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    t.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
-    # Words in training only: a merge across words would never be learned well from so little text.
-    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never", split=True)
-    t.train_from_iterator((line.strip("\n") for line in corpus()),
-                          trainers.BpeTrainer(vocab_size=900, limit_alphabet=120, show_progress=False, special_tokens=special))
-    j = json.loads(t.to_str())
-    j["pre_tokenizer"] = None
-    j["added_tokens"] = [a for a in j["added_tokens"] if not a["content"].startswith("<0x")]
-    # As SentencePiece's vocabularies are: every way to split a token is a merge, in the order of the tokens.
-    vocab, rank = j["model"]["vocab"], {}
-    for i, (a, b) in enumerate(j["model"]["merges"]):
-        rank.setdefault(a + b, i)
-    j["model"]["merges"] = [[w[:k], w[k:]] for w in sorted(rank, key=rank.get) for k in range(len(w) - 1, 0, -1)
-                            if w[:k] in vocab and w[k:] in vocab]
-    t = Tokenizer.from_str(json.dumps(j))
-    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+def train_fallback():
+    t = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
                                    decoders.Strip(" ", 1, 0)])
-    t.add_special_tokens(["<|end|>"])
-    t.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B",
-                                                     special_tokens=[("<s>", t.token_to_id("<s>"))])
+    special = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=620, special_tokens=special, limit_alphabet=120,
+                                                      show_progress=False))
+    d = json.loads(t.to_str())
+    d["added_tokens"] = [x for x in d["added_tokens"] if x["id"] < 3]
+    t = Tokenizer.from_str(json.dumps(d))
+    t.add_tokens(ADDED)
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
     return t
 
 
-def save(name, t, pre, **settings):
-    path = os.path.join(HERE, name)
-    shutil.rmtree(path, ignore_errors=True)
-    os.makedirs(path)
-    t.save(os.path.join(path, "tokenizer.json"), pretty=False)
-    settings["chat_template"] = TEMPLATE
-    end = t.token_to_id("<|end|>")
-    # One row more than there are tokens, as tables are padded.
-    config = {"vocab_size": t.get_vocab_size() + 1, "eos_token_id": end}
-    ids = {"pre": pre, "texts": [{"text": x, "ids": t.encode(x).ids, "plain": t.encode(x, add_special_tokens=False).ids}
-                                 for x in TEXTS]}
-    for file, value in (("tokenizer_config.json", settings), ("config.json", config), ("ids.json", ids)):
-        with open(os.path.join(path, file), "w", encoding="utf-8") as f:
-            json.dump(value, f, indent=None if file == "ids.json" else 1)
-            f.write("\n")
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+          r"|\s+(?!\S)|\s+")
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+
+
+def split(regex, behavior="Isolated", invert=False, kind="Regex"):
+    return {"type": "Split", "pattern": {kind: regex}, "behavior": behavior, "invert": invert}
+
+
+def seq(*steps):
+    return {"pre_tokenizer": {"type": "Sequence", "pretokenizers": list(steps)}}
+
+
+def norm(*steps):
+    return {"normalizer": {"type": "Sequence", "normalizers": list(steps)}}
+
+
+def strip(left, right):
+    return {"type": "Strip", "strip_left": left, "strip_right": right}
+
+
+VARIANTS = [
+    ("bytes", {}),
+    ("bytes", {"pre_tokenizer": {**BYTES, "use_regex": True, "add_prefix_space": True}}),
+    ("bytes", {"pre_tokenizer": {**BYTES, "add_prefix_space": True}}),
+    ("bytes", {"model.ignore_merges": True, **seq(split(LLAMA3), BYTES)}),
+    *[("bytes", seq(split(r"\s+", b, i), BYTES)) for b in
+      ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous") for i in (False, True)],
+    *[("bytes", seq(split("a", b, False, "String"), BYTES)) for b in
+      ("Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous")],
+    ("bytes", seq(split(r"(?=(\d{3})+(?!\d))"), BYTES)),
+    ("bytes", seq(split(r"\w{1,2}+|\W"), BYTES)),
+    ("bytes", seq(split(r"^.|$|\p{Han}+|\h+"), BYTES)),
+    ("bytes", seq({"type": "Digits", "individual_digits": True}, {**BYTES, "use_regex": True})),
+    ("bytes", seq({"type": "Digits", "individual_digits": False}, BYTES)),
+    ("bytes", seq({"type": "Punctuation", "behavior": "Isolated"}, BYTES)),
+    ("bytes", seq({"type": "Punctuation", "behavior": "Contiguous"}, BYTES)),
+    ("bytes", seq({"type": "Punctuation", "behavior": "MergedWithPrevious"}, BYTES)),
+    ("bytes", seq({"type": "Whitespace"}, BYTES)),
+    ("bytes", seq({"type": "WhitespaceSplit"}, BYTES)),
+    ("bytes", seq({"type": "BertPreTokenizer"}, BYTES)),
+    *[("bytes", {"normalizer": {"type": f}}) for f in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")],
+    ("bytes", norm({"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"})),
+    ("bytes", norm(strip(True, False))), ("bytes", norm(strip(False, True))), ("bytes", norm(strip(True, True))),
+    ("bytes", norm({"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}, {"type": "Prepend", "prepend": "x "})),
+    ("bytes", norm({"type": "Replace", "pattern": {"String": "a"}, "content": "ß한"})),
+    ("bytes", {"normalizer": {"type": "ByteLevel"}, "pre_tokenizer": None}),
+    ("bytes", {"post_processor": {"type": "RobertaProcessing", "sep": ["<|end|>", "<|end|>"], "cls": ["<|pad|>", "<|pad|>"],
+                                  "trim_offsets": True, "add_prefix_space": False}}),
+    ("bytes", {"post_processor": {"type": "Sequence", "processors": [
+        {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
+        {"type": "TemplateProcessing",
+         "single": [{"SpecialToken": {"id": "<|end|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+         "special_tokens": {"<|end|>": {"id": "<|end|>", "ids": ["<|end|>"], "tokens": ["<|end|>"]}}}]}}),
+    ("fallback", {}),
+    ("fallback", {"model.byte_fallback": False}),
+    ("fallback", {"model.byte_fallback": False, "model.fuse_unk": False}),
+    ("fallback", {"model.byte_fallback": False, "model.unk_token": None}),
+    *[("fallback", {"normalizer": None, "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": p,
+                                                          "split": s},
+                    "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": p, "split": s}})
+      for p in ("always", "first", "never") for s in (False, True)],
+    ("fallback", {"decoder": {"type": "Sequence", "decoders": [
+        {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Replace", "pattern": {"String": "▁▁"}, "content": "="},
+        {"type": "Strip", "content": "▁", "start": 2, "stop": 1}]}}),
+    ("fallback", {"decoder": None}),
+]
+
+
+def with_ids(x, base):
+    """The ids of the special tokens, which only training tells: [name, name] and {"ids": [name]}."""
+    ids = {a["content"]: a["id"] for a in base["added_tokens"]}
+    if isinstance(x, dict):
+        return {k: [ids[v[0]]] if k == "ids" else with_ids(v, base) for k, v in x.items()}
+    if isinstance(x, list):
+        return [x[0], ids[x[0]]] if len(x) == 2 and x[0] == x[1] else [with_ids(v, base) for v in x]
+    return x
+
+
+def patch(base, change):
+    d = copy.deepcopy(base)
+    for key, value in change.items():
+        at = d
+        *path, last = key.split(".")
+        for k in path:
+            at = at[k]
+        at[last] = value
+    return d
+
+
+def cases(d, texts):
+    t = Tokenizer.from_str(json.dumps(d))
+    for text in texts:
+        e = t.encode(text)
+        at = [0]
+        for c in text:
+            at.append(at[-1] + len(c.encode()))
+        try:
+            skip = t.decode(e.ids, skip_special_tokens=True)
+        except BaseException:  # Strip at the end of nothing panics
+            skip = None
+        yield [text, e.ids, [x for a, b in e.offsets for x in (at[a], at[b])], skip]
+
+
+def main():
+    OUT.mkdir(exist_ok=True)
+    base = {}
+    for name, make in (("bytes", train_bytes), ("fallback", train_fallback)):
+        base[name] = json.loads(make().to_str())
+        (OUT / f"{name}.json").write_text(json.dumps(base[name], ensure_ascii=False), encoding="utf-8")
+    r = random.Random(1)
+    out = []
+    for i, (name, change) in enumerate(VARIANTS):
+        change = with_ids(change, base[name])
+        texts = TEXTS if i == 0 or change == {} else r.sample(TEXTS, 14)
+        out.append({"base": name, "change": change, "cases": list(cases(patch(base[name], change), texts))})
+    (OUT / "cases.json").write_text("[\n" + ",\n".join(json.dumps(x, ensure_ascii=False) for x in out) + "\n]\n",
+                                    encoding="utf-8")
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(x for c in CORPUS for x in c.split("\n") if x),
+                                             model_writer=model, vocab_size=600, model_type="bpe", byte_fallback=True,
+                                             normalization_rule_name="identity", remove_extra_whitespaces=False,
+                                             character_coverage=0.98, user_defined_symbols=["<tool>", "foo bar"],
+                                             minloglevel=2)
+    (OUT / "bpe.model").write_bytes(model.getvalue())
+    sp = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    texts = TEXTS + ["a<tool>b <tool> c", "foo bar foo  bar xfoo bary"]
+    (OUT / "bpe_cases.json").write_text(json.dumps([[x, sp.encode(x), sp.decode(sp.encode(x))] for x in texts],
+                                                   ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    save("gpt2", byte_level([gpt2]), "gpt-2", bos_token="<|bos|>", eos_token="<|end|>")
-    save("smollm", byte_level([pre_tokenizers.Digits(individual_digits=True), gpt2]), "smollm", eos_token="<|end|>")
-    save("qwen2", byte_level([split(QWEN2), plain_bytes()], normalizers.NFC()), "qwen2", eos_token={"content": "<|end|>"})
-    llama3 = byte_level([split(LLAMA3), plain_bytes()], ignore_merges=True)
-    llama3.post_processor = processors.TemplateProcessing(single="<|bos|> $A", special_tokens=[("<|bos|>", 0)])
-    save("llama3", llama3, "llama-bpe", bos_token="<|bos|>", eos_token="<|end|>")
-    save("llama", sentencepiece(), "default", bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    main()
