@@ -110,6 +110,8 @@ static sc_status fix_rope(json_t *o, const sc_model *m)
     s = c.status;
     if (!s && p.type == SC_ROPE_FACTORS) s = name_factors(o, rope, &p);
     else if (!s && type && strcmp(type, "default") == 0) json_object_del(o, "rope_scaling");
+    else if (!s && (p.type == SC_ROPE_LINEAR || p.type == SC_ROPE_DYNAMIC))
+        json_object_del(rope, "original_max_position_embeddings"); /* theirs have no such number */
     sc_arena_free(arena);
     return s;
 }
@@ -134,13 +136,13 @@ static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
         {"llama", "LlamaForCausalLM", "hidden_act"}, {"mistral", "MistralForCausalLM", "hidden_act"},
         {"qwen2", "Qwen2ForCausalLM", "hidden_act"}, {"qwen3", "Qwen3ForCausalLM", "hidden_act"},
         {"gpt2", "GPT2LMHeadModel", "activation_function"}};
-    for (int i = 0; i < SC_COUNT(of); i++) {
-        if (strcmp(of[i].type, m->info.model_type) != 0) continue;
-        bool gpt2 = strcmp(of[i].type, "gpt2") == 0;
-        if (!set(o, "architectures", json_pack("[s]", of[i].class)) ||
-            !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
-            return sc_nomem();
-    }
+    int i = 0;
+    while (i < SC_COUNT(of) && strcmp(of[i].type, m->info.model_type) != 0) i++;
+    if (i == SC_COUNT(of))
+        return sc_fail(SC_EUNSUPPORTED, "%s: models of type '%s' are not written as directories yet", m->info.path, m->info.model_type);
+    bool gpt2 = strcmp(of[i].type, "gpt2") == 0;
+    if (!set(o, "architectures", json_pack("[s]", of[i].class)) || !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
+        return sc_nomem();
     bool qwen = strncmp(m->info.model_type, "qwen", 4) == 0;
     if (!qwen) json_object_del(o, "use_sliding_window"); /* a key of Qwen's */
     if (qwen && json_is_true(json_object_get(o, "use_sliding_window")) && !set(o, "max_window_layers", json_integer(0)))

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
+enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE, MAX_SCORED = 1024 };
 
 typedef struct source {
     const sc_gguf *file;
@@ -52,6 +52,8 @@ static sc_status index_tokens(source *x)
         if (!sc_utf8_valid(t->p, t->n) || memchr(t->p, 0, (size_t)t->n))
             return sc_fail(SC_EUNSUPPORTED, "%s: token %lld is not text, which tokenizer.json cannot say", sc_gguf_path(x->file),
                            (long long)i);
+        if (x->llama && t->n > MAX_SCORED) /* every way to split it is tried */
+            return sc_fail(SC_ELIMIT, "%s: token %lld has more than %d bytes", sc_gguf_path(x->file), (long long)i, MAX_SCORED);
         if (!sc_map_get(&x->id, t->p, t->n, &known) && !sc_map_put(&x->id, t->p, t->n, i)) return sc_nomem();
     }
     return SC_OK;
@@ -97,6 +99,19 @@ static void source_free(source *x)
 }
 
 /* ---- the model ---- */
+
+/* Appends what may be NULL for want of memory; *ok false then. */
+static void push(json_t *list, json_t *item, bool *ok)
+{
+    if (json_array_append_new(list, item)) *ok = false;
+}
+
+static json_t *unless(bool ok, json_t *o)
+{
+    if (ok) return o;
+    json_decref(o);
+    return NULL;
+}
 
 static json_t *text_of(const sc_gguf_text *t) { return json_stringn(t->p, (size_t)t->n); }
 
@@ -166,7 +181,7 @@ static json_t *scored_merges(const source *x)
     bool ok = true;
     for (int64_t i = 0; ok && i < x->n; i++) {
         const sc_gguf_text *t = &x->token[i];
-        if ((x->type && x->type[i] != NORMAL && x->type[i] != UNUSED) || t->n > 1024) continue;
+        if (x->type && x->type[i] != NORMAL && x->type[i] != UNUSED) continue;
         for (int64_t at = 1; ok && at < t->n; at++) {
             if (((unsigned char)t->p[at] & 0xc0) == 0x80) continue;
             if (!sc_map_get(&x->id, t->p, at, &id) || !sc_map_get(&x->id, t->p + at, t->n - at, &id)) continue;
@@ -227,12 +242,9 @@ static json_t *byte_level(bool regex)
 
 static json_t *pre_tokenizer(const source *x)
 {
+    if (x->llama) return json_null();
     json_t *list = json_array();
-    bool mapped = false;
-    if (x->llama) {
-        json_decref(list);
-        return json_null();
-    }
+    bool mapped = false, ok = list != NULL;
     for (int i = 0; list && i < SC_COUNT(x->pre->steps) && x->pre->steps[i]; i++) {
         const char *step = x->pre->steps[i];
         json_t *o;
@@ -246,10 +258,10 @@ static json_t *pre_tokenizer(const source *x)
         } else {
             o = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", step, "behavior", "Isolated", "invert", 0);
         }
-        json_array_append_new(list, o);
+        push(list, o, &ok);
     }
-    if (!mapped) json_array_append_new(list, byte_level(false));
-    return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
+    if (!mapped) push(list, byte_level(false), &ok);
+    return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", unless(ok, list));
 }
 
 static json_t *normalizer(const source *x)
@@ -265,19 +277,20 @@ static json_t *decoder(const source *x)
     if (!x->llama) return byte_level(true);
     json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String", SC_LOWLINE, "content",
                              " ", "type", "ByteFallback", "type", "Fuse");
-    if (x->add_space)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
-    return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
+    bool ok = list != NULL;
+    if (x->add_space) push(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0), &ok);
+    return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", unless(ok, list));
 }
 
 /* Adds a special token to a template and to its table. */
-static void add_special(const source *x, json_t *single, json_t *pair, json_t *table, int64_t id, int of_pair)
+static void add_special(const source *x, json_t *single, json_t *pair, json_t *table, int64_t id, int of_pair, bool *ok)
 {
     json_t *name = text_of(&x->token[id]);
-    json_array_append_new(single, json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", 0));
-    json_array_append_new(pair, json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", of_pair));
-    json_object_setn_new(table, x->token[id].p, (size_t)x->token[id].n,
-                         json_pack("{s:O, s:[I], s:[O]}", "id", name, "ids", (json_int_t)id, "tokens", name));
+    push(single, json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", 0), ok);
+    push(pair, json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", of_pair), ok);
+    if (json_object_setn_new(table, x->token[id].p, (size_t)x->token[id].n,
+                             json_pack("{s:O, s:[I], s:[O]}", "id", name, "ids", (json_int_t)id, "tokens", name)))
+        *ok = false;
     json_decref(name);
 }
 
@@ -285,16 +298,18 @@ static json_t *post_processor(const source *x)
 {
     bool bos = x->add_bos && x->bos >= 0, eos = x->add_eos && x->eos >= 0;
     if (!bos && !eos) return x->llama ? json_null() : byte_level(true);
-    json_t *single = json_array(), *pair = json_array(), *table = json_object();
+    json_t *single = json_array(), *pair = json_array(), *table = json_object(), *second = json_array();
+    bool ok = single && pair && table && second;
     for (int part = 0; part < 2; part++) {
-        json_t *to = part ? json_array() : single;
-        if (bos) add_special(x, to, pair, table, x->bos, part);
-        json_array_append_new(to, json_pack("{s:{s:s, s:i}}", "Sequence", "id", "A", "type_id", 0));
-        json_array_append_new(pair, json_pack("{s:{s:s, s:i}}", "Sequence", "id", part ? "B" : "A", "type_id", part));
-        if (eos) add_special(x, to, pair, table, x->eos, part);
-        if (part) json_decref(to);
+        json_t *to = part ? second : single; /* the pair's second text is in no template of one */
+        if (bos) add_special(x, to, pair, table, x->bos, part, &ok);
+        push(to, json_pack("{s:{s:s, s:i}}", "Sequence", "id", "A", "type_id", 0), &ok);
+        push(pair, json_pack("{s:{s:s, s:i}}", "Sequence", "id", part ? "B" : "A", "type_id", part), &ok);
+        if (eos) add_special(x, to, pair, table, x->eos, part, &ok);
     }
-    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair", pair, "special_tokens", table);
+    json_decref(second);
+    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", unless(ok, single), "pair", pair,
+                     "special_tokens", table);
 }
 
 static json_t *tokenizer(const source *x)
