@@ -32,8 +32,8 @@ static int quantize(sc_cmd *c)
 }
 
 static const sc_option options[] = {
-    {"output-type", 0, SC_OPT_STR, "TYPE", "type of the matrix that gives the logits"},
-    {"embedding-type", 0, SC_OPT_STR, "TYPE", "type of the table of embeddings"},
+    {"output-type", 0, SC_OPT_STR, "TYPE", .help = "type of the matrix that gives the logits"},
+    {"embedding-type", 0, SC_OPT_STR, "TYPE", .help = "type of the table of embeddings"},
     {"pure", 0, SC_OPT_FLAG, .help = "one type for all matrices: no mixtures, nothing kept better"},
     SC_OPT_CONTEXT,
     {0}};
