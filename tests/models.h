@@ -22,8 +22,9 @@
 /* Of the largest absolute value of the tensor: what fp32 on a CPU reaches; looser tolerances let a wrong GELU pass. */
 #define TOLERANCE 3e-5
 
-static const char *const own_cases[] = {"llama", "llama_bias", "llama_llama3", "llama_linear", "llama_dynamic", "llama_yarn",
-                                        "llama_longrope", "mistral", "qwen2", "qwen3", "gpt2"};
+static const char *const own_cases[] = {
+    "llama",          "llama_bias", "llama_llama3", "llama_linear", "llama_dynamic", "llama_yarn",
+    "llama_longrope", "mistral",    "qwen2",        "qwen3",        "gpt2"};
 static const char *const fixture_cases[] = {"llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gpt2"};
 
 #define OWN_MODELS SOCLE_SOURCE_DIR "/tests/data/models"
@@ -72,7 +73,8 @@ static inline void check_forward(const sc_model *m, const sc_safetensors *st, co
     for (int i = 0; i < 2; i++) {
         const sc_file_tensor *t = get(st, names[i]);
         assert_non_null(t);
-        in[i] = (sc_named_tensor){.name = names[i], .dtype = t->dtype, .rank = t->rank, .data = (void *)(uintptr_t)t->data};
+        in[i] = (sc_named_tensor){
+            .name = names[i], .dtype = t->dtype, .rank = t->rank, .data = (void *)(uintptr_t)t->data};
         memcpy(in[i].dim, t->dim, sizeof in[i].dim);
     }
     sc_outputs *out;
@@ -94,7 +96,8 @@ static inline void check_forward(const sc_model *m, const sc_safetensors *st, co
 /* Greedy decoding through the cache, and the raw logits of the last steps. */
 static inline void check_greedy(const sc_model *m, const sc_safetensors *st, const char *label)
 {
-    const sc_file_tensor *prompt = get(st, "greedy_prompt"), *tokens = get(st, "greedy_tokens"), *last = get(st, "greedy_logits_last");
+    const sc_file_tensor *prompt = get(st, "greedy_prompt"), *tokens = get(st, "greedy_tokens"),
+                         *last = get(st, "greedy_logits_last");
     assert_non_null(prompt);
     assert_non_null(tokens);
     assert_non_null(last);
@@ -117,7 +120,8 @@ static inline void check_greedy(const sc_model *m, const sc_safetensors *st, con
         for (int64_t v = 1; v < info.vocab; v++)
             if (logits[v] > logits[best]) best = v;
         if (best != ((const int32_t *)tokens->data)[i])
-            fail_msg("%s: token %lld is %lld, not %d", label, (long long)i, (long long)best, ((const int32_t *)tokens->data)[i]);
+            fail_msg("%s: token %lld is %lld, not %d", label, (long long)i, (long long)best,
+                     ((const int32_t *)tokens->data)[i]);
         int32_t id = (int32_t)best;
         if (i + 1 < tokens->dim[0] && sc_session_eval(s, 0, &id, 1, &logits)) fail_msg("%s: %s", label, sc_error());
     }

@@ -45,7 +45,8 @@ static void same_tensors(const sc_model *a, const sc_model *b, const char *label
             n *= p->dim[k];
         }
         assert_int_equal(p->transposed, q->transposed);
-        if (memcmp(p->data, q->data, (size_t)sc_dtype_size(p->dtype, n))) fail_msg("%s: '%s' changed", label, p->name);
+        if (memcmp(p->data, q->data, (size_t)sc_dtype_size(p->dtype, n)))
+            fail_msg("%s: '%s' changed", label, p->name);
     }
 }
 
@@ -66,7 +67,8 @@ static void same_rotation(const sc_model *a, const sc_model *b, const char *labe
         }
         assert_true(fabsf(scale[0] - scale[1]) <= 2e-7f * scale[0]);
         for (int64_t k = 0; k < a->info.head_dim / 2; k++)
-            if (fabsf(f[0][k] - f[1][k]) > 2e-7f * f[0][k]) fail_msg("%s: frequency %d at %d", label, (int)k, (int)length);
+            if (fabsf(f[0][k] - f[1][k]) > 2e-7f * f[0][k])
+                fail_msg("%s: frequency %d at %d", label, (int)k, (int)length);
     }
 }
 
@@ -148,9 +150,13 @@ static void write_wide(const char *dir, int width, int layers)
     assert_int_equal(sc_mkdirs(dir), SC_OK);
     snprintf(path, sizeof path, "%s/config.json", dir);
     FILE *f = fopen(path, "w");
-    fprintf(f, "{\"model_type\": \"llama\", \"hidden_size\": %d, \"intermediate_size\": %d, \"num_hidden_layers\": %d, "
-               "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"vocab_size\": 96, \"max_position_embeddings\": 64, "
-               "\"rms_norm_eps\": 1e-5}", width, width, layers);
+    fprintf(
+        f,
+        "{\"model_type\": \"llama\", \"hidden_size\": %d, \"intermediate_size\": %d, \"num_hidden_layers\": %d, "
+        "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"vocab_size\": 96, \"max_position_embeddings\": "
+        "64, "
+        "\"rms_norm_eps\": 1e-5}",
+        width, width, layers);
     fclose(f);
     sc_model *m;
     sc_model_options o = {.weights = SC_WEIGHTS_FRESH, .seed = 5};
@@ -207,11 +213,14 @@ static sc_dtype type_in(const sc_gguf *g, const char *name)
  * are the worst case; the bounds are half as much again as was measured. */
 static void quantised_models_drift_little(void **state)
 {
-    static const struct { const char *type; double bound, bits; } want[] = {
-        {"f16", 8e-4, 16.1}, {"bf16", 7e-3, 16.1}, {"q8_0", 0.02, 8.6}, {"q6_k", 0.09, 6.7}, {"q5_1", 0.16, 6.2},
-        {"q5_0", 0.14, 5.7}, {"q5_k_m", 0.14, 5.8}, {"q5_k_s", 0.15, 5.7}, {"q4_1", 0.3, 5.2}, {"q4_0", 0.28, 4.7},
-        {"q4_k_m", 0.22, 5.0}, {"q4_k_s", 0.23, 4.8}, {"iq4_nl", 0.23, 4.7}, {"iq4_xs", 0.22, 4.5}, {"mxfp4", 0.37, 4.5},
-        {"q3_k_l", 0.18, 4.5}, {"q3_k_m", 0.25, 4.1}, {"q3_k_s", 0.6, 3.7}, {"q2_k", 0.62, 3.2}};
+    static const struct {
+        const char *type;
+        double bound, bits;
+    } want[] = {{"f16", 8e-4, 16.1},   {"bf16", 7e-3, 16.1},  {"q8_0", 0.02, 8.6},   {"q6_k", 0.09, 6.7},
+                {"q5_1", 0.16, 6.2},   {"q5_0", 0.14, 5.7},   {"q5_k_m", 0.14, 5.8}, {"q5_k_s", 0.15, 5.7},
+                {"q4_1", 0.3, 5.2},    {"q4_0", 0.28, 4.7},   {"q4_k_m", 0.22, 5.0}, {"q4_k_s", 0.23, 4.8},
+                {"iq4_nl", 0.23, 4.7}, {"iq4_xs", 0.22, 4.5}, {"mxfp4", 0.37, 4.5},  {"q3_k_l", 0.18, 4.5},
+                {"q3_k_m", 0.25, 4.1}, {"q3_k_s", 0.6, 3.7},  {"q2_k", 0.62, 3.2}};
     char dir[1024], out[1024];
     int64_t n, m;
     (void)state;
@@ -271,9 +280,14 @@ static void mixtures_and_options_choose_types(void **state)
 
     /* Rows of 96: no whole blocks of 256. */
     write_wide(in_folder(dir, "narrow"), 96, 1);
-    static const struct { const char *type; sc_dtype matrix, output; } narrow[] = {
-        {"q4_k_s", SC_Q5_0, SC_Q8_0}, {"q5_k_s", SC_Q5_1, SC_Q8_0}, {"q6_k", SC_Q8_0, SC_Q8_0}, {"q2_k", SC_IQ4_NL, SC_Q8_0},
-        {"q4_0", SC_Q4_0, SC_Q8_0}};
+    static const struct {
+        const char *type;
+        sc_dtype matrix, output;
+    } narrow[] = {{"q4_k_s", SC_Q5_0, SC_Q8_0},
+                  {"q5_k_s", SC_Q5_1, SC_Q8_0},
+                  {"q6_k", SC_Q8_0, SC_Q8_0},
+                  {"q2_k", SC_IQ4_NL, SC_Q8_0},
+                  {"q4_0", SC_Q4_0, SC_Q8_0}};
     for (int i = 0; i < SC_COUNT(narrow); i++) {
         convert(dir, out, &(sc_convert_options){.type = narrow[i].type}, &r);
         assert_int_equal(sc_gguf_open(&g, out), SC_OK);
@@ -297,7 +311,8 @@ static void threads_write_the_same_file(void **state)
     write_wide(in_folder(dir, "shared"), 256, 1);
     convert(dir, in_folder(a, "two.gguf"), &(sc_convert_options){.type = "q4_k_m"}, NULL);
     assert_int_equal(sc_context_new(&three, &(sc_context_options){.threads = 3}), SC_OK);
-    assert_int_equal(sc_convert(three, dir, in_folder(b, "three.gguf"), &(sc_convert_options){.type = "q4_k_m"}, NULL), SC_OK);
+    assert_int_equal(
+        sc_convert(three, dir, in_folder(b, "three.gguf"), &(sc_convert_options){.type = "q4_k_m"}, NULL), SC_OK);
     sc_context_free(three);
     char *x, *y;
     int64_t n, m;
@@ -351,10 +366,13 @@ static void failures_leave_nothing(void **state)
 /* Settings that GGUF has no key for must not be lost in silence. */
 static void settings_that_gguf_lacks_are_refused(void **state)
 {
-    static const struct { const char *model, *key, *value; } cases[] = {
-        {"llama", "hidden_act", "\"gelu\""}, {"gpt2", "activation_function", "\"relu\""},
-        {"gpt2", "scale_attn_weights", "false"}, {"gpt2", "scale_attn_by_inverse_layer_idx", "true"},
-        {"qwen2", "layer_types", "[\"full_attention\", \"sliding_attention\"]"}};
+    static const struct {
+        const char *model, *key, *value;
+    } cases[] = {{"llama", "hidden_act", "\"gelu\""},
+                 {"gpt2", "activation_function", "\"relu\""},
+                 {"gpt2", "scale_attn_weights", "false"},
+                 {"gpt2", "scale_attn_by_inverse_layer_idx", "true"},
+                 {"qwen2", "layer_types", "[\"full_attention\", \"sliding_attention\"]"}};
     char dir[1024], out[1024], from[1024], weights[1100], config[1100];
     (void)state;
     in_folder(dir, "setting");
@@ -383,8 +401,15 @@ static void values_beyond_a_type_are_refused(void **state)
     write_wide(in_folder(dir, "big"), 64, 1);
     in_folder(out, "big.gguf");
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    static const struct { float value; const char *type; sc_status status; } cases[] = {
-        {1e5f, "f16", SC_ELIMIT}, {1e5f, "bf16", SC_OK}, {NAN, "q8_0", SC_ELIMIT}, {INFINITY, "q4_0", SC_ELIMIT}, {NAN, "bf16", SC_OK}};
+    static const struct {
+        float value;
+        const char *type;
+        sc_status status;
+    } cases[] = {{1e5f, "f16", SC_ELIMIT},
+                 {1e5f, "bf16", SC_OK},
+                 {NAN, "q8_0", SC_ELIMIT},
+                 {INFINITY, "q4_0", SC_ELIMIT},
+                 {NAN, "bf16", SC_OK}};
     for (int i = 0; i < SC_COUNT(cases); i++) {
         FILE *f = fopen(path, "r+b");
         fseek(f, -4, SEEK_END); /* of the last tensor in the file */
@@ -425,15 +450,18 @@ static void check_tokenizer(const char *name)
     assert_int_equal(sc_json_read(&config, path, 1 << 20), SC_OK);
     snprintf(path, sizeof path, "%s/tokenizer.gguf", folder);
     assert_int_equal(sc_gguf_writer_new(&w, path), SC_OK);
-    if (sc_gguf_writer_tokenizer(w, dir, json_integer_value(json_object_get(config, "vocab_size")))) fail_msg("%s: %s", name, sc_error());
+    if (sc_gguf_writer_tokenizer(w, dir, json_integer_value(json_object_get(config, "vocab_size"))))
+        fail_msg("%s: %s", name, sc_error());
     assert_int_equal(sc_gguf_writer_finish(w), SC_OK);
     sc_gguf_writer_free(w);
     assert_int_equal(sc_gguf_open(&g, path), SC_OK);
     assert_int_equal(sc_gguf_str(g, "tokenizer.ggml.pre", &pre), SC_OK);
     assert_string_equal(pre, json_string_value(json_object_get(ids, "pre")));
-    assert_int_equal(sc_gguf_key(g, "tokenizer.ggml.tokens")->count, json_integer_value(json_object_get(config, "vocab_size")));
+    assert_int_equal(sc_gguf_key(g, "tokenizer.ggml.tokens")->count,
+                     json_integer_value(json_object_get(config, "vocab_size")));
     assert_int_equal(sc_gguf_int(g, "tokenizer.ggml.eos_token_id", 0, 1 << 20, &value), SC_OK);
-    assert_int_equal(value, strcmp(name, "llama") ? json_integer_value(json_object_get(config, "eos_token_id")) : 2);
+    assert_int_equal(value,
+                     strcmp(name, "llama") ? json_integer_value(json_object_get(config, "eos_token_id")) : 2);
     assert_non_null(sc_gguf_key(g, "tokenizer.chat_template"));
     if (sc_tokenizer_from_gguf(&t, g)) fail_msg("%s: %s", name, sc_error());
     char *text, *settings;
@@ -441,7 +469,8 @@ static void check_tokenizer(const char *name)
     if (sc_tokenizer_from_json(&again, text, (int64_t)strlen(text), name)) fail_msg("%s: %s", name, sc_error());
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(ids, "texts"), i, item) {
+    json_array_foreach(json_object_get(ids, "texts"), i, item)
+    {
         const char *s = json_string_value(json_object_get(item, "text"));
         for (int special = 0; special < 2; special++) {
             const json_t *want = json_object_get(item, special ? "ids" : "plain");
@@ -482,8 +511,8 @@ static void check_vocabulary(const char *path)
         sc_gguf_free(g);
         return;
     }
-    if (s || sc_gguf_tokenizer_json(&json, &settings, g) || sc_tokenizer_from_json(&b, json, (int64_t)strlen(json), path) ||
-        sc_file_read(&text, &len, inputs, 1 << 20))
+    if (s || sc_gguf_tokenizer_json(&json, &settings, g) ||
+        sc_tokenizer_from_json(&b, json, (int64_t)strlen(json), path) || sc_file_read(&text, &len, inputs, 1 << 20))
         fail_msg("%s: %s", path, sc_error());
     for (unsigned special = 0; special < 2; special++) {
         int32_t *x, *y;
@@ -508,7 +537,8 @@ static void real_vocabularies_become_json(void **state)
     char root[1024];
     const char *env = getenv("SOCLE_FIXTURES");
     (void)state;
-    snprintf(root, sizeof root, "%.900s/../real/tokenizers/vocab-gguf", env ? env : SOCLE_SOURCE_DIR "/../shared/fixtures");
+    snprintf(root, sizeof root, "%.900s/../real/tokenizers/vocab-gguf",
+             env ? env : SOCLE_SOURCE_DIR "/../shared/fixtures");
     DIR *d = opendir(root);
     if (!d) {
         printf("no vocabularies at %s\n", root);

@@ -14,7 +14,8 @@ static void check_case(const char *root, const char *name)
     snprintf(path, sizeof path, "%.1000s/%.100s/config_v4.json", root, name);
     if (sc_path_exists(path)) {
         assert_non_null(mkdtemp(copy));
-        snprintf(command, sizeof command, "cp '%s' '%s/config.json' && cp '%s/%s/model.safetensors' '%s'", path, copy, root, name, copy);
+        snprintf(command, sizeof command, "cp '%s' '%s/config.json' && cp '%s/%s/model.safetensors' '%s'", path,
+                 copy, root, name, copy);
         assert_int_equal(system(command), 0);
         snprintf(label, sizeof label, "%s (older config)", name);
         check_model(ctx, copy, st, label);

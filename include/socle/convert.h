@@ -33,8 +33,8 @@ typedef struct sc_convert_report {
  * ends in .gguf, else a directory, made where it is missing. Every file appears whole or not at all, also when cancelled;
  * a directory's configuration after its weights. options and report may be NULL.
  *
- * Types that rows of a tensor do not fit become q5_0 (for q4_k), q5_1 (q5_k), q8_0 (q6_k), iq4_nl or q4_0 (smaller ones),
- * and f16 where rows are no whole number of 32.
+ * Types that rows of a tensor do not fit become q5_0 (for q4_k), q5_1 (q5_k), q8_0 (q6_k), iq4_nl (smaller ones), and
+ * f16 where rows are no whole number of 32.
  *
  * SC_EINVAL: an unknown type, out is in; SC_EUNSUPPORTED: what the format has no words for (a setting of the
  * configuration, a tokenizer), or a type without quantiser; SC_ELIMIT: values that the type cannot hold. */

@@ -44,12 +44,13 @@ static const sc_example examples[] = {
 const sc_verb sc_verb_quantize = {
     .name = "quantize", .summary = "Make a model's weights smaller",
     .args = "MODEL OUT.gguf TYPE", .min_args = 3, .max_args = 3,
-    .about = "TYPE, from large to small: f32 f16 bf16 q8_0 q6_k q5_1 q5_k_m q5_k_s q5_0 q4_1 q4_k_m q4_k_s iq4_nl q4_0 mxfp4 iq4_xs "
-             "q3_k_l q3_k_m q3_k_s q2_k. q5_k, q4_k and q3_k are the mixtures _m.\n\n"
-             "Norms, biases and tables of positions are f32. The embedding and the output matrix are kept as q6_k (or q8_0) below "
-             "six bits. Mixtures give attn_v and ffn_down a better type in some layers: q4_k_m and q5_k_m q6_k in the first and "
-             "last eighth and every third between, q4_k_s q5_k in the first eighth; q3_k_m, q3_k_l and q2_k q4_k, q5_k and q3_k "
-             "in all, attn_output too. --pure does none of this.\n\n"
-             "Rows that are no multiple of 256 get q5_0 for q4_k, q5_1 for q5_k, q8_0 for q6_k, and iq4_nl for smaller types; no "
-             "multiple of 32, f16. Each is reported.",
+    .about = "TYPE, from large to small: f32 f16 bf16 q8_0 q6_k q5_1 q5_k_m q5_k_s q5_0 q4_1 q4_k_m q4_k_s iq4_nl q4_0 "
+             "mxfp4 iq4_xs q3_k_l q3_k_m q3_k_s q2_k. q5_k, q4_k and q3_k are the mixtures _m.\n\n"
+             "Norms, biases and tables of positions are f32. The embedding and the output matrix are kept as q6_k (or "
+             "q8_0) where TYPE is coarser than q6_k.\n\n"
+             "Mixtures give attn_v and ffn_down a better type in some layers: q4_k_m and q5_k_m give q6_k in the first "
+             "and last eighth and every third between, q4_k_s q5_k in the first eighth; q3_k_l, q3_k_m and q2_k give "
+             "q5_k, q4_k and q3_k in all, and to attn_output. --pure does none of this.\n\n"
+             "Rows that are no multiple of 256 get q5_0 for q4_k, q5_1 for q5_k, q8_0 for q6_k, and iq4_nl for smaller "
+             "types; those that are no multiple of 32, f16. Each is reported.",
     .options = options, .examples = examples, .run = quantize};

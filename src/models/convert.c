@@ -33,7 +33,8 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)
 {
     sc_status s = SC_OK;
-    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++) s = add_param(items, m, sc_model_param_at(m, i), arch);
+    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++)
+        s = add_param(items, m, sc_model_param_at(m, i), arch);
     return s;
 }
 
@@ -72,5 +73,6 @@ sc_status sc_convert(sc_context *ctx, const char *in, const char *out, const sc_
     *r = (sc_convert_report){0};
     if (!in[0] || !out[0]) return sc_fail(SC_EINVAL, "an empty path");
     if (same_file(in, out)) return sc_fail(SC_EINVAL, "%s: a model cannot be converted onto itself", out);
-    return sc_path_has_suffix(out, ".gguf") ? sc_convert_to_gguf(ctx, in, out, o, r) : sc_convert_to_dir(ctx, in, out, o, r);
+    return sc_path_has_suffix(out, ".gguf") ? sc_convert_to_gguf(ctx, in, out, o, r)
+                                            : sc_convert_to_dir(ctx, in, out, o, r);
 }

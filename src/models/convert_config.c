@@ -17,7 +17,8 @@ static sc_status layers_fit(const sc_model *m)
 {
     const json_t *types = json_object_get(m->json, "layer_types");
     bool window = json_integer_value(json_object_get(m->json, "sliding_window")) > 0;
-    if (strcmp(m->info.model_type, "mistral") != 0) window &= json_is_true(json_object_get(m->json, "use_sliding_window"));
+    if (strcmp(m->info.model_type, "mistral") != 0)
+        window &= json_is_true(json_object_get(m->json, "use_sliding_window"));
     const char *all = window ? "sliding_attention" : "full_attention";
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
@@ -35,7 +36,9 @@ static bool is_one(const json_t *o, const char *key)
 sc_status sc_config_fits_gguf(const sc_model *m)
 {
     const char *arch = sc_gguf_arch_of(m->info.model_type);
-    if (!arch) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path, m->info.model_type);
+    if (!arch)
+        return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
+                       m->info.model_type);
     bool gpt2 = strcmp(arch, "gpt2") == 0;
     const char *key = gpt2 ? "activation_function" : "hidden_act";
     sc_config c = {.json = m->json, .what = m->info.path};
@@ -85,14 +88,16 @@ static sc_status name_factors(json_t *config, json_t *rope, const sc_rope_params
         return set(rope, "rope_type", json_string("llama3")) && set(rope, "factor", json_real(factor)) &&
                        set(rope, "low_freq_factor", json_real(1)) && set(rope, "high_freq_factor", json_real(4)) &&
                        set(rope, "original_max_position_embeddings", json_integer(originals[i]))
-                   ? SC_OK : sc_nomem();
+                   ? SC_OK
+                   : sc_nomem();
     }
     return set(rope, "rope_type", json_string("longrope")) && set(rope, "factor", json_real(1)) &&
                    set(rope, "attention_factor", json_real(1)) &&
                    set(rope, "long_factor", json_copy(json_object_get(rope, "short_factor"))) &&
                    set(rope, "original_max_position_embeddings", json_integer(p->max_positions)) &&
                    set(config, "original_max_position_embeddings", json_integer(p->max_positions))
-               ? SC_OK : sc_nomem();
+               ? SC_OK
+               : sc_nomem();
 }
 
 static sc_status fix_rope(json_t *o, const sc_model *m)
@@ -108,8 +113,10 @@ static sc_status fix_rope(json_t *o, const sc_model *m)
     sc_config c = {.json = o, .what = m->info.path, .arena = arena};
     sc_config_rope(&c, m->info.head_dim, &p);
     s = c.status;
-    if (!s && p.type == SC_ROPE_FACTORS) s = name_factors(o, rope, &p);
-    else if (!s && type && strcmp(type, "default") == 0) json_object_del(o, "rope_scaling");
+    if (!s && p.type == SC_ROPE_FACTORS)
+        s = name_factors(o, rope, &p);
+    else if (!s && type && strcmp(type, "default") == 0)
+        json_object_del(o, "rope_scaling");
     else if (!s && (p.type == SC_ROPE_LINEAR || p.type == SC_ROPE_DYNAMIC))
         json_object_del(rope, "original_max_position_embeddings"); /* theirs have no such number */
     sc_arena_free(arena);
@@ -132,20 +139,26 @@ static sc_status set_ids(json_t *o, const sc_gguf *file)
 
 static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
 {
-    static const struct { const char *type, *class, *act; } of[] = {
-        {"llama", "LlamaForCausalLM", "hidden_act"}, {"mistral", "MistralForCausalLM", "hidden_act"},
-        {"qwen2", "Qwen2ForCausalLM", "hidden_act"}, {"qwen3", "Qwen3ForCausalLM", "hidden_act"},
-        {"gpt2", "GPT2LMHeadModel", "activation_function"}};
+    static const struct {
+        const char *type, *class, *act;
+    } of[] = {{"llama", "LlamaForCausalLM", "hidden_act"},
+              {"mistral", "MistralForCausalLM", "hidden_act"},
+              {"qwen2", "Qwen2ForCausalLM", "hidden_act"},
+              {"qwen3", "Qwen3ForCausalLM", "hidden_act"},
+              {"gpt2", "GPT2LMHeadModel", "activation_function"}};
     int i = 0;
     while (i < SC_COUNT(of) && strcmp(of[i].type, m->info.model_type) != 0) i++;
     if (i == SC_COUNT(of))
-        return sc_fail(SC_EUNSUPPORTED, "%s: models of type '%s' are not written as directories yet", m->info.path, m->info.model_type);
+        return sc_fail(SC_EUNSUPPORTED, "%s: models of type '%s' are not written as directories yet", m->info.path,
+                       m->info.model_type);
     bool gpt2 = strcmp(of[i].type, "gpt2") == 0;
-    if (!set(o, "architectures", json_pack("[s]", of[i].class)) || !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
+    if (!set(o, "architectures", json_pack("[s]", of[i].class)) ||
+        !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
         return sc_nomem();
     bool qwen = strncmp(m->info.model_type, "qwen", 4) == 0;
     if (!qwen) json_object_del(o, "use_sliding_window"); /* a key of Qwen's */
-    if (qwen && json_is_true(json_object_get(o, "use_sliding_window")) && !set(o, "max_window_layers", json_integer(0)))
+    if (qwen && json_is_true(json_object_get(o, "use_sliding_window")) &&
+        !set(o, "max_window_layers", json_integer(0)))
         return sc_nomem();
     sc_status s = fix_rope(o, m);
     return s ? s : set_ids(o, file);
@@ -159,8 +172,11 @@ sc_status sc_config_for_hf(json_t **out, const sc_model *m, sc_dtype dtype, cons
     sc_status s = file ? from_gguf(o, m, file) : SC_OK;
     bool newer = json_object_get(o, "dtype") != NULL;
     if (!s && newer && !set(o, "dtype", json_string(name))) s = sc_nomem();
-    if (!s && (!newer || json_object_get(o, "torch_dtype")) && !set(o, "torch_dtype", json_string(name))) s = sc_nomem();
-    if (s) json_decref(o);
-    else *out = o;
+    if (!s && (!newer || json_object_get(o, "torch_dtype")) && !set(o, "torch_dtype", json_string(name)))
+        s = sc_nomem();
+    if (s)
+        json_decref(o);
+    else
+        *out = o;
     return s;
 }

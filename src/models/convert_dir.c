@@ -6,7 +6,10 @@
 
 enum { MAX_COPIED = 256 << 20 };
 
-static sc_status to_writer(void *user, const void *data, int64_t bytes) { return sc_safetensors_writer_write(user, data, bytes); }
+static sc_status to_writer(void *user, const void *data, int64_t bytes)
+{
+    return sc_safetensors_writer_write(user, data, bytes);
+}
 
 static sc_status write_weights(sc_context *ctx, const char *path, const sc_items *items)
 {
@@ -67,9 +70,16 @@ static sc_status copy_file(const char *from, const char *to, const char *name, b
 
 static sc_status copy_tokenizer(const char *in, const char *out, bool *found)
 {
-    static const char *const names[] = {
-        "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "chat_template.json"};
+    static const char *const names[] = {"tokenizer.json",
+                                        "tokenizer.model",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "vocab.txt",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "chat_template.jinja",
+                                        "chat_template.json"};
     sc_status s = SC_OK;
     for (int i = 0; !s && i < SC_COUNT(names); i++) s = copy_file(in, out, names[i], i < 2 ? found : NULL);
     return s;
@@ -90,7 +100,8 @@ static sc_status write_generation(const sc_model *m, const json_t *config, const
         json_t *v = json_object_get(config, keys[i]);
         if (json_is_integer(v)) ok = json_object_set(o, keys[i], v) == 0;
     }
-    if (ok && json_array_size(eos)) ok = json_object_set(o, "eos_token_id", json_array_size(eos) > 1 ? eos : json_array_get(eos, 0)) == 0;
+    if (ok && json_array_size(eos))
+        ok = json_object_set(o, "eos_token_id", json_array_size(eos) > 1 ? eos : json_array_get(eos, 0)) == 0;
     sc_status s = ok ? write_json(out, "generation_config.json", o) : sc_nomem();
     json_decref(eos);
     json_decref(o);
@@ -103,7 +114,8 @@ typedef struct rest {
     char *tokenizer, *tokenizer_config; /* from GGUF; else copied */
 } rest;
 
-static sc_status prepare(rest *x, const sc_model *m, const char *in, const sc_items *items, const sc_convert_options *o)
+static sc_status prepare(rest *x, const sc_model *m, const char *in, const sc_items *items,
+                         const sc_convert_options *o)
 {
     sc_gguf *file = NULL;
     sc_status s = sc_path_is_dir(in) ? SC_OK : sc_gguf_open(&file, in);
@@ -114,7 +126,8 @@ static sc_status prepare(rest *x, const sc_model *m, const char *in, const sc_it
     return s;
 }
 
-static sc_status write_rest(const rest *x, const sc_model *m, const char *in, const char *out, bool tokenizer, bool *written)
+static sc_status write_rest(const rest *x, const sc_model *m, const char *in, const char *out, bool tokenizer,
+                            bool *written)
 {
     bool dir = sc_path_is_dir(in);
     sc_status s = SC_OK;
@@ -147,8 +160,10 @@ sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, co
     if (!s) s = sc_mkdirs(out);
     if (!s) s = write_weights(ctx, weights, &items);
     if (!s) s = write_rest(&x, m, in, out, !o->no_tokenizer, &r->tokenizer);
-    if (!s) sc_report_items(r, &items);
-    else if (made) rmdir(out); /* where nothing was written into it */
+    if (!s)
+        sc_report_items(r, &items);
+    else if (made)
+        rmdir(out); /* where nothing was written into it */
     json_decref(x.config);
     sc_free(x.tokenizer);
     sc_free(x.tokenizer_config);

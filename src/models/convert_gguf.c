@@ -7,7 +7,8 @@
 /* Tensors that stay f32 although they have two axes and ".weight": small, and read element by element. */
 static bool stays(const char *name)
 {
-    static const char *const parts[] = {"norm", "position_embd", "token_types", "ffn_gate_inp", "ssm_conv1d", "rope_f"};
+    static const char *const parts[] = {"norm",         "position_embd", "token_types",
+                                        "ffn_gate_inp", "ssm_conv1d",    "rope_f"};
     for (int i = 0; i < SC_COUNT(parts); i++)
         if (strstr(name, parts[i])) return true;
     return !sc_path_has_suffix(name, ".weight");
@@ -21,15 +22,22 @@ static void set_roles(sc_items *items, sc_type_plan *plan)
     for (int64_t i = 0; i < items->count; i++) {
         sc_item *it = &items->item[i];
         plan->layers = SC_MAX(plan->layers, it->layer + 1);
-        if (it->rank < 2 || stays(it->name)) it->role = SC_ITEM_OTHER;
-        else if (strcmp(it->name, "output.weight") == 0) it->role = SC_ITEM_OUTPUT;
-        else if (strcmp(it->name, "token_embd.weight") != 0) it->role = SC_ITEM_MATRIX;
+        if (it->rank < 2 || stays(it->name))
+            it->role = SC_ITEM_OTHER;
+        else if (strcmp(it->name, "output.weight") == 0)
+            it->role = SC_ITEM_OUTPUT;
+        else if (strcmp(it->name, "token_embd.weight") != 0)
+            it->role = SC_ITEM_MATRIX;
         /* A tied table is both, and more is lost in the logits. */
-        else it->role = head || plan->embedding ? SC_ITEM_EMBEDDING : SC_ITEM_OUTPUT;
+        else
+            it->role = head || plan->embedding ? SC_ITEM_EMBEDDING : SC_ITEM_OUTPUT;
     }
 }
 
-static sc_status to_writer(void *user, const void *data, int64_t bytes) { return sc_gguf_writer_write(user, data, bytes); }
+static sc_status to_writer(void *user, const void *data, int64_t bytes)
+{
+    return sc_gguf_writer_write(user, data, bytes);
+}
 
 static sc_status write_tensors(sc_gguf_writer *w, sc_context *ctx, const sc_items *items)
 {
@@ -60,7 +68,8 @@ static sc_status write_types(sc_gguf_writer *w, const sc_type_plan *plan, const 
 }
 
 /* Decides types, writes what goes with them, and the tensors. */
-static sc_status finish(sc_gguf_writer *w, sc_context *ctx, sc_items *items, sc_type_plan *plan, sc_convert_report *r)
+static sc_status finish(sc_gguf_writer *w, sc_context *ctx, sc_items *items, sc_type_plan *plan,
+                        sc_convert_report *r)
 {
     set_roles(items, plan);
     sc_status s = sc_type_plan_gguf(plan, ctx, items);
@@ -82,7 +91,8 @@ static sc_status write_name(sc_gguf_writer *w, const char *in, const char *name)
     char *path = name ? NULL : realpath(in, NULL);
     const char *base = name ? name : path ? sc_path_base(path) : "";
     sc_status s = sc_gguf_writer_str(w, "general.type", "model");
-    if (!s && base[0] && sc_utf8_valid(base, (int64_t)strlen(base))) s = sc_gguf_writer_str(w, "general.name", base);
+    if (!s && base[0] && sc_utf8_valid(base, (int64_t)strlen(base)))
+        s = sc_gguf_writer_str(w, "general.name", base);
     free(path);
     return s;
 }
@@ -112,13 +122,15 @@ static sc_status from_model(sc_gguf_writer *w, sc_context *ctx, const char *in, 
 
 /* ---- from another file ---- */
 
-static sc_status copy_keys(sc_gguf_writer *w, const sc_gguf *file, const sc_convert_options *o, sc_convert_report *r)
+static sc_status copy_keys(sc_gguf_writer *w, const sc_gguf *file, const sc_convert_options *o,
+                           sc_convert_report *r)
 {
     static const char *const own[] = {"general.alignment", "general.file_type", "general.quantization_version"};
     sc_status s = o->name ? sc_gguf_writer_str(w, "general.name", o->name) : SC_OK;
     for (int64_t i = 0; !s && i < sc_gguf_key_count(file); i++) {
         const sc_gguf_value *v = sc_gguf_key_at(file, i);
-        bool tokenizer = strncmp(v->key, "tokenizer.", 10) == 0, skip = o->name && strcmp(v->key, "general.name") == 0;
+        bool tokenizer = strncmp(v->key, "tokenizer.", 10) == 0,
+             skip = o->name && strcmp(v->key, "general.name") == 0;
         for (int k = 0; k < SC_COUNT(own); k++) skip |= strcmp(v->key, own[k]) == 0;
         if (skip || (tokenizer && o->no_tokenizer)) continue;
         r->tokenizer |= tokenizer;
@@ -131,7 +143,8 @@ static sc_status add_file_tensor(sc_items *items, const sc_file_tensor *t)
 {
     if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
     sc_item *it = &items->item[items->count++];
-    *it = (sc_item){.name = t->name, .rank = t->rank, .from = t->dtype, .to = t->dtype, .data = t->data, .layer = -1};
+    *it =
+        (sc_item){.name = t->name, .rank = t->rank, .from = t->dtype, .to = t->dtype, .data = t->data, .layer = -1};
     memcpy(it->dim, t->dim, sizeof it->dim);
     if (strncmp(t->name, "blk.", 4) == 0) it->layer = strtol(t->name + 4, NULL, 10);
     return SC_OK;
@@ -159,7 +172,9 @@ sc_status sc_convert_to_gguf(sc_context *ctx, const char *in, const char *out, c
     sc_status s = sc_type_plan_new(&plan, o);
     if (!s && !(items.arena = sc_arena_new())) s = sc_nomem();
     if (!s) s = sc_gguf_writer_new(&w, out);
-    if (!s) s = sc_path_is_dir(in) ? from_model(w, ctx, in, o, &plan, &items, r) : from_gguf(w, ctx, in, o, &plan, &items, r);
+    if (!s)
+        s = sc_path_is_dir(in) ? from_model(w, ctx, in, o, &plan, &items, r)
+                               : from_gguf(w, ctx, in, o, &plan, &items, r);
     sc_gguf_writer_free(w);
     sc_free(items.item);
     sc_arena_free(items.arena);

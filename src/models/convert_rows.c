@@ -8,13 +8,13 @@ enum { PIECE = 8 << 20 }; /* bytes of f32 worked on at a time */
 
 typedef struct job {
     const sc_item *it;
-    int64_t rows, width;   /* of the output */
-    int64_t first, count;  /* rows of this piece */
+    int64_t rows, width;          /* of the output */
+    int64_t first, count;         /* rows of this piece */
     int64_t from_bytes, to_bytes; /* of a row */
     int threads;
-    const float *turned;   /* the whole output in f32, where it is transposed */
-    float *whole;          /* being filled: the source's rows, turned */
-    float *scratch;        /* a row for each thread */
+    const float *turned; /* the whole output in f32, where it is transposed */
+    float *whole;        /* being filled: the source's rows, turned */
+    float *scratch;      /* a row for each thread */
     char *out;
     atomic_bool overflow, not_finite;
 } job;
@@ -81,7 +81,8 @@ static sc_status run(const sc_context *ctx, job *j, sc_sink *sink, void *user)
         j->count = SC_MIN(piece, j->rows - j->first);
         if (sc_context_cancelled(ctx)) return sc_fail(SC_ECANCELLED, "cancelled");
         sc_pool_run(ctx->pool, convert_rows, j);
-        if (j->overflow) return sc_fail(SC_ELIMIT, "'%s' has values beyond what f16 holds; bf16 holds them", j->it->name);
+        if (j->overflow)
+            return sc_fail(SC_ELIMIT, "'%s' has values beyond what f16 holds; bf16 holds them", j->it->name);
         if (j->not_finite)
             return sc_fail(SC_ELIMIT, "'%s' has values that are not finite, which %s cannot hold", j->it->name,
                            sc_dtype_get(j->it->to)->name);
@@ -105,12 +106,15 @@ sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sin
     j.from_bytes = it->transpose ? 0 : sc_dtype_size(it->from, j.width);
     j.to_bytes = sc_dtype_size(it->to, j.width);
     if (j.from_bytes < 0 || j.to_bytes < 0)
-        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are no whole number of blocks", it->name, (long long)j.width);
+        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are no whole number of blocks", it->name,
+                       (long long)j.width);
     sc_status s = SC_OK;
     if (!(j.scratch = sc_malloc(sizeof *j.scratch * (size_t)(longest * j.threads)))) return sc_nomem();
     if (it->transpose) {
-        if (!(j.whole = sc_malloc(sizeof *j.whole * (size_t)n))) s = sc_nomem();
-        else sc_pool_run(ctx->pool, turn, &j);
+        if (!(j.whole = sc_malloc(sizeof *j.whole * (size_t)n)))
+            s = sc_nomem();
+        else
+            sc_pool_run(ctx->pool, turn, &j);
         j.turned = j.whole;
     }
     if (!s) s = run(ctx, &j, sink, user);

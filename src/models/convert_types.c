@@ -96,7 +96,8 @@ static bool gets_better(const sc_type_plan *p, const sc_item *it)
     if (!output && !strstr(it->name, ".attn_v.") && !strstr(it->name, ".ffn_down.")) return false;
     switch (p->type->mixture) {
     case FIRST_LAYERS: return i < SC_MAX(eighth, 1);
-    case SOME_LAYERS: return i < eighth || i >= 7 * n / 8 || (i - eighth) % 3 == 2; /* the ends, and a third between */
+    case SOME_LAYERS:
+        return i < eighth || i >= 7 * n / 8 || (i - eighth) % 3 == 2; /* the ends, and a third between */
     case ALL_LAYERS: return true;
     default: return false;
     }
@@ -126,8 +127,8 @@ sc_status sc_type_plan_gguf(sc_type_plan *p, sc_context *ctx, sc_items *items)
         it->to = fitting(want, it->dim[it->rank - 1]);
         if (it->to == want) continue;
         p->fallbacks++;
-        sc_log(ctx, SC_LOG_WARNING, "'%s': rows of %lld do not fit %s; %s instead", it->name, (long long)it->dim[it->rank - 1],
-               sc_dtype_get(want)->name, sc_dtype_get(it->to)->name);
+        sc_log(ctx, SC_LOG_WARNING, "'%s': rows of %lld do not fit %s; %s instead", it->name,
+               (long long)it->dim[it->rank - 1], sc_dtype_get(want)->name, sc_dtype_get(it->to)->name);
     }
     return SC_OK;
 }
@@ -135,16 +136,18 @@ sc_status sc_type_plan_gguf(sc_type_plan *p, sc_context *ctx, sc_items *items)
 sc_status sc_type_plan_dir(sc_type_plan *p, sc_items *items)
 {
     sc_dtype type = p->type ? p->type->dtype : SC_DTYPE_COUNT;
-    if (p->output || p->embedding)
-        return sc_fail(SC_EINVAL, "types of single matrices are for GGUF files");
+    if (p->output || p->embedding) return sc_fail(SC_EINVAL, "types of single matrices are for GGUF files");
     if (p->type && is_block(type))
-        return sc_fail(SC_EINVAL, "safetensors have no type '%s'; f32, f16 and bf16 are for directories", p->type->name);
+        return sc_fail(SC_EINVAL, "safetensors have no type '%s'; f32, f16 and bf16 are for directories",
+                       p->type->name);
     for (int64_t i = 0; i < items->count; i++) {
         sc_item *it = &items->item[i];
         it->to = it->from;
         if (it->from == SC_DTYPE_COUNT || !is_float(it->from)) continue;
-        if (p->type) it->to = type;
-        else if (is_block(it->from)) it->to = SC_F16;
+        if (p->type)
+            it->to = type;
+        else if (is_block(it->from))
+            it->to = SC_F16;
     }
     return SC_OK;
 }

@@ -25,9 +25,13 @@ static bool set(json_t *o, const char *key, json_t *value) { return json_object_
 
 static sc_status read_ids(source *x)
 {
-    const struct { const char *key; int64_t *id; } ids[] = {
-        {"tokenizer.ggml.bos_token_id", &x->bos}, {"tokenizer.ggml.eos_token_id", &x->eos},
-        {"tokenizer.ggml.unknown_token_id", &x->unk}, {"tokenizer.ggml.padding_token_id", &x->pad}};
+    const struct {
+        const char *key;
+        int64_t *id;
+    } ids[] = {{"tokenizer.ggml.bos_token_id", &x->bos},
+               {"tokenizer.ggml.eos_token_id", &x->eos},
+               {"tokenizer.ggml.unknown_token_id", &x->unk},
+               {"tokenizer.ggml.padding_token_id", &x->pad}};
     for (int i = 0; i < SC_COUNT(ids); i++) {
         *ids[i].id = -1;
         sc_status s = sc_gguf_int(x->file, ids[i].key, INT32_MIN, UINT32_MAX, ids[i].id);
@@ -40,7 +44,8 @@ static sc_status read_ids(source *x)
 static sc_status same_length(const source *x, const char *key, int64_t n)
 {
     if (n == x->n) return SC_OK;
-    return sc_fail(SC_EFORMAT, "%s: %s: %lld elements for %lld tokens", sc_gguf_path(x->file), key, (long long)n, (long long)x->n);
+    return sc_fail(SC_EFORMAT, "%s: %s: %lld elements for %lld tokens", sc_gguf_path(x->file), key, (long long)n,
+                   (long long)x->n);
 }
 
 static sc_status index_tokens(source *x)
@@ -50,10 +55,11 @@ static sc_status index_tokens(source *x)
         int64_t known;
         if (x->type && x->type[i] == UNUSED && !x->llama) continue; /* fills a gap */
         if (!sc_utf8_valid(t->p, t->n) || memchr(t->p, 0, (size_t)t->n))
-            return sc_fail(SC_EUNSUPPORTED, "%s: token %lld is not text, which tokenizer.json cannot say", sc_gguf_path(x->file),
-                           (long long)i);
+            return sc_fail(SC_EUNSUPPORTED, "%s: token %lld is not text, which tokenizer.json cannot say",
+                           sc_gguf_path(x->file), (long long)i);
         if (x->llama && t->n > MAX_SCORED) /* every way to split it is tried */
-            return sc_fail(SC_ELIMIT, "%s: token %lld has more than %d bytes", sc_gguf_path(x->file), (long long)i, MAX_SCORED);
+            return sc_fail(SC_ELIMIT, "%s: token %lld has more than %d bytes", sc_gguf_path(x->file), (long long)i,
+                           MAX_SCORED);
         if (!sc_map_get(&x->id, t->p, t->n, &known) && !sc_map_put(&x->id, t->p, t->n, i)) return sc_nomem();
     }
     return SC_OK;
@@ -69,19 +75,22 @@ static sc_status read_source(source *x)
     if (s) return s;
     x->llama = strcmp(model, "llama") == 0;
     if (!x->llama && strcmp(model, "gpt2") != 0)
-        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not supported", sc_gguf_path(x->file), model);
+        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not supported", sc_gguf_path(x->file),
+                       model);
     if (!x->llama && !(x->pre = sc_gguf_pre_find(pre)))
         return sc_fail(SC_EUNSUPPORTED, "%s: the pre-tokenizer %s is not supported", sc_gguf_path(x->file), pre);
     x->add_bos = x->llama || (x->pre->flags & SC_GGUF_PRE_ADD_BOS);
     x->add_space = true;
     s = sc_gguf_strings(x->file, "tokenizer.ggml.tokens", &x->token, &x->n);
-    if (!s && x->n > SC_TEXT_MAX_IDS) s = sc_fail(SC_ELIMIT, "%s: %lld tokens", sc_gguf_path(x->file), (long long)x->n);
+    if (!s && x->n > SC_TEXT_MAX_IDS)
+        s = sc_fail(SC_ELIMIT, "%s: %lld tokens", sc_gguf_path(x->file), (long long)x->n);
     if (!s) s = sc_gguf_strings(x->file, "tokenizer.ggml.merges", &x->merge, &x->n_merges);
     if (!s) s = sc_gguf_ints(x->file, "tokenizer.ggml.token_type", &x->type, &n);
     if (!s && x->type) s = same_length(x, "tokenizer.ggml.token_type", n);
     if (!s) s = sc_gguf_floats(x->file, "tokenizer.ggml.scores", &x->score, &n);
     if (!s && x->score) s = same_length(x, "tokenizer.ggml.scores", n);
-    if (!s && x->llama && !x->score) s = sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind llama without scores", sc_gguf_path(x->file));
+    if (!s && x->llama && !x->score)
+        s = sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind llama without scores", sc_gguf_path(x->file));
     if (!s) s = sc_gguf_bool(x->file, "tokenizer.ggml.add_bos_token", &x->add_bos);
     if (!s) s = sc_gguf_bool(x->file, "tokenizer.ggml.add_eos_token", &x->add_eos);
     if (!s) s = sc_gguf_bool(x->file, "tokenizer.ggml.add_space_prefix", &x->add_space);
@@ -161,7 +170,10 @@ static json_t *listed_merges(const source *x)
     return list;
 }
 
-typedef struct split { float score; int32_t token, at, n; } split;
+typedef struct split {
+    float score;
+    int32_t token, at, n;
+} split;
 
 /* The best score first; of one token's ways to split it, the longest beginning first. */
 static int by_score(const void *a, const void *b)
@@ -203,9 +215,10 @@ static json_t *scored_merges(const source *x)
 
 static json_t *model(const source *x)
 {
-    json_t *o = json_pack("{s:s, s:n, s:n, s:n, s:b, s:b, s:b}", "type", "BPE", "dropout", "continuing_subword_prefix",
-                          "end_of_word_suffix", "fuse_unk", (int)x->llama, "byte_fallback", (int)x->llama, "ignore_merges",
-                          (int)(x->pre && (x->pre->flags & SC_GGUF_PRE_IGNORE_MERGES)));
+    json_t *o =
+        json_pack("{s:s, s:n, s:n, s:n, s:b, s:b, s:b}", "type", "BPE", "dropout", "continuing_subword_prefix",
+                  "end_of_word_suffix", "fuse_unk", (int)x->llama, "byte_fallback", (int)x->llama, "ignore_merges",
+                  (int)(x->pre && (x->pre->flags & SC_GGUF_PRE_IGNORE_MERGES)));
     json_t *unk = x->llama && x->unk >= 0 ? text_of(&x->token[x->unk]) : json_null();
     if (!o || !set(o, "unk_token", unk) || !set(o, "vocab", vocabulary(x)) ||
         !set(o, "merges", x->llama ? scored_merges(x) : listed_merges(x))) {
@@ -225,8 +238,8 @@ static json_t *added(const source *x)
         if (type != CONTROL && type != USER_DEFINED && type != UNKNOWN) continue;
         if (!sc_map_get(&x->id, x->token[i].p, x->token[i].n, &id) || id != i) continue;
         json_t *o = json_pack("{s:I, s:s%, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)i, "content", x->token[i].p,
-                              (size_t)x->token[i].n, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special",
-                              (int)(type != USER_DEFINED));
+                              (size_t)x->token[i].n, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
+                              "special", (int)(type != USER_DEFINED));
         if (json_array_append_new(list, o)) {
             json_decref(list);
             return NULL;
@@ -237,7 +250,8 @@ static json_t *added(const source *x)
 
 static json_t *byte_level(bool regex)
 {
-    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex", (int)regex);
+    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
+                     "use_regex", (int)regex);
 }
 
 static json_t *pre_tokenizer(const source *x)
@@ -252,11 +266,13 @@ static json_t *pre_tokenizer(const source *x)
             o = byte_level(true);
             mapped = true;
         } else if (strcmp(step, SC_GGUF_PRE_DIGIT) == 0 || strcmp(step, SC_GGUF_PRE_DIGITS) == 0) {
-            o = json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", strcmp(step, SC_GGUF_PRE_DIGIT) == 0);
+            o = json_pack("{s:s, s:b}", "type", "Digits", "individual_digits",
+                          strcmp(step, SC_GGUF_PRE_DIGIT) == 0);
         } else if (strcmp(step, SC_GGUF_PRE_PUNCT) == 0) {
             o = json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", "Contiguous");
         } else {
-            o = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", step, "behavior", "Isolated", "invert", 0);
+            o = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", step, "behavior",
+                          "Isolated", "invert", 0);
         }
         push(list, o, &ok);
     }
@@ -267,23 +283,27 @@ static json_t *pre_tokenizer(const source *x)
 static json_t *normalizer(const source *x)
 {
     if (!x->llama) return x->pre->flags & SC_GGUF_PRE_NFC ? json_pack("{s:s}", "type", "NFC") : json_null();
-    json_t *escape = json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", SC_LOWLINE);
+    json_t *escape =
+        json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", SC_LOWLINE);
     if (!x->add_space) return escape;
-    return json_pack("{s:s, s:[{s:s, s:s}, o]}", "type", "Sequence", "normalizers", "type", "Prepend", "prepend", SC_LOWLINE, escape);
+    return json_pack("{s:s, s:[{s:s, s:s}, o]}", "type", "Sequence", "normalizers", "type", "Prepend", "prepend",
+                     SC_LOWLINE, escape);
 }
 
 static json_t *decoder(const source *x)
 {
     if (!x->llama) return byte_level(true);
-    json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String", SC_LOWLINE, "content",
-                             " ", "type", "ByteFallback", "type", "Fuse");
+    json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
+                             SC_LOWLINE, "content", " ", "type", "ByteFallback", "type", "Fuse");
     bool ok = list != NULL;
-    if (x->add_space) push(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0), &ok);
+    if (x->add_space)
+        push(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0), &ok);
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", unless(ok, list));
 }
 
 /* Adds a special token to a template and to its table. */
-static void add_special(const source *x, json_t *single, json_t *pair, json_t *table, int64_t id, int of_pair, bool *ok)
+static void add_special(const source *x, json_t *single, json_t *pair, json_t *table, int64_t id, int of_pair,
+                        bool *ok)
 {
     json_t *name = text_of(&x->token[id]);
     push(single, json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", 0), ok);
@@ -308,15 +328,16 @@ static json_t *post_processor(const source *x)
         if (eos) add_special(x, to, pair, table, x->eos, part, &ok);
     }
     json_decref(second);
-    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", unless(ok, single), "pair", pair,
-                     "special_tokens", table);
+    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", unless(ok, single), "pair",
+                     pair, "special_tokens", table);
 }
 
 static json_t *tokenizer(const source *x)
 {
     json_t *o = json_pack("{s:s, s:n, s:n}", "version", "1.0", "truncation", "padding");
-    if (o && set(o, "added_tokens", added(x)) && set(o, "normalizer", normalizer(x)) && set(o, "pre_tokenizer", pre_tokenizer(x)) &&
-        set(o, "post_processor", post_processor(x)) && set(o, "decoder", decoder(x)) && set(o, "model", model(x)))
+    if (o && set(o, "added_tokens", added(x)) && set(o, "normalizer", normalizer(x)) &&
+        set(o, "pre_tokenizer", pre_tokenizer(x)) && set(o, "post_processor", post_processor(x)) &&
+        set(o, "decoder", decoder(x)) && set(o, "model", model(x)))
         return o;
     json_decref(o);
     return NULL;
@@ -326,20 +347,26 @@ static json_t *tokenizer(const source *x)
 
 static sc_status config(const source *x, json_t **out)
 {
-    const struct { const char *key; int64_t id; } names[] = {
-        {"bos_token", x->bos}, {"eos_token", x->eos}, {"unk_token", x->unk}, {"pad_token", x->pad}};
+    const struct {
+        const char *key;
+        int64_t id;
+    } names[] = {{"bos_token", x->bos}, {"eos_token", x->eos}, {"unk_token", x->unk}, {"pad_token", x->pad}};
     sc_gguf_text chat = {0};
     sc_status s = sc_gguf_text_of(x->file, "tokenizer.chat_template", &chat);
     if (s) return s;
-    json_t *o = json_pack("{s:s, s:b, s:b, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0,
-                          "add_bos_token", (int)x->add_bos, "add_eos_token", (int)x->add_eos);
+    json_t *o = json_pack("{s:s, s:b, s:b, s:b}", "tokenizer_class", "PreTrainedTokenizerFast",
+                          "clean_up_tokenization_spaces", 0, "add_bos_token", (int)x->add_bos, "add_eos_token",
+                          (int)x->add_eos);
     bool ok = o != NULL;
     for (int i = 0; ok && i < SC_COUNT(names); i++)
         if (names[i].id >= 0) ok = set(o, names[i].key, text_of(&x->token[names[i].id]));
     if (ok && chat.p) ok = set(o, "chat_template", json_stringn(chat.p, (size_t)chat.n));
-    if (ok) *out = o;
-    else json_decref(o);
-    return ok ? SC_OK : sc_fail(SC_EFORMAT, "%s: a special token or the chat template is not UTF-8", sc_gguf_path(x->file));
+    if (ok)
+        *out = o;
+    else
+        json_decref(o);
+    return ok ? SC_OK
+              : sc_fail(SC_EFORMAT, "%s: a special token or the chat template is not UTF-8", sc_gguf_path(x->file));
 }
 
 sc_status sc_gguf_tokenizer_json(char **tokenizer_out, char **config_out, const sc_gguf *file)
@@ -350,7 +377,8 @@ sc_status sc_gguf_tokenizer_json(char **tokenizer_out, char **config_out, const 
     sc_status s = read_source(&x);
     if (!s) s = config(&x, &b);
     if (!s && !(a = tokenizer(&x))) s = sc_nomem();
-    if (!s && (!(text = json_dumps(a, JSON_INDENT(1))) || !(config_text = json_dumps(b, JSON_INDENT(2))))) s = sc_nomem();
+    if (!s && (!(text = json_dumps(a, JSON_INDENT(1))) || !(config_text = json_dumps(b, JSON_INDENT(2)))))
+        s = sc_nomem();
     json_decref(a);
     json_decref(b);
     source_free(&x);

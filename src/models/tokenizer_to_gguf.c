@@ -11,7 +11,8 @@ enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE, MAX_STEPS = 8 }
 typedef struct source {
     const char *dir;
     sc_arena *arena;
-    json_t *tokenizer, *settings, *config, *generation; /* tokenizer.json and the others, which may be missing (empty) */
+    json_t *tokenizer, *settings, *config,
+        *generation; /* tokenizer.json and the others, which may be missing (empty) */
     const json_t *model;
     sc_tokenizer *t; /* the same read whole, for its template */
     bool llama, nfc, add_space;
@@ -42,9 +43,12 @@ static const char *escaped(source *x, const char *pattern)
 {
     sc_str s = {0};
     for (const char *p = pattern; *p; p++) {
-        if (*p == '\n') sc_str_puts(&s, "\\n");
-        else if (*p == '\r') sc_str_puts(&s, "\\r");
-        else sc_str_putc(&s, *p);
+        if (*p == '\n')
+            sc_str_puts(&s, "\\n");
+        else if (*p == '\r')
+            sc_str_puts(&s, "\\r");
+        else
+            sc_str_putc(&s, *p);
     }
     const char *copy = s.p && !s.oom ? sc_arena_strndup(x->arena, s.p, (size_t)s.len) : NULL;
     sc_str_free(&s);
@@ -74,14 +78,17 @@ static sc_status read_pre(source *x, const json_t *o)
         return s;
     }
     if (is(o, "ByteLevel")) {
-        if (json_is_true(json_object_get(o, "add_prefix_space"))) return refuse(x, "a byte-level tokenizer with a space in front");
+        if (json_is_true(json_object_get(o, "add_prefix_space")))
+            return refuse(x, "a byte-level tokenizer with a space in front");
         bool plain = json_is_false(json_object_get(o, "use_regex"));
         return plain ? SC_OK : add_step(x, SC_GGUF_PRE_GPT2);
     }
     if (is(o, "Digits"))
-        return add_step(x, json_is_true(json_object_get(o, "individual_digits")) ? SC_GGUF_PRE_DIGIT : SC_GGUF_PRE_DIGITS);
+        return add_step(x, json_is_true(json_object_get(o, "individual_digits")) ? SC_GGUF_PRE_DIGIT
+                                                                                 : SC_GGUF_PRE_DIGITS);
     const char *behavior = json_string_value(json_object_get(o, "behavior"));
-    if (is(o, "Punctuation") && behavior && strcmp(behavior, "Contiguous") == 0) return add_step(x, SC_GGUF_PRE_PUNCT);
+    if (is(o, "Punctuation") && behavior && strcmp(behavior, "Contiguous") == 0)
+        return add_step(x, SC_GGUF_PRE_PUNCT);
     const char *regex = json_string_value(json_object_get(json_object_get(o, "pattern"), "Regex"));
     bool invert = json_is_true(json_object_get(o, "invert"));
     /* To isolate matches, and to remove what is none, is the same for patterns that match everything. */
@@ -109,9 +116,12 @@ static sc_status read_normalizer(source *x, const json_t *o)
         return s;
     }
     const char *pattern = json_string_value(json_object_get(json_object_get(o, "pattern"), "String"));
-    if (is(o, "NFC") && !x->llama) x->nfc = true;
-    else if (is(o, "Prepend") && x->llama) x->add_space = true;
-    else if (!(is(o, "Replace") && x->llama && pattern && strcmp(pattern, " ") == 0)) return refuse(x, "its normalizer");
+    if (is(o, "NFC") && !x->llama)
+        x->nfc = true;
+    else if (is(o, "Prepend") && x->llama)
+        x->add_space = true;
+    else if (!(is(o, "Replace") && x->llama && pattern && strcmp(pattern, " ") == 0))
+        return refuse(x, "its normalizer");
     return SC_OK;
 }
 
@@ -129,8 +139,10 @@ static sc_status find_kind(source *x)
     x->model = json_object_get(x->tokenizer, "model");
     const json_t *pre = json_object_get(x->tokenizer, "pre_tokenizer");
     if (!is(x->model, "BPE") && !(type_of(x->model)[0] == 0 && json_object_get(x->model, "merges")))
-        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not written to GGUF", x->dir, type_of(x->model));
-    x->llama = json_is_true(json_object_get(x->model, "byte_fallback")) && !has_type(pre, "ByteLevel", "pretokenizers");
+        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not written to GGUF", x->dir,
+                       type_of(x->model));
+    x->llama =
+        json_is_true(json_object_get(x->model, "byte_fallback")) && !has_type(pre, "ByteLevel", "pretokenizers");
     sc_status s = read_normalizer(x, json_object_get(x->tokenizer, "normalizer"));
     if (!s) s = read_pre(x, pre);
     if (s || x->llama) return s;
@@ -148,7 +160,8 @@ static sc_status find_kind(source *x)
 static sc_status set_token(source *x, int64_t id, const char *p, int64_t n, int32_t type)
 {
     if (id < 0 || id >= x->n)
-        return sc_fail(SC_EFORMAT, "%s: tokenizer.json: token id %lld; the model has %lld", x->dir, (long long)id, (long long)x->n);
+        return sc_fail(SC_EFORMAT, "%s: tokenizer.json: token id %lld; the model has %lld", x->dir, (long long)id,
+                       (long long)x->n);
     x->token[id] = (sc_gguf_text){p, n};
     x->type[id] = type;
     return SC_OK;
@@ -165,19 +178,26 @@ static sc_status read_tokens(source *x, int64_t vocab)
     x->type = sc_calloc((size_t)vocab, sizeof *x->type);
     if (!x->token || !x->type) return sc_nomem();
     sc_status s = SC_OK;
-    json_object_foreach(json_object_get(x->model, "vocab"), key, v) {
+    json_object_foreach(json_object_get(x->model, "vocab"), key, v)
+    {
         int32_t type = !x->llama ? NORMAL : is_byte(key) ? BYTE : unk && strcmp(key, unk) == 0 ? UNKNOWN : NORMAL;
         s = set_token(x, json_is_integer(v) ? json_integer_value(v) : -1, key, (int64_t)strlen(key), type);
         if (s) return s;
     }
     json_t *item;
     size_t i;
-    json_array_foreach(json_object_get(x->tokenizer, "added_tokens"), i, item) {
+    json_array_foreach(json_object_get(x->tokenizer, "added_tokens"), i, item)
+    {
         const char *text = json_string_value(json_object_get(item, "content"));
         json_int_t id = json_integer_value(json_object_get(item, "id"));
-        bool special = json_is_true(json_object_get(item, "special")), unknown = x->llama && text && unk && strcmp(text, unk) == 0;
+        bool special = json_is_true(json_object_get(item, "special")),
+             unknown = x->llama && text && unk && strcmp(text, unk) == 0;
         if (!text) return sc_fail(SC_EFORMAT, "%s: tokenizer.json: an added token without text", x->dir);
-        if ((s = set_token(x, id, text, (int64_t)strlen(text), unknown ? UNKNOWN : special ? CONTROL : USER_DEFINED))) return s;
+        if ((s = set_token(x, id, text, (int64_t)strlen(text),
+                           unknown   ? UNKNOWN
+                           : special ? CONTROL
+                                     : USER_DEFINED)))
+            return s;
     }
     for (int64_t k = 0; k < vocab; k++) {
         if (x->token[k].p) continue;
@@ -199,9 +219,11 @@ static sc_status read_merges(source *x)
     for (int64_t i = 0; i < x->n; i++) x->score[i] = -(float)(x->n_merges + i);
     for (int64_t i = x->n_merges - 1; i >= 0; i--) {
         const json_t *m = json_array_get(list, (size_t)i);
-        const char *text = json_string_value(m), *a = json_string_value(json_array_get(m, 0)), *b = json_string_value(json_array_get(m, 1));
+        const char *text = json_string_value(m), *a = json_string_value(json_array_get(m, 0)),
+                   *b = json_string_value(json_array_get(m, 1));
         const char *space = text ? strchr(text, ' ') : NULL;
-        if (!space && (!a || !b)) return sc_fail(SC_EFORMAT, "%s: tokenizer.json: merge %lld is no pair", x->dir, (long long)i);
+        if (!space && (!a || !b))
+            return sc_fail(SC_EFORMAT, "%s: tokenizer.json: merge %lld is no pair", x->dir, (long long)i);
         if (!space && (strchr(a, ' ') || strchr(b, ' '))) return refuse(x, "merges of tokens with spaces");
         if (!space && !(text = sc_arena_printf(x->arena, "%s %s", a, b))) return sc_nomem();
         x->merge[i] = (sc_gguf_text){text, (int64_t)strlen(text)};
@@ -227,7 +249,9 @@ static int64_t special_id(const source *x, const char *key, const char *id_key)
         if (x->token[i].n == (int64_t)strlen(text) && memcmp(x->token[i].p, text, strlen(text)) == 0) return i;
     const json_t *id = json_object_get(x->config, id_key);
     if (json_is_array(id)) id = json_array_get(id, 0);
-    return json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < x->n ? json_integer_value(id) : -1;
+    return json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < x->n
+               ? json_integer_value(id)
+               : -1;
 }
 
 static sc_status write_id(sc_gguf_writer *w, const char *key, int64_t id)
@@ -291,11 +315,14 @@ static sc_status write_chat(const source *x, sc_gguf_writer *w)
         const char *name = json_string_value(json_object_get(item, "name"));
         const char *body = json_string_value(json_object_get(item, "template"));
         if (!name || !body) continue;
-        const char *key = strcmp(name, "default") == 0 ? "tokenizer.chat_template"
-                                                       : sc_arena_printf(x->arena, "tokenizer.chat_template.%s", name);
+        const char *key = strcmp(name, "default") == 0
+                              ? "tokenizer.chat_template"
+                              : sc_arena_printf(x->arena, "tokenizer.chat_template.%s", name);
         s = key ? sc_gguf_writer_str(w, key, body) : sc_nomem();
     }
-    if (!s && json_is_string(chat)) s = sc_gguf_writer_text(w, "tokenizer.chat_template", json_string_value(chat), (int64_t)json_string_length(chat));
+    if (!s && json_is_string(chat))
+        s = sc_gguf_writer_text(w, "tokenizer.chat_template", json_string_value(chat),
+                                (int64_t)json_string_length(chat));
     return s;
 }
 
@@ -319,8 +346,10 @@ static sc_status read_file(const char *dir, const char *name, bool required, jso
     char *path = sc_path_join(dir, name);
     sc_status s = SC_OK;
     if (!path) return sc_nomem();
-    if (sc_path_exists(path)) s = sc_json_read(out, path, SC_TEXT_MAX_FILE);
-    else if (required) s = sc_fail(SC_ENOTFOUND, "%s: there is no %s", dir, name);
+    if (sc_path_exists(path))
+        s = sc_json_read(out, path, SC_TEXT_MAX_FILE);
+    else if (required)
+        s = sc_fail(SC_ENOTFOUND, "%s: there is no %s", dir, name);
     sc_free(path);
     return s;
 }
