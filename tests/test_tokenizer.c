@@ -342,6 +342,41 @@ static void special_text_stays_text(void **state)
     sc_detokenizer_free(NULL);
 }
 
+/* A directory's tokenizer_config.json names tokens and, for a tokenizer.model, what goes around a text. */
+static void reads_directories(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/socle-tokenizer-XXXXXX", path[64];
+    int64_t len, n;
+    int32_t *ids;
+    sc_tokenizer *t = NULL;
+    assert_non_null(mkdtemp(dir));
+    char *model = slurp(DATA "bpe.model", &len);
+    static const char config[] =
+        "{\"pad_token\": {\"content\": \"<tool>\"}, \"eos_token\": \"</s>\", \"unk_token\": null,"
+        " \"add_bos_token\": false, \"add_eos_token\": true}";
+    snprintf(path, sizeof(path), "%s/tokenizer.model", dir);
+    assert_int_equal(sc_file_write(path, model, len), SC_OK);
+    sc_free(model);
+    assert_int_equal(sc_tokenizer_load(&t, dir), SC_OK);
+    assert_int_equal(sc_tokenizer_encode(t, "", 0, SC_TOKENIZE_SPECIAL, &ids, &n), SC_OK);
+    assert_true(n == 1 && ids[0] == sc_tokenizer_bos(t));
+    sc_free(ids);
+    sc_tokenizer_free(t);
+    snprintf(path, sizeof(path), "%s/tokenizer_config.json", dir);
+    assert_int_equal(sc_file_write(path, config, sizeof(config) - 1), SC_OK);
+    assert_int_equal(sc_tokenizer_load(&t, dir), SC_OK);
+    assert_int_equal(sc_tokenizer_pad(t), sc_tokenizer_id(t, "<tool>", 6));
+    assert_int_equal(sc_tokenizer_encode(t, "", 0, SC_TOKENIZE_SPECIAL, &ids, &n), SC_OK);
+    assert_true(n == 1 && ids[0] == sc_tokenizer_eos(t));
+    sc_free(ids);
+    sc_tokenizer_free(t);
+    assert_int_equal(remove(path), 0);
+    snprintf(path, sizeof(path), "%s/tokenizer.model", dir);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(remove(dir), 0);
+}
+
 static void refuses(const char *json, sc_status status, const char *part)
 {
     sc_tokenizer *t = NULL;
@@ -481,15 +516,11 @@ static void matches_llama_cpp(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_huggingface),
-        cmocka_unit_test(matches_sentencepiece),
-        cmocka_unit_test(matches_itself_as_gguf),
-        cmocka_unit_test(every_pre_tokenizer_compiles),
-        cmocka_unit_test(keeps_any_bytes),
-        cmocka_unit_test(special_text_stays_text),
-        cmocka_unit_test(refuses_bad_files),
-        cmocka_unit_test(survives_cut_models),
-        cmocka_unit_test(long_words),
+        cmocka_unit_test(matches_huggingface),    cmocka_unit_test(matches_sentencepiece),
+        cmocka_unit_test(matches_itself_as_gguf), cmocka_unit_test(every_pre_tokenizer_compiles),
+        cmocka_unit_test(keeps_any_bytes),        cmocka_unit_test(special_text_stays_text),
+        cmocka_unit_test(reads_directories),      cmocka_unit_test(refuses_bad_files),
+        cmocka_unit_test(survives_cut_models),    cmocka_unit_test(long_words),
         cmocka_unit_test(matches_llama_cpp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,8 +174,19 @@ sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t l
 
 /* ---- files ---- */
 
+/* Whether a tokenizer.model's texts get a bos and an eos, which that file itself does not say. */
+static sc_status read_around(sc_tokenizer *t, const json_t *root, const char *path)
+{
+    bool bos = t->n_before > 0, eos = t->n_after > 0;
+    sc_status s = sc_json_bool(root, path, "add_bos_token", &bos);
+    if (!s) s = sc_json_bool(root, path, "add_eos_token", &eos);
+    if (s) return s;
+    t->n_before = t->n_after = 0;
+    return sc_post_wrap(t, bos ? t->bos : -1, eos ? t->eos : -1);
+}
+
 /* The bos, eos, pad and unk tokens that a tokenizer_config.json or special_tokens_map.json names. */
-static sc_status read_names(sc_tokenizer *t, const char *path)
+static sc_status read_names(sc_tokenizer *t, const char *path, bool around)
 {
     static const char *const names[] = {"bos_token", "eos_token", "pad_token", "unk_token"};
     json_t *root;
@@ -188,8 +199,9 @@ static sc_status read_names(sc_tokenizer *t, const char *path)
         int32_t id = sc_tokenizer_id(t, json_string_value(j), (int64_t)json_string_length(j));
         if (id >= 0) sc_tokenizer_set(t, names[i], id);
     }
+    s = around ? read_around(t, root, path) : SC_OK;
     json_decref(root);
-    return SC_OK;
+    return s;
 }
 
 static sc_status load_file(sc_tokenizer **out, const char *path)
@@ -205,13 +217,13 @@ static sc_status load_file(sc_tokenizer **out, const char *path)
     return s;
 }
 
-static sc_status load_names(sc_tokenizer *t, const char *dir)
+static sc_status load_names(sc_tokenizer *t, const char *dir, bool around)
 {
     static const char *const files[] = {"special_tokens_map.json", "tokenizer_config.json"}; /* the last counts */
     for (int i = 0; i < SC_COUNT(files); i++) {
         char *path = sc_path_join(dir, files[i]);
         if (!path) return sc_nomem();
-        sc_status s = sc_path_exists(path) ? read_names(t, path) : SC_OK;
+        sc_status s = sc_path_exists(path) ? read_names(t, path, around) : SC_OK;
         sc_free(path);
         if (s) return s;
     }
@@ -233,7 +245,7 @@ sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path)
         sc_status s = load_file(&t, file);
         sc_free(file);
         if (s) return s;
-        s = load_names(t, path);
+        s = load_names(t, path, i == 1);
         if (s) {
             sc_tokenizer_free(t);
             return s;
