@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a GGUF file: what opens is read whole, with every getter on every key. */
-#include "io/io.h"
+/* Any bytes as a GGUF file: what opens is read whole, with every getter on every key, and as a model's configuration and
+ * tokenizer. */
+#include "models/models.h"
+#include "socle/tokenizer.h"
 
 #include <stdlib.h>
 
@@ -49,6 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             sc_status e = sc_gguf_find(g, t->name, &found);
             if (e ? e != SC_EUNSUPPORTED : found != t) abort();
         }
+        json_t *config = NULL;
+        if (sc_gguf_config(&config, g) == SC_OK) json_decref(config);
+        sc_tokenizer *t = NULL;
+        if (sc_tokenizer_from_gguf(&t, g) == SC_OK) sc_tokenizer_free(t);
         sc_gguf_free(g);
         (void)sum;
     }

@@ -11,11 +11,6 @@
 extern "C" {
 #endif
 
-/* The tokenizer, or the chat template, of a model: a directory, a .gguf file, or the bare file itself (tokenizer.json,
- * tokenizer.model; a .jinja file). `tools` chooses a template for tool use where there is one. SC_ENOTFOUND: none. */
-SC_API sc_status sc_tokenizer_of_model(sc_tokenizer **out, const char *path);
-SC_API sc_status sc_template_of_model(sc_template **out, const char *path, bool tools);
-
 /* One owner. */
 typedef struct sc_pipeline sc_pipeline;
 

@@ -78,9 +78,9 @@ static sc_status show_model(sc_cmd *c, const sc_model *m, const char *path)
         return SC_OK;
     }
     /* A model without them is a model all the same; a broken one is said. */
-    sc_status s = sc_tokenizer_of_model(&t, path);
+    sc_status s = sc_tokenizer_load(&t, path);
     if (s && s != SC_ENOTFOUND) sc_cmd_note(c, "%s", sc_error());
-    s = sc_template_of_model(&chat, path, false);
+    s = sc_template_load(&chat, path, NULL, false);
     if (s && s != SC_ENOTFOUND) sc_cmd_note(c, "%s", sc_error());
     if (sc_cmd_flag(c, "json")) print_json(&info, t, chat != NULL, eos, n_eos);
     else print_text(&info, t, chat != NULL, n_eos);

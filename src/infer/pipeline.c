@@ -23,8 +23,8 @@ sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
     if (!p) return sc_nomem();
     p->ctx = ctx;
     sc_status s = sc_model_open(&p->model, ctx, path, NULL);
-    if (!s) s = sc_tokenizer_of_model(&p->tokenizer, path);
-    if (!s && (s = sc_template_of_model(&p->chat, path, false)) == SC_ENOTFOUND) s = SC_OK;
+    if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
+    if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
     if (!s) s = sc_session_new(&p->session, p->model, options);
     if (s) sc_pipeline_free(p);
     else *out = p;
@@ -164,8 +164,6 @@ static sc_status add_usual(const sc_pipeline *p, json_t *v)
                                                                {"unk_token", sc_tokenizer_unk(p->tokenizer)},
                                                                {"pad_token", sc_tokenizer_pad(p->tokenizer)}};
     if (!json_object_get(v, "add_generation_prompt") && json_object_set_new(v, "add_generation_prompt", json_true())) return sc_nomem();
-    if (!json_object_get(v, "tools") && json_object_set_new(v, "tools", json_null())) return sc_nomem();
-    if (!json_object_get(v, "documents") && json_object_set_new(v, "documents", json_null())) return sc_nomem();
     for (int i = 0; i < SC_COUNT(tokens); i++) {
         const char *text = tokens[i].id >= 0 ? sc_tokenizer_token(p->tokenizer, tokens[i].id, NULL) : NULL;
         if (text && !json_object_get(v, tokens[i].name) && json_object_set_new(v, tokens[i].name, json_string(text))) return sc_nomem();

@@ -69,7 +69,7 @@ static sc_status check_adapters(sc_model *m)
     return SC_OK;
 }
 
-static sc_status declare_all(sc_model *m)
+sc_status sc_model_declare(sc_model *m)
 {
     sc_param_source source = {.get = declare, .lora = lora, .user = m};
     sc_text_graph t = {0};
@@ -222,7 +222,7 @@ static sc_status open_gguf(sc_model *m, const char *path)
     return s;
 }
 
-static sc_status configure(sc_model *m)
+sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
     sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
@@ -258,9 +258,9 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path);
-    if (s || (s = configure(m))) goto end;
+    if (s || (s = sc_model_configure(m))) goto end;
     for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
-    if (s || (s = declare_all(m)) || (s = check_params(m)) || (s = check_adapters(m)) || (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
+    if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) || (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
         goto end;
     if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
     m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m};

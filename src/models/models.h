@@ -157,6 +157,11 @@ struct sc_model {
     sc_param_source source_;
 };
 
+/* The steps of opening that need the configuration alone: m->json → family, its configuration and sizes; then every
+ * parameter by running the builder once. (model.c) */
+sc_status sc_model_configure(sc_model *m);
+sc_status sc_model_declare(sc_model *m);
+
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;

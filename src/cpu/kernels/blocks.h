@@ -114,23 +114,32 @@ static inline float sc_e8m0_half(uint8_t e)
     return sc_bits_float(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23);
 }
 
-/* The eight scales and mins of q4_k and q5_k: the first four in six bits of bytes 0-3 and 4-7, the others in the
- * nibbles of bytes 8-11 with their top bits in the top bits of the first eight bytes. */
-static inline void sc_k4_scales(const uint8_t s[12], uint8_t scale[8], uint8_t min[8])
+static inline uint32_t sc_load_u32(const void *p)
 {
-    for (int i = 0; i < 4; i++) {
-        scale[i] = s[i] & 63;
-        min[i] = s[4 + i] & 63;
-        scale[4 + i] = (uint8_t)((s[8 + i] & 15) | (s[i] >> 6) << 4);
-        min[4 + i] = (uint8_t)(s[8 + i] >> 4 | (s[4 + i] >> 6) << 4);
-    }
+    uint32_t u;
+    memcpy(&u, p, sizeof u);
+    return u;
+}
+
+/* The eight scales and then the eight mins of q4_k and q5_k, four bytes at a time: the first four in six bits of
+ * bytes 0-3 and 4-7, the others in the nibbles of bytes 8-11 with their top bits in the top bits of the first eight
+ * bytes. */
+static inline void sc_k4_scales(const uint8_t s[12], uint8_t out[16])
+{
+    uint32_t u0 = sc_load_u32(s), u1 = sc_load_u32(s + 4), u2 = sc_load_u32(s + 8);
+    uint32_t u[4] = {u0 & 0x3f3f3f3f, (u2 & 0x0f0f0f0f) | (u0 >> 2 & 0x30303030), u1 & 0x3f3f3f3f,
+                     (u2 >> 4 & 0x0f0f0f0f) | (u1 >> 2 & 0x30303030)};
+    memcpy(out, u, sizeof u);
 }
 
 /* The sixteen scales of q3_k, 32 still in them: nibbles of bytes 0-7, then top pairs of bits in bytes 8-11. */
-static inline void sc_k3_scales(const uint8_t s[12], uint8_t scale[16])
+static inline void sc_k3_scales(const uint8_t s[12], uint8_t out[16])
 {
-    for (int i = 0; i < 16; i++)
-        scale[i] = (uint8_t)((s[i & 7] >> (i < 8 ? 0 : 4) & 15) | (s[8 + (i & 3)] >> 2 * (i >> 2) & 3) << 4);
+    uint32_t u0 = sc_load_u32(s), u1 = sc_load_u32(s + 4), u2 = sc_load_u32(s + 8), low = 0x0f0f0f0f,
+             top = 0x30303030;
+    uint32_t u[4] = {(u0 & low) | (u2 << 4 & top), (u1 & low) | (u2 << 2 & top), (u0 >> 4 & low) | (u2 & top),
+                     (u1 >> 4 & low) | (u2 >> 2 & top)};
+    memcpy(out, u, sizeof u);
 }
 
 /* Scale g of the eight of iq4_xs. */

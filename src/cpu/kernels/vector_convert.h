@@ -86,71 +86,85 @@ VEC void block_q8_0(const uint8_t *b, sink *o)
     put(o, 16, b_load(b + 18), d);
 }
 
+/* Sixteen scales d s, s signed, to be read one at a time. */
+/* clang-format off */
+VEC void scales(float out[16], vb s, vf d)
+{
+    UNROLL for (int p = 0; p < 16 / W; p++) v_store(out + p * W, v_mul(v_part_s8(s, p), d));
+}
+
 VEC void block_q2_k(const uint8_t *b, sink *o)
 {
-    vf d = v_half(b + 80), dmin = v_sub(v_set(0), v_half(b + 82));
-    for (int g = 0; g < 16; g++) {
+    float s[16], m[16];
+    scales(s, b_low(b_load(b)), v_half(b + 80));
+    scales(m, b_high(b_load(b)), v_sub(v_set(0), v_half(b + 82)));
+    UNROLL for (int g = 0; g < 16; g++) {
         vb q = b_and(b_right(b_load(b + 16 + g / 8 * 32 + g % 2 * 16), g % 8 / 2 * 2), b_set(3));
-        put_add(o, 16 * g, q, v_mul(d, v_set((float)(b[g] & 15))), v_mul(dmin, v_set((float)(b[g] >> 4))));
+        put_add(o, 16 * g, q, v_set(s[g]), v_set(m[g]));
     }
 }
 
 VEC void block_q3_k(const uint8_t *b, sink *o)
 {
-    vf d = v_half(b + 108);
+    float s[16];
     uint8_t scale[16];
     sc_k3_scales(b + 96, scale);
-    for (int g = 0; g < 16; g++) {
+    scales(s, b_sub(b_load(scale), b_set(32)), v_half(b + 108));
+    UNROLL for (int g = 0; g < 16; g++) {
         vb q = b_and(b_right(b_load(b + 32 + g / 8 * 32 + g % 2 * 16), g % 8 / 2 * 2), b_set(3));
         vb h = b_and(b_right(b_load(b + g % 2 * 16), g / 2), b_set(1));
         q = b_sub(b_or(q, b_and(b_sub(b_set(0), h), b_set(4))), b_set(4));
-        put(o, 16 * g, q, v_mul(d, v_set((float)(scale[g] - 32))));
+        put(o, 16 * g, q, v_set(s[g]));
     }
+}
+
+/* Scales in the first eight of s, mins, to be added, in the last eight of m. */
+VEC void k4_scales(float s[16], float m[16], const uint8_t *b)
+{
+    uint8_t scale[16];
+    sc_k4_scales(b + 4, scale);
+    scales(s, b_load(scale), v_half(b));
+    scales(m, b_load(scale), v_sub(v_set(0), v_half(b + 2)));
 }
 
 VEC void block_q4_k(const uint8_t *b, sink *o)
 {
-    vf d = v_half(b), dmin = v_sub(v_set(0), v_half(b + 2));
-    uint8_t scale[8], min[8];
-    sc_k4_scales(b + 4, scale, min);
-    for (int g = 0; g < 8; g += 2) {
+    float s[16], m[16];
+    k4_scales(s, m, b);
+    UNROLL for (int g = 0; g < 8; g += 2) {
         vb q0 = b_load(b + 16 + 16 * g), q1 = b_load(b + 32 + 16 * g);
-        vf s = v_mul(d, v_set(scale[g])), m = v_mul(dmin, v_set(min[g]));
-        put_add(o, 32 * g, b_low(q0), s, m);
-        put_add(o, 32 * g + 16, b_low(q1), s, m);
-        s = v_mul(d, v_set(scale[g + 1]));
-        m = v_mul(dmin, v_set(min[g + 1]));
-        put_add(o, 32 * g + 32, b_high(q0), s, m);
-        put_add(o, 32 * g + 48, b_high(q1), s, m);
+        put_add(o, 32 * g, b_low(q0), v_set(s[g]), v_set(m[8 + g]));
+        put_add(o, 32 * g + 16, b_low(q1), v_set(s[g]), v_set(m[8 + g]));
+        put_add(o, 32 * g + 32, b_high(q0), v_set(s[g + 1]), v_set(m[9 + g]));
+        put_add(o, 32 * g + 48, b_high(q1), v_set(s[g + 1]), v_set(m[9 + g]));
     }
 }
 
 VEC void block_q5_k(const uint8_t *b, sink *o)
 {
-    vf d = v_half(b), dmin = v_sub(v_set(0), v_half(b + 2));
-    uint8_t scale[8], min[8];
-    sc_k4_scales(b + 4, scale, min);
-    for (int g = 0; g < 8; g++) {
-        vf s = v_mul(d, v_set(scale[g])), m = v_mul(dmin, v_set(min[g]));
-        for (int i = 0; i < 32; i += 16) {
-            vb q = b_and(b_right(b_load(b + 48 + g / 2 * 32 + i), g % 2 * 4), b_set(15));
-            vb h = b_and(b_right(b_load(b + 16 + i), g), b_set(1));
-            put_add(o, 32 * g + i, b_or(q, b_and(b_sub(b_set(0), h), b_set(16))), s, m);
-        }
+    float s[16], m[16];
+    k4_scales(s, m, b);
+    UNROLL for (int g = 0; g < 16; g++) {
+        vb q = b_and(b_right(b_load(b + 48 + g / 4 * 32 + g % 2 * 16), g / 2 % 2 * 4), b_set(15));
+        vb h = b_and(b_right(b_load(b + 16 + g % 2 * 16), g / 2), b_set(1));
+        q = b_or(q, b_and(b_sub(b_set(0), h), b_set(16)));
+        put_add(o, 16 * g, q, v_set(s[g / 2]), v_set(m[8 + g / 2]));
     }
 }
 
 VEC void block_q6_k(const uint8_t *b, sink *o)
 {
-    vf d = v_half(b + 208);
-    for (int g = 0; g < 16; g++) {
-        int half = g / 8, r = g % 8; /* 16 (r % 4) into the 64 bytes of nibbles, r / 4 their low or high part */
+    float s[16];
+    scales(s, b_load(b + 192), v_half(b + 208));
+    UNROLL for (int g = 0; g < 16; g++) {
+        const int half = g / 8, r = g % 8; /* 16 (r % 4) into the 64 bytes of nibbles, r / 4: their upper part */
         vb q = b_and(b_right(b_load(b + 64 * half + r % 4 * 16), r / 4 * 4), b_set(15));
         vb h = b_and(b_right(b_load(b + 128 + 32 * half + r % 2 * 16), r / 2 * 2), b_set(3));
         h = b_look(b_load(high_pairs), h);
-        put(o, 16 * g, b_sub(b_or(q, h), b_set(32)), v_mul(d, v_set((int8_t)b[192 + g])));
+        put(o, 16 * g, b_sub(b_or(q, h), b_set(32)), v_set(s[g]));
     }
 }
+/* clang-format on */
 
 VEC void block_iq4_nl(const uint8_t *b, sink *o)
 {

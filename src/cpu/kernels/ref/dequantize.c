@@ -75,8 +75,8 @@ static void block_q3_k(const uint8_t *b, float *y)
 static void block_q4_k(const uint8_t *b, float *y)
 {
     float d = half_at(b), dmin = half_at(b + 2);
-    uint8_t scale[8], min[8];
-    sc_k4_scales(b + 4, scale, min);
+    uint8_t scale[16], *min = scale + 8;
+    sc_k4_scales(b + 4, scale);
     for (int i = 0; i < 256; i++) {
         int q = b[16 + i / 64 * 32 + i % 32] >> i % 64 / 32 * 4 & 15;
         y[i] = d * (float)scale[i / 32] * (float)q - dmin * (float)min[i / 32];
@@ -86,8 +86,8 @@ static void block_q4_k(const uint8_t *b, float *y)
 static void block_q5_k(const uint8_t *b, float *y)
 {
     float d = half_at(b), dmin = half_at(b + 2);
-    uint8_t scale[8], min[8];
-    sc_k4_scales(b + 4, scale, min);
+    uint8_t scale[16], *min = scale + 8;
+    sc_k4_scales(b + 4, scale);
     for (int i = 0; i < 256; i++) {
         int q = b[48 + i / 64 * 32 + i % 32] >> i % 64 / 32 * 4 & 15;
         int h = b[16 + i % 32] >> i / 32 & 1;

@@ -87,7 +87,7 @@ VEC vb b_set(int x) { return _mm_set1_epi8((char)x); }
 VEC vb b_and(vb a, vb b) { return _mm_and_si128(a, b); }
 VEC vb b_or(vb a, vb b) { return _mm_or_si128(a, b); }
 VEC vb b_sub(vb a, vb b) { return _mm_sub_epi8(a, b); }
-VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srl_epi16(v, _mm_cvtsi32_si128(n)), b_set(255 >> n)); }
+VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srli_epi16(v, n), b_set(255 >> n)); }
 VEC vb b_look(vb table, vb i) { return _mm_shuffle_epi8(table, i); }
 VEC vb b_bits(uint16_t bits)
 {
