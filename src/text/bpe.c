@@ -22,7 +22,7 @@ typedef struct pair_slot {
 #define EMPTY UINT64_MAX
 
 typedef struct bpe {
-    sc_model base;
+    sc_token_model base;
     const sc_vocab *vocab;
     pair_slot *pair;
     uint64_t mask;
@@ -447,7 +447,7 @@ static sc_status encode_word(const bpe *m, sc_encoder *e, sc_piece piece)
 
 static bool lowline(const char *p) { return memcmp(p, SC_LOWLINE, 3) == 0; }
 
-static sc_status encode(const sc_model *base, sc_encoder *e, sc_piece piece)
+static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piece)
 {
     const bpe *m = (const bpe *)base;
     if (piece.n >= INT32_MAX)
@@ -478,7 +478,7 @@ static sc_status encode(const sc_model *base, sc_encoder *e, sc_piece piece)
 
 /* ---- making ---- */
 
-static void bpe_free(sc_model *base)
+static void bpe_free(sc_token_model *base)
 {
     bpe *m = (bpe *)base;
     if (!m) return;
@@ -552,11 +552,11 @@ static void survey(bpe *m, const int32_t *bytes)
     }
 }
 
-sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o)
+sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o)
 {
     bpe *m = sc_calloc(1, sizeof(*m));
     if (!m) return sc_nomem();
-    m->base = (sc_model){encode, bpe_free};
+    m->base = (sc_token_model){encode, bpe_free};
     m->vocab = &t->vocab;
     m->unk = o->unk;
     m->fuse_unk = o->fuse_unk;

@@ -165,10 +165,10 @@ typedef struct sc_piece {
 } sc_piece;
 
 /* A kind of model: what it owns, and how a piece becomes ids (sc_encoder_emit). */
-typedef struct sc_model {
-    sc_status (*encode)(const struct sc_model *m, sc_encoder *e, sc_piece piece);
-    void (*free)(struct sc_model *m);
-} sc_model;
+typedef struct sc_token_model {
+    sc_status (*encode)(const struct sc_token_model *m, sc_encoder *e, sc_piece piece);
+    void (*free)(struct sc_token_model *m);
+} sc_token_model;
 
 typedef struct sc_vocab {
     sc_arena *arena;   /* the tokens' bytes, each with a NUL; they never move */
@@ -194,7 +194,7 @@ struct sc_tokenizer {
     bool verbatim;    /* the normalized text is searched for added tokens as they are spelled */
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
-    sc_model *model;
+    sc_token_model *model;
     int32_t *before, *after;
     int64_t n_before, n_after;
     int32_t bos, eos, pad, unk;
@@ -292,7 +292,7 @@ typedef struct sc_bpe_options {
     const int32_t *bytes; /* [256] the tokens of single bytes, -1 for none; NULL: those named <0x00> to <0xFF> */
 } sc_bpe_options;
 /* merges: by rank, lowest first; a pair given twice keeps the last. Reads t->vocab, which must be indexed. */
-sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o);
+sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o);
 
 /* ---- readers ---- */
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
