@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a GGUF file: what opens is read whole, with every getter on every key, and as a model's configuration and
- * tokenizer. */
+ * tokenizer, which is made a tokenizer.json. */
 #include "models/models.h"
 #include "socle/tokenizer.h"
 
@@ -55,6 +55,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (sc_gguf_config(&config, g) == SC_OK) json_decref(config);
         sc_tokenizer *t = NULL;
         if (sc_tokenizer_from_gguf(&t, g) == SC_OK) sc_tokenizer_free(t);
+        char *json, *settings;
+        if (sc_gguf_tokenizer_json(&json, &settings, g) == SC_OK) {
+            sum += strlen(json) + strlen(settings);
+            sc_free(json);
+            sc_free(settings);
+        }
         sc_gguf_free(g);
         (void)sum;
     }

@@ -24,7 +24,7 @@ static int convert(sc_cmd *c)
 
 static const sc_option options[] = {
     {"type", 'T', SC_OPT_STR, "TYPE",
-     .help = "what matrices become: f32, f16, bf16, and for GGUF also q8_0, q4_0 …; not given: as stored"},
+     .help = "what matrices become: f32, f16, bf16, and for GGUF also q8_0, q4_0 and others; not given: as stored"},
     {"name", 0, SC_OPT_STR, "TEXT", .help = "general.name of a GGUF file"},
     {"no-tokenizer", 0, SC_OPT_FLAG, .help = "leave the tokenizer out"},
     SC_OPT_CONTEXT,

@@ -39,18 +39,18 @@ typedef struct sc_decoder {
     float eps;
     bool tied;
     sc_unary_kind act;
+    unsigned mlp_bias; /* SC_BIAS or 0 */
     sc_attention_config attn;
     sc_rope_params rope;
     int64_t window;      /* of the layers that have one; 0: none has */
     const bool *sliding; /* of each layer */
 } sc_decoder;
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
-void sc_decoder_describe(const sc_decoder *d, sc_model_info *info);
+void sc_decoder_describe(const void *decoder, sc_model_info *info);
 
-/* One block: x (T, C) → (T, C), in the scope of its layer. `attn` has this layer's window and the table of angles. */
-typedef sc_tensor *(*sc_block)(sc_graph *g, const void *config, sc_text_in *in, const sc_attention_config *attn, sc_tensor *x);
-/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. */
-sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config, sc_text_in *in, sc_block block);
+/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. A block: x = x + self_attn(input_layernorm(x)), then
+ * x = x + mlp(post_attention_layernorm(x)), the mlp gated. */
+sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
 
 /* ---- families ---- */
 
