@@ -39,7 +39,7 @@ there "$tmp/back/config.json" "$tmp/back/model.safetensors" "$tmp/back/generatio
 expect 0 'tensors' convert "$tmp/back" "$tmp/again"
 same "$tmp/back/model.safetensors" "$tmp/again/model.safetensors"
 expect 0 'bits a weight' quantize "$tmp/a.gguf" "$tmp/q.gguf" Q8_0
-expect 0 'do not fit q8_0' quantize "$models/llama" "$tmp/q.gguf" q8_0 --output-type f32
+expect 0 'do not fit q8_0; f16 instead' quantize "$models/llama" "$tmp/q.gguf" q8_0 --output-type f32
 expect 0 '' quantize "$models/llama" "$tmp/q.gguf" bf16 --quiet
 [ -s "$tmp/err" ] && { echo 'FAIL: --quiet says something'; failed=1; }
 

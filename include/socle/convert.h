@@ -25,7 +25,7 @@ typedef struct sc_convert_options {
 typedef struct sc_convert_report {
     int64_t tensors, parameters;
     int64_t bytes_before, bytes_after; /* of all tensors */
-    int64_t fallbacks;                 /* tensors whose rows did not fit the type and got another; each is logged */
+    int64_t fallbacks;                 /* tensors whose rows did not fit the type and got another; logged by type */
     bool tokenizer;                    /* one was written */
 } sc_convert_report;
 

@@ -52,5 +52,5 @@ const sc_verb sc_verb_quantize = {
              "and last eighth and every third between, q4_k_s q5_k in the first eighth; q3_k_l, q3_k_m and q2_k give "
              "q5_k, q4_k and q3_k in all, and to attn_output. --pure does none of this.\n\n"
              "Rows that are no multiple of 256 get q5_0 for q4_k, q5_1 for q5_k, q8_0 for q6_k, and iq4_nl for smaller "
-             "types; those that are no multiple of 32, f16. Each is reported.",
+             "types; those that are no multiple of 32, f16. This is reported.",
     .options = options, .examples = examples, .run = quantize};

@@ -113,8 +113,27 @@ static sc_dtype wanted(const sc_type_plan *p, const sc_item *it)
     return SC_Q6_K;
 }
 
+/* Tensors that did not fit, by type: a line for each kind rather than for each tensor. */
+typedef struct misfits {
+    int64_t count[SC_DTYPE_COUNT][SC_DTYPE_COUNT]; /* [wanted][got] */
+    const sc_item *first[SC_DTYPE_COUNT][SC_DTYPE_COUNT];
+} misfits;
+
+static void report(sc_context *ctx, const misfits *m)
+{
+    for (int want = 0; want < SC_DTYPE_COUNT; want++)
+        for (int got = 0; got < SC_DTYPE_COUNT; got++) {
+            const sc_item *it = m->first[want][got];
+            if (!it) continue;
+            sc_log(ctx, SC_LOG_WARNING, "%lld tensors, the first '%s' with rows of %lld, do not fit %s; %s instead",
+                   (long long)m->count[want][got], it->name, (long long)it->dim[it->rank - 1],
+                   sc_dtype_get((sc_dtype)want)->name, sc_dtype_get((sc_dtype)got)->name);
+        }
+}
+
 sc_status sc_type_plan_gguf(sc_type_plan *p, sc_context *ctx, sc_items *items)
 {
+    misfits m = {0};
     for (int64_t i = 0; i < items->count; i++) {
         sc_item *it = &items->item[i];
         it->to = it->from;
@@ -127,9 +146,9 @@ sc_status sc_type_plan_gguf(sc_type_plan *p, sc_context *ctx, sc_items *items)
         it->to = fitting(want, it->dim[it->rank - 1]);
         if (it->to == want) continue;
         p->fallbacks++;
-        sc_log(ctx, SC_LOG_WARNING, "'%s': rows of %lld do not fit %s; %s instead", it->name,
-               (long long)it->dim[it->rank - 1], sc_dtype_get(want)->name, sc_dtype_get(it->to)->name);
+        if (!m.count[want][it->to]++) m.first[want][it->to] = it;
     }
+    report(ctx, &m);
     return SC_OK;
 }
 
