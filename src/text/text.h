@@ -321,6 +321,20 @@ typedef struct sc_gguf_vocab {
     bool squeeze_spaces; /* remove_extra_whitespaces */
     bool no_byte_fallback;
 } sc_gguf_vocab;
+/* What the names of tokenizer.ggml.pre stand for. */
+#define SC_GGUF_PRE_GPT2 "ByteLevel" /* the byte-level pre-tokenizer with GPT-2's pattern */
+#define SC_GGUF_PRE_DIGIT "Digits, individual"
+#define SC_GGUF_PRE_DIGITS "Digits"
+#define SC_GGUF_PRE_PUNCT "Punctuation, contiguous"
+enum { SC_GGUF_PRE_NFC = 1, SC_GGUF_PRE_IGNORE_MERGES = 2, SC_GGUF_PRE_ADD_BOS = 4 };
+typedef struct sc_gguf_pre {
+    const char *names; /* separated by spaces, the most common first */
+    unsigned flags;
+    const char *steps[5]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
+} sc_gguf_pre;
+const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
+/* The first with just these steps, and the same first two flags. */
+const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags);
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
 
 #endif

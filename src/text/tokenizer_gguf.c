@@ -24,18 +24,14 @@ enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 #define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
 
 /* Steps that are no regular expression */
-#define GPT2   "ByteLevel" /* the byte-level pre-tokenizer with GPT-2's pattern */
-#define DIGIT  "Digits, individual"
-#define DIGITS "Digits"
-#define PUNCT  "Punctuation, contiguous"
+#define GPT2 SC_GGUF_PRE_GPT2
+#define DIGIT SC_GGUF_PRE_DIGIT
+#define DIGITS SC_GGUF_PRE_DIGITS
+#define PUNCT SC_GGUF_PRE_PUNCT
 
-enum { NFC = 1, IGNORE_MERGES = 2, ADD_BOS = 4 };
+enum { NFC = SC_GGUF_PRE_NFC, IGNORE_MERGES = SC_GGUF_PRE_IGNORE_MERGES, ADD_BOS = SC_GGUF_PRE_ADD_BOS };
 
-static const struct pre {
-    const char *names; /* separated by spaces */
-    unsigned flags;
-    const char *steps[5]; /* after them the bytes are mapped, unless GPT2 has done so */
-} pres[] = {
+static const sc_gguf_pre pres[] = {
     {"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de gigachat a.x-4.0 mellum mpt olmo jais "
      "trillion granite-docling exaone4 roberta-bpe modern-bert",
      0,
@@ -78,7 +74,7 @@ static const struct pre {
       "\\p{N}+", "[0-9][0-9][0-9]"}},
 };
 
-static const struct pre *find_pre(const char *name)
+const sc_gguf_pre *sc_gguf_pre_find(const char *name)
 {
     size_t len = strlen(name);
     for (int i = 0; i < SC_COUNT(pres) && len > 0; i++) {
@@ -89,12 +85,25 @@ static const struct pre *find_pre(const char *name)
     return NULL;
 }
 
+const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags)
+{
+    for (int i = 0; i < SC_COUNT(pres); i++) {
+        int same = 0;
+        while (same < n && same < SC_COUNT(pres->steps) && pres[i].steps[same] && strcmp(pres[i].steps[same], steps[same]) == 0)
+            same++;
+        bool all = same == n && (same == SC_COUNT(pres->steps) || !pres[i].steps[same]);
+        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES)))
+            return &pres[i];
+    }
+    return NULL;
+}
+
 static sc_status add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
 {
     return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior});
 }
 
-static sc_status add_steps(sc_tokenizer *t, const struct pre *pre)
+static sc_status add_steps(sc_tokenizer *t, const sc_gguf_pre *pre)
 {
     bool mapped = false;
     sc_status s = pre->flags & NFC ? sc_norm_add(t, (sc_norm_step){.kind = SC_NORM_FORM, .form = SC_NFC}) : SC_OK;
@@ -199,7 +208,7 @@ static sc_status read_merges(const sc_tokenizer *t, const sc_gguf_vocab *v, cons
 static sc_status make_gpt2(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
 {
     const char *name = v->pre ? v->pre : "default";
-    const struct pre *pre = find_pre(name);
+    const sc_gguf_pre *pre = sc_gguf_pre_find(name);
     if (!pre)
         return sc_fail(SC_EUNSUPPORTED, "%s: tokenizer.ggml.pre: the pre-tokenizer %s is not supported", what,
                        name);
