@@ -362,7 +362,7 @@ static void rope_trial(trial *t)
     answer(t, sc_rope(t->g, x.t, a.t, neighbours), 3e-7);
     for (int64_t i = 0; i < n * heads; i++)
         for (int64_t k = 0; k < d; k++) {
-            int64_t pair = neighbours ? k / 2 : k % half, at = i / heads * half + pair;
+            int64_t pair = neighbours ? SC_MIN(k / 2, half - 1) : k % half, at = i / heads * half + pair;
             const double *row = x.v + i * d;
             double u = row[neighbours ? 2 * pair : pair], v = row[neighbours ? 2 * pair + 1 : pair + half];
             bool second = neighbours ? k % 2 : k >= half;
