@@ -87,7 +87,9 @@ typedef struct sc_weights {
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
-/* Adds a fresh or synthetic weight, as the options say. (make.c) */
+/* Bytes of a fresh or synthetic weight. (make.c) */
+sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
+/* Adds it, as the options say. */
 sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o);
 sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
 /* Dense strides of a shape. */
