@@ -43,7 +43,10 @@ typedef struct sc_decoder {
     int64_t window;      /* of the layers that have one; 0: none has */
     const bool *sliding; /* of each layer */
 } sc_decoder;
+/* d->attn.d may hold the family's own default for head_dim; 0: hidden_size / num_attention_heads. */
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
+/* Qwen's use of windows, after sc_decoder_configure: only with use_sliding_window, in layers from max_window_layers on. */
+void sc_decoder_late_windows(sc_config *c, sc_decoder *d);
 void sc_decoder_describe(const sc_decoder *d, sc_model_info *info);
 
 /* One block: x (T, C) → (T, C), in the scope of its layer. `attn` has this layer's window and the table of angles. */

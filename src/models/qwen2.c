@@ -6,7 +6,7 @@ static void configure(sc_config *c, void *config)
 {
     sc_decoder *d = config;
     sc_decoder_configure(c, d);
-    if (!sc_config_bool(c, "use_sliding_window", false)) d->window = 0;
+    sc_decoder_late_windows(c, d);
 }
 
 /* x (T, C) */

@@ -10,10 +10,9 @@ typedef struct qwen3 {
 static void configure(sc_config *c, void *config)
 {
     qwen3 *m = config;
+    m->d.attn.d = 128; /* its own default, whatever the width */
     sc_decoder_configure(c, &m->d);
-    m->d.attn.d = sc_config_int(c, "head_dim", 128, 1, 4096); /* its own default, whatever the width */
-    sc_config_rope(c, m->d.attn.d, &m->d.rope);
-    if (!sc_config_bool(c, "use_sliding_window", false)) m->d.window = 0;
+    sc_decoder_late_windows(c, &m->d);
     m->bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
 }
 

@@ -56,7 +56,7 @@ void sc_rope_frequencies(const sc_rope_params *p, int64_t seq_len, float *inv_fr
     if (p->type == SC_ROPE_LONGROPE) {
         divide = seq_len > p->original_max_positions ? p->long_factor : p->short_factor;
         if (p->attention_factor > 0) *scaling = (float)p->attention_factor;
-        else if (p->factor > 1) *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
+        else if (p->factor > 1 && p->original_max_positions > 1) *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
     }
     if (p->type == SC_ROPE_FACTORS) divide = p->short_factor;
     for (int64_t i = 0; i < p->dim / 2; i++) {
