@@ -15,12 +15,10 @@ if [ -z "$compiler" ] || [ -z "$emulator" ]; then
 fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-# Contraction stays allowed here: the kernels must not depend on whether a compiler fuses.
-for optimisation in -O1 -O3; do
-    "$compiler" -std=gnu11 "$optimisation" -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror \
-        -I "$root/include" -I "$root/src" -o "$tmp/test_kernels" "$root/tests/test_kernels.c" \
-        "$root"/src/cpu/kernels/*.c "$root"/src/cpu/kernels/*/*.c -lm
-    "$emulator" "$tmp/test_kernels" >"$tmp/out" || { cat "$tmp/out"; exit 1; }
-    cat "$tmp/out"
-    grep -q '^NEON: [1-9]' "$tmp/out"
-done
+# Contraction stays allowed here, unlike in the build: the kernels must not depend on whether a compiler fuses.
+"$compiler" -std=gnu11 -O2 -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror \
+    -I "$root/include" -I "$root/src" -o "$tmp/test_kernels" "$root/tests/test_kernels.c" \
+    "$root"/src/cpu/kernels/*.c "$root"/src/cpu/kernels/*/*.c -lm
+"$emulator" "$tmp/test_kernels" >"$tmp/out" || { cat "$tmp/out"; exit 1; }
+cat "$tmp/out"
+grep -q '^NEON: [1-9]' "$tmp/out"

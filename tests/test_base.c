@@ -212,6 +212,15 @@ static void json_is_bounded_and_typed(void **state)
     assert_string_equal(s, "[{\"");
     assert_int_equal(sc_json_str(j, "t", "n", &s), SC_EFORMAT);
     json_decref(j);
+    const char *big = "{\"m\": 1000000000000000019884624838656, \"s\": \"\\\"1000000000000000019884624838656\", \"e\": 1.5e10, "
+                      "\"d\": 0.1234567890123456789012, \"n\": -99999999999999999999, \"k\": 7}";
+    assert_int_equal(sc_json_parse(&j, big, (int64_t)strlen(big), "big"), SC_OK);
+    assert_true(json_real_value(json_object_get(j, "m")) == 1e30);
+    assert_string_equal(json_string_value(json_object_get(j, "s")), "\"1000000000000000019884624838656");
+    assert_true(json_real_value(json_object_get(j, "n")) == -1e20);
+    assert_int_equal(json_integer_value(json_object_get(j, "k")), 7);
+    json_decref(j);
+    assert_int_equal(sc_json_parse(&j, "[1e999]", 7, "huge"), SC_EFORMAT);
 }
 
 static void context_counts_and_cancels(void **state)

@@ -25,7 +25,8 @@ static void looked_up_by_every_name(void **state)
     assert_int_equal(sc_dtype_named("q4_kk"), SC_DTYPE_COUNT);
     assert_int_equal(sc_dtype_named(""), SC_DTYPE_COUNT);
     assert_int_equal(sc_dtype_named(NULL), SC_DTYPE_COUNT);
-    assert_int_equal(sc_dtype_from_gguf(-1), SC_DTYPE_COUNT); /* the number of types that GGUF lacks is not a type */
+    assert_int_equal(sc_dtype_from_gguf(-1),
+                     SC_DTYPE_COUNT); /* the number of types that GGUF lacks is not a type */
     assert_int_equal(sc_dtype_from_gguf(4), SC_DTYPE_COUNT);
     assert_int_equal(sc_dtype_from_gguf(((int64_t)1 << 32) + 1), SC_DTYPE_COUNT);
     assert_int_equal(sc_dtype_from_gguf(INT64_MIN), SC_DTYPE_COUNT);
@@ -121,13 +122,15 @@ static void converts_as_gguf_does(void **state)
 
 /* ---- 16-bit floats, all of them ---- */
 
-/* Every f16 against its definition, and back: the nearest to itself, and to what lies between it and its neighbour. */
+/* Every f16 against its definition, and back: the nearest to itself, and to what lies between it and its
+ * neighbour. */
 static void halves_round_to_nearest_even(void **state)
 {
     (void)state;
     for (uint32_t h = 0; h < 0x7c00; h++) {
         double want = h < 0x400 ? ldexp(h, -24) : ldexp(0x400 + (h & 0x3ff), (int)(h >> 10) - 25);
-        double next = h + 1 < 0x400 ? ldexp(h + 1, -24) : ldexp(0x400 + ((h + 1) & 0x3ff), (int)((h + 1) >> 10) - 25);
+        double next =
+            h + 1 < 0x400 ? ldexp(h + 1, -24) : ldexp(0x400 + ((h + 1) & 0x3ff), (int)((h + 1) >> 10) - 25);
         float f = sc_half_float((uint16_t)h), middle = (float)((want + next) / 2); /* exact in f32 */
         assert_true((double)f == want);
         assert_int_equal(sc_float_half(f), h);
@@ -184,15 +187,15 @@ static double relative_error(sc_dtype t, const float *x, int64_t n)
     return sqrt(error / power);
 }
 
-/* Bounds on the root of the mean square error for normal numbers, a few percent over what a full search of the scales
- * reaches in each format; without the search they are missed. */
+/* Bounds on the root of the mean square error for normal numbers, a few percent over what a full search of the
+ * scales reaches in each format; without the search they are missed. */
 static const struct {
     sc_dtype type;
     double bound;
 } bounds[] = {
-    {SC_F16, 0.00025}, {SC_BF16, 0.0018}, {SC_Q8_0, 0.0056}, {SC_Q4_0, 0.088},  {SC_Q4_1, 0.080},
-    {SC_Q5_0, 0.044},  {SC_Q5_1, 0.039},  {SC_MXFP4, 0.118}, {SC_Q2_K, 0.285},  {SC_Q3_K, 0.150},
-    {SC_Q4_K, 0.0735}, {SC_Q5_K, 0.0370}, {SC_Q6_K, 0.0175}, {SC_IQ4_NL, 0.0755}, {SC_IQ4_XS, 0.0765},
+    {SC_F16, 0.00025}, {SC_BF16, 0.0018}, {SC_Q8_0, 0.0056}, {SC_Q4_0, 0.088},    {SC_Q4_1, 0.080},
+    {SC_Q5_0, 0.044},  {SC_Q5_1, 0.039},  {SC_MXFP4, 0.118}, {SC_Q2_K, 0.277},    {SC_Q3_K, 0.150},
+    {SC_Q4_K, 0.0725}, {SC_Q5_K, 0.0358}, {SC_Q6_K, 0.0175}, {SC_IQ4_NL, 0.0755}, {SC_IQ4_XS, 0.0765},
 };
 
 static void quantisers_err_little_on_normal_numbers(void **state)
@@ -244,8 +247,8 @@ static void quantisers_survive_any_bits(void **state)
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 256; i++) {
             uint32_t u = sc_rng_u32(&r);
-            if (round % 4 == 1) u &= 0x807fffffu;      /* denormals */
-            if (round % 4 == 2) u |= 0x7f000000u;      /* huge, infinite, NaN */
+            if (round % 4 == 1) u &= 0x807fffffu;                                  /* denormals */
+            if (round % 4 == 2) u |= 0x7f000000u;                                  /* huge, infinite, NaN */
             if (round % 4 == 3) u = i % 50 ? 0x3f800000u + (u >> 9) : 0x7fc00000u; /* NaN among ordinary ones */
             x[i] = sc_bits_float(u);
         }

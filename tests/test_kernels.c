@@ -14,13 +14,13 @@
 static const char *level_name = "", *kernel_name = "";
 static int passed, failed, faults;
 
-#define CHECK(ok, ...)                                                     \
-    do {                                                                   \
-        if (!(ok) && faults++ < 4) {                                       \
-            printf("%s: %s: line %d: ", level_name, kernel_name, __LINE__);\
-            printf(__VA_ARGS__);                                           \
-            printf("\n");                                                  \
-        }                                                                  \
+#define CHECK(ok, ...)                                                                                             \
+    do {                                                                                                           \
+        if (!(ok) && faults++ < 4) {                                                                               \
+            printf("%s: %s: line %d: ", level_name, kernel_name, __LINE__);                                        \
+            printf(__VA_ARGS__);                                                                                   \
+            printf("\n");                                                                                          \
+        }                                                                                                          \
     } while (0)
 
 /* ---- material ---- */
@@ -84,8 +84,9 @@ static void drop(block b)
 }
 
 /* Lengths around every multiple of the vector widths, and long ones. */
-static const int lengths[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  11, 12, 13, 15,  16,  17,  19,  23,  24,  25,  31,
-                              32, 33, 35, 47, 48, 49, 63, 64, 65, 79, 95, 96, 97, 127, 128, 129, 200, 255, 257, 1000, 4099};
+static const int lengths[] = {0,  1,  2,  3,  4,  5,  6,   7,   8,   9,   11,  12,  13,   15,
+                              16, 17, 19, 23, 24, 25, 31,  32,  33,  35,  47,  48,  49,   63,
+                              64, 65, 79, 95, 96, 97, 127, 128, 129, 200, 255, 257, 1000, 4099};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
 static bool same(float a, float b) { return (isnan(a) && isnan(b)) || sc_float_bits(a) == sc_float_bits(b); }
@@ -111,7 +112,8 @@ static double sum_error(int64_t n) { return 0x1p-24 * (8 + 2 * sqrt((double)n));
 
 static void check_nt_shape(const sc_kernels *k, const sc_kernels *ref, int nx, int nw, int len)
 {
-    int ldx = len + random_below(5), ldw = len + random_below(5), ldy = nw + random_below(4), shift = random_below(4);
+    int ldx = len + random_below(5), ldw = len + random_below(5), ldy = nw + random_below(4),
+        shift = random_below(4);
     block bx = normals((int64_t)nx * ldx, shift, 1), bw = normals((int64_t)nw * ldw, 3 - shift, 1);
     block by = floats((int64_t)nx * ldy, shift), br = floats((int64_t)nx * ldy, 0);
     float *x = bx.p, *w = bw.p, *y = by.p, *r = br.p;
@@ -159,7 +161,8 @@ static void check_nn_shape(const sc_kernels *k, const sc_kernels *ref, int nx, i
 {
     int ldp = len + random_below(5), ldv = n + random_below(5), ldy = n + random_below(4), shift = random_below(4);
     block bp = normals((int64_t)nx * ldp, shift, 1), bv = normals((int64_t)len * ldv, 3 - shift, 1);
-    block by = normals((int64_t)nx * ldy, shift, 1), br = floats((int64_t)nx * ldy, 0), bs = floats((int64_t)nx * ldy, 1);
+    block by = normals((int64_t)nx * ldy, shift, 1), br = floats((int64_t)nx * ldy, 0),
+          bs = floats((int64_t)nx * ldy, 1);
     float *p = bp.p, *v = bv.p, *y = by.p, *r = br.p, *split = bs.p;
     block bo = floats((int64_t)nx * ldy, 2);
     float *old = bo.p;
@@ -204,7 +207,8 @@ static void check_matmul_nn_acc(const sc_kernels *k, const sc_kernels *ref)
 typedef void each_fn(const sc_kernels *k, int which, int64_t n, const float *a, const float *b, float *y);
 
 /* The same bits: in place of a and of b, at other alignments, and for each element alone. */
-static void check_each(const sc_kernels *k, each_fn *f, int which, int64_t n, const float *a, const float *b, const float *y)
+static void check_each(const sc_kernels *k, each_fn *f, int which, int64_t n, const float *a, const float *b,
+                       const float *y)
 {
     for (int shift = 0; shift < 4; shift++) {
         block ba = floats(n, shift), bb = floats(n, 3 - shift);
@@ -280,14 +284,16 @@ static double unary_tolerance(int which, double x, double y)
     double relative = 4e-7; /* exp to about one unit, and the two or three roundings around it */
     if (which == SC_UNARY_RELU) relative = 0;
     if (which == SC_UNARY_GELU) relative = 8e-7; /* and a polynomial whose terms nearly cancel far from 0 */
-    if (which == SC_UNARY_GELU_TANH) relative += x < 0 ? 3e-7 * fabs(1.6 * (x + 0.0447 * x * x * x)) : 0; /* exp's argument, rounded */
-    return relative * fabs(y) + (which == SC_UNARY_RELU ? 0 : 1e-36); /* under that exp has overflowed */
+    if (which == SC_UNARY_GELU_TANH)
+        relative += x < 0 ? 3e-7 * fabs(1.6 * (x + 0.0447 * x * x * x)) : 0; /* exp's argument, rounded */
+    return relative * fabs(y) + (which == SC_UNARY_RELU ? 0 : 1e-36);        /* under that exp has overflowed */
 }
 
 static void check_unary(const sc_kernels *k, const sc_kernels *ref, int which)
 {
-    static const float special[] = {0.0f,   -0.0f, 1e-42f,  -1e-42f, 1e-30f, -1e-30f, 0.625f, -0.625f, 87.5f,   -87.5f,  88.8f,
-                                    -88.8f, 104,   -104.5f, 1e30f,   -1e30f, 14.5f,   -14.5f, 9,       INFINITY, -INFINITY, NAN};
+    static const float special[] = {0.0f,  -0.0f,  1e-42f, -1e-42f,  1e-30f,    -1e-30f, 0.625f, -0.625f,
+                                    87.5f, -87.5f, 88.8f,  -88.8f,   104,       -104.5f, 1e30f,  -1e30f,
+                                    14.5f, -14.5f, 9,      INFINITY, -INFINITY, NAN};
     for (int l = 0; l < LENGTHS; l++) {
         int64_t n = lengths[l];
         block bx = normals(n, 1, l % 3 ? 3 : 20), by = floats(n, 2), br = floats(n, 0);
@@ -311,13 +317,18 @@ static void check_norm(const sc_kernels *k, const sc_kernels *ref, bool layer)
     for (int l = 1; l < LENGTHS; l++)
         for (int form = 0; form < 4; form++) {
             int64_t n = lengths[l];
-            block bx = normals(n, form, 2), bw = normals(n, 1, 1), bb = normals(n, 2, 1), by = floats(n, 3), br = floats(n, 0);
+            block bx = normals(n, form, 2), bw = normals(n, 1, 1), bb = normals(n, 2, 1), by = floats(n, 3),
+                  br = floats(n, 0);
             float *x = bx.p, *w = form & 1 ? bw.p : NULL, *b = form & 2 ? bb.p : NULL, *y = by.p, *r = br.p;
             for (int64_t i = 0; i < n; i++) x[i] += 3;
-            if (layer) k->layer_norm(n, x, w, b, 1e-5f, y);
-            else k->rms_norm(n, x, w, 1e-5f, y);
-            if (layer) ref->layer_norm(n, x, w, b, 1e-5f, r);
-            else ref->rms_norm(n, x, w, 1e-5f, r);
+            if (layer)
+                k->layer_norm(n, x, w, b, 1e-5f, y);
+            else
+                k->rms_norm(n, x, w, 1e-5f, y);
+            if (layer)
+                ref->layer_norm(n, x, w, b, 1e-5f, r);
+            else
+                ref->rms_norm(n, x, w, 1e-5f, r);
             double mean = 0, var = 0;
             for (int64_t i = 0; i < n; i++) mean += x[i] / (double)n;
             for (int64_t i = 0; i < n; i++) var += (x[i] - mean) * (x[i] - mean) / (double)n;
@@ -328,8 +339,10 @@ static void check_norm(const sc_kernels *k, const sc_kernels *ref, bool layer)
                 check_near(y[i], r[i], sum_error(n) * scale, i, n);
             }
             memcpy(r, x, bx.bytes);
-            if (layer) k->layer_norm(n, r, w, b, 1e-5f, r);
-            else k->rms_norm(n, r, w, 1e-5f, r);
+            if (layer)
+                k->layer_norm(n, r, w, b, 1e-5f, r);
+            else
+                k->rms_norm(n, r, w, 1e-5f, r);
             check_same(r, y, n, "in place");
             drop(bx);
             drop(bw);
@@ -391,10 +404,12 @@ static void check_exp_sum(const sc_kernels *k, const sc_kernels *ref)
 
 static void check_rope(const sc_kernels *k, const sc_kernels *ref, bool halves)
 {
-    void (*f)(int64_t, const float *, const float *, const float *, float *) = halves ? k->rope_halves : k->rope_neighbours;
+    void (*f)(int64_t, const float *, const float *, const float *, float *) =
+        halves ? k->rope_halves : k->rope_neighbours;
     for (int l = 0; l < LENGTHS; l++) {
         int64_t n = lengths[l];
-        block bx = normals(2 * n, 1, 3), bc = floats(n, 2), bs = floats(n, 3), by = floats(2 * n, 1), br = floats(2 * n, 0);
+        block bx = normals(2 * n, 1, 3), bc = floats(n, 2), bs = floats(n, 3), by = floats(2 * n, 1),
+              br = floats(2 * n, 0);
         float *x = bx.p, *c = bc.p, *s = bs.p, *y = by.p, *r = br.p;
         for (int64_t i = 0; i < n; i++) {
             float angle = random_uniform() * 10;
@@ -462,6 +477,40 @@ static void check_dequantize(const sc_kernels *k, const sc_kernels *ref, int t)
     drop(br);
 }
 
+static void check_matvec(const sc_kernels *k, const sc_kernels *ref, int t)
+{
+    const struct dtype *d = &dtypes[t];
+    for (int round = 0; round < 60; round++) {
+        int64_t blocks = d->block == 1 ? lengths[round % LENGTHS] : random_below(6), n = blocks * d->block;
+        int64_t nw = 1 + random_below(11), stride = blocks * d->bytes + random_below(4);
+        block bx = normals(n, round % 4, 1), bf = floats(nw * n, 0), by = floats(nw, 1), br = floats(nw, 0);
+        block bw = make(nw * stride, 1, round % 5), bm = floats(nw, 2);
+        float *f = bf.p, *y = by.p, *r = br.p, *m = bm.p;
+        for (int64_t j = 0; j < nw; j++) {
+            for (int64_t i = 0; i < n; i++) f[i] = random_normal();
+            ref->quantize[t](f, (uint8_t *)bw.p + j * stride, n);
+        }
+        for (int64_t j = 0; j < nw; j++) k->dequantize[t]((uint8_t *)bw.p + j * stride, f + j * n, n);
+        k->matvec[t](nw, n, bx.p, bw.p, stride, y);
+        ref->matvec[t](nw, n, bx.p, bw.p, stride, r);
+        for (int64_t j = 0; j < nw; j++) {
+            double scale = 0;
+            for (int64_t i = 0; i < n; i++) scale += fabs((double)((float *)bx.p)[i] * f[j * n + i]);
+            check_near(y[j], r[j], sum_error(n) * scale, j, nw);
+        }
+        k->matmul_nt(1, nw, n, bx.p, n, f, n, m, nw);
+        check_same(y, m, nw, "as in two steps");
+        ref->matmul_nt(1, nw, n, bx.p, n, f, n, m, nw);
+        check_same(r, m, nw, "the reference as in two steps");
+        drop(bx);
+        drop(bf);
+        drop(by);
+        drop(br);
+        drop(bw);
+        drop(bm);
+    }
+}
+
 /* Values of every kind: any bits, ordinary ones, ones on or beside a rounding boundary, none at all. */
 static float odd_value(int kind, int i)
 {
@@ -480,13 +529,14 @@ static void check_quantize(const sc_kernels *k, const sc_kernels *ref, int t)
     const struct dtype *d = &dtypes[t];
     for (int round = 0; round < 400; round++) {
         int64_t blocks = d->block == 1 ? lengths[round % LENGTHS] : random_below(6), n = blocks * d->block;
-        block bx = floats(n, round % 4), by = make(blocks, (size_t)d->bytes, round % 5), br = make(blocks, (size_t)d->bytes, 0);
+        block bx = floats(n, round % 4), by = make(blocks, (size_t)d->bytes, round % 5),
+              br = make(blocks, (size_t)d->bytes, 0);
         for (int64_t i = 0; i < n; i++) ((float *)bx.p)[i] = odd_value(round % 8, (int)i);
         k->quantize[t](bx.p, by.p, n);
         ref->quantize[t](bx.p, br.p, n);
         for (size_t i = 0; i < by.bytes; i++)
-            CHECK(((uint8_t *)by.p)[i] == ((uint8_t *)br.p)[i], "kind %d: byte %zu of %zu is %02x, not %02x", round % 8, i,
-                  by.bytes, ((uint8_t *)by.p)[i], ((uint8_t *)br.p)[i]);
+            CHECK(((uint8_t *)by.p)[i] == ((uint8_t *)br.p)[i], "kind %d: byte %zu of %zu is %02x, not %02x",
+                  round % 8, i, by.bytes, ((uint8_t *)by.p)[i], ((uint8_t *)br.p)[i]);
         drop(bx);
         drop(by);
         drop(br);
@@ -511,11 +561,16 @@ static void begin(const char *name, const char *which)
 
 static void end(void)
 {
-    if (faults) failed++;
-    else passed++;
+    if (faults)
+        failed++;
+    else
+        passed++;
 }
 
-static const char *index_name(const char *kernel, int i) { return strcmp(kernel, "unary") ? dtypes[i].name : unary_names[i]; }
+static const char *index_name(const char *kernel, int i)
+{
+    return strcmp(kernel, "unary") ? dtypes[i].name : unary_names[i];
+}
 
 static void check_table(unsigned mask, const char *name)
 {
@@ -524,22 +579,22 @@ static void check_table(unsigned mask, const char *name)
     sc_kernels_init(&ref, 0);
     sc_kernels_init(&k, mask);
     level_name = name;
-#define K(type, kernel, params)                                             \
-    all++;                                                                  \
-    if (k.kernel != ref.kernel) {                                           \
-        begin(#kernel, "");                                                 \
-        check_##kernel(&k, &ref);                                           \
-        end();                                                              \
-        count++;                                                            \
+#define K(type, kernel, params)                                                                                    \
+    all++;                                                                                                         \
+    if (k.kernel != ref.kernel) {                                                                                  \
+        begin(#kernel, "");                                                                                        \
+        check_##kernel(&k, &ref);                                                                                  \
+        end();                                                                                                     \
+        count++;                                                                                                   \
     }
-#define KA(type, kernel, number, params)                                    \
-    for (int i = 0; i < number; i++) {                                      \
-        all += k.kernel[i] != NULL;                                         \
-        if (k.kernel[i] == ref.kernel[i]) continue;                         \
-        begin(#kernel, index_name(#kernel, i));                             \
-        check_##kernel(&k, &ref, i);                                        \
-        end();                                                              \
-        count++;                                                            \
+#define KA(type, kernel, number, params)                                                                           \
+    for (int i = 0; i < number; i++) {                                                                             \
+        all += k.kernel[i] != NULL;                                                                                \
+        if (k.kernel[i] == ref.kernel[i]) continue;                                                                \
+        begin(#kernel, index_name(#kernel, i));                                                                    \
+        check_##kernel(&k, &ref, i);                                                                               \
+        end();                                                                                                     \
+        count++;                                                                                                   \
     }
 #include "cpu/kernels/kernels.def"
 #undef K
@@ -551,8 +606,10 @@ int main(void)
 {
     unsigned have = sc_cpu_detect();
     for (int bit = 0; bit < SC_CPU_LEVEL_COUNT; bit++)
-        if (have >> bit & 1) check_table(1u << bit, sc_cpu_level_name(bit));
-        else printf("%s: not on this machine\n", sc_cpu_level_name(bit));
+        if (have >> bit & 1)
+            check_table(1u << bit, sc_cpu_level_name(bit));
+        else
+            printf("%s: not on this machine\n", sc_cpu_level_name(bit));
     check_table(have, "all levels together");
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

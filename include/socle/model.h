@@ -23,6 +23,9 @@ typedef struct sc_model_options {
     sc_dtype type;   /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
     uint64_t seed;   /* of fresh and synthetic weights */
     bool config_only; /* fresh or synthetic weights get memory but no values: for looking at a plan */
+    /* Folders of LoRA adapters in PEFT's format, all applied; each part must meet a matrix of the model that it fits. */
+    const char *const *adapters;
+    int n_adapters;
 } sc_model_options;
 
 /* path: a directory with config.json and safetensors, or a .gguf file. options may be NULL. The context must outlive the

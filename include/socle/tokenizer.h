@@ -24,7 +24,7 @@ typedef struct sc_token_span {
 } sc_token_span;
 
 /* path: a model's directory (tokenizer.json, else tokenizer.model; tokenizer_config.json names the bos, eos, pad and unk
- * tokens), or one of these two files itself. Kinds that are not read yet give SC_EUNSUPPORTED naming the kind. */
+ * tokens), one of these two files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds that are not read yet give SC_EUNSUPPORTED naming the kind. */
 SC_API sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path);
 /* The text of a tokenizer.json; `what` names it in messages. */
 SC_API sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what);

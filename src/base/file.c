@@ -168,29 +168,34 @@ static sc_status write_all(sc_writer *w, const void *p, int64_t n)
     return SC_OK;
 }
 
+/* A new file beside the one to be, with the permissions that any new file gets (mkstemp's would be the owner's alone). */
+static sc_status open_beside(sc_writer *w)
+{
+    static atomic_uint count;
+    for (int tries = 0; tries < 100; tries++) {
+        sc_str name = {0};
+        sc_str_printf(&name, "%s.partial.%ld.%u", w->path, (long)getpid(), atomic_fetch_add(&count, 1));
+        sc_free(w->temp);
+        if (!(w->temp = sc_str_take(&name, NULL))) return sc_nomem();
+        w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (w->fd >= 0) return SC_OK;
+        if (errno != EEXIST) break;
+    }
+    return io_fail(w->path, "write beside it");
+}
+
 sc_status sc_writer_open(sc_writer **out, const char *path)
 {
     sc_writer *w = sc_calloc(1, sizeof *w);
     if (!w) return sc_nomem();
     w->fd = -1;
-    sc_str temp = {0};
     /* Through a link, to the file itself: renaming over the link would replace it. */
     char *real = realpath(path, NULL);
     w->path = sc_strdup(real ? real : path);
     free(real);
     sc_status s = SC_OK;
-    if (w->path) sc_str_printf(&temp, "%s.partial.XXXXXX", w->path);
-    w->temp = sc_str_take(&temp, NULL);
     w->buf = sc_malloc(WRITE_BUFFER);
-    if (!w->path || !w->temp || !w->buf) {
-        s = sc_nomem();
-    } else if ((w->fd = mkostemp(w->temp, O_CLOEXEC)) < 0) {
-        s = io_fail(w->path, "write beside it");
-    } else {
-        mode_t mask = umask(0); /* mkostemp makes 0600; the file should be as one made by open() */
-        umask(mask);
-        fchmod(w->fd, 0666 & ~mask);
-    }
+    s = w->path && w->buf ? open_beside(w) : sc_nomem();
     if (s) {
         if (w->temp) w->temp[0] = 0;
         sc_writer_close(w);

@@ -26,11 +26,42 @@ static bool too_deep(const char *p, int64_t n)
     return false;
 }
 
+/* Python writes integers of any length (a model_max_length of 10^30, say), which jansson refuses: such ones get ".0" and
+ * are read as numbers. */
+static char *widen_integers(const char *p, int64_t n, int64_t *len)
+{
+    sc_str s = {0};
+    bool in_string = false;
+    for (int64_t i = 0; i < n;) {
+        int64_t from = i;
+        if (in_string || !(p[i] >= '0' && p[i] <= '9')) {
+            if (p[i] == '"') in_string = !in_string;
+            else if (in_string && p[i] == '\\' && i + 1 < n) i++;
+            i++;
+            sc_str_append(&s, p + from, i - from);
+            continue;
+        }
+        while (i < n && p[i] >= '0' && p[i] <= '9') i++;
+        bool whole = i >= n || !strchr(".eE", p[i]), part = from > 0 && p[from - 1] && strchr(".eE+", p[from - 1]);
+        sc_str_append(&s, p + from, i - from);
+        if (whole && !part && i - from > 18) sc_str_puts(&s, ".0");
+    }
+    return sc_str_take(&s, len);
+}
+
 sc_status sc_json_parse(json_t **out, const char *p, int64_t n, const char *what)
 {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_error_t e;
     if (too_deep(p, n)) return sc_fail(SC_ELIMIT, "%s: JSON nested deeper than %d", what, JSON_DEPTH);
-    json_t *j = json_loadb(p, (size_t)n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    json_t *j = json_loadb(p, (size_t)n, flags, &e);
+    if (!j && json_error_code(&e) == json_error_numeric_overflow) {
+        int64_t len;
+        char *wide = widen_integers(p, n, &len);
+        if (!wide) return sc_nomem();
+        j = json_loadb(wide, (size_t)len, flags, &e);
+        sc_free(wide);
+    }
     if (!j) return sc_fail(SC_EFORMAT, "%s: line %d, column %d: %s", what, e.line, e.column, e.text);
     *out = j;
     return SC_OK;

@@ -48,11 +48,15 @@ static int forward(sc_cmd *c)
     sc_named_tensor *inputs = NULL;
     sc_outputs *out = NULL;
     char *path = NULL;
+    const char *adapters[16];
     int64_t n;
     if (!ctx) return sc_cmd_fail(c);
+    sc_model_options o = {.adapters = adapters, .n_adapters = sc_cmd_count(c, "adapter")};
+    if (o.n_adapters > (int)(sizeof adapters / sizeof *adapters)) return sc_cmd_usage(c, "more than 16 --adapter");
+    for (int i = 0; i < o.n_adapters; i++) adapters[i] = sc_cmd_list(c, "adapter", i);
     sc_status s = sc_hub_resolve(&path, sc_cmd_arg(c, 0));
     if (!s) s = sc_safetensors_open(&in, sc_cmd_arg(c, 1));
-    if (!s) s = sc_model_open(&m, ctx, path, NULL);
+    if (!s) s = sc_model_open(&m, ctx, path, &o);
     if (!s) s = gather(in, &inputs, &n);
     if (!s) s = sc_model_forward(&out, m, inputs, n, sc_cmd_flag(c, "all"));
     if (!s) s = write_outputs(out, sc_cmd_arg(c, 2));
@@ -67,6 +71,7 @@ static int forward(sc_cmd *c)
 
 static const sc_option options[] = {
     {"all", 'a', SC_OPT_FLAG, .help = "intermediate outputs too: hidden_states"},
+    {"adapter", 0, SC_OPT_DIR, "DIR", "apply a LoRA adapter in PEFT's format", .many = true},
     SC_OPT_CONTEXT,
     {0}};
 static const sc_example examples[] = {

@@ -19,8 +19,9 @@ static int pull(sc_cmd *c)
 }
 
 static const sc_option options[] = {
-    {"revision", 'r', SC_OPT_STR, "REV", "branch, tag or commit (main unless given)"},
-    {"file", 'f', SC_OPT_STR, "PATTERN", "only these files: a pattern with * and ?, or part of a GGUF file's name"},
+    {"revision", 'r', SC_OPT_STR, "REV", .help = "branch, tag or commit (main unless given)"},
+    {"file", 'f', SC_OPT_STR, "PATTERN",
+     .help = "only these files: a pattern with * and ?, or part of a GGUF file's name"},
     {"offline", 0, SC_OPT_FLAG, .help = "make no connection"},
     SC_OPT_CONTEXT,
     {0}};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* socle tokenize: text to ids as JSON, and back. */
 #include "cmd/cmd.h"
-#include "socle/gguf.h"
 #include "socle/tokenizer.h"
 
 #include <jansson.h>
@@ -9,29 +8,6 @@
 #include <string.h>
 
 #define MAX_INPUT (512LL << 20)
-
-static bool is_gguf(const char *path)
-{
-    char magic[4] = "";
-    FILE *f = fopen(path, "rb");
-    bool yes = f && fread(magic, 1, 4, f) == 4 && memcmp(magic, "GGUF", 4) == 0;
-    if (f)
-        fclose(f);
-    return yes;
-}
-
-static sc_status load(sc_tokenizer **out, const char *path)
-{
-    if (!is_gguf(path))
-        return sc_tokenizer_load(out, path);
-    sc_gguf *file;
-    sc_status s = sc_gguf_open(&file, path);
-    if (s)
-        return s;
-    s = sc_tokenizer_from_gguf(out, file);
-    sc_gguf_free(file);
-    return s;
-}
 
 static sc_status put_ids(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
 {
@@ -134,7 +110,7 @@ static int decode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t le
 static int tokenize(sc_cmd *c)
 {
     sc_tokenizer *t;
-    if (load(&t, sc_cmd_arg(c, 0)))
+    if (sc_tokenizer_load(&t, sc_cmd_arg(c, 0)))
         return sc_cmd_fail(c);
     int64_t len;
     char *text = sc_cmd_read(c, sc_cmd_arg(c, 1), MAX_INPUT, &len);

@@ -143,3 +143,5 @@ sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
     *out = &b->base;
     return SC_OK;
 }
+
+sc_status sc_backend_new(sc_backend **out, sc_context *ctx) { return sc_cpu_backend_new(out, ctx, ~0u); }

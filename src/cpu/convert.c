@@ -11,7 +11,8 @@ static sc_status check(sc_dtype t, int64_t n, const void *x, const void *y)
     if (sc_dtype_size(t, n) < 0)
         return sc_fail(SC_EINVAL, "%s: %lld elements are no whole number of blocks of %lld", d->name, (long long)n,
                        (long long)d->block);
-    if (n > 0 && (!x || !y)) return sc_fail(SC_EINVAL, "%s: conversion of %lld elements without memory", d->name, (long long)n);
+    if (n > 0 && (!x || !y))
+        return sc_fail(SC_EINVAL, "%s: conversion of %lld elements without memory", d->name, (long long)n);
     return SC_OK;
 }
 

@@ -75,19 +75,28 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     int64_t n = features(s), c = width(s), t = tokens(s), nb = block_rows(s), token_blocks = sc_tasks_of(t, TOKENS);
     const float *x = s->in_data[0], *bias = s->in_data[2], *residual = s->in_data[3];
     float *y = s->out_data;
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    int64_t row_bytes = w->stride[0] / d->block * d->bytes;
+    /* With one token there is nobody to share the bringing with: multiplied as it is read, to the same bits. */
+    bool straight = t == 1 && !used_in_place(w) && sc_rows_dense(w) && k->matvec[w->dtype];
     int64_t have = -1; /* the block of rows that is in `room` */
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
         int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c;
-        const float *block = room;
-        if (used_in_place(w)) {
-            block = (const float *)s->in_data[1] + row * w->stride[0];
-            ld = w->stride[0];
-        } else if (have != row) {
-            bring_rows(s, k, row, rows, room);
-            have = row;
+        if (straight) {
+            const char *first = (const char *)s->in_data[1] + row * row_bytes;
+            k->matvec[w->dtype](rows, c, x, first, row_bytes, y + row);
+        } else {
+            const float *block = room;
+            if (used_in_place(w)) {
+                block = (const float *)s->in_data[1] + row * w->stride[0];
+                ld = w->stride[0];
+            } else if (have != row) {
+                bring_rows(s, k, row, rows, room);
+                have = row;
+            }
+            k->matmul_nt(stop - token, rows, c, x + token * c, c, block, ld, y + token * n + row, n);
         }
-        k->matmul_nt(stop - token, rows, c, x + token * c, c, block, ld, y + token * n + row, n);
         for (int64_t i = token; i < stop && (bias || residual); i++) {
             float *at = y + i * n + row;
             if (bias) k->add(rows, at, bias + row, at);

@@ -355,27 +355,34 @@ static sc_status read_all(sc_gguf *g)
     return read_tensors(g, &c, align);
 }
 
-sc_status sc_gguf_open(sc_gguf **out, const char *path)
+sc_status sc_gguf_open_buffer(sc_gguf **out, sc_buffer *bytes, const char *name)
 {
-    if (!out || !path) return sc_fail(SC_EINVAL, "sc_gguf_open: NULL argument");
     sc_gguf *g = sc_calloc(1, sizeof *g);
     if (!g) return sc_nomem();
-    sc_status e = sc_file_map(&g->map, path);
-    if (e) goto fail;
+    sc_status e = SC_OK;
+    g->map = sc_buffer_ref(bytes);
     g->arena = sc_arena_new();
-    g->path = sc_strdup(path);
-    if (!g->arena || !g->path) {
+    g->path = sc_strdup(name);
+    if (!g->arena || !g->path)
         e = sc_nomem();
-        goto fail;
-    }
-    if ((e = read_all(g))) {
-        sc_fail_in(e, "%s", path);
-        goto fail;
+    else if ((e = read_all(g)))
+        sc_fail_in(e, "%s", name);
+    if (e) {
+        sc_gguf_free(g);
+        return e;
     }
     *out = g;
     return SC_OK;
-fail:
-    sc_gguf_free(g);
+}
+
+sc_status sc_gguf_open(sc_gguf **out, const char *path)
+{
+    if (!out || !path) return sc_fail(SC_EINVAL, "sc_gguf_open: NULL argument");
+    sc_buffer *map;
+    sc_status e = sc_file_map(&map, path);
+    if (e) return e;
+    e = sc_gguf_open_buffer(out, map, path);
+    sc_buffer_unref(map);
     return e;
 }
 

@@ -211,7 +211,7 @@ static int compare_text(const void *a, const void *b) { return strcmp(*(char *co
 
 static sc_status check_unique(const sc_gguf_writer *w, const char *what, const char **names, int64_t n)
 {
-    qsort(names, (size_t)n, sizeof *names, compare_text);
+    if (n) qsort(names, (size_t)n, sizeof *names, compare_text);
     for (int64_t i = 1; i < n; i++)
         if (!strcmp(names[i - 1], names[i]))
             return sc_fail(SC_EINVAL, "%s: %s '%.200s' is given twice", w->path, what, names[i]);

@@ -10,6 +10,10 @@
 /* Both formats are little-endian and used in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines are not supported");
 
+/* ---- a file's bytes that are in memory already; a reference is taken, `name` is for messages ---- */
+sc_status sc_safetensors_open_buffer(sc_safetensors **out, sc_buffer *bytes, const char *name);
+sc_status sc_gguf_open_buffer(sc_gguf **out, sc_buffer *bytes, const char *name);
+
 /* ---- what keeps a tensor's data alive (borrowed; take a reference to outlive the reader) ---- */
 sc_buffer *sc_safetensors_buffer(const sc_safetensors *st, int64_t i);
 sc_buffer *sc_gguf_buffer(const sc_gguf *g);

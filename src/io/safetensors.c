@@ -115,13 +115,19 @@ static sc_status read_mapped(sc_safetensors *st, sc_buffer *map)
     return align_tensors(st, x, count);
 }
 
+/* Takes the reference. */
+static sc_status read_bytes(sc_safetensors *st, sc_buffer *bytes, const char *name)
+{
+    sc_status e = keep_buffer(st, bytes);
+    if (e) return e;
+    return (e = read_mapped(st, bytes)) ? sc_fail_in(e, "%s", name) : SC_OK;
+}
+
 static sc_status read_file(sc_safetensors *st, const char *path)
 {
     sc_buffer *map;
     sc_status e = sc_file_map(&map, path);
-    if (e || (e = keep_buffer(st, map))) return e;
-    if ((e = read_mapped(st, map))) return sc_fail_in(e, "%s", path);
-    return SC_OK;
+    return e ? e : read_bytes(st, map, path);
 }
 
 /* ---- names ---- */
@@ -303,6 +309,25 @@ sc_status sc_safetensors_open(sc_safetensors **out, const char *path)
 fail:
     sc_safetensors_free(st);
     return e;
+}
+
+sc_status sc_safetensors_open_buffer(sc_safetensors **out, sc_buffer *bytes, const char *name)
+{
+    sc_safetensors *st = sc_calloc(1, sizeof *st);
+    if (!st) return sc_nomem();
+    sc_status e = SC_OK;
+    st->h.arena = sc_arena_new();
+    st->path = sc_strdup(name);
+    if (!st->h.arena || !st->path)
+        e = sc_nomem();
+    else if (!(e = read_bytes(st, sc_buffer_ref(bytes), name)))
+        e = sort_names(st);
+    if (e) {
+        sc_safetensors_free(st);
+        return e;
+    }
+    *out = st;
+    return SC_OK;
 }
 
 void sc_safetensors_free(sc_safetensors *st)

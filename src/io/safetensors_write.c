@@ -138,7 +138,7 @@ static void put_header(const sc_safetensors_writer *w, sc_str *s)
         sc_str_printf(s, "],\"data_offsets\":[%lld,%lld]}", (long long)at, (long long)(at + t->bytes));
     }
     sc_str_putc(s, '}');
-    while (s->len % 8) sc_str_putc(s, ' '); /* so that the data section is aligned */
+    for (int64_t pad = (8 - s->len % 8) % 8; pad > 0; pad--) sc_str_putc(s, ' '); /* so that the data is aligned */
 }
 
 static int compare_name(const void *a, const void *b)

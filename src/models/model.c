@@ -3,8 +3,6 @@
  * has. */
 #include "models/models.h"
 
-#include "cpu/cpu.h"
-
 enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
@@ -69,16 +67,45 @@ static sc_status visit(sc_model *m, const sc_param_source *source, sc_cache_spec
     return s ? sc_fail_in(s, "%s", m->info.path) : SC_OK;
 }
 
+/* The i-th addition to a matrix; while declaring this is also where a part meets the model. */
+static bool lora(void *user, const char *name, int i, sc_lora *out)
+{
+    sc_model *m = user;
+    for (int64_t k = 0; k < m->adapters.count; k++) {
+        if (strcmp(m->adapters.part[k].name, name) != 0 || i-- > 0) continue;
+        m->adapters.part[k].used = true;
+        *out = m->adapters.part[k].lora;
+        return true;
+    }
+    return false;
+}
+
+/* Each part must fit the matrix that it adds to. */
+static sc_status check_adapters(sc_model *m)
+{
+    for (int64_t k = 0; k < m->adapters.count; k++) {
+        sc_adapter_part *part = &m->adapters.part[k];
+        char name[512];
+        snprintf(name, sizeof name, "%s.weight", part->name);
+        sc_weight *w = find(m, name);
+        if (!part->used || !w) return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
+        if (!w->permuted) continue;
+        sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        if (s) return s;
+    }
+    return SC_OK;
+}
+
 /* Weights that come from no file are made once it is known that all of them fit. */
-static sc_status declare_all(sc_model *m)
+sc_status sc_model_declare(sc_model *m)
 {
     declaring d = {.m = m};
-    sc_status s = visit(m, &(sc_param_source){.get = declare, .user = &d}, &m->cache);
+    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = &d}, &m->cache);
     if (s || m->info.format) return s;
     if (d.bytes > sc_memory_size() && !m->make->config_only)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
                        (long long)d.bytes, (long long)sc_memory_size());
-    return visit(m, &(sc_param_source){.get = make, .user = m}, NULL);
+    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m}, NULL);
 }
 
 static sc_status check_params(sc_model *m)
@@ -224,7 +251,7 @@ static sc_status open_gguf(sc_model *m, const char *path, bool weights)
     return s;
 }
 
-static sc_status configure(sc_model *m)
+sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
     sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
@@ -260,15 +287,17 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         s = sc_nomem();
         goto end;
     }
-    if ((s = sc_cpu_backend_new(&m->backend, ctx, ~0u))) goto end;
+    if ((s = sc_backend_new(&m->backend, ctx))) goto end;
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
-    if (s || (s = configure(m))) goto end;
-    if ((s = declare_all(m)) || (s = check_params(m)) || (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
+    if (s || (s = sc_model_configure(m))) goto end;
+    for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
+    if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
+        (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
         goto end;
     if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
-    m->source_ = (sc_param_source){.get = give, .user = m};
+    m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m};
     m->source = &m->source_;
 end:
     m->make = NULL;
@@ -281,6 +310,7 @@ void sc_model_free(sc_model *m)
 {
     if (!m) return;
     sc_weights_free(&m->weights);
+    sc_adapters_free(&m->adapters);
     if (m->backend) m->backend->free(m->backend);
     json_decref(m->json);
     sc_free(m->generation);

@@ -119,6 +119,24 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 
+/* ---- adapters in PEFT's format (lora.c) ---- */
+
+typedef struct sc_adapter_part {
+    const char *name; /* of the matrix, without ".weight" */
+    sc_lora lora;
+    bool used;
+} sc_adapter_part;
+
+typedef struct sc_adapters {
+    sc_adapter_part *part;
+    int64_t count, cap;
+} sc_adapters;
+/* Adds the LoRA of a folder (adapter_config.json, adapter_model.safetensors). Strings go to the arena. */
+sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir);
+void sc_adapters_free(sc_adapters *a);
+/* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
+sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
+
 /* ---- a model ---- */
 
 struct sc_model {
@@ -130,6 +148,7 @@ struct sc_model {
     const sc_family *family;
     void *config;      /* the family's */
     sc_weights weights;
+    sc_adapters adapters;
     sc_cache_spec cache;
     sc_model_info info;
     sc_model_param *param;
@@ -142,6 +161,11 @@ struct sc_model {
     const sc_param_source *source; /* for graphs of this model */
     sc_param_source source_;
 };
+
+/* The steps of opening that need the configuration alone: m->json → family, its configuration and sizes; then every
+ * parameter by running the builder once. (model.c) */
+sc_status sc_model_configure(sc_model *m);
+sc_status sc_model_declare(sc_model *m);
 
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {

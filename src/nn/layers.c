@@ -6,6 +6,19 @@ static const sc_init normal = {SC_INIT_NORMAL, 0.02f}, zeros = {SC_INIT_ZEROS, 0
 
 static int64_t last_dim(const sc_tensor *x) { return x && x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 0; }
 
+/* y and what adapters add to the matrix in whose scope we are; x (T, C), y (T, N). */
+static sc_tensor *adapted(sc_graph *g, sc_tensor *x, sc_tensor *y)
+{
+    sc_lora part;
+    if (!y || !g->params->lora) return y;
+    for (int i = 0; g->params->lora(g->params->user, g->scope[g->depth], i, &part); i++) {
+        sc_shape a = {2, {part.rank, last_dim(x)}}, b = {2, {last_dim(y), part.rank}};
+        sc_tensor *down = sc_apply_linear(g, x, sc_graph_constant(g, "lora_A", &a, &part.a), NULL);
+        y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_B", &b, &part.b), NULL));
+    }
+    return y;
+}
+
 static sc_tensor *linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, bool in_out)
 {
     int64_t c = last_dim(x);
@@ -14,7 +27,7 @@ static sc_tensor *linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n,
     sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
     if (in_out) w = sc_permute(g, w, (int[]){1, 0});
     sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", zeros, 1, &n) : NULL;
-    sc_tensor *y = sc_apply_linear(g, x, w, bias);
+    sc_tensor *y = adapted(g, x, sc_apply_linear(g, x, w, bias));
     sc_scope_pop(g);
     return y;
 }

@@ -158,6 +158,11 @@ sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, 
     return stored(leaf(g, name, SC_STATE, storage->dtype, shape), storage);
 }
 
+sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage)
+{
+    return stored(leaf(g, name, SC_PARAM, storage->dtype, shape), storage);
+}
+
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
 {
     if (g->status) return NULL;

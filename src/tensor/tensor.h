@@ -115,9 +115,17 @@ typedef struct sc_param_request {
     sc_init init;
 } sc_param_request;
 
-/* Gives a parameter's storage; an empty one (data NULL) when only declaring. */
+/* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". */
+typedef struct sc_lora {
+    int64_t rank;
+    sc_storage a, b;
+} sc_lora;
+
 typedef struct sc_param_source {
+    /* Gives a parameter's storage; an empty one (data NULL) when only declaring. */
     sc_status (*get)(void *user, const sc_param_request *want, sc_storage *out);
+    /* The i-th addition to the matrix of this name (without ".weight"), false where there are no more. May be NULL. */
+    bool (*lora)(void *user, const char *name, int i, sc_lora *out);
     void *user;
 } sc_param_source;
 
@@ -150,6 +158,8 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
+/* A constant that is there already. */
+sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 /* Marks t as an intermediate output that a caller may ask for by name, e.g. "hidden_states.%d". Returns t. */
 sc_tensor *sc_tap(sc_graph *g, sc_tensor *t, const char *fmt, ...) SC_PRINTF(3, 4);
 
@@ -195,6 +205,10 @@ struct sc_backend {
     sc_status (*run)(sc_backend *self, sc_plan *p);
     void (*free)(sc_backend *self);
 };
+
+/* The backend that a context's work is done on: today always the CPU's, with all that this machine has. Declared here and
+ * defined by the backends, so that nothing above knows which there are. */
+sc_status sc_backend_new(sc_backend **out, sc_context *ctx);
 
 /* Plans what `outputs` need. They stay readable after a run until the next one. */
 sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor *const *outputs, int n_outputs);

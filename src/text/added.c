@@ -65,17 +65,23 @@ sc_status sc_added_index(sc_tokenizer *t)
     memset(t->raw.root, 0xff, sizeof(t->raw.root));
     memset(t->normalized.root, 0xff, sizeof(t->normalized.root));
     for (int64_t i = 0; i < t->n_added && !s; i++) {
-        const sc_added *a = &t->added[i];
+        sc_added *a = &t->added[i];
         int64_t len = 0;
         const char *p = sc_vocab_text(&t->vocab, a->id, &len);
         if (!sc_map_put(&t->added_map, p, len, a->id)) {
             s = sc_nomem();
-        } else if (a->normalized && t->n_norm > 0) {
+        } else if (a->normalized && t->n_norm > 0 && !t->verbatim) {
             if (!m && (s = sc_matcher_new(&m)) != SC_OK)
                 break;
             sc_norm_clear(&x);
             sc_norm_copy(&x, p, len, NULL);
             s = sc_norm_run(t, m, &x, &y, false);
+            if (!s && (x.n != len || memcmp(x.p, p, (size_t)len) != 0)) {
+                a->text = sc_arena_strndup(t->vocab.arena, x.p, (size_t)x.n);
+                a->len = x.n;
+                t->vocab.flags[a->id] |= SC_TOKEN_NORMALIZED;
+                s = a->text ? SC_OK : sc_nomem();
+            }
             if (!s)
                 s = trie_put(&t->normalized, x.p, x.n, (int32_t)i);
         } else {

@@ -4,12 +4,14 @@
  *
  * What may merge is either a list of pairs (tokenizer.json, GGUF's gpt2) or any two neighbours that together spell a
  * token (SentencePiece), where the rank is the order of the tokens' scores. Each merge takes one symbol away, so any
- * list of merges ends. Short pieces are searched whole for each merge; long ones go through a heap, n log n. */
+ * list of merges ends. Short pieces are searched whole for each merge, long ones go through a heap, and huge ones
+ * through a list for each rank, so that a text of one letter takes linear time. */
 #include "text/text.h"
 
 #include <math.h>
 
 #define SHORT 40 /* characters: below, searching beats the heap */
+#define HUGE_PIECE 50000 /* bytes: above, walking all ranks is cheap beside the heap */
 #define NEVER UINT32_MAX
 
 typedef struct pair_slot {
@@ -25,6 +27,7 @@ typedef struct bpe {
     pair_slot *pair;
     uint64_t mask;
     uint32_t *order;       /* by_score: [ids] rank of the token's score */
+    int64_t ranks;         /* all ranks are below */
     int64_t longest;       /* bytes of the longest token */
     int32_t near[0x800];   /* the ids of the characters of one and two bytes, -1 for none */
     int32_t byte[256];     /* the ids of <0x00> ... <0xFF>, -1 for none */
@@ -51,6 +54,7 @@ static sc_status put_pairs(bpe *m, const sc_merge *merges, int64_t n)
     if (!m->pair)
         return sc_nomem();
     m->mask = cap - 1;
+    m->ranks = n;
     for (uint64_t i = 0; i < cap; i++)
         m->pair[i].key = EMPTY;
     for (int64_t i = 0; i < n; i++) {
@@ -109,6 +113,32 @@ static bool bytes_known(const bpe *m, const char *p, int k)
     return m->byte_fallback;
 }
 
+/* What nothing spells and nothing stands for is left out before all else, as HuggingFace does: what was on both sides of
+ * it may merge. *piece then is a copy. */
+static sc_status leave_out(const bpe *m, sc_encoder *e, sc_piece *piece)
+{
+    sc_norm *x = &e->known;
+    const char *p = piece->p;
+    int64_t n = piece->n, done = 0;
+    bool all = true;
+    sc_norm_clear(x);
+    for (int64_t i = 0, k; i < n; i += k) {
+        uint32_t cp = (uint8_t)p[i];
+        k = cp < 0x80 ? 1 : sc_utf8_decode(p + i, n - i, &cp);
+        if (char_id(m, p + i, (int)k, cp, i == 0, i + k == n) >= 0 || bytes_known(m, p + i, (int)k))
+            continue;
+        all = false;
+        sc_norm_copy(x, p + done, i - done, NULL);
+        done = i + k;
+    }
+    if (all)
+        return SC_OK;
+    sc_norm_copy(x, p + done, n - done, NULL);
+    piece->p = x->p;
+    piece->n = x->n;
+    return x->oom ? sc_nomem() : SC_OK;
+}
+
 /* The symbols of the character at p + i go to out, at most four; returns their number, *used the bytes. Where merges are
  * by score, a character without a token stays one symbol, as it may still be part of a longer token. */
 static int first_symbols(const bpe *m, const char *p, int64_t n, int64_t i, symbol out[4], int *used)
@@ -123,8 +153,6 @@ static int first_symbols(const bpe *m, const char *p, int64_t n, int64_t i, symb
                 out[b] = (symbol){ m->byte[(uint8_t)p[i + b]], (int32_t)(i + b), 1 };
             return k;
         }
-        if (m->unk < 0)
-            return 0; /* as in HuggingFace's: nothing spells it, nothing stands for it */
         id = m->unk;
     }
     out[0] = (symbol){ id, (int32_t)i, k };
@@ -227,7 +255,6 @@ static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
  * whose entries are rank << 32 | place. A merge may leave stale entries; they are known by the rank having changed. */
 
 #define DEAD (-2)
-#define SKIP (-3) /* text that gives no token */
 
 static bool heap_push(struct sc_merge_space *w, uint64_t v)
 {
@@ -266,41 +293,143 @@ static uint64_t heap_pop(struct sc_merge_space *w)
 static uint32_t rank_at(const bpe *m, const struct sc_merge_space *w, const char *p, int64_t n, int64_t i, int32_t *result)
 {
     int64_t j = i + w->len[i];
-    if (j >= n || w->id[i] == SKIP || w->id[j] == SKIP)
+    if (j >= n)
         return NEVER;
     return rank_of(m, w->id[i], w->id[j], p + i, w->len[i] + w->len[j], result);
 }
 
-static sc_status merge_long(const bpe *m, struct sc_merge_space *w, const char *p, int64_t n)
+/* Merges the symbol at i with the next one into `result`. The new neighbourhoods are at *left (-1 for none) and i. */
+static void join(struct sc_merge_space *w, int64_t i, int32_t result, int64_t *left)
+{
+    int64_t j = i + w->len[i], len = w->len[i] + w->len[j];
+    w->id[j] = DEAD;
+    w->id[i] = result;
+    w->len[i] = w->len[i + len - 1] = (int32_t)len;
+    *left = i > 0 ? i - w->len[i - 1] : -1;
+}
+
+static sc_status merge_heap(const bpe *m, struct sc_merge_space *w, const char *p, int64_t n)
 {
     int32_t result = -1;
     w->heap_n = 0;
     for (int64_t i = 0; i < n; i += w->len[i]) {
         uint32_t rank = rank_at(m, w, p, n, i, &result);
-        if (rank == NEVER)
-            continue;
-        if (w->heap_n == w->heap_cap && !sc_grow(&w->heap, &w->heap_cap, w->heap_n + 1, sizeof(*w->heap)))
-            return sc_nomem();
-        w->heap[w->heap_n++] = (uint64_t)rank << 32 | (uint64_t)i;
-    }
-    for (int64_t i = w->heap_n / 2 - 1; i >= 0; i--)
-        heap_down(w->heap, w->heap_n, i, w->heap[i]);
-    while (w->heap_n > 0) {
-        uint64_t top = heap_pop(w);
-        int64_t i = (int64_t)(top & UINT32_MAX);
-        if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != (uint32_t)(top >> 32))
-            continue;
-        int64_t j = i + w->len[i], len = w->len[i] + w->len[j];
-        w->id[j] = DEAD;
-        w->id[i] = result;
-        w->len[i] = w->len[i + len - 1] = (int32_t)len;
-        uint32_t rank = rank_at(m, w, p, n, i, &result);
         if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)i))
             return sc_nomem();
-        if (i > 0) {
-            int64_t h = i - w->len[i - 1];
-            rank = rank_at(m, w, p, n, h, &result);
-            if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)h))
+    }
+    while (w->heap_n > 0) {
+        uint64_t top = heap_pop(w);
+        int64_t i = (int64_t)(top & UINT32_MAX), around[2];
+        if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != (uint32_t)(top >> 32))
+            continue;
+        join(w, i, result, &around[0]);
+        around[1] = i;
+        for (int k = around[0] < 0; k < 2; k++) {
+            uint32_t rank = rank_at(m, w, p, n, around[k], &result);
+            if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)around[k]))
+                return sc_nomem();
+        }
+    }
+    return SC_OK;
+}
+
+/* ---- huge pieces ----
+ * A list of places for each rank, gone through from the lowest rank up. What merges after a token was made mostly has
+ * a higher rank than what made it, so that each list is done once; the pairs for which that is not so wait in the heap,
+ * which is looked at before each step. */
+
+static bool list_push(struct sc_merge_space *w, uint32_t rank, int64_t place)
+{
+    int32_t at = w->free_node;
+    if (at >= 0) {
+        w->free_node = w->node[at].next;
+    } else {
+        if (w->node_n == INT32_MAX || !sc_grow(&w->node, &w->node_cap, w->node_n + 1, sizeof(*w->node)))
+            return false;
+        at = (int32_t)w->node_n++;
+    }
+    w->node[at].place = (uint32_t)place;
+    w->node[at].next = -1;
+    if (w->head[rank] < 0)
+        w->head[rank] = at;
+    else
+        w->node[w->tail[rank]].next = at;
+    w->tail[rank] = at;
+    return true;
+}
+
+static int by_place(const void *x, const void *y)
+{
+    uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* Moves a rank's list to w->place, in order; its length, -1 without memory. */
+static int64_t list_take(struct sc_merge_space *w, int64_t rank)
+{
+    int64_t n = 0;
+    bool sorted = true;
+    for (int32_t at = w->head[rank]; at >= 0; at = w->node[at].next) {
+        if (n == w->place_cap && !sc_grow(&w->place, &w->place_cap, n + 1, sizeof(*w->place)))
+            return -1;
+        sorted &= n == 0 || w->place[n - 1] <= w->node[at].place;
+        w->place[n++] = w->node[at].place;
+    }
+    w->node[w->tail[rank]].next = w->free_node;
+    w->free_node = w->head[rank];
+    w->head[rank] = -1;
+    if (!sorted)
+        qsort(w->place, (size_t)n, sizeof(*w->place), by_place);
+    return n;
+}
+
+/* One step of rank `now`: merges at i if its rank still is `rank`. */
+static bool list_step(const bpe *m, struct sc_merge_space *w, const char *p, int64_t n, int64_t i, uint32_t rank,
+                      uint32_t now)
+{
+    int32_t result = -1;
+    int64_t around[2];
+    if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != rank)
+        return true;
+    join(w, i, result, &around[0]);
+    around[1] = i;
+    for (int k = around[0] < 0; k < 2; k++) {
+        uint32_t next = rank_at(m, w, p, n, around[k], &result);
+        if (next != NEVER && !(next > now ? list_push(w, next, around[k])
+                                          : heap_push(w, (uint64_t)next << 32 | (uint64_t)around[k])))
+            return false;
+    }
+    return true;
+}
+
+static sc_status merge_lists(const bpe *m, struct sc_merge_space *w, const char *p, int64_t n)
+{
+    int32_t result = -1;
+    w->heap_n = w->node_n = 0;
+    w->free_node = -1;
+    if (!w->head) {
+        w->head = sc_malloc((size_t)m->ranks * sizeof(*w->head));
+        w->tail = sc_malloc((size_t)m->ranks * sizeof(*w->tail));
+        if (!w->head || !w->tail)
+            return sc_nomem();
+    }
+    memset(w->head, 0xff, (size_t)m->ranks * sizeof(*w->head));
+    for (int64_t i = 0; i < n; i += w->len[i]) {
+        uint32_t rank = rank_at(m, w, p, n, i, &result);
+        if (rank != NEVER && !list_push(w, rank, i))
+            return sc_nomem();
+    }
+    for (int64_t now = 0; now < m->ranks; now++) {
+        int64_t count = w->head[now] < 0 ? 0 : list_take(w, now);
+        if (count < 0)
+            return sc_nomem();
+        for (int64_t k = 0; k < count || w->heap_n > 0;) {
+            uint64_t next = k < count ? (uint64_t)now << 32 | w->place[k] : UINT64_MAX;
+            if (w->heap_n > 0 && w->heap[0] < next)
+                next = heap_pop(w);
+            else
+                k++;
+            if (!list_step(m, w, p, n, (int64_t)(next & UINT32_MAX), (uint32_t)(next >> 32), (uint32_t)now))
                 return sc_nomem();
         }
     }
@@ -317,8 +446,6 @@ static sc_status encode_long(const bpe *m, sink *s)
     for (int64_t i = 0; i < n;) {
         symbol y[4];
         int used, count = first_symbols(m, p, n, i, y, &used);
-        if (count == 0)
-            y[count++] = (symbol){ SKIP, (int32_t)i, used };
         for (int k = 0; k < count; k++) {
             for (int b = 0; b < y[k].len; b++)
                 w->id[y[k].at + b] = DEAD;
@@ -327,11 +454,9 @@ static sc_status encode_long(const bpe *m, sink *s)
         }
         i += used;
     }
-    sc_status status = merge_long(m, w, p, n);
-    for (int64_t i = 0; i < n && !status; i += w->len[i]) {
-        if (w->id[i] != SKIP)
-            status = put(s, (symbol){ w->id[i], (int32_t)i, w->len[i] });
-    }
+    sc_status status = n > HUGE_PIECE ? merge_lists(m, w, p, n) : merge_heap(m, w, p, n);
+    for (int64_t i = 0; i < n && !status; i += w->len[i])
+        status = put(s, (symbol){ w->id[i], (int32_t)i, w->len[i] });
     return status;
 }
 
@@ -343,16 +468,14 @@ static sc_status encode_word(const bpe *m, sc_encoder *e, sc_piece piece)
     link_ l[SHORT + 4];
     int n = 0;
     int64_t i = 0;
-    bool gap = false; /* after text that gives no token, neighbours are none */
     while (i < piece.n && n < SHORT) {
         symbol y[4];
         int used, count = first_symbols(m, piece.p, piece.n, i, y, &used);
-        gap |= count == 0;
         for (int k = 0; k < count; k++)
             l[n++].y = y[k];
         i += used;
     }
-    sc_status status = i == piece.n && !gap ? encode_short(m, &s, l, n) : encode_long(m, &s);
+    sc_status status = i == piece.n ? encode_short(m, &s, l, n) : encode_long(m, &s);
     return status ? status : flush_unknown(&s);
 }
 
@@ -370,6 +493,11 @@ static sc_status encode(const sc_model *base, sc_encoder *e, sc_piece piece)
         int32_t id = piece.n <= m->longest ? sc_vocab_find(m->vocab, piece.p, piece.n) : -1;
         if (id >= 0)
             return sc_encoder_emit(e, id, &piece, 0, piece.n);
+    }
+    if (m->unk < 0 && !m->by_score) {
+        sc_status s = leave_out(m, e, &piece);
+        if (s || piece.n == 0)
+            return s;
     }
     if (!m->words)
         return encode_word(m, e, piece);
@@ -432,6 +560,7 @@ static sc_status order_scores(bpe *m, const float *scores)
         rank += i > 0 && list[i].score != list[i - 1].score;
         m->order[list[i].id] = rank;
     }
+    m->ranks = (int64_t)rank + 1;
     sc_free(list);
     return SC_OK;
 }

@@ -377,6 +377,12 @@ static sc_status take(sc_detokenizer *d, int32_t id)
     uint8_t flags = d->t->vocab.flags[id];
     if (!p || ((d->flags & SC_DETOKENIZE_SKIP_SPECIAL) && (flags & SC_TOKEN_SPECIAL)))
         return SC_OK;
+    for (int64_t i = 0; (flags & SC_TOKEN_NORMALIZED) && i < d->t->n_added; i++) {
+        if (d->t->added[i].id == id && d->t->added[i].text) {
+            p = d->t->added[i].text;
+            len = d->t->added[i].len;
+        }
+    }
     if (d->t->n_dec == 0 && d->tokens > 0)
         sc_str_putc(&d->out, ' ');
     d->tokens++;

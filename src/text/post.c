@@ -127,14 +127,27 @@ sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what)
     return !j || json_is_null(j) ? SC_OK : parse(t, j, what, 0);
 }
 
+static int32_t last_char(const char *p, int32_t n) /* bytes of the character that ends p[0..n), n > 0 */
+{
+    int32_t k = 1;
+    while (k < 4 && k < n && ((unsigned char)p[n - k] & 0xc0) == 0x80)
+        k++;
+    uint32_t cp;
+    return sc_utf8_decode(p + n - k, k, &cp) == k ? k : 1;
+}
+
 /* Spaces at the ends of a byte-level token leave its span. A space that the pre-tokenizer put before the text is not of
  * the text, so the first token's is not taken out a second time. */
-void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, int64_t from)
+void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from)
 {
     for (int64_t i = from; i < e->n; i++) {
         int64_t len;
         const char *p = sc_vocab_text(&t->vocab, e->ids[i], &len);
         sc_token_span *a = &e->spans[i];
+        if (t->vocab.flags[e->ids[i]] & SC_TOKEN_ADDED) { /* these may have taken spaces beside them */
+            p = text + a->begin;
+            len = a->end - a->begin;
+        }
         int32_t lead = 0, trail = 0;
         bool in_lead = true;
         for (int64_t k = 0; p && k < len;) {
@@ -146,11 +159,16 @@ void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, int64_t from)
             trail = white ? trail + 1 : 0;
         }
         if (lead > 0) {
-            if ((i == from || a->begin == 0) && t->trim_prefix)
+            if ((i == from || a->begin == 0) && t->trim_prefix && lead == 1)
                 lead = 0;
-            a->begin = SC_MIN(a->begin + lead, a->end);
+            uint32_t cp; /* counted in characters of the text, whatever they are */
+            for (; lead > 0 && a->begin < a->end; lead--)
+                a->begin += sc_utf8_decode(text + a->begin, a->end - a->begin, &cp);
         }
-        if (trail > 0 && a->end >= trail)
-            a->end = SC_MAX(a->end - trail, a->begin);
+        int32_t end = a->end;
+        for (; trail > 0 && end > 0; trail--)
+            end -= last_char(text, end);
+        if (trail == 0)
+            a->end = SC_MAX(end, a->begin);
     }
 }

@@ -311,8 +311,6 @@ sc_status sc_matcher_new(sc_matcher **out)
         sc_matcher_free(m);
         return sc_nomem();
     }
-    /* One match may look at each byte of the largest text some times, and no more. */
-    pcre2_set_match_limit(m->context, 50 * 1000 * 1000);
     pcre2_set_depth_limit(m->context, 100 * 1000);
     pcre2_set_heap_limit(m->context, 64 << 10);
     if (m->stack)
@@ -355,6 +353,8 @@ static void next_stretch(sc_scan *s, int64_t from)
 
 sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t n, bool valid)
 {
+    /* One match may go back over each byte of the text some times, and no more. */
+    pcre2_set_match_limit(m->context, (uint32_t)SC_MIN(10000000 + 4 * n, UINT32_MAX));
     sc_scan s = { .re = re, .m = m, .p = p, .n = n, .valid = n, .last = -1 };
     if (!valid)
         next_stretch(&s, 0);

@@ -121,6 +121,8 @@ typedef struct sc_decode_step {
 typedef struct sc_added {
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
+    const char *text; /* what it is found as, and decodes to, where that is not its content: normalized; else NULL */
+    int64_t len;
 } sc_added;
 
 /* A trie over the added tokens of one kind (raw or normalized). */
@@ -154,7 +156,7 @@ typedef struct sc_vocab {
     int64_t ids, ids_cap;
     sc_map map; /* the model's tokens; built by sc_vocab_index */
 } sc_vocab;
-enum { SC_TOKEN_MODEL = 1, SC_TOKEN_ADDED = 2, SC_TOKEN_SPECIAL = 4 };
+enum { SC_TOKEN_MODEL = 1, SC_TOKEN_ADDED = 2, SC_TOKEN_SPECIAL = 4, SC_TOKEN_NORMALIZED = 8 };
 
 struct sc_tokenizer {
     sc_vocab vocab;
@@ -167,6 +169,7 @@ struct sc_tokenizer {
     sc_decode_step dec[SC_TEXT_MAX_STEPS];
     int n_norm, n_pre, n_dec;
     bool prefix_once; /* SC_NORM_PREPEND applies to the first stretch of a text only */
+    bool verbatim;    /* the normalized text is searched for added tokens as they are spelled */
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
     sc_model *model;
@@ -187,11 +190,18 @@ struct sc_encoder {
     sc_matcher *matcher; /* made when first needed */
     sc_norm norm[2];
     sc_norm scratch[SC_TEXT_MAX_STEPS];
+    sc_norm known; /* a piece without what no token spells */
     struct sc_merge_space {
         int32_t *id, *len;
         int64_t id_cap, len_cap;
         uint64_t *heap;
         int64_t heap_n, heap_cap;
+        struct sc_merge_node { uint32_t place; int32_t next; } *node;
+        int64_t node_n, node_cap;
+        int32_t free_node;
+        int32_t *head, *tail; /* [ranks]: the list of a rank's places, -1 for none */
+        uint32_t *place;
+        int64_t place_cap;
     } merge;
 };
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
@@ -218,7 +228,7 @@ sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
 
 sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
 sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* -1 for none */
-void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, int64_t from);
+void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from);
 
 /* ---- vocabulary and added tokens (vocab.c, added.c) ---- */
 sc_status sc_vocab_set(sc_vocab *v, int64_t id, const char *p, int64_t len, const char *what);

@@ -181,7 +181,7 @@ static sc_status run(sc_encoder *e, const char *text, int64_t len)
     if (!s)
         s = sc_added_each(t, &t->raw, special, text, len, on_raw, &g);
     if (!s && e->want_spans && t->trim_spans)
-        sc_post_trim(t, e, from);
+        sc_post_trim(t, e, text, from);
     for (int64_t i = 0; around && i < t->n_after && !s; i++)
         s = emit(e, t->after[i], (sc_token_span){ 0, 0 });
     return s;
@@ -196,9 +196,14 @@ static void encoder_free(sc_encoder *e)
         sc_norm_free(&e->norm[i]);
     for (int i = 0; i < SC_COUNT(e->scratch); i++)
         sc_norm_free(&e->scratch[i]);
+    sc_norm_free(&e->known);
     sc_free(e->merge.id);
     sc_free(e->merge.len);
     sc_free(e->merge.heap);
+    sc_free(e->merge.node);
+    sc_free(e->merge.head);
+    sc_free(e->merge.tail);
+    sc_free(e->merge.place);
 }
 
 static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,

@@ -278,7 +278,7 @@ static sc_status make_llama(sc_tokenizer *t, const sc_gguf_vocab *v, const char 
     if (!v->scores)
         return sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind %s without scores", what, v->model);
     find_bytes(v, bytes);
-    t->prefix_once = v->sentencepiece;
+    t->prefix_once = t->verbatim = v->sentencepiece;
     sc_status s = add_space_steps(t, v->add_space_prefix != 0, v->squeeze_spaces);
     if (!s)
         s = read_added(t, v, what);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading tokenizer.json, and finding a tokenizer in a model's directory. */
+#include "socle/gguf.h"
 #include "text/text.h"
 
 #define MAX_MERGES (1 << 23)
@@ -224,8 +225,19 @@ static sc_status read_names(sc_tokenizer *t, const char *path)
     return SC_OK;
 }
 
+static sc_status load_gguf(sc_tokenizer **out, const char *path)
+{
+    sc_gguf *file;
+    sc_status s = sc_gguf_open(&file, path);
+    if (s) return s;
+    s = sc_tokenizer_from_gguf(out, file);
+    sc_gguf_free(file);
+    return s;
+}
+
 static sc_status load_file(sc_tokenizer **out, const char *path)
 {
+    if (sc_path_has_suffix(path, ".gguf")) return load_gguf(out, path);
     char *data;
     int64_t len, i = 0;
     sc_status s = sc_file_read(&data, &len, path, SC_TEXT_MAX_FILE);

@@ -114,7 +114,8 @@ void sc_norm_free(sc_norm *x)
 
 typedef struct chunk {
     utf8proc_int32_t *cp, *tmp;
-    int64_t n, cp_cap, tmp_cap;
+    int64_t *from; /* where in the source the character begins that cp[i] came from, before they were ordered */
+    int64_t n, cp_cap, tmp_cap, from_cap;
 } chunk;
 
 /* A character's combining class and whether a chunk may begin with it. Jamo compose with the one before; so do the
@@ -173,8 +174,10 @@ static bool put_chunk(sc_norm *dst, const sc_norm *src, int64_t from, int64_t to
     k->n = 0;
     for (int64_t i = from; i < to;) {
         uint32_t c;
+        int64_t begin = i;
         i += sc_utf8_decode(src->p + i, to - i, &c);
-        if (!sc_grow(&k->cp, &k->cp_cap, k->n + 40, sizeof(*k->cp)))
+        if (!sc_grow(&k->cp, &k->cp_cap, k->n + 40, sizeof(*k->cp)) ||
+            !sc_grow(&k->from, &k->from_cap, k->n + 40, sizeof(*k->from)))
             return false;
         int boundary = 0;
         utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, k->cp + k->n, 40,
@@ -183,8 +186,11 @@ static bool put_chunk(sc_norm *dst, const sc_norm *src, int64_t from, int64_t to
             k->cp[k->n] = (utf8proc_int32_t)c;
             n = 1;
         }
+        for (utf8proc_ssize_t j = 0; j < n; j++)
+            k->from[k->n + j] = begin;
         k->n += n;
     }
+    int64_t parts = k->n;
     if (!order(k))
         return false;
     if (compose) {
@@ -192,16 +198,17 @@ static bool put_chunk(sc_norm *dst, const sc_norm *src, int64_t from, int64_t to
         if (n >= 0)
             k->n = n;
     }
-    /* the j-th character out stands for the j-th in, the last for what is left */
-    int64_t at = from;
+    /* A character stands for the place of its first part. */
+    int64_t at = 0;
     for (int64_t j = 0; j < k->n; j++) {
         char out[4];
         int bytes = sc_utf8_encode((uint32_t)k->cp[j], out);
-        sc_norm_put(dst, out, bytes, src->track ? src->a[at] : (sc_token_span){ 0, 0 });
-        uint32_t c;
-        int step = sc_utf8_decode(src->p + at, to - at, &c);
-        if (at + step < to)
-            at += step;
+        sc_norm_put(dst, out, bytes, src->track ? src->a[k->from[SC_MIN(at, parts - 1)]] : (sc_token_span){ 0, 0 });
+        utf8proc_int32_t part[8];
+        int boundary = 0;
+        utf8proc_ssize_t n = !src->track || !compose ? 1 : utf8proc_decompose_char(k->cp[j], part, SC_COUNT(part),
+                                                                       UTF8PROC_DECOMPOSE, &boundary);
+        at += n > 0 ? n : 1;
     }
     return !dst->oom;
 }
@@ -242,5 +249,6 @@ bool sc_uni_normalize(sc_norm *dst, const sc_norm *src, sc_form form)
     }
     sc_free(k.cp);
     sc_free(k.tmp);
+    sc_free(k.from);
     return ok && !dst->oom;
 }

@@ -16,16 +16,36 @@
  *   iq4_nl  d, q[16]                                                 d v[q], v = sc_iq4_values
  *   iq4_xs  d, sh[2], sl[4] six-bit scales, q[128]                   d (s - 32) v[q]
  *   mxfp4   e, q[16]                                                 2^(e - 128) v[q], v = sc_mxfp4_values
- * In the 32-element types and iq4 the low nibbles are the first 16 values and the high ones the next 16; in q4_k and
- * q5_k 32 and 32; in q6_k 64 and 64; q2_k and q3_k give each pair of bits of 32 bytes in turn.
+ * In the 32-element types and iq4 the low nibbles are the first 16 values and the high ones the next 16; in q4_k
+ * and q5_k 32 and 32; in q6_k 64 and 64; q2_k and q3_k give each pair of bits of 32 bytes in turn.
  *
- * Every product above is exact in f32 (at most 11 + 7 + 5 significant bits), so a value is one rounding at most, and
- * fused or separate multiplication and addition agree: all kernels give the same bits. */
+ * Every product above is exact in f32 (at most 11 + 7 + 5 significant bits), so a value is one rounding at most,
+ * and fused or separate multiplication and addition agree: all kernels give the same bits. */
 #ifndef SC_BLOCKS_H
 #define SC_BLOCKS_H
 
 #include <stdint.h>
 #include <string.h>
+
+/* The block types, X(enum suffix, name, elements, bytes): those whose scales follow from the extreme values, and
+ * those whose scales are searched for. */
+/* clang-format off */
+#define SC_PLAIN_BLOCKS(X)    \
+    X(Q4_0, q4_0, 32, 18)     \
+    X(Q4_1, q4_1, 32, 20)     \
+    X(Q5_0, q5_0, 32, 22)     \
+    X(Q5_1, q5_1, 32, 24)     \
+    X(Q8_0, q8_0, 32, 34)     \
+    X(MXFP4, mxfp4, 32, 17)
+#define SC_SEARCHED_BLOCKS(X) \
+    X(Q2_K, q2_k, 256, 84)    \
+    X(Q3_K, q3_k, 256, 110)   \
+    X(Q4_K, q4_k, 256, 144)   \
+    X(Q5_K, q5_k, 256, 176)   \
+    X(Q6_K, q6_k, 256, 210)   \
+    X(IQ4_NL, iq4_nl, 32, 18) \
+    X(IQ4_XS, iq4_xs, 256, 136)
+/* clang-format on */
 
 static const int8_t sc_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 /* Twice the values of the four-bit float e2m1: halves become integers, and the scale is halved instead. */
@@ -58,13 +78,15 @@ static inline void sc_store_u16(void *p, uint16_t u) { memcpy(p, &u, sizeof u); 
 static inline float sc_half_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, mag = h & 0x7fffu;
-    if (mag >= 0x7c00u) return sc_bits_float(sign | 0x7f800000u | (mag & 0x3ffu) << 13 | (mag > 0x7c00u ? 0x400000u : 0));
+    if (mag >= 0x7c00u)
+        return sc_bits_float(sign | 0x7f800000u | (mag & 0x3ffu) << 13 | (mag > 0x7c00u ? 0x400000u : 0));
     if (mag < 0x400u) /* denormal or zero: mag * 2^-24, exact */
         return sc_bits_float(sign | sc_float_bits((float)mag * 0x1p-24f));
     return sc_bits_float(sign | ((mag << 13) + (112u << 23)));
 }
 
-/* f32 to f16, to nearest, ties to even; overflow gives infinity; a NaN becomes quiet and keeps its upper payload. */
+/* f32 to f16, to nearest, ties to even; overflow gives infinity; a NaN becomes quiet,
+ * its upper payload kept. */
 static inline uint16_t sc_float_half(float f)
 {
     uint32_t u = sc_float_bits(f), sign = u >> 16 & 0x8000u, mag = u & 0x7fffffffu;
@@ -87,25 +109,37 @@ static inline uint16_t sc_float_bf16(float f)
 }
 
 /* 2^(e - 128): the shared exponent of an mxfp4 block, halved for sc_mxfp4_values. */
-static inline float sc_e8m0_half(uint8_t e) { return sc_bits_float(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23); }
-
-/* The eight scales and mins of q4_k and q5_k: the first four in six bits of bytes 0-3 and 4-7, the others in the
- * nibbles of bytes 8-11 with their top bits in the top bits of the first eight bytes. */
-static inline void sc_k4_scales(const uint8_t s[12], uint8_t scale[8], uint8_t min[8])
+static inline float sc_e8m0_half(uint8_t e)
 {
-    for (int i = 0; i < 4; i++) {
-        scale[i] = s[i] & 63;
-        min[i] = s[4 + i] & 63;
-        scale[4 + i] = (uint8_t)((s[8 + i] & 15) | (s[i] >> 6) << 4);
-        min[4 + i] = (uint8_t)(s[8 + i] >> 4 | (s[4 + i] >> 6) << 4);
-    }
+    return sc_bits_float(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+static inline uint32_t sc_load_u32(const void *p)
+{
+    uint32_t u;
+    memcpy(&u, p, sizeof u);
+    return u;
+}
+
+/* The eight scales and then the eight mins of q4_k and q5_k, four bytes at a time: the first four in six bits of
+ * bytes 0-3 and 4-7, the others in the nibbles of bytes 8-11 with their top bits in the top bits of the first eight
+ * bytes. */
+static inline void sc_k4_scales(const uint8_t s[12], uint8_t out[16])
+{
+    uint32_t u0 = sc_load_u32(s), u1 = sc_load_u32(s + 4), u2 = sc_load_u32(s + 8);
+    uint32_t u[4] = {u0 & 0x3f3f3f3f, (u2 & 0x0f0f0f0f) | (u0 >> 2 & 0x30303030), u1 & 0x3f3f3f3f,
+                     (u2 >> 4 & 0x0f0f0f0f) | (u1 >> 2 & 0x30303030)};
+    memcpy(out, u, sizeof u);
 }
 
 /* The sixteen scales of q3_k, 32 still in them: nibbles of bytes 0-7, then top pairs of bits in bytes 8-11. */
-static inline void sc_k3_scales(const uint8_t s[12], uint8_t scale[16])
+static inline void sc_k3_scales(const uint8_t s[12], uint8_t out[16])
 {
-    for (int i = 0; i < 16; i++)
-        scale[i] = (uint8_t)((s[i & 7] >> (i < 8 ? 0 : 4) & 15) | (s[8 + (i & 3)] >> 2 * (i >> 2) & 3) << 4);
+    uint32_t u0 = sc_load_u32(s), u1 = sc_load_u32(s + 4), u2 = sc_load_u32(s + 8), low = 0x0f0f0f0f,
+             top = 0x30303030;
+    uint32_t u[4] = {(u0 & low) | (u2 << 4 & top), (u1 & low) | (u2 << 2 & top), (u0 >> 4 & low) | (u2 & top),
+                     (u1 >> 4 & low) | (u2 >> 2 & top)};
+    memcpy(out, u, sizeof u);
 }
 
 /* Scale g of the eight of iq4_xs. */

@@ -13,7 +13,10 @@ static const char *const level_names[SC_CPU_LEVEL_COUNT] = {
 #undef SC_CPU_NAME
 };
 
-const char *sc_cpu_level_name(int bit) { return bit >= 0 && bit < SC_CPU_LEVEL_COUNT ? level_names[bit] : "unknown"; }
+const char *sc_cpu_level_name(int bit)
+{
+    return bit >= 0 && bit < SC_CPU_LEVEL_COUNT ? level_names[bit] : "unknown";
+}
 
 unsigned sc_cpu_detect(void)
 {

@@ -3,12 +3,14 @@
  * it has defined the vocabulary (x86/avx2.c is the shortest to read):
  *   KERNEL, VEC          how a kernel and a helper to be inlined are declared
  *   vf, W                a vector of f32 and how many it holds
- *   v_load, v_store, v_load_n, v_store_n (the first n < W elements, memory beyond untouched, zeros loaded), v_keep_n
+ *   v_load, v_store, v_load_n, v_store_n (the first n < W elements, memory beyond untouched, zeros loaded),
+ *   v_keep_n (the others become 0)
  *   v_set, v_add, v_sub, v_mul, v_div, v_fma(a,b,c) = a b + c, v_fnma = c - a b, v_abs, v_floor, v_round (to even)
  *   v_min, v_max         b where either is NaN
  *   v_if_less(a,b,x,y)   x where a < b, else y
  *   v_exp2i(p, n)        p 2^n for whole n, denormal results too
  *   v_sum, v_top         across the vector, in one fixed order
+ *   v_sum4(y, a,b,c,d)   four such sums into y[0] to y[3], added in the order of v_sum
  *   v_twice(p, n)        p[0], p[0], p[1], p[1] … of n <= W/2 elements;  v_swap: neighbours exchanged
  *   TILE_X, ACC_ROWS, ACC_VECTORS: register tiles
  *
@@ -21,6 +23,7 @@
 
 static const float pair_signs[16] = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
 
+/* Before a loop of a constant number of rounds (clang-format, which does not know it, is off around those). */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -28,12 +31,14 @@ static const float pair_signs[16] = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -
 #endif
 
 /* ---- rows of x times rows of w ----
- * One vector accumulator an output, lanes along k, then the masked tail, then v_sum: the same for every tile shape. */
+ * One vector accumulator an output, lanes along k, then the masked tail, then v_sum: the same for every tile
+ * shape. */
 
 #define TILE_W 4
 
-VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int64_t ldx, const float *w, int64_t ldw,
-                 float *y, int64_t ldy)
+/* clang-format off */
+VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int64_t ldx, const float *w,
+                 int64_t ldw, float *y, int64_t ldy)
 {
     vf acc[TILE_X][8];
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < cols; j++) acc[i][j] = v_set(0);
@@ -53,8 +58,15 @@ VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int6
             UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_fma(v_load_n(x + i * ldx + l, n), b, acc[i][j]);
         }
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < cols; j++) y[i * ldy + j] = v_sum(acc[i][j]);
+    UNROLL for (int i = 0; i < rows; i++) {
+        int j = 0;
+        UNROLL for (; j + 4 <= cols; j += 4)
+            v_sum4(y + i * ldy + j, acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]);
+        UNROLL for (; j < cols; j++) y[i * ldy + j] = v_sum(acc[i][j]);
+    }
 }
+
+/* clang-format on */
 
 /* A few rows of x against all of w. */
 #define STRIP(rows, wide)                                                                                          \
@@ -101,10 +113,11 @@ KERNEL void matmul_nt(int64_t nx, int64_t nw, int64_t k, const float *x, int64_t
 }
 
 /* ---- y += p v ----
- * Lanes along the columns of v; each output is one chain of fused additions in the order of j that begins with y. */
+ * Lanes along the columns of v; each output is one chain of fused additions in the order of j, beginning with y. */
 
-VEC void tile_nn(const int rows, const int vectors, const int n, int64_t k, const float *p, int64_t ldp, const float *v,
-                 int64_t ldv, float *y, int64_t ldy)
+/* clang-format off */
+VEC void tile_nn(const int rows, const int vectors, const int n, int64_t k, const float *p, int64_t ldp,
+                 const float *v, int64_t ldv, float *y, int64_t ldy)
 {
     vf acc[ACC_ROWS][8];
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int d = 0; d < vectors; d++)
@@ -123,20 +136,23 @@ VEC void tile_nn(const int rows, const int vectors, const int n, int64_t k, cons
         else v_store(y + i * ldy + d * W, acc[i][d]);
 }
 
+/* clang-format on */
+
 #define ACC_STRIP(rows, vectors)                                                                                   \
     KERNEL void acc_strip_##rows(int64_t n, int64_t k, const float *p, int64_t ldp, const float *v, int64_t ldv,   \
                                  float *y, int64_t ldy)                                                            \
     {                                                                                                              \
         int64_t d = 0;                                                                                             \
-        for (; d + vectors * W <= n; d += vectors * W) tile_nn(rows, vectors, W, k, p, ldp, v + d, ldv, y + d, ldy); \
+        for (; d + vectors * W <= n; d += vectors * W)                                                             \
+            tile_nn(rows, vectors, W, k, p, ldp, v + d, ldv, y + d, ldy);                                          \
         for (; d + W <= n; d += W) tile_nn(rows, 1, W, k, p, ldp, v + d, ldv, y + d, ldy);                         \
         if (d < n) tile_nn(rows, 1, (int)(n - d), k, p, ldp, v + d, ldv, y + d, ldy);                              \
     }
 ACC_STRIP(1, 8)
 ACC_STRIP(4, ACC_VECTORS)
 
-KERNEL void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int64_t ldp, const float *v, int64_t ldv,
-                          float *y, int64_t ldy)
+KERNEL void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int64_t ldp, const float *v,
+                          int64_t ldv, float *y, int64_t ldy)
 {
     int64_t i = 0;
     for (; i + 4 <= nx; i += 4) acc_strip_4(n, k, p + i * ldp, ldp, v, ldv, y + i * ldy, ldy);
@@ -146,9 +162,9 @@ KERNEL void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int6
 /* ---- element by element ---- */
 
 /* y[i] = expr for all i. expr(load, rest) reads an element of an array by load(array + i rest). */
-#define EACH(expr)                                                                 \
-    int64_t i = 0;                                                                 \
-    for (; i + W <= n; i += W) v_store(y + i, expr(v_load, ));                     \
+#define EACH(expr)                                                                                                 \
+    int64_t i = 0;                                                                                                 \
+    for (; i + W <= n; i += W) v_store(y + i, expr(v_load, ));                                                     \
     if (i < n) v_store_n(y + i, expr(v_load_n, NTH), (int)(n - i))
 #define NTH , (int)(n - i)
 
@@ -173,12 +189,12 @@ KERNEL void scale(int64_t n, const float *x, float s, float *y)
 #undef EXPR
 }
 
-/* exp to about one unit in the last place: x = n ln 2 + r, exp r = 1 + r + r^2 P(r). The polynomials of this file are
- * minimax fits of the relative error, which is under 2e-8 for each. */
+/* exp to about one unit in the last place: x = n ln 2 + r, exp r = 1 + r + r^2 P(r). The polynomials of this file
+ * are minimax fits of the relative error, which is under 2e-8 for each. */
 VEC vf v_exp(vf x)
 {
-    /* Under -104 is 0; masked scores are there by the thousand, so they go round the slow path of denormals. Over 89
-     * is infinity. A NaN passes. */
+    /* Under -104 is 0; masked scores are there by the thousand, so they go round the slow path of denormals. Over
+     * 89 is infinity. A NaN passes. */
     vf low = x, lowest = v_set(-104);
     x = v_min(v_set(89), v_if_less(low, lowest, v_set(0), x));
     vf n = v_round(v_mul(x, v_set(0x1.715476p+0f)));
@@ -238,22 +254,20 @@ VEC vf f_TANH(vf x)
     return v_if_less(a, v_set(0.625f), near0, far);
 }
 
-#define X(ID, name)                                                \
-    KERNEL void unary_##ID(int64_t n, const float *x, float *y)    \
-    {                                                              \
-        EACH(EXPR_##ID);                                           \
-    }
-#define EXPR_SILU(load, rest) f_SILU(load(x + i rest))
-#define EXPR_GELU(load, rest) f_GELU(load(x + i rest))
+#define X(ID, name)                                                                                                \
+    KERNEL void unary_##ID(int64_t n, const float *x, float *y) { EACH(EXPR_##ID); }
+#define EXPR_SILU(load, rest)      f_SILU(load(x + i rest))
+#define EXPR_GELU(load, rest)      f_GELU(load(x + i rest))
 #define EXPR_GELU_TANH(load, rest) f_GELU_TANH(load(x + i rest))
-#define EXPR_RELU(load, rest) f_RELU(load(x + i rest))
-#define EXPR_SIGMOID(load, rest) f_SIGMOID(load(x + i rest))
-#define EXPR_TANH(load, rest) f_TANH(load(x + i rest))
+#define EXPR_RELU(load, rest)      f_RELU(load(x + i rest))
+#define EXPR_SIGMOID(load, rest)   f_SIGMOID(load(x + i rest))
+#define EXPR_TANH(load, rest)      f_TANH(load(x + i rest))
 #include "tensor/unary.def"
 #undef X
 
 /* ---- norms ---- */
 
+/* clang-format off */
 /* Sum over x of (x - c)^2, or of x itself; four accumulators, whose roles depend on n alone. */
 VEC float sum_over(const int squares, int64_t n, const float *x, float c)
 {
@@ -271,6 +285,8 @@ VEC float sum_over(const int squares, int64_t n, const float *x, float c)
     }
     return v_sum(v_add(v_add(acc[0], acc[1]), v_add(acc[2], acc[3])));
 }
+
+/* clang-format on */
 
 KERNEL void rms_norm(int64_t n, const float *x, const float *w, float eps, float *y)
 {
@@ -291,9 +307,9 @@ VEC vf normed(vf x, vf mean, vf s, vf w, vf b) { return v_fma(v_mul(v_sub(x, mea
 KERNEL void layer_norm(int64_t n, const float *x, const float *w, const float *b, float eps, float *y)
 {
     float mean = sum_over(0, n, x, 0) / (float)n;
-    vf s = v_set(1 / sqrtf(sum_over(1, n, x, mean) / (float)n + eps)), m = v_set(mean), one = v_set(1), zero = v_set(0);
-#define EXPR(load, rest) \
-    normed(load(x + i rest), m, s, w ? load(w + i rest) : one, b ? load(b + i rest) : zero)
+    vf s = v_set(1 / sqrtf(sum_over(1, n, x, mean) / (float)n + eps)), m = v_set(mean), one = v_set(1),
+       zero = v_set(0);
+#define EXPR(load, rest) normed(load(x + i rest), m, s, w ? load(w + i rest) : one, b ? load(b + i rest) : zero)
     EACH(EXPR);
 #undef EXPR
 }

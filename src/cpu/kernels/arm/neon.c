@@ -8,10 +8,10 @@
 #include <arm_neon.h>
 
 #define KERNEL static
-#define VEC static inline __attribute__((always_inline))
+#define VEC    static inline __attribute__((always_inline))
 /* 24 accumulators, 6 + 1 operands, of 32 registers. */
-#define TILE_X 6
-#define ACC_ROWS 4
+#define TILE_X      6
+#define ACC_ROWS    4
 #define ACC_VECTORS 4
 
 enum { W = 4 };
@@ -60,7 +60,12 @@ VEC vf v_exp2i(vf p, vf n)
     return vmulq_f32(vmulq_f32(p, vreinterpretq_f32_s32(a)), vreinterpretq_f32_s32(b));
 }
 
-VEC float v_sum(vf v) { return vaddvq_f32(v); }
+VEC float v_sum(vf v) /* (0 + 1) + (2 + 3) */
+{
+    vf s = vpaddq_f32(v, v);
+    return vgetq_lane_f32(vpaddq_f32(s, s), 0);
+}
+VEC void v_sum4(float *y, vf a, vf b, vf c, vf d) { v_store(y, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d))); }
 VEC float v_top(vf v) { return vmaxvq_f32(v); }
 
 VEC vf v_twice(const float *p, int n)
@@ -84,26 +89,11 @@ VEC vb b_bits(uint16_t bits)
     return vandq_u8(vtstq_u8(v, vcombine_u8(bit, bit)), b_set(16));
 }
 
-/* Elements 4 part to 4 part + 3 of sixteen signed bytes. */
 VEC vf v_part_s8(vb q, const int part)
 {
     int8x16_t s = vreinterpretq_s8_u8(q);
     int16x8_t h = part < 2 ? vmovl_s8(vget_low_s8(s)) : vmovl_high_s8(s);
     return vcvtq_f32_s32(part & 1 ? vmovl_high_s16(h) : vmovl_s16(vget_low_s16(h)));
-}
-VEC void v_put(float *y, vb q, vf d)
-{
-    v_store(y, v_mul(v_part_s8(q, 0), d));
-    v_store(y + 4, v_mul(v_part_s8(q, 1), d));
-    v_store(y + 8, v_mul(v_part_s8(q, 2), d));
-    v_store(y + 12, v_mul(v_part_s8(q, 3), d));
-}
-VEC void v_put_add(float *y, vb q, vf d, vf m)
-{
-    v_store(y, v_fma(v_part_s8(q, 0), d, m));
-    v_store(y + 4, v_fma(v_part_s8(q, 1), d, m));
-    v_store(y + 8, v_fma(v_part_s8(q, 2), d, m));
-    v_store(y + 12, v_fma(v_part_s8(q, 3), d, m));
 }
 VEC void v_to_s8(uint8_t *p, vf v)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The definition of the conversions to f32: one readable loop a type, layouts in blocks.h. */
+/* The definition of the conversions to f32, one readable loop a type (layouts in blocks.h), and of the products with
+ * rows stored so. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
 
 /* A kernel that calls block_NAME(b, y) for each block. */
-#define DEQUANTIZE(name, elements, bytes)                                                                \
-    static void dequantize_##name(const void *x, float *y, int64_t n)                                    \
-    {                                                                                                    \
-        for (const uint8_t *b = x; n > 0; n -= elements, b += bytes, y += elements) block_##name(b, y);  \
+#define DEFINE(ID, name, elements, bytes)                                                                          \
+    static void dequantize_##name(const void *x, float *y, int64_t n)                                              \
+    {                                                                                                              \
+        for (const uint8_t *b = x; n > 0; n -= elements, b += bytes, y += elements) block_##name(b, y);            \
     }
 
 static float half_at(const uint8_t *p) { return sc_half_float(sc_load_u16(p)); }
@@ -74,8 +75,8 @@ static void block_q3_k(const uint8_t *b, float *y)
 static void block_q4_k(const uint8_t *b, float *y)
 {
     float d = half_at(b), dmin = half_at(b + 2);
-    uint8_t scale[8], min[8];
-    sc_k4_scales(b + 4, scale, min);
+    uint8_t scale[16], *min = scale + 8;
+    sc_k4_scales(b + 4, scale);
     for (int i = 0; i < 256; i++) {
         int q = b[16 + i / 64 * 32 + i % 32] >> i % 64 / 32 * 4 & 15;
         y[i] = d * (float)scale[i / 32] * (float)q - dmin * (float)min[i / 32];
@@ -85,8 +86,8 @@ static void block_q4_k(const uint8_t *b, float *y)
 static void block_q5_k(const uint8_t *b, float *y)
 {
     float d = half_at(b), dmin = half_at(b + 2);
-    uint8_t scale[8], min[8];
-    sc_k4_scales(b + 4, scale, min);
+    uint8_t scale[16], *min = scale + 8;
+    sc_k4_scales(b + 4, scale);
     for (int i = 0; i < 256; i++) {
         int q = b[48 + i / 64 * 32 + i % 32] >> i % 64 / 32 * 4 & 15;
         int h = b[16 + i % 32] >> i / 32 & 1;
@@ -126,18 +127,38 @@ static void block_mxfp4(const uint8_t *b, float *y)
     for (int i = 0; i < 32; i++) y[i] = d * (float)sc_mxfp4_values[b[1 + (i & 15)] >> 4 * (i >> 4) & 15];
 }
 
-/* Every type that has a kernel here. */
-#define TYPES(X)                                                                                                 \
-    X(F16, f16, 1, 2) X(BF16, bf16, 1, 2) X(Q4_0, q4_0, 32, 18) X(Q4_1, q4_1, 32, 20) X(Q5_0, q5_0, 32, 22)      \
-    X(Q5_1, q5_1, 32, 24) X(Q8_0, q8_0, 32, 34) X(Q2_K, q2_k, 256, 84) X(Q3_K, q3_k, 256, 110)                   \
-    X(Q4_K, q4_k, 256, 144) X(Q5_K, q5_k, 256, 176) X(Q6_K, q6_k, 256, 210) X(IQ4_NL, iq4_nl, 32, 18)            \
-    X(IQ4_XS, iq4_xs, 256, 136) X(MXFP4, mxfp4, 32, 17)
+/* f64 throughout as in matmul_nt, block by block. */
+#define DEFINE_MATVEC(ID, name, elements, bytes)                                                                   \
+    static void matvec_##name(int64_t nw, int64_t k, const float *x, const void *w, int64_t stride, float *y)      \
+    {                                                                                                              \
+        for (int64_t j = 0; j < nw; j++) {                                                                         \
+            const uint8_t *b = (const uint8_t *)w + j * stride;                                                    \
+            float v[elements];                                                                                     \
+            double sum = 0;                                                                                        \
+            for (int64_t l = 0; l < k; l += elements, b += bytes) {                                                \
+                block_##name(b, v);                                                                                \
+                for (int i = 0; i < elements; i++) sum += (double)x[l + i] * v[i];                                 \
+            }                                                                                                      \
+            y[j] = (float)sum;                                                                                     \
+        }                                                                                                          \
+    }
 
-#define DEFINE(ID, name, elements, bytes) DEQUANTIZE(name, elements, bytes)
-TYPES(DEFINE)
+DEFINE(F16, f16, 1, 2)
+DEFINE(BF16, bf16, 1, 2)
+SC_PLAIN_BLOCKS(DEFINE)
+SC_SEARCHED_BLOCKS(DEFINE)
+DEFINE_MATVEC(F16, f16, 1, 2)
+DEFINE_MATVEC(BF16, bf16, 1, 2)
+SC_PLAIN_BLOCKS(DEFINE_MATVEC)
+SC_SEARCHED_BLOCKS(DEFINE_MATVEC)
 
 void sc_kernels_ref_dequantize(sc_kernels *k)
 {
-#define SET(ID, name, elements, bytes) k->dequantize[SC_##ID] = dequantize_##name;
-    TYPES(SET)
+#define SET(ID, name, elements, bytes)                                                                             \
+    k->dequantize[SC_##ID] = dequantize_##name;                                                                    \
+    k->matvec[SC_##ID] = matvec_##name;
+    SET(F16, f16, 1, 2)
+    SET(BF16, bf16, 1, 2)
+    SC_PLAIN_BLOCKS(SET)
+    SC_SEARCHED_BLOCKS(SET)
 }

@@ -15,8 +15,8 @@ static void matmul_nt(int64_t nx, int64_t nw, int64_t k, const float *x, int64_t
         }
 }
 
-static void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int64_t ldp, const float *v, int64_t ldv,
-                          float *y, int64_t ldy)
+static void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int64_t ldp, const float *v,
+                          int64_t ldv, float *y, int64_t ldy)
 {
     for (int64_t i = 0; i < nx; i++)
         for (int64_t d = 0; d < n; d++) {
@@ -53,10 +53,10 @@ static double f_SIGMOID(double x) { return 1 / (1 + exp(-x)); }
 static double f_TANH(double x) { return tanh(x); }
 
 /* f_ and the suffix of the function's number. */
-#define UNARY(ID)                                                                            \
-    static void unary_##ID(int64_t n, const float *x, float *y)                              \
-    {                                                                                          \
-        for (int64_t i = 0; i < n; i++) y[i] = (float)f_##ID(x[i]);                          \
+#define UNARY(ID)                                                                                                  \
+    static void unary_##ID(int64_t n, const float *x, float *y)                                                    \
+    {                                                                                                              \
+        for (int64_t i = 0; i < n; i++) y[i] = (float)f_##ID(x[i]);                                                \
     }
 #define X(id, name) UNARY(id)
 #include "tensor/unary.def"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The definition of the conversions from f32 to the types without a search: the two 16-bit floats and the 32-element
- * blocks, whose scale follows from the extremes. They give the same bytes as GGUF's own tools.
+/* The definition of the conversions from f32 to the types without a search: the two 16-bit floats and the
+ * 32-element blocks, whose scale follows from the extremes. They give the same bytes as GGUF's own tools.
  *
  * Every step is rounded to f32 as those tools do: a product is taken in f64 (exact there) and rounded by the
  * conversion, so that no compiler can fuse it with the following addition.
@@ -10,10 +10,10 @@
 
 #include <math.h>
 
-#define QUANTIZE(name, elements, bytes)                                                                  \
-    static void quantize_##name(const float *x, void *y, int64_t n)                                      \
-    {                                                                                                    \
-        for (uint8_t *b = y; n > 0; n -= elements, b += bytes, x += elements) block_##name(x, b);        \
+#define DEFINE(ID, name, elements, bytes)                                                                          \
+    static void quantize_##name(const float *x, void *y, int64_t n)                                                \
+    {                                                                                                              \
+        for (uint8_t *b = y; n > 0; n -= elements, b += bytes, x += elements) block_##name(x, b);                  \
     }
 
 static float mul_f32(float a, float b) { return (float)((double)a * b); }
@@ -130,15 +130,14 @@ static void block_mxfp4(const float *x, uint8_t *b)
     put_nibbles(q, b + 1);
 }
 
-#define TYPES(X)                                                                                                 \
-    X(F16, f16, 1, 2) X(BF16, bf16, 1, 2) X(Q4_0, q4_0, 32, 18) X(Q4_1, q4_1, 32, 20) X(Q5_0, q5_0, 32, 22)      \
-    X(Q5_1, q5_1, 32, 24) X(Q8_0, q8_0, 32, 34) X(MXFP4, mxfp4, 32, 17)
-
-#define DEFINE(ID, name, elements, bytes) QUANTIZE(name, elements, bytes)
-TYPES(DEFINE)
+DEFINE(F16, f16, 1, 2)
+DEFINE(BF16, bf16, 1, 2)
+SC_PLAIN_BLOCKS(DEFINE)
 
 void sc_kernels_ref_quantize(sc_kernels *k)
 {
 #define SET(ID, name, elements, bytes) k->quantize[SC_##ID] = quantize_##name;
-    TYPES(SET)
+    SET(F16, f16, 1, 2)
+    SET(BF16, bf16, 1, 2)
+    SC_PLAIN_BLOCKS(SET)
 }

@@ -2,11 +2,12 @@
 /* The definition of the conversions from f32 to the types whose scales are worth a search: q2_k to q6_k, iq4_nl and
  * iq4_xs.
  *
- * Each group of 16 or 32 values is fitted alone: a number of trial scales around the one that spans the group assign
- * integers, for which the best scale (and minimum) has a closed form by weighted least squares; the trial with the
- * least weighted error wins. The scales are then rounded into the block's own scale and the integers assigned anew,
- * so that they suit the scale that a reader will see. Large values weigh more, as they do in the products that the
- * weights enter. A value that is not finite counts as 0 in a search. */
+ * Each group of 16 or 32 values is fitted alone: a number of trial scales around the one that spans the group
+ * assign integers, for which the best scale (and minimum) has a closed form by weighted least squares; the trial
+ * with the least weighted error wins. The scales are then rounded into the block's own scale, each to the
+ * neighbour that errs least when the integers are assigned anew, so that these suit the scale that a reader will
+ * see. Large values weigh more, as they do in the products that the weights enter. A value that is not finite
+ * counts as 0 in a search. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
 
@@ -37,9 +38,14 @@ static void weigh(int n, const float *x, float *v, double *w)
 static int nearest_iq4(double v)
 {
     int j = 0;
-    while (j < 15 && v > 0.5 * (sc_iq4_values[j] + sc_iq4_values[j + 1])) j++;
+    for (int step = 8; step; step /= 2)
+        if (2 * v > sc_iq4_values[j + step - 1] + sc_iq4_values[j + step]) j += step;
     return j;
 }
+
+/* The q of v / s: an integer of [lo, hi], or an index into the table where these agree; and its value. */
+static int level(double v, int lo, int hi) { return lo == hi ? nearest_iq4(v) : nearest(v, lo, hi); }
+static int level_value(int q, int lo, int hi) { return lo == hi ? sc_iq4_values[q] : q; }
 
 /* The best s for integers of [lo, hi], or for the table where lo == hi. */
 static float fit_scale(int n, const float *x, int lo, int hi)
@@ -56,7 +62,7 @@ static float fit_scale(int n, const float *x, int lo, int hi)
         for (int t = -10; t <= 10; t++) {
             double is = ends[end] * (1 + 0.1 * t / (table ? 8 : fabs(ends[end]))) / top, xq = 0, qq = 0;
             for (int i = 0; i < n; i++) {
-                double q = table ? sc_iq4_values[nearest_iq4(is * v[i])] : nearest(is * v[i], lo, hi);
+                double q = level_value(level(is * v[i], lo, hi), lo, hi);
                 xq += w[i] * v[i] * q;
                 qq += w[i] * q * q;
             }
@@ -126,7 +132,18 @@ static void fit_scale_min(int n, const float *x, int top, float *s, float *m)
 
 /* ---- blocks ---- */
 
-/* Fits the groups of one block of 256, rounds their scales and mins to [0, limit] times d and dmin, and assigns q. */
+/* The weighted error of what a reader would see. */
+static double affine_error(int n, const float *v, const double *w, double s, double m, int top)
+{
+    double error = 0, is = inverse(s);
+    for (int i = 0; i < n; i++) {
+        double e = s * nearest((v[i] + m) * is, 0, top) - m - v[i];
+        error += w[i] * e * e;
+    }
+    return error;
+}
+
+/* Fits the groups of one block of 256, rounds their scales and mins to [0, limit] times d and dmin, assigns q. */
 static void affine_block(const float *x, int groups, int top, int limit, uint8_t *d, uint8_t *dmin, uint8_t *scale,
                          uint8_t *min, uint8_t q[256])
 {
@@ -141,29 +158,63 @@ static void affine_block(const float *x, int groups, int top, int limit, uint8_t
     put_half(dmin, mmax / (float)limit);
     double fd = half_at(d), fm = half_at(dmin);
     for (int g = 0; g < groups; g++) {
-        scale[g] = (uint8_t)nearest(s[g] * inverse(fd), 0, limit);
-        min[g] = (uint8_t)nearest(m[g] * inverse(fm), 0, limit);
+        int sg = nearest(s[g] * inverse(fd), 0, limit), mg = nearest(m[g] * inverse(fm), 0, limit);
+        double least = INFINITY, w[32];
+        float v[32];
+        weigh(size, x + g * size, v, w);
+        scale[g] = (uint8_t)sg;
+        min[g] = (uint8_t)mg;
+        for (int t = 0; t < 9; t++) {
+            int i = sg + t / 3 - 1, j = mg + t % 3 - 1;
+            if (i < 0 || i > limit || j < 0 || j > limit) continue;
+            double error = affine_error(size, v, w, fd * i, fm * j, top);
+            if (!(error < least)) continue;
+            least = error;
+            scale[g] = (uint8_t)i;
+            min[g] = (uint8_t)j;
+        }
         double is = inverse(fd * scale[g]), offset = fm * min[g];
-        for (int i = g * size; i < (g + 1) * size; i++) q[i] = (uint8_t)nearest((x[i] + offset) * is, 0, top);
+        for (int i = 0; i < size; i++) q[g * size + i] = (uint8_t)nearest((v[i] + offset) * is, 0, top);
     }
 }
 
-/* The same for s q: scales are rounded to [lo, -lo - 1] times d. q of [qlo, qhi], or table indices where these agree. */
-static void symmetric_block(const float *x, int groups, int qlo, int qhi, int lo, uint8_t *d, int8_t *scale, int8_t q[256])
+static double symmetric_error(int n, const float *v, const double *w, double s, int lo, int hi)
+{
+    double error = 0, is = inverse(s);
+    for (int i = 0; i < n; i++) {
+        double e = s * level_value(level(v[i] * is, lo, hi), lo, hi) - v[i];
+        error += w[i] * e * e;
+    }
+    return error;
+}
+
+/* The same for s q: scales are rounded to [low, -low - 1] times d. */
+static void symmetric_block(const float *x, int groups, int lo, int hi, int low, uint8_t *d, int8_t *scale,
+                            int8_t q[256])
 {
     int size = 256 / groups;
     float s[16], top = 0;
     for (int g = 0; g < groups; g++) {
-        s[g] = fit_scale(size, x + g * size, qlo, qhi);
+        s[g] = fit_scale(size, x + g * size, lo, hi);
         top = fabsf(s[g]) > fabsf(top) ? s[g] : top;
     }
-    put_half(d, top / (float)lo);
+    put_half(d, top / (float)low);
     double fd = half_at(d);
     for (int g = 0; g < groups; g++) {
-        scale[g] = (int8_t)nearest(s[g] * inverse(fd), lo, -lo - 1);
+        int sg = nearest(s[g] * inverse(fd), low, -low - 1);
+        double least = INFINITY, w[32];
+        float v[32];
+        weigh(size, x + g * size, v, w);
+        scale[g] = (int8_t)sg;
+        for (int i = sg - 1; i <= sg + 1; i++) {
+            if (i < low || i > -low - 1) continue;
+            double error = symmetric_error(size, v, w, fd * i, lo, hi);
+            if (!(error < least)) continue;
+            least = error;
+            scale[g] = (int8_t)i;
+        }
         double is = inverse(fd * scale[g]);
-        for (int i = g * size; i < (g + 1) * size; i++)
-            q[i] = (int8_t)(qlo == qhi ? nearest_iq4(x[i] * is) : nearest(x[i] * is, qlo, qhi));
+        for (int i = 0; i < size; i++) q[g * size + i] = (int8_t)level(v[i] * is, lo, hi);
     }
 }
 
@@ -272,19 +323,15 @@ static void block_iq4_xs(const float *x, uint8_t *b)
     sc_store_u16(b + 2, (uint16_t)high);
 }
 
-#define TYPES(X)                                                                                              \
-    X(Q2_K, q2_k, 256, 84) X(Q3_K, q3_k, 256, 110) X(Q4_K, q4_k, 256, 144) X(Q5_K, q5_k, 256, 176)            \
-    X(Q6_K, q6_k, 256, 210) X(IQ4_NL, iq4_nl, 32, 18) X(IQ4_XS, iq4_xs, 256, 136)
-
-#define DEFINE(ID, name, elements, bytes)                                                                \
-    static void quantize_##name(const float *x, void *y, int64_t n)                                      \
-    {                                                                                                    \
-        for (uint8_t *b = y; n > 0; n -= elements, b += bytes, x += elements) block_##name(x, b);        \
+#define DEFINE(ID, name, elements, bytes)                                                                          \
+    static void quantize_##name(const float *x, void *y, int64_t n)                                                \
+    {                                                                                                              \
+        for (uint8_t *b = y; n > 0; n -= elements, b += bytes, x += elements) block_##name(x, b);                  \
     }
-TYPES(DEFINE)
+SC_SEARCHED_BLOCKS(DEFINE)
 
 void sc_kernels_ref_quantize_k(sc_kernels *k)
 {
 #define SET(ID, name, elements, bytes) k->quantize[SC_##ID] = quantize_##name;
-    TYPES(SET)
+    SC_SEARCHED_BLOCKS(SET)
 }

@@ -9,10 +9,10 @@
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define KERNEL static TARGET
-#define VEC static inline TARGET __attribute__((always_inline))
+#define VEC    static inline TARGET __attribute__((always_inline))
 /* 12 accumulators, 3 + 1 operands: all 16 registers. */
-#define TILE_X 3
-#define ACC_ROWS 4
+#define TILE_X      3
+#define ACC_ROWS    4
 #define ACC_VECTORS 2
 
 enum { W = 8 };
@@ -58,6 +58,16 @@ VEC float v_sum(vf v)
     a = _mm_add_ps(a, _mm_movehl_ps(a, a));
     return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
 }
+VEC void v_sum4(float *y, vf a, vf b, vf c, vf d)
+{
+    vf ab = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    vf cd = _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+    vf s = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    s = _mm256_add_ps(s, _mm256_movehdup_ps(s)); /* a and c in places 0 and 2, b and d in 4 and 6 */
+    __m128 ac = _mm256_castps256_ps128(s), bd = _mm256_extractf128_ps(s, 1);
+    ac = _mm_shuffle_ps(ac, bd, 0x88);
+    _mm_storeu_ps(y, _mm_shuffle_ps(ac, ac, 0xd8));
+}
 VEC float v_top(vf v)
 {
     __m128 a = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -77,7 +87,7 @@ VEC vb b_set(int x) { return _mm_set1_epi8((char)x); }
 VEC vb b_and(vb a, vb b) { return _mm_and_si128(a, b); }
 VEC vb b_or(vb a, vb b) { return _mm_or_si128(a, b); }
 VEC vb b_sub(vb a, vb b) { return _mm_sub_epi8(a, b); }
-VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srl_epi16(v, _mm_cvtsi32_si128(n)), b_set(255 >> n)); }
+VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srli_epi16(v, n), b_set(255 >> n)); }
 VEC vb b_look(vb table, vb i) { return _mm_shuffle_epi8(table, i); }
 VEC vb b_bits(uint16_t bits)
 {
@@ -87,17 +97,9 @@ VEC vb b_bits(uint16_t bits)
     return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(v, bit), bit), b_set(16));
 }
 
-VEC vf v_low_s8(vb q) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)); }
-VEC vf v_high_s8(vb q) { return v_low_s8(_mm_unpackhi_epi64(q, q)); }
-VEC void v_put(float *y, vb q, vf d)
+VEC vf v_part_s8(vb q, const int part)
 {
-    v_store(y, v_mul(v_low_s8(q), d));
-    v_store(y + 8, v_mul(v_high_s8(q), d));
-}
-VEC void v_put_add(float *y, vb q, vf d, vf m)
-{
-    v_store(y, v_fma(v_low_s8(q), d, m));
-    v_store(y + 8, v_fma(v_high_s8(q), d, m));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(part ? _mm_unpackhi_epi64(q, q) : q));
 }
 VEC void v_to_s8(uint8_t *p, vf v)
 {
@@ -117,7 +119,8 @@ VEC void v_to_bf16(void *p, vf v)
 {
     __m256i u = _mm256_castps_si256(v), top = _mm256_srli_epi32(u, 16);
     __m256i up = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(top, _mm256_set1_epi32(1)));
-    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, up), 16), quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40));
+    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, up), 16),
+            quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40));
     r = _mm256_blendv_epi8(r, quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
     _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)));
 }

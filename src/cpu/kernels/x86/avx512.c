@@ -9,10 +9,10 @@
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 #define KERNEL static TARGET
-#define VEC static inline TARGET __attribute__((always_inline))
+#define VEC    static inline TARGET __attribute__((always_inline))
 /* 24 accumulators, 6 + 1 operands, of 32 registers. */
-#define TILE_X 6
-#define ACC_ROWS 4
+#define TILE_X      6
+#define ACC_ROWS    4
 #define ACC_VECTORS 4
 
 enum { W = 16 };
@@ -38,7 +38,10 @@ VEC vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VEC vf v_abs(vf v) { return _mm512_abs_ps(v); }
 VEC vf v_floor(vf v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 VEC vf v_round(vf v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-VEC vf v_if_less(vf a, vf b, vf x, vf y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x); }
+VEC vf v_if_less(vf a, vf b, vf x, vf y)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
 VEC vf v_exp2i(vf p, vf n) { return _mm512_scalef_ps(p, n); }
 
 VEC __m256 upper(vf v) { return _mm512_extractf32x8_ps(v, 1); }
@@ -48,6 +51,16 @@ VEC float v_sum(vf v)
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+VEC void v_sum4(float *y, vf a, vf b, vf c, vf d)
+{
+    vf ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    vf cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    vf s = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    s = _mm512_add_ps(s, _mm512_permute_ps(s, 0xee));
+    s = _mm512_add_ps(s, _mm512_permute_ps(s, 0x55));
+    s = _mm512_permutexvar_ps(_mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12)), s);
+    _mm_storeu_ps(y, _mm512_castps512_ps128(s));
 }
 VEC float v_top(vf v)
 {
@@ -69,13 +82,15 @@ VEC vb b_set(int x) { return _mm_set1_epi8((char)x); }
 VEC vb b_and(vb a, vb b) { return _mm_and_si128(a, b); }
 VEC vb b_or(vb a, vb b) { return _mm_or_si128(a, b); }
 VEC vb b_sub(vb a, vb b) { return _mm_sub_epi8(a, b); }
-VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srl_epi16(v, _mm_cvtsi32_si128(n)), b_set(255 >> n)); }
+VEC vb b_right(vb v, int n) { return _mm_and_si128(_mm_srli_epi16(v, n), b_set(255 >> n)); }
 VEC vb b_look(vb table, vb i) { return _mm_shuffle_epi8(table, i); }
 VEC vb b_bits(uint16_t bits) { return _mm_maskz_mov_epi8(bits, b_set(16)); }
 
-VEC vf v_from_s8(vb q) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)); }
-VEC void v_put(float *y, vb q, vf d) { v_store(y, v_mul(v_from_s8(q), d)); }
-VEC void v_put_add(float *y, vb q, vf d, vf m) { v_store(y, v_fma(v_from_s8(q), d, m)); }
+VEC vf v_part_s8(vb q, const int part)
+{
+    (void)part; /* all sixteen */
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q));
+}
 VEC void v_to_s8(uint8_t *p, vf v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)));
@@ -83,10 +98,14 @@ VEC void v_to_s8(uint8_t *p, vf v)
 
 VEC vf v_half(const uint8_t *p) { return _mm512_set1_ps(_cvtsh_ss(sc_load_u16(p))); }
 VEC vf v_from_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
-VEC void v_to_f16(void *p, vf v) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)); }
+VEC void v_to_f16(void *p, vf v)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
 VEC vf v_from_bf16(const void *p)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 VEC void v_to_bf16(void *p, vf v)
 {

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The verb run, as a user types it, on the small chat model: ids and texts against those of transformers."""
+import json, os, subprocess, sys
+
+socle = os.environ["SOCLE"]
+model = os.path.join(os.environ["SOCLE_SOURCE_DIR"], "tests/data/chat_model")
+failed = passed = 0
+
+
+def check(name, ok, detail=""):
+    global failed, passed
+    passed, failed = passed + bool(ok), failed + (not ok)
+    if not ok:
+        print(f"FAIL {name}: {detail}")
+
+
+def run(*args, stdin=None):
+    p = subprocess.run([socle, *args], input=stdin, capture_output=True, timeout=120)
+    return p.returncode, p.stdout, p.stderr.decode()
+
+
+for case in json.load(open(os.path.join(model, "expected.json"), encoding="utf-8")):
+    raw = ["--raw"] if case["how"] == "raw" else []
+    for kind, more in (("greedy", ["--greedy"]), ("beam", ["--num-beams", "3"])):
+        name = f"{case['how']} {kind} {case['prompt']!r}"
+        code, out, err = run("run", model, *raw, *more, "--json", "-n", "24", "--cache-type", "f32", "--", case["prompt"])
+        if code:
+            check(name, False, err)
+            continue
+        got = json.loads(out)
+        check(name + " prompt", got["prompt_tokens"] == len(case["prompt_ids"]), got)
+        check(name + " ids", got["ids"] == case[kind + "_ids"], (got["ids"], case[kind + "_ids"]))
+        check(name + " text", got["text"] == case[kind + "_text"], (got["text"], case[kind + "_text"]))
+
+base = ["run", model, "--raw", "--greedy", "-n", "24", "--cache-type", "f32"]
+code, out, err = run(*base, "the sky is")
+text = out.decode("utf-8", "strict")
+want = next(c for c in json.load(open(os.path.join(model, "expected.json"))) if c["how"] == "raw")["greedy_text"]
+check("plain output", code == 0 and text.rstrip("\n") == want.rstrip("\n") and err == "", (text, err))
+check("stdin is the prompt", run(*base, stdin=b"the sky is\n")[1] == out)
+check("a stop text ends it", run(*base, "--stop", "beca", "the sky is")[1].decode().rstrip("\n") == want[:want.index("beca")])
+check("threads do not matter", all(run(*base, "-t", str(t), "the sky is")[1] == out for t in (1, 2, 3)))
+a = [run("run", model, "--temperature", "2", "--seed", s, "-n", "16", "hi", "--json")[1] for s in ("1", "1", "2")]
+ids = [json.loads(x)["ids"] for x in a]
+check("a seed repeats itself", ids[0] == ids[1] and ids[0] != ids[2], ids)
+code, out, err = run("run", model, "--show-sampling", "-n", "1", "hi")
+check("generation_config.json counts", "temperature 0.7 -> top_k 20 -> top_p 0.95" in err, err)
+for args, status, words in (
+    (["run", model, "--image", "x.png", "hi"], 1, "takes no image"),
+    (["run", model, "--audio", "x.wav", "hi"], 1, "takes no audio"),
+    (["run", model, "--raw", ""], 1, "empty prompt"),
+    (["run", model, "--raw", "a " * 600], 1, "context of 512"),
+    (["run", model + "/nothing", "hi"], 1, "nothing"),
+    (["run", model, "--temperature", "-1", "hi"], 2, "temperature"),
+    (["run", model, "--logit-bias", "x", "hi"], 2, "ID=BIAS"),
+    (["run", model, "--logit-bias", "999999=1", "hi"], 1, "999999"),
+    (["run"], 2, "MODEL"),
+):
+    code, out, err = run(*args)
+    check(f"refuses {args[1:]}", code == status and out == b"" and words in err and err.count("\n") == 1, (code, out, err))
+
+text = "the sky is blue because of light\n" * 40
+code, out, err = run("perplexity", model, "-", "--json", "-c", "128", stdin=text.encode())
+check("perplexity", code == 0 and json.loads(out)["perplexity"] > 1, err)
+code, out, err = run("bench", model, "--prefill", "16", "--decode", "4", "--repeat", "2", "--json")
+got = json.loads(out) if code == 0 else {}
+check("bench", got.get("prefill_tps", 0) > 0 and got.get("decode_tps", 0) > 0, err)
+code, out, err = run("show", model, "--plan", "--tokens", "4")
+check("show --plan", code == 0 and b"fused away" in out and b"attention" in out, err)
+code, out, err = run("show", model, "--json")
+check("show --json", code == 0 and json.loads(out)["parameters"] == 28832, (out, err))
+code, out, err = run("show", model, "--tensors")
+check("show --tensors", code == 0 and len(out.splitlines()) == 20, out)
+
+print(f"{passed} passed, {failed} failed")
+sys.exit(failed != 0)
