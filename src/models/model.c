@@ -23,16 +23,10 @@ static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
     return SC_OK;
 }
 
-typedef struct declaring {
-    sc_model *m;
-    int64_t bytes; /* of weights that are to be made */
-} declaring;
-
 /* While declaring: notes each parameter once, whatever the file has. */
 static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
 {
-    declaring *d = user;
-    sc_model *m = d->m;
+    sc_model *m = user;
     int64_t bytes;
     (void)out;
     for (int64_t i = 0; i < m->n_params; i++)
@@ -45,7 +39,7 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
     m->n_params++;
     if (m->info.format) return SC_OK; /* the weights come from a file */
     sc_status s = sc_weights_size(want, m->make, &bytes);
-    if (!s && !sc_add_ok(d->bytes, bytes, &d->bytes)) s = sc_fail(SC_ELIMIT, "the weights are too large");
+    if (!s && !sc_add_ok(m->make_bytes, bytes, &m->make_bytes)) s = sc_fail(SC_ELIMIT, "the weights are too large");
     return s;
 }
 
@@ -99,12 +93,11 @@ static sc_status check_adapters(sc_model *m)
 /* Weights that come from no file are made once it is known that all of them fit. */
 sc_status sc_model_declare(sc_model *m)
 {
-    declaring d = {.m = m};
-    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = &d}, &m->cache);
+    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m}, &m->cache);
     if (s || m->info.format) return s;
-    if (d.bytes > sc_memory_size() && !m->make->config_only)
+    if (m->make_bytes > sc_memory_size() && !m->make->config_only)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
-                       (long long)d.bytes, (long long)sc_memory_size());
+                       (long long)m->make_bytes, (long long)sc_memory_size());
     return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m}, NULL);
 }
 
