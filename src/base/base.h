@@ -36,6 +36,10 @@ void *sc_realloc(void *p, size_t n);
 char *sc_strdup(const char *s);
 char *sc_strndup(const char *s, size_t n);
 
+/* Bytes of memory that this machine has, INT64_MAX where that is not known: what asks for more is refused beforehand,
+ * since the system may hand out what it does not have. */
+int64_t sc_memory_size(void);
+
 /* Grows *p (elements of `size` bytes, *cap of them) to hold at least `need`. false without memory, *p untouched. */
 bool sc_grow(void *p, int64_t *cap, int64_t need, size_t size);
 

@@ -62,6 +62,7 @@ sc_status sc_json_parse(json_t **out, const char *p, int64_t n, const char *what
         j = json_loadb(wide, (size_t)len, flags, &e);
         sc_free(wide);
     }
+    if (!j && !e.text[0]) return sc_nomem(); /* jansson says nothing then */
     if (!j) return sc_fail(SC_EFORMAT, "%s: line %d, column %d: %s", what, e.line, e.column, e.text);
     *out = j;
     return SC_OK;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void *sc_malloc(size_t n) { return malloc(n ? n : 1); }
 void *sc_calloc(size_t n, size_t size) { return calloc(n ? n : 1, size ? size : 1); }
@@ -19,6 +20,12 @@ char *sc_strndup(const char *s, size_t n)
 }
 
 char *sc_strdup(const char *s) { return sc_strndup(s, strlen(s)); }
+
+int64_t sc_memory_size(void)
+{
+    int64_t pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE), n;
+    return pages > 0 && size > 0 && sc_mul_ok(pages, size, &n) ? n : INT64_MAX;
+}
 
 bool sc_grow(void *p, int64_t *cap, int64_t need, size_t size)
 {
@@ -56,6 +63,7 @@ sc_arena *sc_arena_new(void)
 
 void sc_arena_free(sc_arena *a)
 {
+    if (!a) return;
     if (!a) return;
     for (chunk *c = a->head, *next; c; c = next) {
         next = c->next;

@@ -44,7 +44,7 @@ typedef struct worker_arg {
 static void *worker(void *p)
 {
     worker_arg w = *(worker_arg *)p;
-    free(p);
+    sc_free(p);
     sc_pool *pool = w.pool;
     unsigned seen = 0;
     for (;;) {

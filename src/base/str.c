@@ -63,7 +63,7 @@ char *sc_str_take(sc_str *s, int64_t *len)
 
 void sc_str_free(sc_str *s)
 {
-    free(s->p);
+    sc_free(s->p);
     *s = (sc_str){0};
 }
 
@@ -198,7 +198,7 @@ bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value)
         for (int64_t i = 0; i < m->cap; i++)
             if (m->slot[i].key) *probe(&grown, m->slot[i].key, m->slot[i].len, m->slot[i].hash) = m->slot[i];
         grown.count = m->count;
-        free(m->slot);
+        sc_free(m->slot);
         *m = grown;
     }
     uint64_t hash = sc_hash(key, len);
@@ -219,6 +219,6 @@ bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value)
 
 void sc_map_free(sc_map *m)
 {
-    free(m->slot);
+    sc_free(m->slot);
     *m = (sc_map){0};
 }

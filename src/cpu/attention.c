@@ -27,12 +27,17 @@ static geometry measure(const sc_step *s)
     return g;
 }
 
-static const char *refuse(const sc_step *s)
+static const char *refuse_cache(const sc_tensor *k)
 {
-    const sc_tensor *k = s->in[1];
-    if (k->shape.rank != 4 || k->dtype == SC_F32 || k->dtype == SC_F16 || k->dtype == SC_BF16) return NULL;
+    if (k->dtype == SC_F32 || k->dtype == SC_F16 || k->dtype == SC_BF16) return NULL;
     if (k->dtype != SC_Q8_0) return "a cache of this type";
     return k->shape.dim[3] % 32 ? "a q8_0 cache for heads that are not a multiple of 32 wide" : NULL;
+}
+
+static const char *refuse(const sc_step *s)
+{
+    const char *why = s->in[1]->shape.rank == 4 ? refuse_cache(s->in[1]) : NULL;
+    return why || s->in[1]->shape.rank != 4 ? why : refuse_cache(s->in[2]);
 }
 
 static int64_t tasks(const sc_step *s)
@@ -166,13 +171,7 @@ const sc_cpu_op sc_cpu_attention = {.refuse = refuse, .tasks = tasks, .scratch =
 
 /* ---- kv_write: one token a task ---- */
 
-static const char *write_refuse(const sc_step *s)
-{
-    sc_dtype t = s->in[0]->dtype;
-    if (t == SC_F32 || t == SC_F16 || t == SC_BF16) return NULL;
-    if (t != SC_Q8_0) return "a cache of this type";
-    return s->in[0]->shape.dim[3] % 32 ? "a q8_0 cache for heads that are not a multiple of 32 wide" : NULL;
-}
+static const char *write_refuse(const sc_step *s) { return refuse_cache(s->in[0]); }
 
 static int64_t write_tasks(const sc_step *s) { return s->in[1]->shape.dim[0]; }
 

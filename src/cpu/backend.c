@@ -4,7 +4,6 @@
 #include "cpu/cpu.h"
 
 #include <limits.h>
-#include <stdlib.h>
 
 typedef struct cpu_backend {
     sc_backend base;
@@ -15,7 +14,7 @@ typedef struct cpu_backend {
 typedef struct cpu_state {
     atomic_llong *next; /* of each stage: the first task that nobody took */
     int64_t *tasks;     /* of each stage */
-    char *scratch;
+    sc_buffer *scratch;
     int64_t scratch_stride;
     atomic_int status; /* the first fault of a run */
     /* The stage after whose barrier all leave; set by member 0 before that barrier. A stage number and not a flag:
@@ -50,7 +49,7 @@ static void plan_free(sc_backend *self, sc_plan *p)
     if (!st) return;
     sc_free(st->next);
     sc_free(st->tasks);
-    sc_free(st->scratch);
+    sc_buffer_unref(st->scratch);
     sc_free(st);
 }
 
@@ -62,8 +61,9 @@ static sc_status plan_ready(sc_backend *self, sc_plan *p)
     st->next = sc_calloc((size_t)p->n_stages, sizeof *st->next);
     st->tasks = sc_calloc((size_t)p->n_stages, sizeof *st->tasks);
     st->scratch_stride = (p->scratch_bytes + 127) & ~(int64_t)63; /* threads do not share cache lines */
-    st->scratch = aligned_alloc(64, (size_t)(st->scratch_stride * sc_context_threads(b->ctx)));
-    if (!st->next || !st->tasks || !st->scratch) return sc_nomem();
+    if (!st->next || !st->tasks) return sc_nomem();
+    sc_status s = sc_buffer_new(&st->scratch, st->scratch_stride * sc_context_threads(b->ctx));
+    if (s) return s;
     for (int i = 0; i < p->n_steps; i++) st->tasks[p->step[i].stage] += p->step[i].tasks;
     return SC_OK;
 }
@@ -98,7 +98,7 @@ static void work(void *arg, int member)
     sc_plan *p = j->plan;
     cpu_state *st = p->backend_state;
     sc_pool *pool = j->backend->ctx->pool;
-    void *scratch = st->scratch + st->scratch_stride * member;
+    void *scratch = (char *)st->scratch->data + st->scratch_stride * member;
     for (int stage = 0; stage < p->n_stages; stage++) {
         int64_t tasks = st->tasks[stage];
         /* Several takes a member, so that a slow one holds nobody up; large enough that taking costs nothing. */

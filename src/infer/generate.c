@@ -14,6 +14,10 @@ sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sa
                               sc_stop_reason *why, int64_t *generated)
 {
     sc_status status;
+    sc_model_info info;
+    sc_model_describe(sc_session_model(s), &info);
+    /* A session of several sequences may hold more tokens than the model takes in one. */
+    int64_t longest = info.context ? SC_MIN(info.context, sc_session_context(s)) : sc_session_context(s);
     *why = SC_STOP_LENGTH;
     for (*generated = 0; *generated < how->max_new_tokens;) {
         int32_t id;
@@ -29,7 +33,7 @@ sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sa
             return SC_OK;
         }
         if (*generated == how->max_new_tokens) break;
-        if (sc_session_length(s, seq) >= sc_session_context(s)) {
+        if (sc_session_length(s, seq) >= longest) {
             *why = SC_STOP_CONTEXT;
             return SC_OK;
         }

@@ -31,6 +31,8 @@ int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t 
     int64_t v = otherwise;
     if (otherwise == SC_REQUIRED && absent(c, key)) sc_config_fault(c, "%s is missing", key);
     READ(c, sc_json_int(c->json, c->what, key, lo, hi, &v));
+    if (v < lo || v > hi) /* a default that follows from other values */
+        sc_config_fault(c, "%s is %lld, outside %lld to %lld", key, (long long)v, (long long)lo, (long long)hi);
     return c->status ? SC_MAX(lo, 0) : v;
 }
 
@@ -108,15 +110,17 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
 {
     const json_t *nested = json_object_get(c->json, "rope_parameters"), *old = json_object_get(c->json, "rope_scaling");
     if (!json_is_object(nested)) nested = json_is_object(old) ? old : NULL;
-    sc_config r = {.json = nested ? nested : c->json, .what = c->what, .arena = c->arena, .status = c->status};
     const double big = 1e12;
-    int64_t longest = (int64_t)1 << 30;
+    const int64_t longest = (int64_t)1 << 30;
     /* Old configurations keep theta and the share outside of rope_scaling. */
-    double theta = sc_config_num(&r, "rope_theta", sc_config_num(c, "rope_theta", 10000, 1, big), 1, big);
-    double share = sc_config_num(&r, "partial_rotary_factor", sc_config_num(c, "partial_rotary_factor", 1, 0, 1), 0, 1);
-    const char *type = nested ? sc_config_str(&r, "rope_type", sc_config_str(&r, "type", "default")) : "default";
+    double theta = sc_config_num(c, "rope_theta", 10000, 1, big);
+    double share = sc_config_num(c, "partial_rotary_factor", 1, 0, 1);
     int64_t positions = sc_config_int(c, "max_position_embeddings", 2048, 1, longest);
     int64_t original = sc_config_int(c, "original_max_position_embeddings", positions, 1, longest);
+    sc_config r = {.json = nested ? nested : c->json, .what = c->what, .arena = c->arena, .status = c->status};
+    theta = sc_config_num(&r, "rope_theta", theta, 1, big);
+    share = sc_config_num(&r, "partial_rotary_factor", share, 0, 1);
+    const char *type = nested ? sc_config_str(&r, "rope_type", sc_config_str(&r, "type", "default")) : "default";
     *out = (sc_rope_params){
         .type = rope_type(&r, type),
         .dim = (int64_t)((double)d * share),
@@ -139,6 +143,9 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
     }
     c->status = r.status;
     if (out->dim < 2 || out->dim % 2) sc_config_fault(c, "%lld rotated features in a head of %lld", (long long)out->dim, (long long)d);
+    if (out->type == SC_ROPE_YARN && out->theta <= 1) sc_config_fault(c, "yarn needs a rope_theta above 1");
+    if (out->type == SC_ROPE_LLAMA3 && out->low_freq_factor >= out->high_freq_factor)
+        sc_config_fault(c, "low_freq_factor is not below high_freq_factor");
     if (out->type == SC_ROPE_DYNAMIC && out->dim < 4) sc_config_fault(c, "dynamic rope needs heads wider than 2");
     if (out->type == SC_ROPE_LONGROPE || out->type == SC_ROPE_FACTORS) {
         out->short_factor = floats(c, nested, "short_factor", out->dim / 2);

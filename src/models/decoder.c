@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/models.h"
 
-/* Which layers have a sliding window: "layer_types" where given, else `all`. */
-static const bool *sliding_layers(sc_config *c, int64_t layers, bool all)
+/* Which layers have a sliding window: "layer_types" where given, else those from `first` on. */
+static const bool *sliding_layers(sc_config *c, int64_t layers, int64_t first)
 {
     bool *sliding = sc_arena_alloc(c->arena, (size_t)layers);
     const json_t *types = json_object_get(c->json, "layer_types");
@@ -10,16 +10,24 @@ static const bool *sliding_layers(sc_config *c, int64_t layers, bool all)
         c->status = sc_nomem();
         return NULL;
     }
-    bool given = json_is_array(types);
-    if (given && (int64_t)json_array_size(types) != layers)
-        sc_config_fault(c, "layer_types has %lld entries for %lld layers", (long long)json_array_size(types), (long long)layers);
+    bool given = types && !json_is_null(types);
+    if (given && (!json_is_array(types) || (int64_t)json_array_size(types) != layers))
+        sc_config_fault(c, "layer_types is not a list of %lld layers", (long long)layers);
     for (int64_t i = 0; i < layers; i++) {
-        const char *type = given ? json_string_value(json_array_get(types, (size_t)i)) : NULL;
-        sliding[i] = type ? strcmp(type, "sliding_attention") == 0 : all;
-        if (type && !sliding[i] && strcmp(type, "full_attention") != 0)
-            sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i, type);
+        const char *type = json_string_value(json_array_get(types, (size_t)i));
+        sliding[i] = given ? type && strcmp(type, "sliding_attention") == 0 : i >= first;
+        if (given && !sliding[i] && (!type || strcmp(type, "full_attention") != 0))
+            sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i, type ? type : "no text");
     }
     return sliding;
+}
+
+void sc_decoder_late_windows(sc_config *c, sc_decoder *d)
+{
+    int64_t first = sc_config_int(c, "max_window_layers", 28, 0, 1 << 20);
+    if (!json_object_get(c->json, "sliding_window")) d->window = 4096; /* null says none */
+    if (!sc_config_bool(c, "use_sliding_window", false)) d->window = 0;
+    d->sliding = sliding_layers(c, d->layers, first);
 }
 
 void sc_decoder_configure(sc_config *c, sc_decoder *d)
@@ -36,14 +44,14 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     sc_attention_config *a = &d->attn;
     a->heads = sc_config_int(c, "num_attention_heads", SC_REQUIRED, 1, 4096);
     a->kv_heads = sc_config_int(c, "num_key_value_heads", a->heads, 1, 4096);
-    a->d = sc_config_int(c, "head_dim", d->width / SC_MAX(a->heads, 1), 1, 4096);
+    a->d = sc_config_int(c, "head_dim", a->d ? a->d : d->width / SC_MAX(a->heads, 1), 1, 4096);
     a->neighbours = sc_config_bool(c, "rope_interleave", false);
     if (a->kv_heads && a->heads % a->kv_heads)
         sc_config_fault(c, "num_attention_heads %lld is not a multiple of num_key_value_heads %lld", (long long)a->heads,
                         (long long)a->kv_heads);
     sc_config_rope(c, a->d, &d->rope);
     d->window = sc_config_int(c, "sliding_window", 0, 0, (int64_t)1 << 30);
-    d->sliding = sliding_layers(c, d->layers, d->window > 0);
+    d->sliding = sliding_layers(c, d->layers, 0);
 }
 
 /* x (T, C) */

@@ -32,19 +32,35 @@ static sc_status noise(void *data, sc_dtype type, int64_t rows, int64_t c, const
     return s;
 }
 
+static int64_t row_of(const sc_param_request *want) { return want->shape.rank ? want->shape.dim[want->shape.rank - 1] : 1; }
+
+static sc_dtype type_of(const sc_param_request *want, const sc_model_options *o)
+{
+    return o->weights == SC_WEIGHTS_SYNTHETIC && want->shape.rank > 1 ? o->type : SC_F32;
+}
+
+sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes)
+{
+    const sc_dtype_info *d = sc_dtype_get(type_of(want, o));
+    int64_t n = sc_shape_elements(&want->shape), c = row_of(want), size;
+    char shape[SC_SHAPE_TEXT];
+    if (c % d->block)
+        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are not whole blocks of %s", want->name, (long long)c, d->name);
+    if (n < 0 || (size = sc_dtype_size(type_of(want, o), n)) < 0)
+        return sc_fail(SC_ELIMIT, "'%s': the shape %s is too large", want->name, sc_shape_text(&want->shape, shape));
+    *bytes = size;
+    return SC_OK;
+}
+
 sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o)
 {
-    int64_t n = sc_shape_elements(&want->shape), c = want->shape.rank ? want->shape.dim[want->shape.rank - 1] : 1;
+    int64_t n = sc_shape_elements(&want->shape), c = row_of(want), bytes;
     bool synthetic = o->weights == SC_WEIGHTS_SYNTHETIC;
-    sc_storage st = {.dtype = synthetic && want->shape.rank > 1 ? o->type : SC_F32};
-    int64_t bytes = sc_dtype_size(st.dtype, c) < 0 ? -1 : sc_dtype_size(st.dtype, n);
+    sc_storage st = {.dtype = type_of(want, o)};
     /* The stream is the name, so a weight does not depend on what else the model has. */
     uint64_t stream = sc_hash(want->name, (int64_t)strlen(want->name));
     sc_status s;
-    if (bytes < 0)
-        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are not whole blocks of %s", want->name, (long long)c,
-                       sc_dtype_get(st.dtype)->name);
-    if ((s = sc_buffer_new(&st.buffer, bytes))) return s;
+    if ((s = sc_weights_size(want, o, &bytes)) || (s = sc_buffer_new(&st.buffer, bytes))) return s;
     st.data = st.buffer->data;
     sc_dense_strides(&want->shape, st.stride);
     if (o->config_only) s = SC_OK;

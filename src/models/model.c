@@ -27,6 +27,7 @@ static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
+    int64_t bytes;
     (void)out;
     for (int64_t i = 0; i < m->n_params; i++)
         if (strcmp(m->param[i].name, want->name) == 0) return SC_OK; /* tied */
@@ -37,7 +38,27 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;
     if (m->info.format) return SC_OK; /* the weights come from a file */
-    return sc_weights_make(&m->weights, want, m->make);
+    sc_status s = sc_weights_size(want, m->make, &bytes);
+    if (!s && !sc_add_ok(m->make_bytes, bytes, &m->make_bytes)) s = sc_fail(SC_ELIMIT, "the weights are too large");
+    return s;
+}
+
+static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
+{
+    sc_model *m = user;
+    (void)out;
+    return sc_weights_find(&m->weights, want->name) ? SC_OK : sc_weights_make(&m->weights, want, m->make);
+}
+
+/* Builds the model for its parameters alone. */
+static sc_status visit(sc_model *m, const sc_param_source *source, sc_cache_spec *cache)
+{
+    sc_text_graph t = {0};
+    m->source = source;
+    sc_status s = sc_text_graph_new(&t, m, 1, 1, 0, NULL, cache);
+    m->source = NULL;
+    sc_graph_free(t.g);
+    return s ? sc_fail_in(s, "%s", m->info.path) : SC_OK;
 }
 
 /* The i-th addition to a matrix; while declaring this is also where a part meets the model. */
@@ -69,14 +90,15 @@ static sc_status check_adapters(sc_model *m)
     return SC_OK;
 }
 
+/* Weights that come from no file are made once it is known that all of them fit. */
 sc_status sc_model_declare(sc_model *m)
 {
-    sc_param_source source = {.get = declare, .lora = lora, .user = m};
-    sc_text_graph t = {0};
-    m->source = &source;
-    sc_status s = sc_text_graph_new(&t, m, 1, 1, 0, NULL, &m->cache);
-    sc_graph_free(t.g);
-    return s;
+    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m}, &m->cache);
+    if (s || m->info.format) return s;
+    if (m->make_bytes > sc_memory_size() && !m->make->config_only)
+        return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
+                       (long long)m->make_bytes, (long long)sc_memory_size());
+    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m}, NULL);
 }
 
 static sc_status check_params(sc_model *m)
@@ -202,13 +224,13 @@ static sc_status open_dir(sc_model *m, const char *path, bool weights)
     return s;
 }
 
-static sc_status open_gguf(sc_model *m, const char *path)
+static sc_status open_gguf(sc_model *m, const char *path, bool weights)
 {
     sc_gguf *file;
     sc_status s = sc_gguf_open(&file, path);
     if (s) return s;
     s = sc_gguf_config(&m->json, file);
-    if (!s) s = sc_weights_from_gguf(&m->weights, file);
+    if (!s && weights) s = sc_weights_from_gguf(&m->weights, file);
     static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
     for (int i = 0; !s && i < SC_COUNT(ends); i++) {
         int64_t id = -1;
@@ -247,6 +269,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     sc_status s = SC_OK;
     if (!m) return sc_nomem();
     const sc_model_options *o = options ? options : &defaults;
+    if ((unsigned)o->type >= SC_DTYPE_COUNT || (unsigned)o->weights > SC_WEIGHTS_SYNTHETIC) {
+        s = sc_fail(SC_EINVAL, "%s: weights of kind %d and type %d", path, (int)o->weights, (int)o->type);
+        goto end;
+    }
     m->ctx = ctx;
     m->make = o;
     if (!(m->arena = m->weights.arena = sc_arena_new()) || !(m->generation = sc_strdup("{}")) ||
@@ -257,10 +283,11 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if ((s = sc_backend_new(&m->backend, ctx))) goto end;
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
-    s = dir ? open_dir(m, path, file) : open_gguf(m, path);
+    s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
     for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
-    if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) || (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
+    if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
+        (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
         goto end;
     if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
     m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m};

@@ -45,7 +45,10 @@ typedef struct sc_decoder {
     int64_t window;      /* of the layers that have one; 0: none has */
     const bool *sliding; /* of each layer */
 } sc_decoder;
+/* d->attn.d may hold the family's own default for head_dim; 0: hidden_size / num_attention_heads. */
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
+/* Qwen's use of windows, after sc_decoder_configure: only with use_sliding_window, in layers from max_window_layers on. */
+void sc_decoder_late_windows(sc_config *c, sc_decoder *d);
 void sc_decoder_describe(const void *decoder, sc_model_info *info);
 
 /* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. A block: x = x + self_attn(input_layernorm(x)), then
@@ -88,7 +91,9 @@ typedef struct sc_weights {
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
-/* Adds a fresh or synthetic weight, as the options say. (make.c) */
+/* Bytes of a fresh or synthetic weight. (make.c) */
+sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
+/* Adds it, as the options say. */
 sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o);
 sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
 /* Dense strides of a shape. */
@@ -154,6 +159,7 @@ struct sc_model {
     int32_t *eos;
     int64_t n_eos, cap_eos;
     const sc_model_options *make; /* while opening */
+    int64_t make_bytes;           /* of the weights that come from no file */
     const sc_param_source *source; /* for graphs of this model */
     sc_param_source source_;
 };

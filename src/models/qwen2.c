@@ -6,8 +6,8 @@ static void configure(sc_config *c, void *config)
 {
     sc_decoder *d = config;
     sc_decoder_configure(c, d);
+    sc_decoder_late_windows(c, d);
     d->attn.qkv_bias = SC_BIAS;
-    if (!sc_config_bool(c, "use_sliding_window", false)) d->window = 0;
 }
 
 const sc_family sc_family_qwen2 = {

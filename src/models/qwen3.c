@@ -5,13 +5,12 @@
 static void configure(sc_config *c, void *config)
 {
     sc_decoder *d = config;
+    d->attn.d = 128; /* its own default, whatever the width */
     sc_decoder_configure(c, d);
-    d->attn.d = sc_config_int(c, "head_dim", 128, 1, 4096); /* its own default, whatever the width */
-    sc_config_rope(c, d->attn.d, &d->rope);
+    sc_decoder_late_windows(c, d);
     d->attn.head_norm = true;
     d->attn.eps = d->eps;
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
-    if (!sc_config_bool(c, "use_sliding_window", false)) d->window = 0;
 }
 
 const sc_family sc_family_qwen3 = {

@@ -21,15 +21,22 @@ static sc_status infer(sc_tensor *y)
         (s = want_table(y->in[3], "start", 1)))
         return s;
     bool cached = is_cache(k);
-    if (cached && ((s = want_table(y->in[4], "past", 1)) || (s = want_table(y->in[5], "page", 2)))) return s;
+    int64_t sequences = y->in[3]->shape.dim[0] - 1;
+    if (sequences < 1) return sc_fail(SC_ESHAPE, "the start table has no sequence");
+    if (cached && ((s = want_table(y->in[4], "past", 1)) || (s = want_table(y->in[5], "page", 2)) ||
+                   (s = sc_want_dim(y->in[4], "past", 0, sequences)) || (s = sc_want_dim(y->in[5], "page", 0, sequences)) ||
+                   (s = sc_want_dim(k, "the cache", 2, SC_ATTENTION_TILE))))
+        return s;
     if (!cached && ((s = sc_want_dtype(k, "the key", SC_F32)) || (s = sc_want_rank(k, "the key", 3)) ||
                     (s = sc_want_dim(k, "the key", 0, q->shape.dim[0]))))
         return s;
     if (!sc_shape_equal(&k->shape, &v->shape)) return sc_fail(SC_ESHAPE, "keys and values differ in shape");
+    if ((s = sc_want_dtype(v, "the value", cached ? v->dtype : SC_F32))) return s;
     int64_t heads = q->shape.dim[1], kv_heads = k->shape.dim[1];
     if ((s = sc_want_dim(k, "the key", cached ? 3 : 2, q->shape.dim[2]))) return s;
-    if (kv_heads < 1 || heads % kv_heads)
+    if (heads < 1 || kv_heads < 1 || heads % kv_heads)
         return sc_fail(SC_ESHAPE, "%lld query heads over %lld key heads", (long long)heads, (long long)kv_heads);
+    if (cached && (!sc_is_contiguous(k) || !sc_is_contiguous(v))) return sc_fail(SC_ESHAPE, "the cache is not contiguous");
     if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v)) return sc_fail(SC_ESHAPE, "the heads are not dense");
     return sc_infer_like_input(y);
 }
@@ -51,13 +58,14 @@ const sc_op sc_op_attention = {.name = "attention", .id = SC_OP_attention, .infe
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {q, k, v, seqs->start, NULL, NULL};
+    sc_tensor *in[] = {q, k, v, sc_contiguous(g, seqs->start), NULL, NULL};
     return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
 }
 
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {q, kv.k, kv.v, seqs->start, seqs->past, seqs->pages};
+    sc_tensor *in[] = {q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, seqs->past),
+                       sc_contiguous(g, seqs->pages)};
     return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
 }
 
@@ -86,6 +94,6 @@ const sc_op sc_op_kv_write = {.name = "kv_write", .id = SC_OP_kv_write, .infer =
 
 sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seqs *seqs)
 {
-    sc_tensor *in[] = {cache, x, seqs->slot};
+    sc_tensor *in[] = {cache, x, sc_contiguous(g, seqs->slot)};
     return sc_graph_node(g, &sc_op_kv_write, in, 3, NULL, 0);
 }

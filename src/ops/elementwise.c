@@ -30,8 +30,11 @@ sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &s
 
 static sc_status unary_infer(sc_tensor *y)
 {
+    unsigned kind = (unsigned)SC_ATTR(y, sc_unary_attr)->kind;
     sc_status s = sc_want_dtype(y->in[0], "the input", SC_F32);
-    return s ? s : sc_infer_like_input(y);
+    if (s) return s;
+    if (kind >= SC_UNARY_COUNT) return sc_fail(SC_EINVAL, "no function has the number %u", kind);
+    return sc_infer_like_input(y);
 }
 
 static sc_cost unary_cost(const sc_step *s)

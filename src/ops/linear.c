@@ -10,7 +10,8 @@ static sc_status infer(sc_tensor *y)
     if (x->shape.rank < 1) return sc_fail(SC_ESHAPE, "the input has no axis");
     int last = x->shape.rank - 1;
     if ((s = sc_want_dim(w, "the weight", 1, x->shape.dim[last]))) return s;
-    if (bias && ((s = sc_want_dtype(bias, "the bias", SC_F32)) || (s = sc_want_dim(bias, "the bias", 0, w->shape.dim[0]))))
+    if (bias && ((s = sc_want_dtype(bias, "the bias", SC_F32)) || (s = sc_want_rank(bias, "the bias", 1)) ||
+                 (s = sc_want_dim(bias, "the bias", 0, w->shape.dim[0]))))
         return s;
     y->dtype = SC_F32;
     y->shape = x->shape;
@@ -40,6 +41,6 @@ const sc_op sc_op_linear = {.name = "linear", .id = SC_OP_linear, .infer = infer
 
 sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *bias)
 {
-    sc_tensor *in[] = {sc_contiguous(g, x), w, bias, NULL};
+    sc_tensor *in[] = {sc_contiguous(g, x), w, sc_contiguous(g, bias), NULL};
     return sc_graph_node(g, &sc_op_linear, in, 4, NULL, 0);
 }

@@ -33,12 +33,12 @@ const sc_op sc_op_layer_norm = {.name = "layer_norm", .id = SC_OP_layer_norm, .i
 
 sc_tensor *sc_apply_rms_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, float eps)
 {
-    sc_tensor *in[] = {sc_contiguous(g, x), w};
+    sc_tensor *in[] = {sc_contiguous(g, x), sc_contiguous(g, w)};
     return sc_graph_node(g, &sc_op_rms_norm, in, 2, &(sc_norm_attr){eps}, sizeof(sc_norm_attr));
 }
 
 sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b, float eps)
 {
-    sc_tensor *in[] = {sc_contiguous(g, x), w, b};
+    sc_tensor *in[] = {sc_contiguous(g, x), sc_contiguous(g, w), sc_contiguous(g, b)};
     return sc_graph_node(g, &sc_op_layer_norm, in, 3, &(sc_norm_attr){eps}, sizeof(sc_norm_attr));
 }

@@ -37,7 +37,7 @@ sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim);
 sc_tensor *sc_permute(sc_graph *g, sc_tensor *x, const int *order);
 /* Elements start .. start + n of one axis. */
 sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t n);
-/* x itself where it is contiguous, else a copy that is. */
+/* x itself where it is contiguous (or NULL), else a copy that is. */
 sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
 
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */

@@ -56,7 +56,7 @@ void sc_rope_frequencies(const sc_rope_params *p, int64_t seq_len, float *inv_fr
     if (p->type == SC_ROPE_LONGROPE) {
         divide = seq_len > p->original_max_positions ? p->long_factor : p->short_factor;
         if (p->attention_factor > 0) *scaling = (float)p->attention_factor;
-        else if (p->factor > 1) *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
+        else if (p->factor > 1 && p->original_max_positions > 1) *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
     }
     if (p->type == SC_ROPE_FACTORS) divide = p->short_factor;
     for (int64_t i = 0; i < p->dim / 2; i++) {
@@ -73,10 +73,10 @@ static sc_status table_infer(sc_tensor *y)
 {
     const sc_rope_params *p = &SC_ATTR(y, sc_rope_table_attr)->params;
     sc_status s;
-    for (int i = 0; i < 3; i++)
-        if (y->in[i] && ((s = sc_want_dtype(y->in[i], "a sequence table", SC_I32)) ||
-                         (s = sc_want_rank(y->in[i], "a sequence table", 1))))
+    for (int i = 0; i < 2; i++)
+        if ((s = sc_want_dtype(y->in[i], "a sequence table", SC_I32)) || (s = sc_want_rank(y->in[i], "a sequence table", 1)))
             return s;
+    if (y->in[1]->shape.dim[0] < 2) return sc_fail(SC_ESHAPE, "the start table has no sequence");
     if (p->dim < 2 || p->dim % 2) return sc_fail(SC_ESHAPE, "%lld rotated features, not an even number", (long long)p->dim);
     y->dtype = SC_F32;
     y->shape = (sc_shape){3, {2, y->in[0]->shape.dim[0], p->dim / 2}};
@@ -84,7 +84,7 @@ static sc_status table_infer(sc_tensor *y)
 }
 
 const sc_op sc_op_rope_table = {.name = "rope_table", .id = SC_OP_rope_table, .infer = table_infer,
-                                .cost = sc_cost_elementwise, .optional = 1 << 2};
+                                .cost = sc_cost_elementwise};
 
 /* A copy of n floats in the graph's arena; NULL stays NULL. */
 static sc_status keep(sc_graph *g, const float **p, int64_t n)
@@ -101,7 +101,7 @@ sc_tensor *sc_rope_table(sc_graph *g, const sc_seqs *seqs, const sc_rope_params 
 {
     sc_rope_table_attr a = {.params = *params};
     int64_t half = params->dim / 2;
-    sc_tensor *in[] = {seqs->position, seqs->start};
+    sc_tensor *in[] = {sc_contiguous(g, seqs->position), sc_contiguous(g, seqs->start)};
     sc_status s;
     if (g->status) return NULL;
     if ((s = keep(g, &a.params.short_factor, half)) || (s = keep(g, &a.params.long_factor, half)))
@@ -121,7 +121,8 @@ static sc_status rope_infer(sc_tensor *y)
     const sc_tensor *x = y->in[0], *table = y->in[1];
     sc_status s;
     if ((s = sc_want_dtype(x, "the input", SC_F32)) || (s = sc_want_rank(x, "the input", 3)) ||
-        (s = sc_want_rank(table, "the table", 3)) || (s = sc_want_dim(table, "the table", 1, x->shape.dim[0])))
+        (s = sc_want_dtype(table, "the table", SC_F32)) || (s = sc_want_rank(table, "the table", 3)) ||
+        (s = sc_want_dim(table, "the table", 0, 2)) || (s = sc_want_dim(table, "the table", 1, x->shape.dim[0])))
         return s;
     if (2 * table->shape.dim[2] > x->shape.dim[2])
         return sc_fail(SC_ESHAPE, "%lld rotated features in heads of %lld", (long long)(2 * table->shape.dim[2]),
@@ -141,6 +142,6 @@ const sc_op sc_op_rope = {.name = "rope", .id = SC_OP_rope, .infer = rope_infer,
 
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours)
 {
-    sc_tensor *in[] = {x, table};
+    sc_tensor *in[] = {x, sc_contiguous(g, table)};
     return sc_graph_node(g, &sc_op_rope, in, 2, &(sc_rope_attr){neighbours}, sizeof(sc_rope_attr));
 }

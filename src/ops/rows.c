@@ -23,6 +23,6 @@ const sc_op sc_op_rows = {.name = "rows", .id = SC_OP_rows, .infer = infer, .cos
 
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids)
 {
-    sc_tensor *in[] = {table, ids};
+    sc_tensor *in[] = {table, sc_contiguous(g, ids)};
     return sc_graph_node(g, &sc_op_rows, in, 2, NULL, 0);
 }

@@ -20,7 +20,7 @@ static bool view_strides(const sc_tensor *x, const sc_shape *shape, int64_t *str
 {
     int64_t left = 1, step = 1; /* of the current run: elements not yet cut, and the stride of the next cut */
     int i = x->shape.rank - 1;
-    if (sc_tensor_count(x) == 0) return sc_is_contiguous(x);
+    if (sc_tensor_count(x) == 0) return true; /* no element has a place */
     for (int j = shape->rank - 1; j >= 0; j--) {
         stride[j] = step;
         if (shape->dim[j] == 1) continue;
@@ -57,10 +57,10 @@ sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim)
     reshape_attr a = {.shape = {.rank = rank}};
     int64_t known = 1;
     int open = -1;
-    for (int i = 0; i < rank; i++) {
+    for (int i = 0; i < SC_MIN(rank, SC_MAX_RANK); i++) {
         a.shape.dim[i] = dim[i];
         if (dim[i] < 0) open = i;
-        else known *= dim[i];
+        else if (!sc_mul_ok(known, dim[i], &known)) known = 0;
     }
     if (!x || g->status) return sc_graph_node(g, &sc_op_reshape, &x, 1, &a, sizeof a);
     if (open >= 0) a.shape.dim[open] = known > 0 ? sc_tensor_count(x) / known : 0;
@@ -109,8 +109,7 @@ static sc_status slice_infer(sc_tensor *y)
     const slice_attr *a = SC_ATTR(y, slice_attr);
     const sc_tensor *x = y->in[0];
     if (a->axis < 0 || a->axis >= x->shape.rank || a->start < 0 || a->n < 0 || a->start > x->shape.dim[a->axis] - a->n)
-        return sc_fail(SC_ESHAPE, "elements %lld to %lld of axis %d", (long long)a->start,
-                       (long long)(a->start + a->n), a->axis);
+        return sc_fail(SC_ESHAPE, "%lld elements from %lld of axis %d", (long long)a->n, (long long)a->start, a->axis);
     y->shape = x->shape;
     y->shape.dim[a->axis] = a->n;
     memcpy(y->stride, x->stride, sizeof y->stride);
@@ -132,6 +131,6 @@ const sc_op sc_op_contiguous = {
 
 sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x)
 {
-    if (x && sc_is_contiguous(x)) return x;
+    if (!x || sc_is_contiguous(x)) return x;
     return sc_graph_node(g, &sc_op_contiguous, &x, 1, NULL, 0);
 }

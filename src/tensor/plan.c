@@ -143,7 +143,7 @@ static sc_tensor *root_of(const planner *pl, sc_tensor *t)
     return t;
 }
 
-static void lifetimes(planner *pl)
+static sc_status lifetimes(planner *pl)
 {
     sc_plan *p = pl->p;
     sc_graph *g = p->graph;
@@ -154,9 +154,14 @@ static void lifetimes(planner *pl)
         n->first = 0;
         n->last = -1;
         if (!n->needed || n->root != t || t->leaf == SC_PARAM || t->leaf == SC_STATE) continue;
-        n->bytes = (int64_t)sc_dtype_size(t->dtype, sc_shape_elements(&t->shape));
-        n->bytes = SC_MAX((n->bytes + ALIGN - 1) & ~(int64_t)(ALIGN - 1), ALIGN);
-        p->unshared_bytes += n->bytes;
+        n->bytes = sc_dtype_size(t->dtype, sc_shape_elements(&t->shape));
+        bool fits = n->bytes >= 0 && sc_add_ok(n->bytes, ALIGN - 1, &n->bytes);
+        n->bytes = SC_MAX(n->bytes & ~(int64_t)(ALIGN - 1), ALIGN);
+        if (!fits || !sc_add_ok(p->unshared_bytes, n->bytes, &p->unshared_bytes)) {
+            char text[SC_SHAPE_TEXT];
+            return sc_fail(SC_ELIMIT, "%s at '%s': %s of %s is too large for memory", t->op ? t->op->name : "input", t->name,
+                           sc_dtype_get(t->dtype)->name, sc_shape_text(&t->shape, text));
+        }
         if (t->leaf == SC_INPUT) n->last = p->n_stages; /* written before a run, perhaps not before every one */
     }
     for (int i = 0; i < p->n_steps; i++) {
@@ -173,6 +178,7 @@ static void lifetimes(planner *pl)
     }
     for (int64_t i = 0; i < g->count; i++)
         if (pl->note[i].output) pl->note[pl->note[i].root->id].last = p->n_stages;
+    return SC_OK;
 }
 
 /* A step that may write over its first input does, where nobody else still needs that. */
@@ -289,6 +295,7 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     if (g->status) return sc_fail(g->status, "%s", g->fault);
     for (int i = 0; i < n_outputs; i++) {
         if (!outputs[i]) return sc_fail(SC_EINVAL, "output %d is missing", i);
+        if (outputs[i]->graph != g) return sc_fail(SC_EINVAL, "output %d is of another graph", i);
         if (!sc_is_contiguous(outputs[i])) return sc_fail(SC_EINVAL, "output %d is not contiguous", i);
     }
     sc_plan *p = sc_calloc(1, sizeof *p);
@@ -303,8 +310,7 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     mark_needed(&pl, outputs, n_outputs);
     if ((s = make_steps(&pl))) goto end;
     fuse(&pl);
-    if ((s = make_stages(&pl))) goto end;
-    lifetimes(&pl);
+    if ((s = make_stages(&pl)) || (s = lifetimes(&pl))) goto end;
     share_in_place(&pl);
     if ((s = place(&pl)) || (s = bind(&pl)) || (s = choose_kernels(p))) goto end;
     s = backend->plan_ready(backend, p);

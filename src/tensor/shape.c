@@ -5,6 +5,7 @@ int64_t sc_shape_elements(const sc_shape *s)
 {
     int64_t n = 1;
     bool empty = false;
+    if (s->rank < 0 || s->rank > SC_MAX_RANK) return -1;
     for (int i = 0; i < s->rank; i++) {
         if (s->dim[i] < 0) return -1;
         if (s->dim[i] == 0) empty = true;
@@ -30,6 +31,7 @@ char *sc_shape_text(const sc_shape *s, char *text)
 bool sc_is_contiguous(const sc_tensor *t)
 {
     int64_t want = 1;
+    if (sc_shape_elements(&t->shape) == 0) return true;
     for (int i = t->shape.rank - 1; i >= 0; i--) {
         if (t->shape.dim[i] != 1 && t->stride[i] != want) return false;
         want *= t->shape.dim[i];

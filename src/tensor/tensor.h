@@ -34,7 +34,7 @@ typedef struct sc_shape {
     int64_t dim[SC_MAX_RANK]; /* outermost first */
 } sc_shape;
 
-/* Elements; -1 where a dimension is negative or the product does not fit. */
+/* Elements; -1 where the rank or a dimension is out of range or the product does not fit. */
 int64_t sc_shape_elements(const sc_shape *s);
 bool sc_shape_equal(const sc_shape *a, const sc_shape *b);
 #define SC_SHAPE_TEXT 128

@@ -24,10 +24,10 @@ enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 #define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
 
 /* Steps that are no regular expression */
-#define GPT2   SC_GGUF_PRE_GPT2
-#define DIGIT  SC_GGUF_PRE_DIGIT
+#define GPT2 SC_GGUF_PRE_GPT2
+#define DIGIT SC_GGUF_PRE_DIGIT
 #define DIGITS SC_GGUF_PRE_DIGITS
-#define PUNCT  SC_GGUF_PRE_PUNCT
+#define PUNCT SC_GGUF_PRE_PUNCT
 
 enum { NFC = SC_GGUF_PRE_NFC, IGNORE_MERGES = SC_GGUF_PRE_IGNORE_MERGES, ADD_BOS = SC_GGUF_PRE_ADD_BOS };
 
@@ -88,11 +88,12 @@ const sc_gguf_pre *sc_gguf_pre_find(const char *name)
 const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags)
 {
     for (int i = 0; i < SC_COUNT(pres); i++) {
-        const char *const *own = pres[i].steps;
         int same = 0;
-        while (same < n && same < SC_COUNT(pres->steps) && own[same] && strcmp(own[same], steps[same]) == 0) same++;
-        bool all = same == n && (same == SC_COUNT(pres->steps) || !own[same]);
-        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES))) return &pres[i];
+        while (same < n && same < SC_COUNT(pres->steps) && pres[i].steps[same] && strcmp(pres[i].steps[same], steps[same]) == 0)
+            same++;
+        bool all = same == n && (same == SC_COUNT(pres->steps) || !pres[i].steps[same]);
+        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES)))
+            return &pres[i];
     }
     return NULL;
 }

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The n-th allocation fails, for every n, once and from then on, while a model is opened, a session made and text
+ * evaluated: a clear SC_ENOMEM, nothing lost, and what lives on stays usable.
+ *
+ * The library's allocations all go through base/memory.c. This program has its own copy of that file over an allocator
+ * that fails when told to; the linker then leaves the library's out. */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static atomic_long live;      /* blocks that were allocated and not freed */
+static atomic_long countdown; /* the allocation that fails: 1 the next one; 0: none */
+static atomic_bool forever;   /* and all after it */
+static atomic_bool fired;     /* one did */
+
+static int fails(void)
+{
+    long n = atomic_load(&countdown);
+    if (n == 0) return 0;
+    if (n > 1) {
+        atomic_fetch_sub(&countdown, 1);
+        return 0;
+    }
+    atomic_store(&fired, 1);
+    if (!atomic_load(&forever)) atomic_store(&countdown, 0);
+    return 1;
+}
+
+static void *counted(void *p)
+{
+    if (p) atomic_fetch_add(&live, 1);
+    return p;
+}
+static void *test_malloc(size_t n) { return fails() ? NULL : counted(malloc(n)); }
+static void *test_calloc(size_t n, size_t size) { return fails() ? NULL : counted(calloc(n, size)); }
+static void *test_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : counted(aligned_alloc(align, n)); }
+static void *test_realloc(void *p, size_t n)
+{
+    if (!p) return test_malloc(n);
+    return fails() ? NULL : realloc(p, n);
+}
+static void test_free(void *p)
+{
+    if (p) atomic_fetch_sub(&live, 1);
+    free(p);
+}
+
+static atomic_bool in_json; /* the JSON library had to do without, which it may call a fault of the text */
+static void *json_malloc(size_t n)
+{
+    void *p = test_malloc(n);
+    if (!p) atomic_store(&in_json, 1);
+    return p;
+}
+
+#define malloc(n) test_malloc(n)
+#define calloc(n, size) test_calloc(n, size)
+#define aligned_alloc(align, n) test_aligned_alloc(align, n)
+#define realloc(p, n) test_realloc(p, n)
+#define free test_free /* a member of sc_buffer has this name too */
+#include "../src/base/memory.c"
+#undef malloc
+#undef calloc
+#undef aligned_alloc
+#undef realloc
+#undef free
+
+#include "core_help.h"
+
+static sc_context *ctx;
+static temp_model dir;
+static sc_model_options options = {.weights = SC_WEIGHTS_FRESH};
+
+/* One way through everything; what was made is ended again. */
+static sc_status all_of_it(void)
+{
+    sc_model *m = NULL;
+    sc_session *s = NULL;
+    const float *logits;
+    static const int32_t ids[40] = {1, 2, 3};
+    char *text = NULL;
+    sc_outputs *o = NULL;
+    sc_named_tensor in = {.name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {2, 20}, .data = (void *)(uintptr_t)ids};
+    sc_status status;
+    if ((status = sc_model_open(&m, ctx, dir.dir, &options)) ||
+        (status = sc_session_new(&s, m, &(sc_session_options){.context = 64, .sequences = 2, .chunk = 32})) ||
+        (status = sc_session_eval(s, 0, ids, 40, &logits)) || (status = sc_session_fork(s, 0, 1)) ||
+        (status = sc_session_step(s, (int[]){0, 1}, ids, 2, &logits)) || (status = sc_model_forward(&o, m, &in, 1, true)) ||
+        (status = sc_model_plan_text(&text, m, 3, 2)))
+        goto end;
+end:
+    sc_free(text);
+    sc_outputs_free(o);
+    sc_session_free(s);
+    sc_model_free(m);
+    return status;
+}
+
+static void every_allocation_fails_once(void **state)
+{
+    bool all_after = *state != NULL;
+    int failed = 0;
+    for (int n = 1;; n++) {
+        long before = atomic_load(&live);
+        atomic_store(&forever, all_after);
+        atomic_store(&in_json, false);
+        atomic_store(&fired, false);
+        atomic_store(&countdown, n);
+        sc_status s = all_of_it();
+        bool reached = atomic_load(&fired);
+        atomic_store(&countdown, 0);
+        if (atomic_load(&live) != before) fail_msg("allocation %d: %ld blocks were lost", n, atomic_load(&live) - before);
+        if (!reached) {
+            assert_int_equal(s, SC_OK);
+            break;
+        }
+        if (s == SC_OK || (!atomic_load(&in_json) && (s != SC_ENOMEM || !strstr(sc_error(), "memory"))))
+            fail_msg("allocation %d: %d, '%s'", n, s, sc_error());
+        failed++;
+    }
+    assert_true(failed > 200);
+    printf("%d allocations failed\n", failed);
+}
+
+/* A session goes on after a failure, with the same bits. */
+static void a_session_survives(void **state)
+{
+    (void)state;
+    sc_model *m;
+    sc_session *s, *t;
+    static const int32_t ids[20] = {4, 5, 6};
+    const float *logits, *want;
+    sc_session_options o = {.context = 64, .chunk = 16};
+    atomic_store(&forever, false);
+    assert_int_equal(sc_model_open(&m, ctx, dir.dir, &options), SC_OK);
+    assert_int_equal(sc_session_new(&t, m, &o), SC_OK);
+    assert_int_equal(sc_session_eval(t, 0, ids, 20, &want), SC_OK);
+    assert_int_equal(sc_session_new(&s, m, &o), SC_OK);
+    for (int n = 1; n; n++) {
+        atomic_store(&countdown, n);
+        sc_status status = sc_session_eval(s, 0, ids, 20, &logits);
+        bool reached = atomic_load(&countdown) == 0;
+        atomic_store(&countdown, 0);
+        assert_int_equal(status, reached ? SC_ENOMEM : SC_OK);
+        assert_int_equal(sc_session_length(s, 0), reached ? 0 : 20);
+        if (!reached) break;
+    }
+    assert_memory_equal(logits, want, 11 * sizeof *want);
+    sc_session_free(s);
+    sc_session_free(t);
+    sc_model_free(m);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    json_set_alloc_funcs(json_malloc, test_free);
+    ctx = new_context(2);
+    write_config(&dir, "{\"model_type\":\"qwen3\",\"num_hidden_layers\":1,\"hidden_size\":16,\"intermediate_size\":24,\"vocab_size\":11,"
+                       "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":8,\"eos_token_id\":[1,2]}");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    sc_context_free(ctx);
+    remove_config(&dir);
+    return atomic_load(&live) != 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_allocation_fails_once),
+        cmocka_unit_test_prestate(every_allocation_fails_once, &ctx),
+        cmocka_unit_test(a_session_survives),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
