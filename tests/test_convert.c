@@ -371,8 +371,7 @@ static void settings_that_gguf_lacks_are_refused(void **state)
     } cases[] = {{"llama", "hidden_act", "\"gelu\""},
                  {"gpt2", "activation_function", "\"relu\""},
                  {"gpt2", "scale_attn_weights", "false"},
-                 {"gpt2", "scale_attn_by_inverse_layer_idx", "true"},
-                 {"qwen2", "layer_types", "[\"full_attention\", \"sliding_attention\"]"}};
+                 {"gpt2", "scale_attn_by_inverse_layer_idx", "true"}};
     char dir[1024], out[1024], from[1024], weights[1100], config[1100];
     (void)state;
     in_folder(dir, "setting");
@@ -391,6 +390,45 @@ static void settings_that_gguf_lacks_are_refused(void **state)
         unlink(weights);
         assert_int_equal(symlink(from, weights), 0);
         refuse(dir, out, NULL, SC_EUNSUPPORTED);
+    }
+}
+
+/* Qwen's windows begin at max_window_layers: GGUF can say all of them or none. */
+static void windows_go_there_and_back(void **state)
+{
+    static const struct {
+        int first;
+        int64_t window;
+        sc_status status;
+    } cases[] = {{0, 6, SC_OK}, {1, 0, SC_EUNSUPPORTED}, {2, 0, SC_OK}};
+    char dir[1024], out[1024], back[1024], config[1100], command[4096];
+    (void)state;
+    in_folder(dir, "window");
+    in_folder(out, "window.gguf");
+    in_folder(back, "window-back");
+    snprintf(command, sizeof command, "cp -r '%s/qwen2' '%s'", OWN_MODELS, dir);
+    assert_int_equal(system(command), 0);
+    for (int i = 0; i < SC_COUNT(cases); i++) {
+        json_t *o;
+        snprintf(config, sizeof config, "%s/config.json", dir);
+        assert_int_equal(sc_json_read(&o, config, 1 << 20), SC_OK);
+        json_object_del(o, "layer_types");
+        json_object_set_new(o, "use_sliding_window", json_true());
+        json_object_set_new(o, "sliding_window", json_integer(6));
+        json_object_set_new(o, "max_window_layers", json_integer(cases[i].first));
+        assert_int_equal(json_dump_file(o, config, 0), 0);
+        json_decref(o);
+        assert_int_equal(sc_convert(ctx, dir, out, NULL, NULL), cases[i].status);
+        if (cases[i].status) continue;
+        convert(out, back, NULL, NULL);
+        const char *const paths[] = {out, back};
+        for (int k = 0; k < 2; k++) {
+            sc_model *m = open_model(paths[k]);
+            const sc_decoder *d = m->config;
+            for (int64_t l = 0; l < d->layers; l++)
+                assert_int_equal(d->sliding[l] ? d->window : 0, cases[i].window);
+            sc_model_free(m);
+        }
     }
 }
 
@@ -581,6 +619,7 @@ int main(void)
         cmocka_unit_test(threads_write_the_same_file),
         cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(settings_that_gguf_lacks_are_refused),
+        cmocka_unit_test(windows_go_there_and_back),
         cmocka_unit_test(values_beyond_a_type_are_refused),
         cmocka_unit_test(tokenizers_go_there_and_back),
         cmocka_unit_test(real_vocabularies_become_json),

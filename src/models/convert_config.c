@@ -13,18 +13,13 @@ static sc_status unsupported(const sc_model *m, const char *key)
     return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no key for this model's %s", m->info.path, key);
 }
 
+/* GGUF has one window for all layers. */
 static sc_status layers_fit(const sc_model *m)
 {
-    const json_t *types = json_object_get(m->json, "layer_types");
-    bool window = json_integer_value(json_object_get(m->json, "sliding_window")) > 0;
-    if (strcmp(m->info.model_type, "mistral") != 0)
-        window &= json_is_true(json_object_get(m->json, "use_sliding_window"));
-    const char *all = window ? "sliding_attention" : "full_attention";
-    for (size_t i = 0; i < json_array_size(types); i++) {
-        const char *type = json_string_value(json_array_get(types, i));
-        if (type && strcmp(type, all) != 0) return unsupported(m, "layer_types");
-    }
-    return SC_OK;
+    const sc_decoder *d = m->config; /* what all families with rotary positions have so far */
+    int64_t sliding = 0;
+    for (int64_t i = 0; i < d->layers; i++) sliding += d->window > 0 && d->sliding[i];
+    return sliding == 0 || sliding == d->layers ? SC_OK : unsupported(m, "windows in some layers only");
 }
 
 static bool is_one(const json_t *o, const char *key)
@@ -155,11 +150,7 @@ static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
     if (!set(o, "architectures", json_pack("[s]", of[i].class)) ||
         !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
         return sc_nomem();
-    bool qwen = strncmp(m->info.model_type, "qwen", 4) == 0;
-    if (!qwen) json_object_del(o, "use_sliding_window"); /* a key of Qwen's */
-    if (qwen && json_is_true(json_object_get(o, "use_sliding_window")) &&
-        !set(o, "max_window_layers", json_integer(0)))
-        return sc_nomem();
+    if (strncmp(m->info.model_type, "qwen", 4) != 0) json_object_del(o, "use_sliding_window"); /* a key of Qwen's */
     sc_status s = fix_rope(o, m);
     return s ? s : set_ids(o, file);
 }

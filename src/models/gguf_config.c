@@ -148,7 +148,7 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
     if (!s && keys_of(arch) == decoder_keys) s = read_rope(o, file, arch);
     bool sliding = json_integer_value(json_object_get(o, "sliding_window")) > 0, llama = strcmp(arch, "llama") == 0;
     if (!s && (!set(o, "model_type", json_string(llama && sliding ? "mistral" : arch)) ||
-               !set(o, "use_sliding_window", json_boolean(sliding)) || !set(o, "rope_interleave", json_boolean(llama))))
+               !set(o, "use_sliding_window", json_boolean(sliding)) || !set(o, "rope_interleave", json_boolean(llama)) || (sliding && !set(o, "max_window_layers", json_integer(0)))))
         s = sc_nomem();
     if (s) json_decref(o);
     else *out = o;
@@ -251,14 +251,19 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
     json_t *o = json_copy((json_t *)(uintptr_t)m->json);
     if (!o) return sc_nomem();
     bool decoder = keys_of(arch) == decoder_keys;
-    bool window = strcmp(m->info.model_type, "mistral") == 0 || json_is_true(json_object_get(o, "use_sliding_window"));
+    const sc_decoder *d = decoder ? m->config : NULL;
+    bool window = d && d->window > 0 && d->sliding[0]; /* one window for all layers, or none */
     if (decoder && (!set(o, "head_dim", json_integer(m->info.head_dim)) ||
                     !set(o, "num_key_value_heads", json_integer(m->info.kv_heads)))) {
         json_decref(o);
         return sc_nomem();
     }
     if (!decoder && !json_is_integer(json_object_get(o, "n_inner"))) set(o, "n_inner", json_integer(4 * m->info.width));
-    if (!window) json_object_del(o, "sliding_window");
+    json_object_del(o, "sliding_window");
+    if (window && !set(o, "sliding_window", json_integer(d->window))) {
+        json_decref(o);
+        return sc_nomem();
+    }
     json_object_del(o, "rope_theta"); /* written with the rest of the rotation */
     sc_status s = sc_gguf_writer_str(w, "general.architecture", arch);
     if (!s) s = write_keys(w, o, arch, keys_of(arch));
