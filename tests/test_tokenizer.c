@@ -15,16 +15,14 @@
 static char *slurp(const char *path, int64_t *len)
 {
     char *data = NULL;
-    if (sc_file_read(&data, len, path, 64 << 20) != SC_OK)
-        fail_msg("%s", sc_error());
+    if (sc_file_read(&data, len, path, 64 << 20) != SC_OK) fail_msg("%s", sc_error());
     return data;
 }
 
 static json_t *slurp_json(const char *path)
 {
     json_t *j = NULL;
-    if (sc_json_read(&j, path, 64 << 20) != SC_OK)
-        fail_msg("%s", sc_error());
+    if (sc_json_read(&j, path, 64 << 20) != SC_OK) fail_msg("%s", sc_error());
     return j;
 }
 
@@ -52,19 +50,20 @@ static sc_tokenizer *make(json_t *root, const char *what)
 }
 
 /* What the detokenizer gives piece by piece must be the whole, and each piece whole characters. */
-static void check_stream(const sc_tokenizer *t, const int32_t *ids, int64_t n, unsigned flags, const char *want, int64_t len)
+static void check_stream(const sc_tokenizer *t, const int32_t *ids, int64_t n, unsigned flags, const char *want,
+                         int64_t len)
 {
     sc_detokenizer *d = NULL;
-    sc_str all = { 0 };
+    sc_str all = {0};
     const char *p;
     int64_t k;
     assert_int_equal(sc_detokenizer_new(&d, t, flags), SC_OK);
     for (int round = 0; round < 2; round++) { /* a flushed one is as new */
         all.len = 0;
         for (int64_t i = 0; i <= n; i++) {
-            assert_int_equal(i < n ? sc_detokenizer_push(d, ids[i], &p, &k) : sc_detokenizer_flush(d, &p, &k), SC_OK);
-            if (flags & SC_DETOKENIZE_REPLACE_INVALID)
-                assert_true(sc_utf8_valid(p, k));
+            assert_int_equal(i < n ? sc_detokenizer_push(d, ids[i], &p, &k) : sc_detokenizer_flush(d, &p, &k),
+                             SC_OK);
+            if (flags & SC_DETOKENIZE_REPLACE_INVALID) assert_true(sc_utf8_valid(p, k));
             assert_int_equal(p[k], 0);
             sc_str_append(&all, p, k);
         }
@@ -78,13 +77,10 @@ static void check_stream(const sc_tokenizer *t, const int32_t *ids, int64_t n, u
 static void check_ids(const char *what, const char *text, const int32_t *ids, int64_t n, const json_t *want)
 {
     bool same = n == (int64_t)json_array_size(want);
-    for (int64_t i = 0; same && i < n; i++)
-        same = ids[i] == json_integer_value(json_array_get(want, (size_t)i));
-    if (same)
-        return;
-    sc_str got = { 0 };
-    for (int64_t i = 0; i < n; i++)
-        sc_str_printf(&got, " %d", ids[i]);
+    for (int64_t i = 0; same && i < n; i++) same = ids[i] == json_integer_value(json_array_get(want, (size_t)i));
+    if (same) return;
+    sc_str got = {0};
+    for (int64_t i = 0; i < n; i++) sc_str_printf(&got, " %d", ids[i]);
     char *expected = json_dumps(want, 0);
     print_error("%s: %s\n  got %s\n  want %s\n", what, text, got.p ? got.p : "", expected);
     free(expected);
@@ -101,8 +97,7 @@ static void check_case(const sc_tokenizer *t, const char *what, const json_t *c)
     int32_t *ids, *plain;
     sc_token_span *a;
     unsigned flags = SC_TOKENIZE_SPECIAL | SC_TOKENIZE_PARSE_SPECIAL;
-    if (sc_tokenizer_encode_spans(t, text, len, flags, &ids, &a, &n) != SC_OK)
-        fail_msg("%s: %s", what, sc_error());
+    if (sc_tokenizer_encode_spans(t, text, len, flags, &ids, &a, &n) != SC_OK) fail_msg("%s: %s", what, sc_error());
     assert_int_equal(sc_tokenizer_encode(t, text, len, flags, &plain, &m), SC_OK);
     check_ids(what, text, ids, n, json_array_get(c, 1));
     check_ids(what, text, plain, m, json_array_get(c, 1));
@@ -138,13 +133,11 @@ static void matches_huggingface(void **state)
         snprintf(path, sizeof(path), DATA "%s.json", json_string_value(json_object_get(v, "base")));
         json_t *root = slurp_json(path), *value;
         const char *key;
-        json_object_foreach(json_object_get(v, "change"), key, value)
-            patch(root, key, value);
+        json_object_foreach(json_object_get(v, "change"), key, value) patch(root, key, value);
         char *what = json_dumps(json_object_get(v, "change"), JSON_COMPACT | JSON_ENCODE_ANY);
         sc_tokenizer *t = make(root, what);
         const json_t *each = json_object_get(v, "cases");
-        for (size_t k = 0; k < json_array_size(each); k++, cases++)
-            check_case(t, what, json_array_get(each, k));
+        for (size_t k = 0; k < json_array_size(each); k++, cases++) check_case(t, what, json_array_get(each, k));
         sc_tokenizer_free(t);
         free(what);
         json_decref(root);
@@ -164,8 +157,8 @@ static void matches_sentencepiece(void **state)
         int32_t *ids;
         int64_t n, len;
         char *back;
-        assert_int_equal(sc_tokenizer_encode(t, json_string_value(text), (int64_t)json_string_length(text), 0, &ids, &n),
-                         SC_OK);
+        assert_int_equal(
+            sc_tokenizer_encode(t, json_string_value(text), (int64_t)json_string_length(text), 0, &ids, &n), SC_OK);
         check_ids("bpe.model", json_string_value(text), ids, n, json_array_get(c, 1));
         assert_int_equal(sc_tokenizer_decode(t, ids, n, SC_DETOKENIZE_REPLACE_INVALID, &back, &len), SC_OK);
         assert_int_equal(len, json_string_length(decoded));
@@ -198,18 +191,29 @@ static void matches_itself_as_gguf(void **state)
         tokens[i].p = sc_tokenizer_token(t, (int32_t)i, &tokens[i].n);
         types[i] = sc_tokenizer_is_special(t, (int32_t)i) ? 3 : 4;
     }
-    json_object_foreach((json_t *)vocab, key, value)
-        types[json_integer_value(value)] = 1;
+    json_object_foreach((json_t *)vocab, key, value) types[json_integer_value(value)] = 1;
     for (int64_t i = 0; i < merges; i++) {
         const json_t *pair = json_array_get(list, (size_t)i);
-        sc_str s = { 0 };
-        sc_str_printf(&s, "%s %s", json_string_value(json_array_get(pair, 0)), json_string_value(json_array_get(pair, 1)));
+        sc_str s = {0};
+        sc_str_printf(&s, "%s %s", json_string_value(json_array_get(pair, 0)),
+                      json_string_value(json_array_get(pair, 1)));
         text[i] = sc_str_take(&s, &pairs[i].n);
         pairs[i].p = text[i];
     }
     int32_t bos = sc_tokenizer_id(t, "<|end|>", 7), eos = sc_tokenizer_id(t, "<|pad|>", 7);
-    sc_gguf_vocab v = { .model = "gpt2", .pre = "gpt-2", .n = n, .tokens = tokens, .types = types, .n_merges = merges,
-                        .merges = pairs, .bos = bos, .eos = eos, .pad = -1, .unk = -1, .add_bos = 1, .add_eos = 1 };
+    sc_gguf_vocab v = {.model = "gpt2",
+                       .pre = "gpt-2",
+                       .n = n,
+                       .tokens = tokens,
+                       .types = types,
+                       .n_merges = merges,
+                       .merges = pairs,
+                       .bos = bos,
+                       .eos = eos,
+                       .pad = -1,
+                       .unk = -1,
+                       .add_bos = 1,
+                       .add_eos = 1};
     assert_int_equal(sc_tokenizer_from_gguf_vocab(&g, &v, "test"), SC_OK);
     json_t *cases = slurp_json(DATA "cases.json");
     const json_t *each = json_object_get(json_array_get(cases, 0), "cases");
@@ -221,7 +225,8 @@ static void matches_itself_as_gguf(void **state)
             strstr(json_string_value(j), "<mask>"))
             continue; /* GGUF does not say single_word, rstrip, lstrip */
         assert_int_equal(sc_tokenizer_encode(g, json_string_value(j), (int64_t)json_string_length(j),
-                                             SC_TOKENIZE_PARSE_SPECIAL | SC_TOKENIZE_SPECIAL, &ids, &count), SC_OK);
+                                             SC_TOKENIZE_PARSE_SPECIAL | SC_TOKENIZE_SPECIAL, &ids, &count),
+                         SC_OK);
         assert_true(count >= 2 && ids[0] == bos && ids[count - 1] == eos);
         check_ids("as gguf", json_string_value(j), ids + 1, count - 2, json_array_get(c, 1));
         sc_free(ids);
@@ -235,8 +240,7 @@ static void matches_itself_as_gguf(void **state)
     assert_int_equal(sc_tokenizer_from_gguf_vocab(&none, &v, "test"), SC_EFORMAT);
     json_decref(cases);
     json_decref(root);
-    for (int64_t i = 0; i < merges; i++)
-        sc_free(text[i]);
+    for (int64_t i = 0; i < merges; i++) sc_free(text[i]);
     free(text);
     free(tokens);
     free(pairs);
@@ -249,18 +253,25 @@ static void every_pre_tokenizer_compiles(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "gpt-2", "smollm", "starcoder", "command-r", "llama-bpe", "dbrx", "glm4", "qwen2", "deepseek-r1-qwen", "deepseek-llm",
-        "deepseek-coder", "deepseek-v3", "falcon", "tekken", "gpt-4o", "bailingmoe", "seed-coder", "bloom", "viking",
-        "superbpe", "default" };
-    sc_slice tokens[] = { { "a", 1 }, { "b", 1 } };
+        "gpt-2",  "smollm",           "starcoder",    "command-r",      "llama-bpe",   "dbrx",     "glm4",
+        "qwen2",  "deepseek-r1-qwen", "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon",   "tekken",
+        "gpt-4o", "bailingmoe",       "seed-coder",   "bloom",          "viking",      "superbpe", "default"};
+    sc_slice tokens[] = {{"a", 1}, {"b", 1}};
     for (int i = 0; i < SC_COUNT(names); i++) {
-        sc_gguf_vocab v = { .model = "gpt2", .pre = names[i], .n = 2, .tokens = tokens, .bos = -1, .eos = -1, .pad = -1,
-                            .unk = -1, .add_bos = -1, .add_eos = -1 };
+        sc_gguf_vocab v = {.model = "gpt2",
+                           .pre = names[i],
+                           .n = 2,
+                           .tokens = tokens,
+                           .bos = -1,
+                           .eos = -1,
+                           .pad = -1,
+                           .unk = -1,
+                           .add_bos = -1,
+                           .add_eos = -1};
         sc_tokenizer *t = NULL;
         int32_t *ids;
         int64_t n;
-        if (sc_tokenizer_from_gguf_vocab(&t, &v, "test") != SC_OK)
-            fail_msg("%s: %s", names[i], sc_error());
+        if (sc_tokenizer_from_gguf_vocab(&t, &v, "test") != SC_OK) fail_msg("%s: %s", names[i], sc_error());
         assert_int_equal(sc_tokenizer_encode(t, "ab 12 b!", 8, SC_TOKENIZE_SPECIAL, &ids, &n), SC_OK);
         assert_int_equal(n, 3);
         sc_free(ids);
@@ -271,7 +282,7 @@ static void every_pre_tokenizer_compiles(void **state)
 static void keeps_any_bytes(void **state)
 {
     (void)state;
-    static const char *const files[] = { DATA "bytes.json", DATA "fallback.json", DATA "bpe.model" };
+    static const char *const files[] = {DATA "bytes.json", DATA "fallback.json", DATA "bpe.model"};
     for (int f = 0; f < SC_COUNT(files); f++) {
         sc_tokenizer *t = NULL;
         assert_int_equal(sc_tokenizer_load(&t, files[f]), SC_OK);
@@ -290,7 +301,8 @@ static void keeps_any_bytes(void **state)
             sc_free(back);
             sc_free(ids);
             sc_token_span *a;
-            assert_int_equal(sc_tokenizer_encode_spans(t, text, len, SC_TOKENIZE_REPLACE_INVALID, &ids, &a, &n), SC_OK);
+            assert_int_equal(sc_tokenizer_encode_spans(t, text, len, SC_TOKENIZE_REPLACE_INVALID, &ids, &a, &n),
+                             SC_OK);
             sc_free(ids);
             sc_free(a);
         }
@@ -312,8 +324,7 @@ static void special_text_stays_text(void **state)
     assert_true(sc_tokenizer_is_special(t, end));
     sc_free(ids);
     assert_int_equal(sc_tokenizer_encode(t, "a<|end|>", 8, 0, &ids, &n), SC_OK);
-    for (int64_t i = 0; i < n; i++)
-        assert_false(sc_tokenizer_is_special(t, ids[i]));
+    for (int64_t i = 0; i < n; i++) assert_false(sc_tokenizer_is_special(t, ids[i]));
     sc_free(ids);
     assert_int_equal(sc_tokenizer_encode(t, "<|end|", 6, SC_TOKENIZE_PARSE_SPECIAL, &ids, &n), SC_OK);
     assert_true(n > 1);
@@ -323,12 +334,47 @@ static void special_text_stays_text(void **state)
     assert_null(sc_tokenizer_token(t, INT32_MAX, NULL));
     assert_int_equal(sc_tokenizer_id(t, "nonesuch token", 14), -1);
     char *text;
-    int32_t outside[] = { 5, 1 << 30 }, below[] = { -1 };
+    int32_t outside[] = {5, 1 << 30}, below[] = {-1};
     assert_int_equal(sc_tokenizer_decode(t, outside, 2, 0, &text, &n), SC_EINVAL);
     assert_int_equal(sc_tokenizer_decode(t, below, 1, 0, &text, &n), SC_EINVAL);
     sc_tokenizer_free(t);
     sc_tokenizer_free(NULL);
     sc_detokenizer_free(NULL);
+}
+
+/* A directory's tokenizer_config.json names tokens and, for a tokenizer.model, what goes around a text. */
+static void reads_directories(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/socle-tokenizer-XXXXXX", path[64];
+    int64_t len, n;
+    int32_t *ids;
+    sc_tokenizer *t = NULL;
+    assert_non_null(mkdtemp(dir));
+    char *model = slurp(DATA "bpe.model", &len);
+    static const char config[] =
+        "{\"pad_token\": {\"content\": \"<tool>\"}, \"eos_token\": \"</s>\", \"unk_token\": null,"
+        " \"add_bos_token\": false, \"add_eos_token\": true}";
+    snprintf(path, sizeof(path), "%s/tokenizer.model", dir);
+    assert_int_equal(sc_file_write(path, model, len), SC_OK);
+    sc_free(model);
+    assert_int_equal(sc_tokenizer_load(&t, dir), SC_OK);
+    assert_int_equal(sc_tokenizer_encode(t, "", 0, SC_TOKENIZE_SPECIAL, &ids, &n), SC_OK);
+    assert_true(n == 1 && ids[0] == sc_tokenizer_bos(t));
+    sc_free(ids);
+    sc_tokenizer_free(t);
+    snprintf(path, sizeof(path), "%s/tokenizer_config.json", dir);
+    assert_int_equal(sc_file_write(path, config, sizeof(config) - 1), SC_OK);
+    assert_int_equal(sc_tokenizer_load(&t, dir), SC_OK);
+    assert_int_equal(sc_tokenizer_pad(t), sc_tokenizer_id(t, "<tool>", 6));
+    assert_int_equal(sc_tokenizer_encode(t, "", 0, SC_TOKENIZE_SPECIAL, &ids, &n), SC_OK);
+    assert_true(n == 1 && ids[0] == sc_tokenizer_eos(t));
+    sc_free(ids);
+    sc_tokenizer_free(t);
+    assert_int_equal(remove(path), 0);
+    snprintf(path, sizeof(path), "%s/tokenizer.model", dir);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(remove(dir), 0);
 }
 
 static void refuses(const char *json, sc_status status, const char *part)
@@ -355,10 +401,13 @@ static void refuses_bad_files(void **state)
     refuses(BPE(",\"normalizer\":{\"type\":\"Precompiled\"}"), SC_EUNSUPPORTED, "Precompiled");
     refuses(BPE(",\"normalizer\":{}"), SC_EFORMAT, "type");
     refuses(BPE(",\"pre_tokenizer\":{\"type\":\"Nonesuch\"}"), SC_EUNSUPPORTED, "Nonesuch");
-    refuses(BPE(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}}"), SC_EFORMAT, "regular expression");
-    refuses(BPE(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"}}"), SC_EUNSUPPORTED, "intersection");
+    refuses(BPE(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}}"), SC_EFORMAT,
+            "regular expression");
+    refuses(BPE(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"}}"), SC_EUNSUPPORTED,
+            "intersection");
     refuses(BPE(",\"decoder\":{\"type\":\"CTC\"}"), SC_EUNSUPPORTED, "CTC");
-    refuses(BPE(",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"x\",7],\"cls\":[\"x\",0]}"), SC_EFORMAT, "id");
+    refuses(BPE(",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"x\",7],\"cls\":[\"x\",0]}"),
+            SC_EFORMAT, "id");
     refuses(BPE(",\"added_tokens\":[{\"id\":1,\"content\":\"zz\"}]"), SC_EFORMAT, "another");
     sc_tokenizer *t = NULL;
     assert_int_equal(sc_tokenizer_load(&t, DATA "nonesuch"), SC_ENOTFOUND);
@@ -379,8 +428,7 @@ static void survives_cut_models(void **state)
         memcpy(exact, data, (size_t)i);
         if (sc_tokenizer_from_spm(&t, exact, i, "cut") == SC_OK) {
             int32_t *ids;
-            if (sc_tokenizer_encode(t, "The quick", 9, SC_TOKENIZE_SPECIAL, &ids, &n) == SC_OK)
-                sc_free(ids);
+            if (sc_tokenizer_encode(t, "The quick", 9, SC_TOKENIZE_SPECIAL, &ids, &n) == SC_OK) sc_free(ids);
         }
         free(exact);
         sc_tokenizer_free(t);
@@ -392,7 +440,7 @@ static void survives_cut_models(void **state)
 static void long_words(void **state)
 {
     (void)state;
-    static const char *const files[] = { DATA "bytes.json", DATA "bpe.model" };
+    static const char *const files[] = {DATA "bytes.json", DATA "bpe.model"};
     for (int f = 0; f < SC_COUNT(files); f++) {
         sc_tokenizer *t = NULL;
         assert_int_equal(sc_tokenizer_load(&t, files[f]), SC_OK);
@@ -420,10 +468,11 @@ static void matches_llama_cpp(void **state)
 {
     (void)state;
     const char *fixtures = getenv("SOCLE_FIXTURES");
-    static const char *const names[] = { "gpt-2", "starcoder", "falcon", "deepseek-llm", "llama-spm", "phi-3" };
+    static const char *const names[] = {"gpt-2", "starcoder", "falcon", "deepseek-llm", "llama-spm", "phi-3"};
     static const char mark[] = "\n__ggml_vocab_test__\n";
     char dir[4000];
-    snprintf(dir, sizeof(dir), "%s/../real/tokenizers/vocab-gguf", fixtures ? fixtures : SOCLE_SOURCE_DIR "/../shared/fixtures");
+    snprintf(dir, sizeof(dir), "%s/../real/tokenizers/vocab-gguf",
+             fixtures ? fixtures : SOCLE_SOURCE_DIR "/../shared/fixtures");
     if (!sc_path_is_dir(dir)) {
         print_message("skipped: no %s\n", dir);
         skip();
@@ -435,8 +484,7 @@ static void matches_llama_cpp(void **state)
         int64_t len, out_len;
         snprintf(path, sizeof(path), "%s/ggml-vocab-%s.gguf", dir, names[i]);
         assert_int_equal(sc_gguf_open(&g, path), SC_OK);
-        if (sc_tokenizer_from_gguf(&t, g) != SC_OK)
-            fail_msg("%s", sc_error());
+        if (sc_tokenizer_from_gguf(&t, g) != SC_OK) fail_msg("%s", sc_error());
         sc_gguf_free(g);
         strcat(path, ".inp");
         char *in = slurp(path, &len);
@@ -446,17 +494,13 @@ static void matches_llama_cpp(void **state)
             char *end = memmem(p, (size_t)(in + len - p), mark, sizeof(mark) - 1), *eol = strchr(line, '\n');
             int32_t *ids;
             int64_t n, k = 0;
-            if (!end)
-                end = in + len;
-            if (eol)
-                *eol = 0;
+            if (!end) end = in + len;
+            if (eol) *eol = 0;
             assert_int_equal(sc_tokenizer_encode(t, p, end - p, 0, &ids, &n), SC_OK);
             for (char *q = line, *after; k <= n; q = after, k++) {
                 long id = strtol(q, &after, 10);
-                if (after == q)
-                    break;
-                if (k >= n || ids[k] != id)
-                    fail_msg("%s: \"%.*s\": id %d", names[i], (int)(end - p), p, (int)k);
+                if (after == q) break;
+                if (k >= n || ids[k] != id) fail_msg("%s: \"%.*s\": id %d", names[i], (int)(end - p), p, (int)k);
             }
             assert_int_equal(k, n);
             sc_free(ids);
@@ -472,15 +516,11 @@ static void matches_llama_cpp(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_huggingface),
-        cmocka_unit_test(matches_sentencepiece),
-        cmocka_unit_test(matches_itself_as_gguf),
-        cmocka_unit_test(every_pre_tokenizer_compiles),
-        cmocka_unit_test(keeps_any_bytes),
-        cmocka_unit_test(special_text_stays_text),
-        cmocka_unit_test(refuses_bad_files),
-        cmocka_unit_test(survives_cut_models),
-        cmocka_unit_test(long_words),
+        cmocka_unit_test(matches_huggingface),    cmocka_unit_test(matches_sentencepiece),
+        cmocka_unit_test(matches_itself_as_gguf), cmocka_unit_test(every_pre_tokenizer_compiles),
+        cmocka_unit_test(keeps_any_bytes),        cmocka_unit_test(special_text_stays_text),
+        cmocka_unit_test(reads_directories),      cmocka_unit_test(refuses_bad_files),
+        cmocka_unit_test(survives_cut_models),    cmocka_unit_test(long_words),
         cmocka_unit_test(matches_llama_cpp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

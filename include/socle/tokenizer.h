@@ -51,13 +51,14 @@ SC_API sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *te
                                            int32_t **ids, sc_token_span **spans, int64_t *n);
 
 enum {
-    SC_DETOKENIZE_SKIP_SPECIAL = 1,    /* special tokens give no text */
-    SC_DETOKENIZE_REPLACE_INVALID = 2, /* the text is valid UTF-8: what is not becomes U+FFFD; else bytes as they are */
+    SC_DETOKENIZE_SKIP_SPECIAL = 1, /* special tokens give no text */
+    SC_DETOKENIZE_REPLACE_INVALID =
+        2, /* the text is valid UTF-8: what is not becomes U+FFFD; else bytes as they are */
 };
 
 /* *text: len bytes and a NUL (sc_free). An id outside the vocabulary is SC_EINVAL; a gap in it gives no text. */
-SC_API sc_status sc_tokenizer_decode(const sc_tokenizer *t, const int32_t *ids, int64_t n, unsigned flags, char **text,
-                                     int64_t *len);
+SC_API sc_status sc_tokenizer_decode(const sc_tokenizer *t, const int32_t *ids, int64_t n, unsigned flags,
+                                     char **text, int64_t *len);
 
 /* Decoding as ids come. Each push gives the text that is certain by then: never a part of a character, which waits
  * until it is whole or cannot become so. The pieces together are what sc_tokenizer_decode gives. */

@@ -53,9 +53,7 @@ static const sc_option options[] = {
 
 static const sc_example examples[] = {
     {"socle template SmolLM2-135M-Instruct talk.json", "The prompt of a conversation, as the model will see it"},
-    {"echo '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}], \"add_generation_prompt\": true}' | "
-     "socle template chat_template.jinja -",
-     "A template alone, with its variables from stdin"},
+    {"socle template chat_template.jinja - < variables.json", "A template alone, with its variables from stdin"},
     {"socle template --now \"2026-01-15 09:30:00\" ./model talk.json", "With a fixed clock, so that the answer never changes"},
     {0}};
 

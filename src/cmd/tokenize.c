@@ -14,11 +14,9 @@ static sc_status put_ids(const sc_tokenizer *t, const char *text, int64_t len, u
     int32_t *ids;
     int64_t n;
     sc_status s = sc_tokenizer_encode(t, text, len, flags, &ids, &n);
-    if (s)
-        return s;
+    if (s) return s;
     putchar('[');
-    for (int64_t i = 0; i < n; i++)
-        printf(i ? ", %d" : "%d", ids[i]);
+    for (int64_t i = 0; i < n; i++) printf(i ? ", %d" : "%d", ids[i]);
     puts("]");
     sc_free(ids);
     return SC_OK;
@@ -27,13 +25,11 @@ static sc_status put_ids(const sc_tokenizer *t, const char *text, int64_t len, u
 static int encode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t len)
 {
     unsigned flags = SC_TOKENIZE_PARSE_SPECIAL | (sc_cmd_flag(c, "no-special") ? 0 : SC_TOKENIZE_SPECIAL);
-    if (!sc_cmd_flag(c, "lines"))
-        return put_ids(t, text, len, flags) ? sc_cmd_fail(c) : 0;
+    if (!sc_cmd_flag(c, "lines")) return put_ids(t, text, len, flags) ? sc_cmd_fail(c) : 0;
     for (int64_t i = 0; i < len;) {
         const char *end = memchr(text + i, '\n', (size_t)(len - i));
         int64_t n = end ? end - (text + i) : len - i;
-        if (put_ids(t, text + i, n, flags))
-            return sc_cmd_fail(c);
+        if (put_ids(t, text + i, n, flags)) return sc_cmd_fail(c);
         i += n + 1;
     }
     return 0;
@@ -49,8 +45,7 @@ static void unwrap(const sc_tokenizer *t, const int32_t **ids, int64_t *n)
         *ids += nb;
         *n -= nb;
     }
-    if (na <= *n && na > 0 && memcmp(*ids + *n - na, after, (size_t)na * sizeof(**ids)) == 0)
-        *n -= na;
+    if (na <= *n && na > 0 && memcmp(*ids + *n - na, after, (size_t)na * sizeof(**ids)) == 0) *n -= na;
 }
 
 static int decode_one(sc_cmd *c, const sc_tokenizer *t, const json_t *array, int64_t index)
@@ -58,8 +53,7 @@ static int decode_one(sc_cmd *c, const sc_tokenizer *t, const json_t *array, int
     int64_t n = (int64_t)json_array_size(array), len;
     int32_t *ids = malloc((size_t)n * sizeof(*ids) + 1);
     char *text;
-    if (!ids)
-        return sc_cmd_error(c, "out of memory");
+    if (!ids) return sc_cmd_error(c, "out of memory");
     for (int64_t i = 0; i < n; i++) {
         const json_t *j = json_array_get(array, (size_t)i);
         json_int_t id = json_is_integer(j) ? json_integer_value(j) : -1;
@@ -70,12 +64,10 @@ static int decode_one(sc_cmd *c, const sc_tokenizer *t, const json_t *array, int
         ids[i] = (int32_t)id;
     }
     const int32_t *p = ids;
-    if (!sc_cmd_flag(c, "no-special"))
-        unwrap(t, &p, &n);
+    if (!sc_cmd_flag(c, "no-special")) unwrap(t, &p, &n);
     sc_status s = sc_tokenizer_decode(t, p, n, 0, &text, &len);
     free(ids);
-    if (s)
-        return sc_cmd_fail(c);
+    if (s) return sc_cmd_fail(c);
     fwrite(text, 1, (size_t)len, stdout);
     sc_free(text);
     return 0;
@@ -85,10 +77,8 @@ static int decode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t le
 {
     int64_t at = 0;
     for (int64_t index = 0;; index++) {
-        while (at < len && strchr(" \t\r\n", text[at]) && text[at])
-            at++;
-        if (at == len)
-            return 0;
+        while (at < len && strchr(" \t\r\n", text[at]) && text[at]) at++;
+        if (at == len) return 0;
         json_error_t error;
         json_t *array = json_loadb(text + at, (size_t)(len - at), JSON_DISABLE_EOF_CHECK, &error);
         if (!json_is_array(array)) {
@@ -96,22 +86,18 @@ static int decode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t le
             return sc_cmd_error(c, "array %lld: expected a JSON array of token ids", (long long)index);
         }
         at += error.position;
-        if (index > 0 && !sc_cmd_flag(c, "lines"))
-            putchar('\n');
+        if (index > 0 && !sc_cmd_flag(c, "lines")) putchar('\n');
         int rc = decode_one(c, t, array, index);
         json_decref(array);
-        if (rc)
-            return rc;
-        if (sc_cmd_flag(c, "lines"))
-            putchar('\n');
+        if (rc) return rc;
+        if (sc_cmd_flag(c, "lines")) putchar('\n');
     }
 }
 
 static int tokenize(sc_cmd *c)
 {
     sc_tokenizer *t;
-    if (sc_tokenizer_load(&t, sc_cmd_arg(c, 0)))
-        return sc_cmd_fail(c);
+    if (sc_tokenizer_load(&t, sc_cmd_arg(c, 0))) return sc_cmd_fail(c);
     int64_t len;
     char *text = sc_cmd_read(c, sc_cmd_arg(c, 1), MAX_INPUT, &len);
     int rc = !text ? 1 : sc_cmd_flag(c, "decode") ? decode(c, t, text, len) : encode(c, t, text, len);
@@ -121,26 +107,28 @@ static int tokenize(sc_cmd *c)
 }
 
 static const sc_option options[] = {
-    { "lines", 'l', SC_OPT_FLAG, .help = "one array a line of input; with --decode, one line of text an array" },
-    { "decode", 'd', SC_OPT_FLAG, .help = "the way back: arrays of ids in, text out" },
-    { "no-special", 0, SC_OPT_FLAG, .help = "add no tokens around the text, and take none off when decoding" },
-    { 0 },
+    {"lines", 'l', SC_OPT_FLAG, .help = "one array a line of input; with --decode, one line of text an array"},
+    {"decode", 'd', SC_OPT_FLAG, .help = "the way back: arrays of ids in, text out"},
+    {"no-special", 0, SC_OPT_FLAG, .help = "add no tokens around the text, and take none off when decoding"},
+    {0},
 };
 
 static const sc_example examples[] = {
-    { "socle tokenize SmolLM2-135M-Instruct.gguf notes.txt", "The ids of a file as one JSON array" },
-    { "echo 'Hello, world!' | socle tokenize --lines Qwen2.5-0.5B", "One array for each line of the input" },
-    { "socle tokenize tokenizer.json a.txt | socle tokenize --decode tokenizer.json", "There and back" },
-    { 0 },
+    {"socle tokenize SmolLM2-135M-Instruct.gguf notes.txt", "The ids of a file as one JSON array"},
+    {"echo 'Hello, world!' | socle tokenize --lines Qwen2.5-0.5B", "One array for each line of the input"},
+    {"socle tokenize tokenizer.json a.txt | socle tokenize --decode tokenizer.json", "There and back"},
+    {0},
 };
 
 const sc_verb sc_verb_tokenize = {
     .name = "tokenize",
     .summary = "Turn text into token ids, and back",
     .args = "MODEL [FILE]",
-    .about = "MODEL is a model's directory, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. FILE is the "
+    .about = "MODEL is a model's directory, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. FILE "
+             "is the "
              "text; without it, standard input is read. Text that spells a special token becomes that token.\n\n"
-             "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same bytes.",
+             "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same "
+             "bytes.",
     .min_args = 1,
     .max_args = 2,
     .options = options,

@@ -6,7 +6,8 @@
 
 enum {
     TOKENS = 256,           /* of a block: what bringing the rows to f32 is shared over */
-    BLOCK_BYTES = 256 << 10 /* of w's rows as f32: they should stay in the second cache */
+    BLOCK_BYTES = 256 << 10, /* of w's rows as f32: they should stay in the second cache */
+    PAD = 16 /* floats after each of them: rows a power of two apart would fall into the same few cache lines */
 };
 
 static int64_t features(const sc_step *s) { return s->in[1]->shape.dim[0]; }
@@ -39,11 +40,11 @@ static int64_t tasks(const sc_step *s)
 static int64_t scratch(const sc_step *s)
 {
     /* The block, and one row of a 16-bit type gathered from a column. */
-    return used_in_place(s->in[1]) ? 0 : (block_rows(s) * width(s) + width(s)) * (int64_t)sizeof(float);
+    return used_in_place(s->in[1]) ? 0 : (block_rows(s) + 1) * (width(s) + PAD) * (int64_t)sizeof(float);
 }
 
-/* Rows first .. first + n of w as f32, dense, into out. */
-static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int64_t n, float *out)
+/* Rows first .. first + n of w as f32 into out, `ld` apart. */
+static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int64_t n, float *out, int64_t ld)
 {
     const sc_tensor *w = s->in[1];
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
@@ -51,21 +52,21 @@ static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int
     if (sc_rows_dense(w)) {
         for (int64_t r = 0; r < n; r++)
             k->dequantize[w->dtype]((const char *)s->in_data[1] + (first + r) * (w->stride[0] / d->block) * d->bytes,
-                                    out + r * c, c);
+                                    out + r * ld, c);
         return;
     }
     if (w->dtype == SC_F32) {
         /* Column by column: neighbouring rows are neighbours in memory. */
         const float *from = (const float *)s->in_data[1] + first * w->stride[0];
         for (int64_t i = 0; i < c; i++)
-            for (int64_t r = 0; r < n; r++) out[r * c + i] = from[r * w->stride[0] + i * w->stride[1]];
+            for (int64_t r = 0; r < n; r++) out[r * ld + i] = from[r * w->stride[0] + i * w->stride[1]];
         return;
     }
-    uint16_t *row = (uint16_t *)(out + n * c);
+    uint16_t *row = (uint16_t *)(out + n * ld);
     const uint16_t *from = (const uint16_t *)s->in_data[1] + first * w->stride[0];
     for (int64_t r = 0; r < n; r++) {
         for (int64_t i = 0; i < c; i++) row[i] = from[r * w->stride[0] + i * w->stride[1]];
-        k->dequantize[w->dtype](row, out + r * c, c);
+        k->dequantize[w->dtype](row, out + r * ld, c);
     }
 }
 
@@ -82,7 +83,7 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     int64_t have = -1; /* the block of rows that is in `room` */
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
-        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c;
+        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
         if (straight) {
             const char *first = (const char *)s->in_data[1] + row * row_bytes;
             k->matvec[w->dtype](rows, c, x, first, row_bytes, y + row);
@@ -92,7 +93,7 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
                 block = (const float *)s->in_data[1] + row * w->stride[0];
                 ld = w->stride[0];
             } else if (have != row) {
-                bring_rows(s, k, row, rows, room);
+                bring_rows(s, k, row, rows, room, ld);
                 have = row;
             }
             k->matmul_nt(stop - token, rows, c, x + token * c, c, block, ld, y + token * n + row, n);

@@ -54,8 +54,18 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     d->sliding = sliding_layers(c, d->layers, 0);
 }
 
-sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config, sc_text_in *in, sc_block block)
+/* x (T, C) */
+static sc_tensor *block(sc_graph *g, const sc_decoder *d, sc_text_in *in, const sc_attention_config *attn, sc_tensor *x)
 {
+    sc_tensor *h = sc_rms_norm(g, "input_layernorm", x, d->eps);
+    x = sc_add(g, x, sc_self_attention(g, "self_attn", h, in, attn));
+    h = sc_rms_norm(g, "post_attention_layernorm", x, d->eps);
+    return sc_add(g, x, sc_glu(g, "mlp", h, d->ffn, d->act, d->mlp_bias));
+}
+
+sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in)
+{
+    const sc_decoder *d = decoder;
     sc_attention_config attn = d->attn;
     attn.rope = sc_rope_table(g, &in->seqs, &d->rope);
     sc_scope_push(g, "model");
@@ -64,7 +74,7 @@ sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config
         attn.window = d->sliding[i] ? d->window : 0;
         sc_tap(g, x, "hidden_states.%d", (int)i);
         sc_scope_push(g, "layers.%d", (int)i);
-        x = block(g, config, in, &attn, x);
+        x = block(g, d, in, &attn, x);
         sc_scope_pop(g);
     }
     x = sc_rms_norm(g, "norm", x, d->eps);
@@ -73,8 +83,9 @@ sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config
     return sc_lm_head(g, in, d->tied ? "model.embed_tokens" : "lm_head", x, d->vocab);
 }
 
-void sc_decoder_describe(const sc_decoder *d, sc_model_info *info)
+void sc_decoder_describe(const void *decoder, sc_model_info *info)
 {
+    const sc_decoder *d = decoder;
     info->layers = d->layers;
     info->width = d->width;
     info->heads = d->attn.heads;

@@ -123,7 +123,9 @@ static sc_status read_tensors(json_t *o, const sc_gguf *file)
 {
     const sc_file_tensor *t;
     bool own_head = sc_gguf_find(file, "output.weight", &t) == SC_OK, bias = sc_gguf_find(file, "blk.0.attn_q.bias", &t) == SC_OK;
-    if (!set(o, "tie_word_embeddings", json_boolean(!own_head)) || !set(o, "attention_bias", json_boolean(bias)))
+    bool mlp_bias = sc_gguf_find(file, "blk.0.ffn_gate.bias", &t) == SC_OK;
+    if (!set(o, "tie_word_embeddings", json_boolean(!own_head)) || !set(o, "attention_bias", json_boolean(bias)) ||
+        !set(o, "mlp_bias", json_boolean(mlp_bias)))
         return sc_nomem();
     sc_status s = sc_gguf_find(file, "token_embd.weight", &t);
     if (s) return s;

@@ -6,6 +6,7 @@
 
 #include "io/io.h"
 #include "nn/nn.h"
+#include "socle/convert.h"
 #include "socle/model.h"
 
 /* ---- reading a configuration (config.c): sticky, like building a graph ---- */
@@ -38,6 +39,7 @@ typedef struct sc_decoder {
     float eps;
     bool tied;
     sc_unary_kind act;
+    unsigned mlp_bias; /* SC_BIAS or 0 */
     sc_attention_config attn;
     sc_rope_params rope;
     int64_t window;      /* of the layers that have one; 0: none has */
@@ -47,12 +49,11 @@ typedef struct sc_decoder {
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
 /* Qwen's use of windows, after sc_decoder_configure: only with use_sliding_window, in layers from max_window_layers on. */
 void sc_decoder_late_windows(sc_config *c, sc_decoder *d);
-void sc_decoder_describe(const sc_decoder *d, sc_model_info *info);
+void sc_decoder_describe(const void *decoder, sc_model_info *info);
 
-/* One block: x (T, C) → (T, C), in the scope of its layer. `attn` has this layer's window and the table of angles. */
-typedef sc_tensor *(*sc_block)(sc_graph *g, const void *config, sc_text_in *in, const sc_attention_config *attn, sc_tensor *x);
-/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. */
-sc_tensor *sc_decoder_build(sc_graph *g, const sc_decoder *d, const void *config, sc_text_in *in, sc_block block);
+/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. A block: x = x + self_attn(input_layernorm(x)), then
+ * x = x + mlp(post_attention_layernorm(x)), the mlp gated. */
+sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
 
 /* ---- families ---- */
 
@@ -178,5 +179,60 @@ sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t token
                             const sc_cache *cache, sc_cache_spec *spec);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
+
+/* ---- converting ---- */
+
+/* A tensor on its way from one file to another. */
+typedef struct sc_item {
+    const char *name; /* the output's */
+    int rank;
+    int64_t dim[SC_MAX_RANK]; /* as the output stores it */
+    sc_dtype from, to;
+    const void *data;
+    bool transpose;   /* the source stores the two axes the other way round */
+    int64_t rotate;   /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
+    bool to_pairs;    /* to GGUF's order, side by side */
+    enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
+    int64_t layer;    /* -1: none */
+} sc_item;
+
+typedef struct sc_items {
+    sc_item *item;
+    int64_t count, cap;
+    sc_arena *arena; /* holds the names */
+} sc_items;
+
+typedef sc_status sc_sink(void *user, const void *data, int64_t bytes);
+/* The values of an item in the output's type and order, in pieces. Threads work on rows. (convert_rows.c) */
+sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sink, void *user);
+/* Checks that there are conversions for all items, in this thread. */
+sc_status sc_items_check(const sc_items *items);
+
+/* What the options make of each tensor of `layers` layers. (convert_types.c) */
+typedef struct sc_type_plan {
+    const struct sc_type_name *type, *output, *embedding; /* NULL: as stored; by rule */
+    bool pure;
+    int64_t layers;
+    int64_t fallbacks;
+} sc_type_plan;
+sc_status sc_type_plan_new(sc_type_plan *p, const sc_convert_options *o);
+/* Sets the items' types for a GGUF file. Remarks go to the log. */
+sc_status sc_type_plan_gguf(sc_type_plan *p, sc_context *ctx, sc_items *items);
+/* … and for safetensors. */
+sc_status sc_type_plan_dir(sc_type_plan *p, sc_items *items);
+/* general.file_type's number. */
+int sc_type_plan_file_type(const sc_type_plan *p, const sc_items *items);
+
+/* Adds the model's parameters, as GGUF's architecture `arch` has them or as HuggingFace has them (NULL). (convert.c) */
+sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch);
+sc_status sc_convert_to_gguf(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,
+                             sc_convert_report *r);
+sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,
+                            sc_convert_report *r);
+/* The configuration that transformers reads for a model; dtype names what the weights are stored as. (convert_config.c) */
+sc_status sc_config_for_hf(json_t **out, const sc_model *m, sc_dtype dtype, const sc_gguf *file);
+/* SC_EUNSUPPORTED where GGUF has no key for a setting that this model uses. */
+sc_status sc_config_fits_gguf(const sc_model *m);
+void sc_report_items(sc_convert_report *r, const sc_items *items);
 
 #endif

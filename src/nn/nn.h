@@ -67,14 +67,19 @@ sc_tensor *sc_glu(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_una
 
 typedef struct sc_attention_config {
     int64_t heads, kv_heads, d;
-    int64_t window;      /* 0: none */
-    float scale;         /* 0: 1 / sqrt(d) */
-    sc_tensor *rope;     /* the table of angles; NULL: no rotation */
-    bool neighbours;     /* pairs of the rotation */
+    int64_t window;   /* 0: none */
+    float scale;      /* 0: 1 / sqrt(d) */
+    sc_tensor *rope;  /* the table of angles; NULL: no rotation */
+    bool neighbours;  /* pairs of the rotation */
+    unsigned qkv_bias, out_bias; /* SC_BIAS or 0 */
+    bool head_norm;   /* an RMS norm on each head of q and k, before the rotation */
+    float eps;        /* of the head norms */
 } sc_attention_config;
 
 /* Causal attention of q (T, H*D), k and v (T, Hkv*D), rotated, through the cache where there is one → (T, H*D). */
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k, sc_tensor *v);
+/* x (T, C) → (T, C): "name.q_proj", "k_proj", "v_proj", with head norms "q_norm" and "k_norm", and "o_proj". */
+sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in, const sc_attention_config *c);
 
 /* The rows whose logits are wanted, times the table "name.weight" (V, C). */
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab);

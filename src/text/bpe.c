@@ -10,9 +10,9 @@
 
 #include <math.h>
 
-#define SHORT 40 /* characters: below, searching beats the heap */
+#define SHORT      40    /* characters: below, searching beats the heap */
 #define HUGE_PIECE 50000 /* bytes: above, walking all ranks is cheap beside the heap */
-#define NEVER UINT32_MAX
+#define NEVER      UINT32_MAX
 
 typedef struct pair_slot {
     uint64_t key; /* left << 32 | right; EMPTY for a free slot */
@@ -22,7 +22,7 @@ typedef struct pair_slot {
 #define EMPTY UINT64_MAX
 
 typedef struct bpe {
-    sc_model base;
+    sc_token_model base;
     const sc_vocab *vocab;
     pair_slot *pair;
     uint64_t mask;
@@ -48,20 +48,16 @@ static inline uint64_t pair_hash(uint64_t key)
 static sc_status put_pairs(bpe *m, const sc_merge *merges, int64_t n)
 {
     uint64_t cap = 16;
-    while (cap < (uint64_t)n + (uint64_t)n / 2)
-        cap *= 2;
+    while (cap < (uint64_t)n + (uint64_t)n / 2) cap *= 2;
     m->pair = sc_malloc(cap * sizeof(*m->pair));
-    if (!m->pair)
-        return sc_nomem();
+    if (!m->pair) return sc_nomem();
     m->mask = cap - 1;
     m->ranks = n;
-    for (uint64_t i = 0; i < cap; i++)
-        m->pair[i].key = EMPTY;
+    for (uint64_t i = 0; i < cap; i++) m->pair[i].key = EMPTY;
     for (int64_t i = 0; i < n; i++) {
         uint64_t key = (uint64_t)(uint32_t)merges[i].a << 32 | (uint32_t)merges[i].b, at = pair_hash(key) & m->mask;
-        while (m->pair[at].key != EMPTY && m->pair[at].key != key)
-            at = (at + 1) & m->mask;
-        m->pair[at] = (pair_slot){ key, (uint32_t)i, merges[i].result };
+        while (m->pair[at].key != EMPTY && m->pair[at].key != key) at = (at + 1) & m->mask;
+        m->pair[at] = (pair_slot){key, (uint32_t)i, merges[i].result};
     }
     return SC_OK;
 }
@@ -73,8 +69,7 @@ static inline uint32_t rank_of(const bpe *m, int32_t a, int32_t b, const char *p
         *result = n <= m->longest ? sc_vocab_find(m->vocab, p, n) : -1;
         return *result >= 0 ? m->order[*result] : NEVER;
     }
-    if (a < 0 || b < 0)
-        return NEVER;
+    if (a < 0 || b < 0) return NEVER;
     uint64_t key = (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
     for (uint64_t at = pair_hash(key) & m->mask; m->pair[at].key != EMPTY; at = (at + 1) & m->mask) {
         if (m->pair[at].key == key) {
@@ -99,16 +94,14 @@ static int32_t char_id(const bpe *m, const char *p, int k, uint32_t cp, bool fir
                          m->suffix && last ? m->suffix : "");
         return n < (int)sizeof(text) ? sc_vocab_find(m->vocab, text, n) : -1;
     }
-    if (cp < 0x800 && k == (cp < 0x80 ? 1 : 2))
-        return m->near[cp];
+    if (cp < 0x800 && k == (cp < 0x80 ? 1 : 2)) return m->near[cp];
     return sc_vocab_find(m->vocab, p, k);
 }
 
 static bool bytes_known(const bpe *m, const char *p, int k)
 {
     for (int i = 0; i < k; i++) {
-        if (m->byte[(uint8_t)p[i]] < 0)
-            return false;
+        if (m->byte[(uint8_t)p[i]] < 0) return false;
     }
     return m->byte_fallback;
 }
@@ -125,14 +118,12 @@ static sc_status leave_out(const bpe *m, sc_encoder *e, sc_piece *piece)
     for (int64_t i = 0, k; i < n; i += k) {
         uint32_t cp = (uint8_t)p[i];
         k = cp < 0x80 ? 1 : sc_utf8_decode(p + i, n - i, &cp);
-        if (char_id(m, p + i, (int)k, cp, i == 0, i + k == n) >= 0 || bytes_known(m, p + i, (int)k))
-            continue;
+        if (char_id(m, p + i, (int)k, cp, i == 0, i + k == n) >= 0 || bytes_known(m, p + i, (int)k)) continue;
         all = false;
         sc_norm_copy(x, p + done, i - done, NULL);
         done = i + k;
     }
-    if (all)
-        return SC_OK;
+    if (all) return SC_OK;
     sc_norm_copy(x, p + done, n - done, NULL);
     piece->p = x->p;
     piece->n = x->n;
@@ -149,13 +140,12 @@ static int first_symbols(const bpe *m, const char *p, int64_t n, int64_t i, symb
     int32_t id = char_id(m, p + i, k, cp, i == 0, i + k == n);
     if (id < 0 && !m->by_score) {
         if (bytes_known(m, p + i, k)) {
-            for (int b = 0; b < k; b++)
-                out[b] = (symbol){ m->byte[(uint8_t)p[i + b]], (int32_t)(i + b), 1 };
+            for (int b = 0; b < k; b++) out[b] = (symbol){m->byte[(uint8_t)p[i + b]], (int32_t)(i + b), 1};
             return k;
         }
         id = m->unk;
     }
-    out[0] = (symbol){ id, (int32_t)i, k };
+    out[0] = (symbol){id, (int32_t)i, k};
     return 1;
 }
 
@@ -171,8 +161,7 @@ typedef struct sink {
 static sc_status flush_unknown(sink *s)
 {
     sc_status status = SC_OK;
-    if (s->unk_to > s->unk_from)
-        status = sc_encoder_emit(s->e, s->m->unk, s->piece, s->unk_from, s->unk_to);
+    if (s->unk_to > s->unk_from) status = sc_encoder_emit(s->e, s->m->unk, s->piece, s->unk_from, s->unk_to);
     s->unk_from = s->unk_to = 0;
     return status;
 }
@@ -191,12 +180,10 @@ static sc_status put(sink *s, symbol y)
             status = sc_encoder_emit(s->e, m->byte[(uint8_t)p[i]], s->piece, y.at + i, y.at + i + 1);
         return status;
     }
-    if (m->unk < 0)
-        return SC_OK;
+    if (m->unk < 0) return SC_OK;
     if (!m->fuse_unk || s->unk_to != y.at || s->unk_to == s->unk_from) {
         sc_status status = flush_unknown(s);
-        if (status)
-            return status;
+        if (status) return status;
         s->unk_from = y.at;
     }
     s->unk_to = y.at + y.len;
@@ -219,8 +206,7 @@ static void look(const bpe *m, const char *p, link_ *l)
 static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
 {
     const char *p = s->piece->p;
-    for (int i = 0; i + 1 < n; i++)
-        look(m, p, &l[i]);
+    for (int i = 0; i + 1 < n; i++) look(m, p, &l[i]);
     for (;;) {
         int best = -1;
         uint32_t rank = NEVER;
@@ -230,21 +216,17 @@ static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
                 best = i;
             }
         }
-        if (best < 0)
-            break;
+        if (best < 0) break;
         l[best].y.id = l[best].result;
         l[best].y.len += l[best + 1].y.len;
         memmove(&l[best + 1], &l[best + 2], (size_t)(n - best - 2) * sizeof(*l));
         n--;
-        if (best + 1 < n)
-            look(m, p, &l[best]);
-        if (best > 0)
-            look(m, p, &l[best - 1]);
+        if (best + 1 < n) look(m, p, &l[best]);
+        if (best > 0) look(m, p, &l[best - 1]);
     }
     for (int i = 0; i < n; i++) {
         sc_status status = put(s, l[i].y);
-        if (status)
-            return status;
+        if (status) return status;
     }
     return SC_OK;
 }
@@ -258,11 +240,9 @@ static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
 
 static bool heap_push(struct sc_merge_space *w, uint64_t v)
 {
-    if (w->heap_n == w->heap_cap && !sc_grow(&w->heap, &w->heap_cap, w->heap_n + 1, sizeof(*w->heap)))
-        return false;
+    if (w->heap_n == w->heap_cap && !sc_grow(&w->heap, &w->heap_cap, w->heap_n + 1, sizeof(*w->heap))) return false;
     int64_t i = w->heap_n++;
-    for (; i > 0 && w->heap[(i - 1) / 2] > v; i = (i - 1) / 2)
-        w->heap[i] = w->heap[(i - 1) / 2];
+    for (; i > 0 && w->heap[(i - 1) / 2] > v; i = (i - 1) / 2) w->heap[i] = w->heap[(i - 1) / 2];
     w->heap[i] = v;
     return true;
 }
@@ -271,11 +251,9 @@ static void heap_down(uint64_t *h, int64_t n, int64_t i, uint64_t v)
 {
     for (;;) {
         int64_t c = 2 * i + 1;
-        if (c >= n)
-            break;
+        if (c >= n) break;
         c += c + 1 < n && h[c + 1] < h[c];
-        if (h[c] >= v)
-            break;
+        if (h[c] >= v) break;
         h[i] = h[c];
         i = c;
     }
@@ -285,16 +263,15 @@ static void heap_down(uint64_t *h, int64_t n, int64_t i, uint64_t v)
 static uint64_t heap_pop(struct sc_merge_space *w)
 {
     uint64_t top = w->heap[0], last = w->heap[--w->heap_n];
-    if (w->heap_n > 0)
-        heap_down(w->heap, w->heap_n, 0, last);
+    if (w->heap_n > 0) heap_down(w->heap, w->heap_n, 0, last);
     return top;
 }
 
-static uint32_t rank_at(const bpe *m, const struct sc_merge_space *w, const char *p, int64_t n, int64_t i, int32_t *result)
+static uint32_t rank_at(const bpe *m, const struct sc_merge_space *w, const char *p, int64_t n, int64_t i,
+                        int32_t *result)
 {
     int64_t j = i + w->len[i];
-    if (j >= n)
-        return NEVER;
+    if (j >= n) return NEVER;
     return rank_of(m, w->id[i], w->id[j], p + i, w->len[i] + w->len[j], result);
 }
 
@@ -314,20 +291,17 @@ static sc_status merge_heap(const bpe *m, struct sc_merge_space *w, const char *
     w->heap_n = 0;
     for (int64_t i = 0; i < n; i += w->len[i]) {
         uint32_t rank = rank_at(m, w, p, n, i, &result);
-        if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)i))
-            return sc_nomem();
+        if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)i)) return sc_nomem();
     }
     while (w->heap_n > 0) {
         uint64_t top = heap_pop(w);
         int64_t i = (int64_t)(top & UINT32_MAX), around[2];
-        if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != (uint32_t)(top >> 32))
-            continue;
+        if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != (uint32_t)(top >> 32)) continue;
         join(w, i, result, &around[0]);
         around[1] = i;
         for (int k = around[0] < 0; k < 2; k++) {
             uint32_t rank = rank_at(m, w, p, n, around[k], &result);
-            if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)around[k]))
-                return sc_nomem();
+            if (rank != NEVER && !heap_push(w, (uint64_t)rank << 32 | (uint64_t)around[k])) return sc_nomem();
         }
     }
     return SC_OK;
@@ -370,16 +344,14 @@ static int64_t list_take(struct sc_merge_space *w, int64_t rank)
     int64_t n = 0;
     bool sorted = true;
     for (int32_t at = w->head[rank]; at >= 0; at = w->node[at].next) {
-        if (n == w->place_cap && !sc_grow(&w->place, &w->place_cap, n + 1, sizeof(*w->place)))
-            return -1;
+        if (n == w->place_cap && !sc_grow(&w->place, &w->place_cap, n + 1, sizeof(*w->place))) return -1;
         sorted &= n == 0 || w->place[n - 1] <= w->node[at].place;
         w->place[n++] = w->node[at].place;
     }
     w->node[w->tail[rank]].next = w->free_node;
     w->free_node = w->head[rank];
     w->head[rank] = -1;
-    if (!sorted)
-        qsort(w->place, (size_t)n, sizeof(*w->place), by_place);
+    if (!sorted) qsort(w->place, (size_t)n, sizeof(*w->place), by_place);
     return n;
 }
 
@@ -389,8 +361,7 @@ static bool list_step(const bpe *m, struct sc_merge_space *w, const char *p, int
 {
     int32_t result = -1;
     int64_t around[2];
-    if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != rank)
-        return true;
+    if (w->id[i] == DEAD || rank_at(m, w, p, n, i, &result) != rank) return true;
     join(w, i, result, &around[0]);
     around[1] = i;
     for (int k = around[0] < 0; k < 2; k++) {
@@ -410,19 +381,16 @@ static sc_status merge_lists(const bpe *m, struct sc_merge_space *w, const char 
     if (!w->head) {
         w->head = sc_malloc((size_t)m->ranks * sizeof(*w->head));
         w->tail = sc_malloc((size_t)m->ranks * sizeof(*w->tail));
-        if (!w->head || !w->tail)
-            return sc_nomem();
+        if (!w->head || !w->tail) return sc_nomem();
     }
     memset(w->head, 0xff, (size_t)m->ranks * sizeof(*w->head));
     for (int64_t i = 0; i < n; i += w->len[i]) {
         uint32_t rank = rank_at(m, w, p, n, i, &result);
-        if (rank != NEVER && !list_push(w, rank, i))
-            return sc_nomem();
+        if (rank != NEVER && !list_push(w, rank, i)) return sc_nomem();
     }
     for (int64_t now = 0; now < m->ranks; now++) {
         int64_t count = w->head[now] < 0 ? 0 : list_take(w, now);
-        if (count < 0)
-            return sc_nomem();
+        if (count < 0) return sc_nomem();
         for (int64_t k = 0; k < count || w->heap_n > 0;) {
             uint64_t next = k < count ? (uint64_t)now << 32 | w->place[k] : UINT64_MAX;
             if (w->heap_n > 0 && w->heap[0] < next)
@@ -447,8 +415,7 @@ static sc_status encode_long(const bpe *m, sink *s)
         symbol y[4];
         int used, count = first_symbols(m, p, n, i, y, &used);
         for (int k = 0; k < count; k++) {
-            for (int b = 0; b < y[k].len; b++)
-                w->id[y[k].at + b] = DEAD;
+            for (int b = 0; b < y[k].len; b++) w->id[y[k].at + b] = DEAD;
             w->id[y[k].at] = y[k].id;
             w->len[y[k].at] = w->len[y[k].at + y[k].len - 1] = y[k].len;
         }
@@ -456,7 +423,7 @@ static sc_status encode_long(const bpe *m, sink *s)
     }
     sc_status status = n > HUGE_PIECE ? merge_lists(m, w, p, n) : merge_heap(m, w, p, n);
     for (int64_t i = 0; i < n && !status; i += w->len[i])
-        status = put(s, (symbol){ w->id[i], (int32_t)i, w->len[i] });
+        status = put(s, (symbol){w->id[i], (int32_t)i, w->len[i]});
     return status;
 }
 
@@ -464,66 +431,57 @@ static sc_status encode_long(const bpe *m, sink *s)
 
 static sc_status encode_word(const bpe *m, sc_encoder *e, sc_piece piece)
 {
-    sink s = { .m = m, .e = e, .piece = &piece };
+    sink s = {.m = m, .e = e, .piece = &piece};
     link_ l[SHORT + 4];
     int n = 0;
     int64_t i = 0;
     while (i < piece.n && n < SHORT) {
         symbol y[4];
         int used, count = first_symbols(m, piece.p, piece.n, i, y, &used);
-        for (int k = 0; k < count; k++)
-            l[n++].y = y[k];
+        for (int k = 0; k < count; k++) l[n++].y = y[k];
         i += used;
     }
     sc_status status = i == piece.n ? encode_short(m, &s, l, n) : encode_long(m, &s);
     return status ? status : flush_unknown(&s);
 }
 
-static bool lowline(const char *p)
-{
-    return memcmp(p, SC_LOWLINE, 3) == 0;
-}
+static bool lowline(const char *p) { return memcmp(p, SC_LOWLINE, 3) == 0; }
 
-static sc_status encode(const sc_model *base, sc_encoder *e, sc_piece piece)
+static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piece)
 {
     const bpe *m = (const bpe *)base;
     if (piece.n >= INT32_MAX)
-        return sc_fail(SC_ELIMIT, "tokenizer: a piece of %lld bytes; at most %d", (long long)piece.n, INT32_MAX - 1);
+        return sc_fail(SC_ELIMIT, "tokenizer: a piece of %lld bytes; at most %d", (long long)piece.n,
+                       INT32_MAX - 1);
     if (m->ignore_merges) {
         int32_t id = piece.n <= m->longest ? sc_vocab_find(m->vocab, piece.p, piece.n) : -1;
-        if (id >= 0)
-            return sc_encoder_emit(e, id, &piece, 0, piece.n);
+        if (id >= 0) return sc_encoder_emit(e, id, &piece, 0, piece.n);
     }
     if (m->unk < 0 && !m->by_score) {
         sc_status s = leave_out(m, e, &piece);
-        if (s || piece.n == 0)
-            return s;
+        if (s || piece.n == 0) return s;
     }
-    if (!m->words)
-        return encode_word(m, e, piece);
+    if (!m->words) return encode_word(m, e, piece);
     int64_t from = 0;
     for (int64_t i = 3; i + 3 <= piece.n; i++) {
         const char *hit = memchr(piece.p + i, SC_LOWLINE[0], (size_t)(piece.n - i));
-        if (!hit)
-            break;
+        if (!hit) break;
         i = hit - piece.p;
-        if (i + 3 > piece.n || !lowline(hit) || lowline(hit - 3))
-            continue;
-        sc_status s = encode_word(m, e, (sc_piece){ piece.p + from, i - from, piece.a ? piece.a + from : NULL, false });
-        if (s)
-            return s;
+        if (i + 3 > piece.n || !lowline(hit) || lowline(hit - 3)) continue;
+        sc_status s =
+            encode_word(m, e, (sc_piece){piece.p + from, i - from, piece.a ? piece.a + from : NULL, false});
+        if (s) return s;
         from = i;
     }
-    return encode_word(m, e, (sc_piece){ piece.p + from, piece.n - from, piece.a ? piece.a + from : NULL, false });
+    return encode_word(m, e, (sc_piece){piece.p + from, piece.n - from, piece.a ? piece.a + from : NULL, false});
 }
 
 /* ---- making ---- */
 
-static void bpe_free(sc_model *base)
+static void bpe_free(sc_token_model *base)
 {
     bpe *m = (bpe *)base;
-    if (!m)
-        return;
+    if (!m) return;
     sc_free(m->pair);
     sc_free(m->order);
     sc_free(m->prefix);
@@ -552,8 +510,7 @@ static sc_status order_scores(bpe *m, const float *scores)
         sc_free(list);
         return sc_nomem();
     }
-    for (int64_t i = 0; i < n; i++)
-        list[i] = (scored){ isnan(scores[i]) ? -INFINITY : scores[i], (int32_t)i };
+    for (int64_t i = 0; i < n; i++) list[i] = (scored){isnan(scores[i]) ? -INFINITY : scores[i], (int32_t)i};
     qsort(list, (size_t)n, sizeof(*list), by_score);
     uint32_t rank = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -569,8 +526,7 @@ static sc_status order_scores(bpe *m, const float *scores)
 static bool crosses(const char *p, int64_t n)
 {
     for (int64_t i = 1; i + 3 <= n; i++) {
-        if (lowline(p + i) && (i < 3 || !lowline(p + i - 3)))
-            return true;
+        if (lowline(p + i) && (i < 3 || !lowline(p + i - 3))) return true;
     }
     return false;
 }
@@ -581,11 +537,9 @@ static void survey(bpe *m, const int32_t *bytes)
     bool known = sc_vocab_find(v, SC_LOWLINE, 3) >= 0;
     m->words = known && !m->prefix && !m->suffix;
     for (int64_t i = 0; i < v->ids; i++) {
-        if (!v->text[i])
-            continue;
+        if (!v->text[i]) continue;
         m->longest = SC_MAX(m->longest, v->len[i]);
-        if (m->words && (v->flags[i] & SC_TOKEN_MODEL) && crosses(v->text[i], v->len[i]))
-            m->words = false;
+        if (m->words && (v->flags[i] & SC_TOKEN_MODEL) && crosses(v->text[i], v->len[i])) m->words = false;
     }
     for (uint32_t c = 0; c < 0x800; c++) {
         char text[4];
@@ -598,12 +552,11 @@ static void survey(bpe *m, const int32_t *bytes)
     }
 }
 
-sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o)
+sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o)
 {
     bpe *m = sc_calloc(1, sizeof(*m));
-    if (!m)
-        return sc_nomem();
-    m->base = (sc_model){ encode, bpe_free };
+    if (!m) return sc_nomem();
+    m->base = (sc_token_model){encode, bpe_free};
     m->vocab = &t->vocab;
     m->unk = o->unk;
     m->fuse_unk = o->fuse_unk;
@@ -611,12 +564,9 @@ sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, in
     m->ignore_merges = o->ignore_merges;
     m->by_score = o->by_score;
     sc_status s = SC_OK;
-    if (o->prefix && *o->prefix && !(m->prefix = sc_strdup(o->prefix)))
-        s = sc_nomem();
-    if (o->suffix && *o->suffix && !(m->suffix = sc_strdup(o->suffix)))
-        s = sc_nomem();
-    if (!s)
-        s = m->by_score ? order_scores(m, o->scores) : put_pairs(m, merges, n);
+    if (o->prefix && *o->prefix && !(m->prefix = sc_strdup(o->prefix))) s = sc_nomem();
+    if (o->suffix && *o->suffix && !(m->suffix = sc_strdup(o->suffix))) s = sc_nomem();
+    if (!s) s = m->by_score ? order_scores(m, o->scores) : put_pairs(m, merges, n);
     if (s) {
         bpe_free(&m->base);
         return s;

@@ -4,7 +4,11 @@
  * string to replace, spaces that may turn out to be the last, an unfinished character. */
 #include "text/text.h"
 
-enum { BEGIN = 1, END = 2, LITERAL = 4 }; /* LITERAL: an added token, whose text is not spelled in byte characters */
+enum {
+    BEGIN = 1,
+    END = 2,
+    LITERAL = 4
+}; /* LITERAL: an added token, whose text is not spelled in byte characters */
 
 typedef struct level {
     sc_str held;
@@ -44,11 +48,12 @@ static sc_status text_of(const json_t *j, const char *what, const char *key, con
 {
     const char *p = otherwise;
     sc_status s = sc_json_str(j, what, key, &p);
-    if (s)
-        return s;
-    if (!p)
-        return sc_fail(SC_EFORMAT, "%s: decoder: %s: expected a string", what, key);
+    if (s) return s;
+    if (!p) return sc_fail(SC_EFORMAT, "%s: decoder: %s: expected a string", what, key);
     *len = (int64_t)strlen(p);
+    if (*len > SC_TEXT_MAX_STRING)
+        return sc_fail(SC_ELIMIT, "%s: decoder: %s: %lld bytes; at most %d", what, key, (long long)*len,
+                       SC_TEXT_MAX_STRING);
     *text = sc_strdup(p);
     return *text ? SC_OK : sc_nomem();
 }
@@ -65,28 +70,21 @@ static sc_status parse_one(const json_t *j, const char *what, const char *type, 
     } else if (strcmp(type, "Replace") == 0) {
         step->kind = SC_DEC_REPLACE;
         s = sc_pattern_parse(&step->pattern, json_object_get(j, "pattern"), what);
-        if (!s)
-            s = text_of(j, what, "content", NULL, &step->text, &step->len);
+        if (!s) s = text_of(j, what, "content", NULL, &step->text, &step->len);
     } else if (strcmp(type, "Strip") == 0) {
         step->kind = SC_DEC_STRIP;
         s = text_of(j, what, "content", " ", &step->text, &step->len);
-        if (!s)
-            s = sc_json_int(j, what, "start", 0, INT32_MAX, &step->start);
-        if (!s)
-            s = sc_json_int(j, what, "stop", 0, 1 << 20, &step->stop);
-        if (!s && step->len == 0)
-            s = sc_fail(SC_EFORMAT, "%s: decoder: Strip: empty content", what);
+        if (!s) s = sc_json_int(j, what, "start", 0, INT32_MAX, &step->start);
+        if (!s) s = sc_json_int(j, what, "stop", 0, SC_TEXT_MAX_STRING, &step->stop);
+        if (!s && step->len == 0) s = sc_fail(SC_EFORMAT, "%s: decoder: Strip: empty content", what);
     } else if (strcmp(type, "Metaspace") == 0) {
         step->kind = SC_DEC_METASPACE;
         bool add = true;
         const char *scheme = NULL;
         s = text_of(j, what, "replacement", SC_LOWLINE, &step->text, &step->len);
-        if (!s)
-            s = sc_json_bool(j, what, "add_prefix_space", &add);
-        if (!s)
-            s = sc_json_str(j, what, "prepend_scheme", &scheme);
-        if (!s && step->len == 0)
-            s = sc_fail(SC_EFORMAT, "%s: decoder: Metaspace: empty replacement", what);
+        if (!s) s = sc_json_bool(j, what, "add_prefix_space", &add);
+        if (!s) s = sc_json_str(j, what, "prepend_scheme", &scheme);
+        if (!s && step->len == 0) s = sc_fail(SC_EFORMAT, "%s: decoder: Metaspace: empty replacement", what);
         step->prepend = (scheme ? strcmp(scheme, "never") == 0 : !add) ? SC_PREPEND_NEVER : SC_PREPEND_ALWAYS;
     } else if (strcmp(type, "BPEDecoder") == 0) {
         step->kind = SC_DEC_SUFFIX;
@@ -101,10 +99,8 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
 {
     const char *type = NULL;
     sc_status s = sc_json_str(j, what, "type", &type);
-    if (s)
-        return s;
-    if (!type)
-        return sc_fail(SC_EFORMAT, "%s: a decoder without a type", what);
+    if (s) return s;
+    if (!type) return sc_fail(SC_EFORMAT, "%s: a decoder without a type", what);
     if (strcmp(type, "Sequence") == 0) {
         const json_t *list = json_object_get(j, "decoders");
         if (!json_is_array(list) || depth > 8)
@@ -113,7 +109,7 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
             s = parse(t, json_array_get(list, i), what, depth + 1);
         return s;
     }
-    sc_decode_step step = { 0 };
+    sc_decode_step step = {0};
     s = parse_one(j, what, type, &step);
     if (s) {
         step_free(&step);
@@ -145,8 +141,7 @@ static sc_status push_bytes(sc_detokenizer *d, int at, const char *p, int64_t n,
         else
             sc_str_putc(&l->held, (char)byte);
     }
-    if (l->held.oom)
-        return sc_nomem();
+    if (l->held.oom) return sc_nomem();
     int begin = l->open ? 0 : BEGIN;
     l->open = true;
     return plain ? push(d, at + 1, l->held.p, l->held.len, begin) : push(d, at + 1, p, n, begin);
@@ -154,10 +149,8 @@ static sc_status push_bytes(sc_detokenizer *d, int at, const char *p, int64_t n,
 
 static int hex(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
@@ -191,8 +184,7 @@ static sc_status replace(void *user, int64_t begin, int64_t end, bool match)
 static int64_t unsure(const sc_pattern *pat, const char *p, int64_t n)
 {
     for (int64_t k = SC_MIN(n, pat->len - 1); k > 0; k--) {
-        if (memcmp(p + n - k, pat->text, (size_t)k) == 0)
-            return k;
+        if (memcmp(p + n - k, pat->text, (size_t)k) == 0) return k;
     }
     return 0;
 }
@@ -201,7 +193,7 @@ static sc_status push_replace(sc_detokenizer *d, int at, const char *p, int64_t 
 {
     level *l = &d->level[at];
     const sc_decode_step *step = &d->t->dec[at];
-    sc_str out = { 0 };
+    sc_str out = {0};
     sc_matcher *m = NULL;
     sc_status s = SC_OK;
     if (marks & BEGIN) {
@@ -209,31 +201,28 @@ static sc_status push_replace(sc_detokenizer *d, int at, const char *p, int64_t 
         l->open = false;
     }
     sc_str_append(&l->held, p, n);
-    if (step->pattern.re && !(marks & END))
-        return l->held.oom ? sc_nomem() : SC_OK;
+    if (step->pattern.re && !(marks & END)) return l->held.oom ? sc_nomem() : SC_OK;
     /* whole matches first: only what follows the last of them is unsure */
     int64_t keep = 0, done = 0;
     if (!(marks & END)) {
         const char *hit, *text = step->pattern.text;
         while (step->pattern.len > 0 && l->held.len > done &&
-               (hit = memmem(l->held.p + done, (size_t)(l->held.len - done), text, (size_t)step->pattern.len)) != NULL)
+               (hit = memmem(l->held.p + done, (size_t)(l->held.len - done), text, (size_t)step->pattern.len)) !=
+                   NULL)
             done = hit - l->held.p + step->pattern.len;
         keep = unsure(&step->pattern, l->held.p + done, l->held.len - done);
     }
     int64_t sure = l->held.len - keep;
-    replacing r = { d, step, &out, l->held.p };
-    if (step->pattern.re)
-        s = sc_matcher_new(&m);
+    replacing r = {d, step, &out, l->held.p};
+    if (step->pattern.re) s = sc_matcher_new(&m);
     if (!s && sure > 0)
         s = sc_pattern_each(&step->pattern, m, l->held.p, sure, sc_utf8_valid(l->held.p, sure), replace, &r);
-    if (!s && (out.oom || l->held.oom))
-        s = sc_nomem();
+    if (!s && (out.oom || l->held.oom)) s = sc_nomem();
     if (!s && (out.len > 0 || (marks & END))) {
         s = push(d, at + 1, out.p ? out.p : "", out.len, (l->open ? 0 : BEGIN) | (marks & (END | LITERAL)));
         l->open = true;
     }
-    if (keep > 0)
-        memmove(l->held.p, l->held.p + sure, (size_t)keep);
+    if (keep > 0) memmove(l->held.p, l->held.p + sure, (size_t)keep);
     l->held.len = keep;
     sc_matcher_free(m);
     sc_str_free(&out);
@@ -254,15 +243,12 @@ static sc_status push_strip(sc_detokenizer *d, int at, const char *p, int64_t n,
         p += step->len;
         n -= step->len;
     }
-    if (n > 0)
-        l->count = step->start;
+    if (n > 0) l->count = step->start;
     sc_str_append(&l->held, p, n);
-    if (l->held.oom)
-        return sc_nomem();
+    if (l->held.oom) return sc_nomem();
     int64_t sure = l->held.len;
     for (int64_t k = 0; k < step->stop && sure >= step->len; k++) {
-        if (memcmp(l->held.p + sure - step->len, step->text, (size_t)step->len) != 0)
-            break;
+        if (memcmp(l->held.p + sure - step->len, step->text, (size_t)step->len) != 0) break;
         sure -= step->len;
     }
     sc_status s = SC_OK;
@@ -270,8 +256,7 @@ static sc_status push_strip(sc_detokenizer *d, int at, const char *p, int64_t n,
         s = push(d, at + 1, l->held.p ? l->held.p : "", sure, (l->open ? 0 : BEGIN) | (marks & (END | LITERAL)));
         l->open = true;
     }
-    if (l->held.len > sure)
-        memmove(l->held.p, l->held.p + sure, (size_t)(l->held.len - sure));
+    if (l->held.len > sure) memmove(l->held.p, l->held.p + sure, (size_t)(l->held.len - sure));
     l->held.len = marks & END ? 0 : l->held.len - sure;
     return s;
 }
@@ -284,8 +269,7 @@ static sc_status push_metaspace(sc_detokenizer *d, int at, const char *p, int64_
     l->held.len = 0;
     for (int64_t i = 0; i < n;) {
         if (n - i >= step->len && memcmp(p + i, step->text, (size_t)step->len) == 0) {
-            if (l->count != 1 || step->prepend == SC_PREPEND_NEVER)
-                sc_str_putc(&l->held, ' ');
+            if (l->count != 1 || step->prepend == SC_PREPEND_NEVER) sc_str_putc(&l->held, ' ');
             i += step->len;
         } else {
             sc_str_putc(&l->held, p[i++]);
@@ -299,9 +283,10 @@ static sc_status give_suffix(sc_detokenizer *d, int at, const char *mark)
 {
     level *l = &d->level[at];
     const sc_decode_step *step = &d->t->dec[at];
-    sc_str out = { 0 };
+    sc_str out = {0};
     for (int64_t i = 0; i < l->held.len;) {
-        if (step->len > 0 && l->held.len - i >= step->len && memcmp(l->held.p + i, step->text, (size_t)step->len) == 0) {
+        if (step->len > 0 && l->held.len - i >= step->len &&
+            memcmp(l->held.p + i, step->text, (size_t)step->len) == 0) {
             sc_str_puts(&out, mark);
             i += step->len;
         } else {
@@ -318,8 +303,7 @@ static sc_status push_suffix(sc_detokenizer *d, int at, const char *p, int64_t n
 {
     level *l = &d->level[at];
     sc_status s = SC_OK;
-    if ((marks & BEGIN) && l->open)
-        s = give_suffix(d, at, " ");
+    if ((marks & BEGIN) && l->open) s = give_suffix(d, at, " ");
     l->open = true;
     sc_str_append(&l->held, p, n);
     return s ? s : l->held.oom ? sc_nomem() : SC_OK;
@@ -373,18 +357,17 @@ static sc_status take(sc_detokenizer *d, int32_t id)
     int64_t len = 0;
     const char *p = sc_vocab_text(&d->t->vocab, id, &len);
     if (id < 0 || id >= d->t->vocab.ids)
-        return sc_fail(SC_EINVAL, "token id %d; the vocabulary has ids 0 to %lld", id, (long long)d->t->vocab.ids - 1);
+        return sc_fail(SC_EINVAL, "token id %d; the vocabulary has ids 0 to %lld", id,
+                       (long long)d->t->vocab.ids - 1);
     uint8_t flags = d->t->vocab.flags[id];
-    if (!p || ((d->flags & SC_DETOKENIZE_SKIP_SPECIAL) && (flags & SC_TOKEN_SPECIAL)))
-        return SC_OK;
+    if (!p || ((d->flags & SC_DETOKENIZE_SKIP_SPECIAL) && (flags & SC_TOKEN_SPECIAL))) return SC_OK;
     for (int64_t i = 0; (flags & SC_TOKEN_NORMALIZED) && i < d->t->n_added; i++) {
         if (d->t->added[i].id == id && d->t->added[i].text) {
             p = d->t->added[i].text;
             len = d->t->added[i].len;
         }
     }
-    if (d->t->n_dec == 0 && d->tokens > 0)
-        sc_str_putc(&d->out, ' ');
+    if (d->t->n_dec == 0 && d->tokens > 0) sc_str_putc(&d->out, ' ');
     d->tokens++;
     return push(d, 0, p, len, BEGIN | END | (flags & SC_TOKEN_ADDED ? LITERAL : 0));
 }
@@ -403,13 +386,10 @@ static sc_status give(sc_detokenizer *d, int64_t n, const char **text, int64_t *
     } else {
         sc_str_append(&d->given, d->out.p ? d->out.p : "", n);
     }
-    if (d->given.oom || d->out.oom)
-        return sc_nomem();
-    if (n > 0)
-        memmove(d->out.p, d->out.p + n, (size_t)(d->out.len - n));
+    if (d->given.oom || d->out.oom) return sc_nomem();
+    if (n > 0) memmove(d->out.p, d->out.p + n, (size_t)(d->out.len - n));
     d->out.len -= n;
-    if (d->given.p)
-        d->given.p[d->given.len] = 0;
+    if (d->given.p) d->given.p[d->given.len] = 0;
     *text = d->given.p ? d->given.p : "";
     *len = d->given.len;
     return SC_OK;
@@ -418,8 +398,7 @@ static sc_status give(sc_detokenizer *d, int64_t n, const char **text, int64_t *
 sc_status sc_detokenizer_new(sc_detokenizer **out, const sc_tokenizer *t, unsigned flags)
 {
     sc_detokenizer *d = sc_calloc(1, sizeof(*d));
-    if (!d)
-        return sc_nomem();
+    if (!d) return sc_nomem();
     d->t = t;
     d->flags = flags;
     *out = d;
@@ -429,8 +408,7 @@ sc_status sc_detokenizer_new(sc_detokenizer **out, const sc_tokenizer *t, unsign
 sc_status sc_detokenizer_push(sc_detokenizer *d, int32_t id, const char **text, int64_t *len)
 {
     sc_status s = take(d, id);
-    if (s)
-        return s;
+    if (s) return s;
     return give(d, d->out.len - (d->out.len > 0 ? sc_utf8_unfinished(d->out.p, d->out.len) : 0), text, len);
 }
 
@@ -442,10 +420,8 @@ sc_status sc_detokenizer_flush(sc_detokenizer *d, const char **text, int64_t *le
 
 void sc_detokenizer_free(sc_detokenizer *d)
 {
-    if (!d)
-        return;
-    for (int i = 0; i < SC_TEXT_MAX_STEPS; i++)
-        sc_str_free(&d->level[i].held);
+    if (!d) return;
+    for (int i = 0; i < SC_TEXT_MAX_STEPS; i++) sc_str_free(&d->level[i].held);
     sc_str_free(&d->out);
     sc_str_free(&d->given);
     sc_free(d);
@@ -456,14 +432,11 @@ sc_status sc_tokenizer_decode(const sc_tokenizer *t, const int32_t *ids, int64_t
 {
     sc_detokenizer *d = NULL;
     sc_status s = sc_detokenizer_new(&d, t, flags);
-    if (s)
-        return s;
-    for (int64_t i = 0; i < n && !s; i++)
-        s = take(d, ids[i]);
+    if (s) return s;
+    for (int64_t i = 0; i < n && !s; i++) s = take(d, ids[i]);
     const char *p;
     int64_t k;
-    if (!s)
-        s = sc_detokenizer_flush(d, &p, &k);
+    if (!s) s = sc_detokenizer_flush(d, &p, &k);
     if (!s) {
         char *copy = sc_malloc((size_t)k + 1);
         if (copy) {

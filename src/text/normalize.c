@@ -23,12 +23,12 @@ sc_status sc_norm_add(sc_tokenizer *t, sc_norm_step step)
 static sc_status owned(const json_t *o, const char *what, const char *key, char **text, int64_t *len)
 {
     const json_t *j = json_object_get(o, key);
-    if (!json_is_string(j))
-        return sc_fail(SC_EFORMAT, "%s: %s: expected a string", what, key);
+    if (!json_is_string(j)) return sc_fail(SC_EFORMAT, "%s: %s: expected a string", what, key);
     *len = (int64_t)json_string_length(j);
+    if (*len > SC_TEXT_MAX_STRING)
+        return sc_fail(SC_ELIMIT, "%s: %s: %lld bytes; at most %d", what, key, (long long)*len, SC_TEXT_MAX_STRING);
     *text = sc_malloc((size_t)*len + 1);
-    if (!*text)
-        return sc_nomem();
+    if (!*text) return sc_nomem();
     memcpy(*text, json_string_value(j), (size_t)*len + 1);
     return SC_OK;
 }
@@ -36,16 +36,14 @@ static sc_status owned(const json_t *o, const char *what, const char *key, char 
 static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int depth)
 {
     const char *type = NULL;
-    sc_norm_step step = { 0 };
+    sc_norm_step step = {0};
     sc_status s = sc_json_str(j, what, "type", &type);
-    if (s)
-        return s;
-    if (!type)
-        return sc_fail(SC_EFORMAT, "%s: a normalizer without a type", what);
-    static const char *const forms[] = { "NFC", "NFD", "NFKC", "NFKD" };
+    if (s) return s;
+    if (!type) return sc_fail(SC_EFORMAT, "%s: a normalizer without a type", what);
+    static const char *const forms[] = {"NFC", "NFD", "NFKC", "NFKD"};
     for (int i = 0; i < SC_COUNT(forms); i++) {
         if (strcmp(type, forms[i]) == 0)
-            return sc_norm_add(t, (sc_norm_step){ .kind = SC_NORM_FORM, .form = (sc_form)i });
+            return sc_norm_add(t, (sc_norm_step){.kind = SC_NORM_FORM, .form = (sc_form)i});
     }
     if (strcmp(type, "Sequence") == 0) {
         const json_t *list = json_object_get(j, "normalizers");
@@ -62,18 +60,16 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     } else if (strcmp(type, "ByteLevel") == 0) {
         step.kind = SC_NORM_BYTES;
     } else if (strcmp(type, "Strip") == 0) {
-        step = (sc_norm_step){ .kind = SC_NORM_STRIP, .left = true, .right = true };
+        step = (sc_norm_step){.kind = SC_NORM_STRIP, .left = true, .right = true};
         s = sc_json_bool(j, what, "strip_left", &step.left);
-        if (!s)
-            s = sc_json_bool(j, what, "strip_right", &step.right);
+        if (!s) s = sc_json_bool(j, what, "strip_right", &step.right);
     } else if (strcmp(type, "Prepend") == 0) {
         step.kind = SC_NORM_PREPEND;
         s = owned(j, what, "prepend", &step.text, &step.len);
     } else if (strcmp(type, "Replace") == 0) {
         step.kind = SC_NORM_REPLACE;
         s = sc_pattern_parse(&step.pattern, json_object_get(j, "pattern"), what);
-        if (!s)
-            s = owned(j, what, "content", &step.text, &step.len);
+        if (!s) s = owned(j, what, "content", &step.text, &step.len);
     } else {
         return sc_fail(SC_EUNSUPPORTED, "%s: the normalizer %s is not supported", what, type);
     }
@@ -93,7 +89,7 @@ sc_status sc_norm_parse(sc_tokenizer *t, const json_t *j, const char *what)
 
 static inline sc_token_span origin(const sc_norm *x, int64_t i)
 {
-    return x->track ? x->a[i] : (sc_token_span){ 0, 0 };
+    return x->track ? x->a[i] : (sc_token_span){0, 0};
 }
 
 typedef struct replacing {
@@ -105,6 +101,9 @@ typedef struct replacing {
 static sc_status replace(void *user, int64_t begin, int64_t end, bool match)
 {
     replacing *r = user;
+    if (r->dst->n > SC_MIN(SC_MAX(16 << 20, 64 * r->src->n), 2 * SC_TEXT_MAX_INPUT))
+        return sc_fail(SC_ELIMIT, "tokenizer: a normalizer makes %lld bytes of %lld", (long long)r->dst->n,
+                       (long long)r->src->n);
     if (!match)
         sc_norm_copy(r->dst, r->src->p + begin, end - begin, r->src->track ? r->src->a + begin : NULL);
     else if (r->src->n > 0)
@@ -122,17 +121,13 @@ static void strip(sc_norm *dst, const sc_norm *x, const sc_norm_step *step)
         bool white = sc_uni_white(cp);
         if (leading && !white) {
             leading = false;
-            if (step->left)
-                from = i;
+            if (step->left) from = i;
         }
         i += k;
-        if (!white)
-            last = i;
+        if (!white) last = i;
     }
-    if (leading && step->left)
-        from = x->n;
-    if (step->right)
-        to = SC_MAX(last, from);
+    if (leading && step->left) from = x->n;
+    if (step->right) to = SC_MAX(last, from);
     sc_norm_copy(dst, x->p + from, to - from, x->track ? x->a + from : NULL);
 }
 
@@ -140,8 +135,7 @@ static void strip(sc_norm *dst, const sc_norm *x, const sc_norm_step *step)
 static void spaces(sc_norm *dst, const sc_norm *x)
 {
     int64_t to = x->n;
-    while (to > 0 && x->p[to - 1] == ' ')
-        to--;
+    while (to > 0 && x->p[to - 1] == ' ') to--;
     for (int64_t i = 0; i < to; i++) {
         if (x->p[i] != ' ' || (dst->n > 0 && dst->p[dst->n - 1] != ' '))
             sc_norm_put(dst, x->p + i, 1, origin(x, i));
@@ -162,8 +156,7 @@ static void by_character(sc_norm *dst, const sc_norm *x, const sc_norm_step *ste
                 sc_norm_put(dst, out, n, origin(x, i));
             }
         } else if (step->kind == SC_NORM_STRIP_ACCENTS) {
-            if (!sc_uni_mark(cp))
-                sc_norm_copy(dst, x->p + i, k, a);
+            if (!sc_uni_mark(cp)) sc_norm_copy(dst, x->p + i, k, a);
         } else if (sc_uni_lower(cp, low) == 1 && low[0] == cp) {
             sc_norm_copy(dst, x->p + i, k, a); /* also what is not UTF-8 */
         } else {
@@ -179,20 +172,18 @@ static void by_character(sc_norm *dst, const sc_norm *x, const sc_norm_step *ste
 
 static sc_status run(const sc_norm_step *step, sc_matcher *m, const sc_norm *x, sc_norm *dst, bool prepend)
 {
-    replacing r = { step, x, dst };
+    replacing r = {step, x, dst};
     switch (step->kind) {
     case SC_NORM_FORM: return sc_uni_normalize(dst, x, step->form) ? SC_OK : sc_nomem();
     case SC_NORM_STRIP: strip(dst, x, step); break;
     case SC_NORM_SPACES: spaces(dst, x); break;
     case SC_NORM_PREPEND:
-        if (prepend && x->n > 0)
-            sc_norm_put(dst, step->text, step->len, origin(x, 0));
+        if (prepend && x->n > 0) sc_norm_put(dst, step->text, step->len, origin(x, 0));
         sc_norm_copy(dst, x->p, x->n, x->a);
         break;
     case SC_NORM_REPLACE: {
         sc_status s = sc_pattern_each(&step->pattern, m, x->p, x->n, sc_utf8_valid(x->p, x->n), replace, &r);
-        if (s)
-            return s;
+        if (s) return s;
         break;
     }
     default: by_character(dst, x, step);
@@ -204,12 +195,10 @@ sc_status sc_norm_run(const sc_tokenizer *t, sc_matcher *m, sc_norm *x, sc_norm 
 {
     y->track = x->track;
     for (int i = 0; i < t->n_norm; i++) {
-        if (x->n == 0)
-            break;
+        if (x->n == 0) break;
         sc_norm_clear(y);
         sc_status s = run(&t->norm[i], m, x, y, first || !t->prefix_once);
-        if (s)
-            return s;
+        if (s) return s;
         if (y->n > 2 * SC_TEXT_MAX_INPUT)
             return sc_fail(SC_ELIMIT, "tokenizer: normalized text longer than %lld bytes", 2 * SC_TEXT_MAX_INPUT);
         sc_norm swap = *x;

@@ -9,8 +9,7 @@ static sc_status insert(int32_t **list, int64_t *n, int64_t at, int32_t id, cons
     if (*n >= MAX_AROUND)
         return sc_fail(SC_ELIMIT, "%s: post-processor: more than %d ids around a text", what, MAX_AROUND);
     int32_t *grown = sc_realloc(*list, (size_t)(*n + 1) * sizeof(**list));
-    if (!grown)
-        return sc_nomem();
+    if (!grown) return sc_nomem();
     memmove(grown + at + 1, grown + at, (size_t)(*n - at) * sizeof(**list));
     grown[at] = id;
     *list = grown;
@@ -21,8 +20,7 @@ static sc_status insert(int32_t **list, int64_t *n, int64_t at, int32_t id, cons
 sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after)
 {
     sc_status s = before >= 0 ? insert(&t->before, &t->n_before, 0, before, "tokenizer") : SC_OK;
-    if (!s && after >= 0)
-        s = insert(&t->after, &t->n_after, t->n_after, after, "tokenizer");
+    if (!s && after >= 0) s = insert(&t->after, &t->n_after, t->n_after, after, "tokenizer");
     return s;
 }
 
@@ -38,22 +36,19 @@ static sc_status known_id(const sc_tokenizer *t, const json_t *j, const char *wh
 static sc_status parse_template(sc_tokenizer *t, const json_t *j, const char *what)
 {
     const json_t *single = json_object_get(j, "single"), *specials = json_object_get(j, "special_tokens");
-    if (!json_is_array(single))
-        return sc_fail(SC_EFORMAT, "%s: TemplateProcessing: single: expected a list", what);
+    if (!json_is_array(single)) return sc_fail(SC_EFORMAT, "%s: TemplateProcessing: single: expected a list", what);
     int64_t at = 0; /* in before, whose older ids stay nearer to the text */
     bool text = false;
     for (size_t i = 0; i < json_array_size(single); i++) {
         const json_t *item = json_array_get(single, i), *special = json_object_get(item, "SpecialToken");
         if (json_object_get(item, "Sequence")) {
-            if (text)
-                return sc_fail(SC_EFORMAT, "%s: TemplateProcessing: single: the text twice", what);
+            if (text) return sc_fail(SC_EFORMAT, "%s: TemplateProcessing: single: the text twice", what);
             text = true;
             continue;
         }
         const char *name = NULL;
         sc_status s = special ? sc_json_str(special, what, "id", &name) : SC_OK;
-        if (s)
-            return s;
+        if (s) return s;
         const json_t *ids = name ? json_object_get(json_object_get(specials, name), "ids") : NULL;
         if (!json_is_array(ids))
             return sc_fail(SC_EFORMAT, "%s: TemplateProcessing: single: item %zu names no special token", what, i);
@@ -63,8 +58,7 @@ static sc_status parse_template(sc_tokenizer *t, const json_t *j, const char *wh
             if (!s)
                 s = text ? insert(&t->after, &t->n_after, t->n_after, id, what)
                          : insert(&t->before, &t->n_before, at++, id, what);
-            if (s)
-                return s;
+            if (s) return s;
         }
     }
     return text ? SC_OK : sc_fail(SC_EFORMAT, "%s: TemplateProcessing: single: without the text", what);
@@ -75,8 +69,7 @@ static sc_status parse_pair(sc_tokenizer *t, const json_t *j, const char *what)
 {
     int32_t cls, sep;
     sc_status s = known_id(t, json_array_get(json_object_get(j, "cls"), 1), what, &cls);
-    if (!s)
-        s = known_id(t, json_array_get(json_object_get(j, "sep"), 1), what, &sep);
+    if (!s) s = known_id(t, json_array_get(json_object_get(j, "sep"), 1), what, &sep);
     return s ? s : sc_post_wrap(t, cls, sep);
 }
 
@@ -84,10 +77,8 @@ static sc_status parse_trim(sc_tokenizer *t, const json_t *j, const char *what)
 {
     bool trim = true, prefix = true;
     sc_status s = sc_json_bool(j, what, "trim_offsets", &trim);
-    if (!s)
-        s = sc_json_bool(j, what, "add_prefix_space", &prefix);
-    if (s || !trim)
-        return s;
+    if (!s) s = sc_json_bool(j, what, "add_prefix_space", &prefix);
+    if (s || !trim) return s;
     t->trim_spans = true;
     t->trim_prefix = prefix;
     return SC_OK;
@@ -97,10 +88,8 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
 {
     const char *type = NULL;
     sc_status s = sc_json_str(j, what, "type", &type);
-    if (s)
-        return s;
-    if (!type)
-        return sc_fail(SC_EFORMAT, "%s: a post-processor without a type", what);
+    if (s) return s;
+    if (!type) return sc_fail(SC_EFORMAT, "%s: a post-processor without a type", what);
     if (strcmp(type, "Sequence") == 0) {
         const json_t *list = json_object_get(j, "processors");
         if (!json_is_array(list) || depth > 8)
@@ -109,12 +98,9 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
             s = parse(t, json_array_get(list, i), what, depth + 1);
         return s;
     }
-    if (strcmp(type, "ByteLevel") == 0)
-        return parse_trim(t, j, what);
-    if (strcmp(type, "TemplateProcessing") == 0)
-        return parse_template(t, j, what);
-    if (strcmp(type, "BertProcessing") == 0)
-        return parse_pair(t, j, what);
+    if (strcmp(type, "ByteLevel") == 0) return parse_trim(t, j, what);
+    if (strcmp(type, "TemplateProcessing") == 0) return parse_template(t, j, what);
+    if (strcmp(type, "BertProcessing") == 0) return parse_pair(t, j, what);
     if (strcmp(type, "RobertaProcessing") == 0) {
         s = parse_trim(t, j, what);
         return s ? s : parse_pair(t, j, what);
@@ -130,8 +116,7 @@ sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what)
 static int32_t last_char(const char *p, int32_t n) /* bytes of the character that ends p[0..n), n > 0 */
 {
     int32_t k = 1;
-    while (k < 4 && k < n && ((unsigned char)p[n - k] & 0xc0) == 0x80)
-        k++;
+    while (k < 4 && k < n && ((unsigned char)p[n - k] & 0xc0) == 0x80) k++;
     uint32_t cp;
     return sc_utf8_decode(p + n - k, k, &cp) == k ? k : 1;
 }
@@ -159,16 +144,13 @@ void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_
             trail = white ? trail + 1 : 0;
         }
         if (lead > 0) {
-            if ((i == from || a->begin == 0) && t->trim_prefix && lead == 1)
-                lead = 0;
+            if ((i == from || a->begin == 0) && t->trim_prefix && lead == 1) lead = 0;
             uint32_t cp; /* counted in characters of the text, whatever they are */
             for (; lead > 0 && a->begin < a->end; lead--)
                 a->begin += sc_utf8_decode(text + a->begin, a->end - a->begin, &cp);
         }
         int32_t end = a->end;
-        for (; trail > 0 && end > 0; trail--)
-            end -= last_char(text, end);
-        if (trail == 0)
-            a->end = SC_MAX(end, a->begin);
+        for (; trail > 0 && end > 0; trail--) end -= last_char(text, end);
+        if (trail == 0) a->end = SC_MAX(end, a->begin);
     }
 }

@@ -6,7 +6,8 @@
  * own level. */
 #include "text/text.h"
 
-static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+static const char gpt2_pattern[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 /* what the Whitespace pre-tokenizer keeps; its \w counts joiners as well */
 #define RUST_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}"
 static const char word_pattern[] = "[" RUST_WORD "]+|[^" RUST_WORD "\\s]+";
@@ -14,10 +15,7 @@ static const char word_pattern[] = "[" RUST_WORD "]+|[^" RUST_WORD "\\s]+";
 /* ---- bytes as characters ----
  * GPT-2's table: printable Latin-1 stands for itself, the 68 other bytes for U+0100 and on, in order. */
 
-static bool itself(unsigned b)
-{
-    return (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae);
-}
+static bool itself(unsigned b) { return (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae); }
 
 void sc_byte_char(uint8_t byte, char out[2], int *n)
 {
@@ -42,12 +40,9 @@ void sc_byte_char(uint8_t byte, char out[2], int *n)
 
 int sc_char_byte(uint32_t c)
 {
-    if (c < 0x100)
-        return itself(c) ? (int)c : -1;
-    if (c <= 0x120)
-        return (int)(c - 0x100);
-    if (c <= 0x142)
-        return (int)(c - 0x121 + 0x7f);
+    if (c < 0x100) return itself(c) ? (int)c : -1;
+    if (c <= 0x120) return (int)(c - 0x100);
+    if (c <= 0x142) return (int)(c - 0x121 + 0x7f);
     return c == 0x143 ? 0xad : -1;
 }
 
@@ -65,40 +60,35 @@ sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step)
 
 static sc_status add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
 {
-    return sc_pre_add(t, (sc_pre_step){ .kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior });
+    return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior});
 }
 
 static sc_status add_regex(sc_tokenizer *t, const char *pattern, sc_behavior behavior, bool invert)
 {
     sc_regex *re;
     sc_status s = sc_regex_new(&re, pattern, (int64_t)strlen(pattern), "pre-tokenizer");
-    if (s)
-        return s;
-    return sc_pre_add(t, (sc_pre_step){ .kind = SC_PRE_SPLIT, .pattern.re = re, .behavior = behavior, .invert = invert });
+    if (s) return s;
+    return sc_pre_add(
+        t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.re = re, .behavior = behavior, .invert = invert});
 }
 
-sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex)
-{
-    return add_regex(t, regex, SC_ISOLATED, false);
-}
+sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex) { return add_regex(t, regex, SC_ISOLATED, false); }
 
 sc_status sc_pre_add_bytes(sc_tokenizer *t, bool prefix_space, bool regex)
 {
     sc_status s = SC_OK;
-    if (prefix_space)
-        s = sc_pre_add(t, (sc_pre_step){ .kind = SC_PRE_PREFIX_SPACE });
-    if (!s && regex)
-        s = sc_pre_add_regex(t, gpt2_pattern);
-    return s ? s : sc_pre_add(t, (sc_pre_step){ .kind = SC_PRE_BYTES });
+    if (prefix_space) s = sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_PREFIX_SPACE});
+    if (!s && regex) s = sc_pre_add_regex(t, gpt2_pattern);
+    return s ? s : sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_BYTES});
 }
 
 static sc_status parse_behavior(const json_t *j, const char *what, sc_behavior *out)
 {
-    static const char *const names[] = { "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous" };
+    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+                                        "Contiguous"};
     const char *name = NULL;
     sc_status s = sc_json_str(j, what, "behavior", &name);
-    if (s || !name)
-        return s;
+    if (s || !name) return s;
     for (int i = 0; i < SC_COUNT(names); i++) {
         if (strcasecmp(name, names[i]) == 0) {
             *out = (sc_behavior)i;
@@ -110,12 +100,10 @@ static sc_status parse_behavior(const json_t *j, const char *what, sc_behavior *
 
 static sc_status parse_split(sc_tokenizer *t, const json_t *j, const char *what)
 {
-    sc_pre_step step = { .kind = SC_PRE_SPLIT, .behavior = SC_ISOLATED };
+    sc_pre_step step = {.kind = SC_PRE_SPLIT, .behavior = SC_ISOLATED};
     sc_status s = parse_behavior(j, what, &step.behavior);
-    if (!s)
-        s = sc_json_bool(j, what, "invert", &step.invert);
-    if (!s)
-        s = sc_pattern_parse(&step.pattern, json_object_get(j, "pattern"), what);
+    if (!s) s = sc_json_bool(j, what, "invert", &step.invert);
+    if (!s) s = sc_pattern_parse(&step.pattern, json_object_get(j, "pattern"), what);
     return s ? s : sc_pre_add(t, step);
 }
 
@@ -125,10 +113,8 @@ static sc_status parse_scheme(const json_t *j, const char *what, sc_prepend *out
     const char *scheme = NULL;
     bool add = true;
     sc_status s = sc_json_str(j, what, "prepend_scheme", &scheme);
-    if (!s)
-        s = sc_json_bool(j, what, "add_prefix_space", &add);
-    if (s)
-        return s;
+    if (!s) s = sc_json_bool(j, what, "add_prefix_space", &add);
+    if (s) return s;
     *out = add ? SC_PREPEND_ALWAYS : SC_PREPEND_NEVER;
     if (scheme) {
         if (strcmp(scheme, "always") == 0)
@@ -145,39 +131,33 @@ static sc_status parse_scheme(const json_t *j, const char *what, sc_prepend *out
 
 static sc_status parse_metaspace(sc_tokenizer *t, const json_t *j, const char *what)
 {
-    sc_pre_step step = { .kind = SC_PRE_METASPACE };
+    sc_pre_step step = {.kind = SC_PRE_METASPACE};
     const char *replacement = SC_LOWLINE;
     bool split = true;
     uint32_t cp;
     sc_status s = sc_json_str(j, what, "replacement", &replacement);
-    if (!s)
-        s = sc_json_bool(j, what, "split", &split);
-    if (!s)
-        s = parse_scheme(j, what, &step.prepend);
-    if (s)
-        return s;
+    if (!s) s = sc_json_bool(j, what, "split", &split);
+    if (!s) s = parse_scheme(j, what, &step.prepend);
+    if (s) return s;
     size_t len = strlen(replacement);
     if (len == 0 || sc_utf8_decode(replacement, (int64_t)len, &cp) != (int)len)
         return sc_fail(SC_EFORMAT, "%s: Metaspace: replacement is not one character", what);
     memcpy(step.replacement, replacement, len + 1);
     s = sc_pre_add(t, step);
-    if (s || !split)
-        return s;
+    if (s || !split) return s;
     char *text = sc_strdup(replacement);
-    if (!text)
-        return sc_nomem();
-    return sc_pre_add(t, (sc_pre_step){ .kind = SC_PRE_SPLIT, .pattern = { .text = text, .len = (int64_t)len },
-                                        .behavior = SC_MERGED_NEXT });
+    if (!text) return sc_nomem();
+    return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT,
+                                       .pattern = {.text = text, .len = (int64_t)len},
+                                       .behavior = SC_MERGED_NEXT});
 }
 
 static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int depth)
 {
     const char *type = NULL;
     sc_status s = sc_json_str(j, what, "type", &type);
-    if (s)
-        return s;
-    if (!type)
-        return sc_fail(SC_EFORMAT, "%s: a pre-tokenizer without a type", what);
+    if (s) return s;
+    if (!type) return sc_fail(SC_EFORMAT, "%s: a pre-tokenizer without a type", what);
     if (strcmp(type, "Sequence") == 0) {
         const json_t *list = json_object_get(j, "pretokenizers");
         if (!json_is_array(list) || depth > 8)
@@ -189,14 +169,11 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     if (strcmp(type, "ByteLevel") == 0) {
         bool prefix = true, regex = true;
         s = sc_json_bool(j, what, "add_prefix_space", &prefix);
-        if (!s)
-            s = sc_json_bool(j, what, "use_regex", &regex);
+        if (!s) s = sc_json_bool(j, what, "use_regex", &regex);
         return s ? s : sc_pre_add_bytes(t, prefix, regex);
     }
-    if (strcmp(type, "Split") == 0)
-        return parse_split(t, j, what);
-    if (strcmp(type, "Metaspace") == 0)
-        return parse_metaspace(t, j, what);
+    if (strcmp(type, "Split") == 0) return parse_split(t, j, what);
+    if (strcmp(type, "Metaspace") == 0) return parse_metaspace(t, j, what);
     if (strcmp(type, "Digits") == 0) {
         bool individual = false;
         s = sc_json_bool(j, what, "individual_digits", &individual);
@@ -207,16 +184,14 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
         s = parse_behavior(j, what, &behavior);
         return s ? s : add_class(t, sc_uni_punct, behavior);
     }
-    if (strcmp(type, "Whitespace") == 0)
-        return add_regex(t, word_pattern, SC_REMOVED, true);
-    if (strcmp(type, "WhitespaceSplit") == 0)
-        return add_class(t, sc_uni_white, SC_REMOVED);
+    if (strcmp(type, "Whitespace") == 0) return add_regex(t, word_pattern, SC_REMOVED, true);
+    if (strcmp(type, "WhitespaceSplit") == 0) return add_class(t, sc_uni_white, SC_REMOVED);
     if (strcmp(type, "BertPreTokenizer") == 0) {
         s = add_class(t, sc_uni_white, SC_REMOVED);
         return s ? s : add_class(t, sc_uni_punct, SC_ISOLATED);
     }
     if (strcmp(type, "CharDelimiterSplit") == 0) {
-        sc_pre_step step = { .kind = SC_PRE_SPLIT, .behavior = SC_REMOVED };
+        sc_pre_step step = {.kind = SC_PRE_SPLIT, .behavior = SC_REMOVED};
         s = sc_pattern_parse(&step.pattern, json_object_get(j, "delimiter"), what);
         return s ? s : sc_pre_add(t, step);
     }
@@ -241,7 +216,7 @@ typedef struct splitting {
 
 static sc_piece cut(sc_piece p, int64_t begin, int64_t end)
 {
-    return (sc_piece){ p.p + begin, end - begin, p.a ? p.a + begin : NULL, p.first && begin == 0 };
+    return (sc_piece){p.p + begin, end - begin, p.a ? p.a + begin : NULL, p.first && begin == 0};
 }
 
 static sc_status pass(splitting *s, int64_t begin, int64_t end)
@@ -263,8 +238,7 @@ static sc_status feed(void *user, int64_t begin, int64_t end, bool match)
     }
     sc_status status = SC_OK;
     if (!join) {
-        if (s->held)
-            status = pass(s, s->begin, s->end);
+        if (s->held) status = pass(s, s->begin, s->end);
         s->begin = begin;
         s->held = true;
     }
@@ -275,19 +249,14 @@ static sc_status feed(void *user, int64_t begin, int64_t end, bool match)
 
 static sc_status split(sc_encoder *e, int step, sc_piece piece)
 {
-    splitting s = { .e = e, .step = &e->t->pre[step], .next = step + 1, .piece = piece };
+    splitting s = {.e = e, .step = &e->t->pre[step], .next = step + 1, .piece = piece};
     sc_status status = s.step->pattern.re ? sc_encoder_matcher(e) : SC_OK;
-    if (!status)
-        status = sc_pattern_each(&s.step->pattern, e->matcher, piece.p, piece.n, e->valid, feed, &s);
-    if (!status && s.held)
-        status = pass(&s, s.begin, s.end);
+    if (!status) status = sc_pattern_each(&s.step->pattern, e->matcher, piece.p, piece.n, e->valid, feed, &s);
+    if (!status && s.held) status = pass(&s, s.begin, s.end);
     return status;
 }
 
-static sc_token_span first_span(const sc_piece *piece)
-{
-    return piece->a ? piece->a[0] : (sc_token_span){ 0, 0 };
-}
+static sc_token_span first_span(const sc_piece *piece) { return piece->a ? piece->a[0] : (sc_token_span){0, 0}; }
 
 /* Every byte becomes its character. */
 static void put_bytes(sc_norm *x, const sc_piece *piece)
@@ -301,8 +270,7 @@ static void put_bytes(sc_norm *x, const sc_piece *piece)
     for (int64_t i = 0; i < piece->n; i++) {
         int n;
         sc_byte_char((uint8_t)piece->p[i], out, &n);
-        for (int k = 0; x->track && k < n; k++)
-            x->a[out - x->p + k] = piece->a[i];
+        for (int k = 0; x->track && k < n; k++) x->a[out - x->p + k] = piece->a[i];
         out += n;
     }
     x->n = out - x->p;
@@ -318,21 +286,17 @@ static void put_metaspace(sc_norm *x, const sc_pre_step *step, const sc_piece *p
         const char *space = memchr(piece->p + i, ' ', (size_t)(piece->n - i));
         int64_t end = space ? space - piece->p : piece->n;
         sc_norm_copy(x, piece->p + i, end - i, piece->a ? piece->a + i : NULL);
-        if (space)
-            sc_norm_put(x, step->replacement, len, piece->a ? piece->a[end] : (sc_token_span){ 0, 0 });
+        if (space) sc_norm_put(x, step->replacement, len, piece->a ? piece->a[end] : (sc_token_span){0, 0});
         i = end + 1;
     }
 }
 
 sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
 {
-    if (step == e->t->n_pre)
-        return e->t->model->encode(e->t->model, e, piece);
+    if (step == e->t->n_pre) return e->t->model->encode(e->t->model, e, piece);
     const sc_pre_step *k = &e->t->pre[step];
-    if (k->kind == SC_PRE_SPLIT)
-        return split(e, step, piece);
-    if (k->kind == SC_PRE_PREFIX_SPACE && piece.p[0] == ' ')
-        return sc_pre_run(e, step + 1, piece);
+    if (k->kind == SC_PRE_SPLIT) return split(e, step, piece);
+    if (k->kind == SC_PRE_PREFIX_SPACE && piece.p[0] == ' ') return sc_pre_run(e, step + 1, piece);
     sc_norm *x = &e->scratch[step];
     sc_norm_clear(x);
     x->track = piece.a != NULL;
@@ -344,9 +308,8 @@ sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
     } else {
         put_metaspace(x, k, &piece);
     }
-    if (x->oom)
-        return sc_nomem();
+    if (x->oom) return sc_nomem();
     if (x->n > 4 * SC_TEXT_MAX_INPUT - 16)
         return sc_fail(SC_ELIMIT, "tokenizer: a text that grows past %lld bytes", 4 * SC_TEXT_MAX_INPUT - 16);
-    return sc_pre_run(e, step + 1, (sc_piece){ x->p, x->n, x->track ? x->a : NULL, piece.first });
+    return sc_pre_run(e, step + 1, (sc_piece){x->p, x->n, x->track ? x->a : NULL, piece.first});
 }

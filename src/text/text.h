@@ -12,11 +12,13 @@
 #include "socle/tokenizer.h"
 
 #define SC_TEXT_MAX_INPUT (512LL << 20) /* bytes of one text: its mapped form and positions still fit int32 */
-#define SC_TEXT_MAX_IDS (1 << 22)       /* ids of a vocabulary */
+#define SC_TEXT_MAX_IDS   (1 << 22)     /* ids of a vocabulary */
 #define SC_TEXT_MAX_TOKEN (1 << 20)     /* bytes of one token of a vocabulary */
-#define SC_TEXT_MAX_ADDED 1024          /* bytes of an added token, as texts are searched for it at every position */
-#define SC_TEXT_MAX_STEPS 32            /* normalizers, pre-tokenizers or decoders in a row */
-#define SC_TEXT_MAX_FILE (256LL << 20)  /* bytes of a tokenizer file */
+#define SC_TEXT_MAX_ADDED 1024 /* bytes of an added token, as texts are searched for it at every position */
+#define SC_TEXT_MAX_STEPS 32   /* normalizers, pre-tokenizers or decoders in a row */
+#define SC_TEXT_MAX_FILE  (256LL << 20) /* bytes of a tokenizer file */
+
+#define SC_TEXT_MAX_STRING 4096 /* bytes of a string that a step puts in, takes out or looks for */
 
 #define SC_LOWLINE "\xe2\x96\x81" /* U+2581, SentencePiece's space */
 
@@ -61,7 +63,8 @@ typedef struct sc_scan {
     const sc_regex *re;
     sc_matcher *m;
     const char *p;
-    int64_t n, base, valid, pos, last; /* the valid stretch is [base, valid); last: the end of the last match or -1 */
+    int64_t n, base, valid; /* [base, valid) is UTF-8 */
+    int64_t pos, last;      /* where to go on; the end of the last match or -1 */
 } sc_scan;
 sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t n, bool valid);
 /* *found false at the end. */
@@ -79,16 +82,24 @@ typedef struct sc_pattern {
 void sc_pattern_free(sc_pattern *p);
 typedef sc_status sc_pattern_fn(void *user, int64_t begin, int64_t end, bool match);
 /* Cuts p[0..n) into matches and what is between, in order, every byte once. */
-sc_status sc_pattern_each(const sc_pattern *pat, sc_matcher *m, const char *p, int64_t n, bool valid, sc_pattern_fn *fn,
-                          void *user);
+sc_status sc_pattern_each(const sc_pattern *pat, sc_matcher *m, const char *p, int64_t n, bool valid,
+                          sc_pattern_fn *fn, void *user);
 /* {"String": ...}, {"Regex": ...} or a bare string. */
 sc_status sc_pattern_parse(sc_pattern *out, const json_t *j, const char *what);
 
 /* ---- steps ---- */
 
 typedef struct sc_norm_step {
-    enum { SC_NORM_FORM, SC_NORM_LOWER, SC_NORM_STRIP_ACCENTS, SC_NORM_STRIP, SC_NORM_PREPEND, SC_NORM_REPLACE,
-           SC_NORM_BYTES, SC_NORM_SPACES } kind;
+    enum {
+        SC_NORM_FORM,
+        SC_NORM_LOWER,
+        SC_NORM_STRIP_ACCENTS,
+        SC_NORM_STRIP,
+        SC_NORM_PREPEND,
+        SC_NORM_REPLACE,
+        SC_NORM_BYTES,
+        SC_NORM_SPACES
+    } kind;
     sc_form form;
     bool left, right;
     sc_pattern pattern;
@@ -109,8 +120,15 @@ typedef struct sc_pre_step {
 } sc_pre_step;
 
 typedef struct sc_decode_step {
-    enum { SC_DEC_BYTES, SC_DEC_BYTE_FALLBACK, SC_DEC_FUSE, SC_DEC_REPLACE, SC_DEC_STRIP, SC_DEC_METASPACE,
-           SC_DEC_SUFFIX } kind;
+    enum {
+        SC_DEC_BYTES,
+        SC_DEC_BYTE_FALLBACK,
+        SC_DEC_FUSE,
+        SC_DEC_REPLACE,
+        SC_DEC_STRIP,
+        SC_DEC_METASPACE,
+        SC_DEC_SUFFIX
+    } kind;
     sc_pattern pattern;
     char *text;
     int64_t len;
@@ -121,13 +139,17 @@ typedef struct sc_decode_step {
 typedef struct sc_added {
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
-    const char *text; /* what it is found as, and decodes to, where that is not its content: normalized; else NULL */
+    const char
+        *text; /* what it is found as, and decodes to, where that is not its content: normalized; else NULL */
     int64_t len;
 } sc_added;
 
 /* A trie over the added tokens of one kind (raw or normalized). */
 typedef struct sc_trie {
-    struct sc_trie_node { int32_t child, sibling, added; uint8_t byte; } *node;
+    struct sc_trie_node {
+        int32_t child, sibling, added;
+        uint8_t byte;
+    } * node;
     int64_t count, cap;
     int32_t root[256];
 } sc_trie;
@@ -143,10 +165,10 @@ typedef struct sc_piece {
 } sc_piece;
 
 /* A kind of model: what it owns, and how a piece becomes ids (sc_encoder_emit). */
-typedef struct sc_model {
-    sc_status (*encode)(const struct sc_model *m, sc_encoder *e, sc_piece piece);
-    void (*free)(struct sc_model *m);
-} sc_model;
+typedef struct sc_token_model {
+    sc_status (*encode)(const struct sc_token_model *m, sc_encoder *e, sc_piece piece);
+    void (*free)(struct sc_token_model *m);
+} sc_token_model;
 
 typedef struct sc_vocab {
     sc_arena *arena;   /* the tokens' bytes, each with a NUL; they never move */
@@ -172,7 +194,7 @@ struct sc_tokenizer {
     bool verbatim;    /* the normalized text is searched for added tokens as they are spelled */
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
-    sc_model *model;
+    sc_token_model *model;
     int32_t *before, *after;
     int64_t n_before, n_after;
     int32_t bos, eos, pad, unk;
@@ -196,7 +218,10 @@ struct sc_encoder {
         int64_t id_cap, len_cap;
         uint64_t *heap;
         int64_t heap_n, heap_cap;
-        struct sc_merge_node { uint32_t place; int32_t next; } *node;
+        struct sc_merge_node {
+            uint32_t place;
+            int32_t next;
+        } * node;
         int64_t node_n, node_cap;
         int32_t free_node;
         int32_t *head, *tail; /* [ranks]: the list of a rank's places, -1 for none */
@@ -235,8 +260,7 @@ sc_status sc_vocab_set(sc_vocab *v, int64_t id, const char *p, int64_t len, cons
 sc_status sc_vocab_index(sc_vocab *v); /* the tokens flagged SC_TOKEN_MODEL */
 static inline const char *sc_vocab_text(const sc_vocab *v, int64_t id, int64_t *len)
 {
-    if (id < 0 || id >= v->ids || !v->text[id])
-        return NULL;
+    if (id < 0 || id >= v->ids || !v->text[id]) return NULL;
     *len = v->len[id];
     return v->text[id];
 }
@@ -263,12 +287,12 @@ typedef struct sc_bpe_options {
     const char *prefix, *suffix; /* continuing_subword_prefix, end_of_word_suffix; NULL for none */
     int32_t unk;                 /* -1 for none */
     bool fuse_unk, byte_fallback, ignore_merges;
-    bool by_score;       /* SentencePiece: any two neighbours that spell a token merge, the best score first */
-    const float *scores; /* [ids] if by_score */
+    bool by_score;        /* SentencePiece: any two neighbours that spell a token merge, the best score first */
+    const float *scores;  /* [ids] if by_score */
     const int32_t *bytes; /* [256] the tokens of single bytes, -1 for none; NULL: those named <0x00> to <0xFF> */
 } sc_bpe_options;
 /* merges: by rank, lowest first; a pair given twice keeps the last. Reads t->vocab, which must be indexed. */
-sc_status sc_bpe_new(sc_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o);
+sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o);
 
 /* ---- readers ---- */
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
@@ -293,10 +317,24 @@ typedef struct sc_gguf_vocab {
     int add_bos, add_eos;       /* -1 where the file does not say */
     int add_space_prefix;
     /* where it comes from a SentencePiece file: its rules instead of llama.cpp's */
-    bool sentencepiece;   /* one prefix a text; user-defined tokens are found in the normalized text */
-    bool squeeze_spaces;  /* remove_extra_whitespaces */
+    bool sentencepiece;  /* one prefix a text; user-defined tokens are found in the normalized text */
+    bool squeeze_spaces; /* remove_extra_whitespaces */
     bool no_byte_fallback;
 } sc_gguf_vocab;
+/* What the names of tokenizer.ggml.pre stand for. */
+#define SC_GGUF_PRE_GPT2 "ByteLevel" /* the byte-level pre-tokenizer with GPT-2's pattern */
+#define SC_GGUF_PRE_DIGIT "Digits, individual"
+#define SC_GGUF_PRE_DIGITS "Digits"
+#define SC_GGUF_PRE_PUNCT "Punctuation, contiguous"
+enum { SC_GGUF_PRE_NFC = 1, SC_GGUF_PRE_IGNORE_MERGES = 2, SC_GGUF_PRE_ADD_BOS = 4 };
+typedef struct sc_gguf_pre {
+    const char *names; /* separated by spaces, the most common first */
+    unsigned flags;
+    const char *steps[5]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
+} sc_gguf_pre;
+const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
+/* The first with just these steps, and the same first two flags. */
+const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags);
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
 
 #endif

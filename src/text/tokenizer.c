@@ -5,8 +5,7 @@
 sc_status sc_tokenizer_begin(sc_tokenizer **out)
 {
     sc_tokenizer *t = sc_calloc(1, sizeof(*t));
-    if (!t)
-        return sc_nomem();
+    if (!t) return sc_nomem();
     t->bos = t->eos = t->pad = t->unk = -1;
     *out = t;
     return SC_OK;
@@ -14,14 +13,10 @@ sc_status sc_tokenizer_begin(sc_tokenizer **out)
 
 void sc_tokenizer_free(sc_tokenizer *t)
 {
-    if (!t)
-        return;
-    if (t->model)
-        t->model->free(t->model);
-    for (int i = 0; i < t->n_norm; i++)
-        sc_norm_step_free(&t->norm[i]);
-    for (int i = 0; i < t->n_pre; i++)
-        sc_pattern_free(&t->pre[i].pattern);
+    if (!t) return;
+    if (t->model) t->model->free(t->model);
+    for (int i = 0; i < t->n_norm; i++) sc_norm_step_free(&t->norm[i]);
+    for (int i = 0; i < t->n_pre; i++) sc_pattern_free(&t->pre[i].pattern);
     for (int i = 0; i < t->n_dec; i++) {
         sc_pattern_free(&t->dec[i].pattern);
         sc_free(t->dec[i].text);
@@ -61,8 +56,7 @@ const char *sc_tokenizer_token(const sc_tokenizer *t, int32_t id, int64_t *len)
 {
     int64_t n = 0;
     const char *p = sc_vocab_text(&t->vocab, id, &n);
-    if (p && len)
-        *len = n;
+    if (p && len) *len = n;
     return p;
 }
 
@@ -93,24 +87,19 @@ static sc_status emit(sc_encoder *e, int32_t id, sc_token_span a)
     if (!sc_grow(&e->ids, &e->cap, e->n + 1, sizeof(*e->ids)) ||
         (e->want_spans && !sc_grow(&e->spans, &e->span_cap, e->n + 1, sizeof(*e->spans))))
         return sc_nomem();
-    if (e->want_spans)
-        e->spans[e->n] = a;
+    if (e->want_spans) e->spans[e->n] = a;
     e->ids[e->n++] = id;
     return SC_OK;
 }
 
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to)
 {
-    sc_token_span a = { 0, 0 };
-    if (piece->a && to > from)
-        a = (sc_token_span){ piece->a[from].begin, piece->a[to - 1].end };
+    sc_token_span a = {0, 0};
+    if (piece->a && to > from) a = (sc_token_span){piece->a[from].begin, piece->a[to - 1].end};
     return emit(e, id, a);
 }
 
-sc_status sc_encoder_matcher(sc_encoder *e)
-{
-    return e->matcher ? SC_OK : sc_matcher_new(&e->matcher);
-}
+sc_status sc_encoder_matcher(sc_encoder *e) { return e->matcher ? SC_OK : sc_matcher_new(&e->matcher); }
 
 typedef struct segment {
     sc_encoder *e;
@@ -123,7 +112,7 @@ typedef struct segment {
 static sc_status on_normalized(void *user, int64_t begin, int64_t end, const sc_added *a)
 {
     const segment *g = user;
-    sc_piece piece = { g->p + begin, end - begin, g->a ? g->a + begin : NULL, g->first && begin == 0 };
+    sc_piece piece = {g->p + begin, end - begin, g->a ? g->a + begin : NULL, g->first && begin == 0};
     return a ? sc_encoder_emit(g->e, a->id, &piece, 0, piece.n) : sc_pre_run(g->e, 0, piece);
 }
 
@@ -131,13 +120,13 @@ static sc_status on_normalized(void *user, int64_t begin, int64_t end, const sc_
 static void put_original(sc_norm *x, const char *p, int64_t begin, int64_t end)
 {
     if (!x->track) {
-        sc_norm_put(x, p + begin, end - begin, (sc_token_span){ 0, 0 });
+        sc_norm_put(x, p + begin, end - begin, (sc_token_span){0, 0});
         return;
     }
     for (int64_t i = begin; i < end;) {
         uint32_t cp;
         int k = sc_utf8_decode(p + i, end - i, &cp);
-        sc_norm_put(x, p + i, k, (sc_token_span){ (int32_t)i, (int32_t)(i + k) });
+        sc_norm_put(x, p + i, k, (sc_token_span){(int32_t)i, (int32_t)(i + k)});
         i += k;
     }
 }
@@ -147,10 +136,9 @@ static sc_status on_raw(void *user, int64_t begin, int64_t end, const sc_added *
     const segment *g = user;
     sc_encoder *e = g->e;
     const sc_tokenizer *t = e->t;
-    if (a)
-        return emit(e, a->id, (sc_token_span){ (int32_t)begin, (int32_t)end });
+    if (a) return emit(e, a->id, (sc_token_span){(int32_t)begin, (int32_t)end});
     bool first = begin == 0, special = e->flags & SC_TOKENIZE_PARSE_SPECIAL;
-    segment inner = { .e = e, .p = g->p + begin, .first = first };
+    segment inner = {.e = e, .p = g->p + begin, .first = first};
     int64_t n = end - begin;
     if (t->n_norm > 0 || e->want_spans) {
         sc_norm *x = &e->norm[0];
@@ -158,10 +146,8 @@ static sc_status on_raw(void *user, int64_t begin, int64_t end, const sc_added *
         x->track = e->want_spans;
         put_original(x, g->p, begin, end);
         sc_status s = x->oom ? sc_nomem() : sc_encoder_matcher(e);
-        if (!s)
-            s = sc_norm_run(t, e->matcher, x, &e->norm[1], first);
-        if (s)
-            return s;
+        if (!s) s = sc_norm_run(t, e->matcher, x, &e->norm[1], first);
+        if (s) return s;
         inner.p = x->p;
         inner.a = x->track ? x->a : NULL;
         n = x->n;
@@ -174,16 +160,12 @@ static sc_status run(sc_encoder *e, const char *text, int64_t len)
     const sc_tokenizer *t = e->t;
     bool around = e->flags & SC_TOKENIZE_SPECIAL, special = e->flags & SC_TOKENIZE_PARSE_SPECIAL;
     sc_status s = SC_OK;
-    for (int64_t i = 0; around && i < t->n_before && !s; i++)
-        s = emit(e, t->before[i], (sc_token_span){ 0, 0 });
+    for (int64_t i = 0; around && i < t->n_before && !s; i++) s = emit(e, t->before[i], (sc_token_span){0, 0});
     int64_t from = e->n;
-    segment g = { .e = e, .p = text };
-    if (!s)
-        s = sc_added_each(t, &t->raw, special, text, len, on_raw, &g);
-    if (!s && e->want_spans && t->trim_spans)
-        sc_post_trim(t, e, text, from);
-    for (int64_t i = 0; around && i < t->n_after && !s; i++)
-        s = emit(e, t->after[i], (sc_token_span){ 0, 0 });
+    segment g = {.e = e, .p = text};
+    if (!s) s = sc_added_each(t, &t->raw, special, text, len, on_raw, &g);
+    if (!s && e->want_spans && t->trim_spans) sc_post_trim(t, e, text, from);
+    for (int64_t i = 0; around && i < t->n_after && !s; i++) s = emit(e, t->after[i], (sc_token_span){0, 0});
     return s;
 }
 
@@ -192,10 +174,8 @@ static void encoder_free(sc_encoder *e)
     sc_free(e->ids);
     sc_free(e->spans);
     sc_matcher_free(e->matcher);
-    for (int i = 0; i < SC_COUNT(e->norm); i++)
-        sc_norm_free(&e->norm[i]);
-    for (int i = 0; i < SC_COUNT(e->scratch); i++)
-        sc_norm_free(&e->scratch[i]);
+    for (int i = 0; i < SC_COUNT(e->norm); i++) sc_norm_free(&e->norm[i]);
+    for (int i = 0; i < SC_COUNT(e->scratch); i++) sc_norm_free(&e->scratch[i]);
     sc_norm_free(&e->known);
     sc_free(e->merge.id);
     sc_free(e->merge.len);
@@ -210,9 +190,10 @@ static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, un
                         sc_token_span **spans, int64_t *n)
 {
     if (len < 0 || len > SC_TEXT_MAX_INPUT)
-        return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)len, SC_TEXT_MAX_INPUT);
-    sc_encoder e = { .t = t, .flags = flags, .valid = sc_utf8_valid(text, len), .want_spans = spans != NULL };
-    sc_str replaced = { 0 };
+        return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)len,
+                       SC_TEXT_MAX_INPUT);
+    sc_encoder e = {.t = t, .flags = flags, .valid = sc_utf8_valid(text, len), .want_spans = spans != NULL};
+    sc_str replaced = {0};
     sc_status s = SC_OK;
     if (!e.valid && (flags & SC_TOKENIZE_REPLACE_INVALID)) {
         for (int64_t i = 0; i < len;) {
@@ -232,8 +213,7 @@ static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, un
     if (!s && (!sc_grow(&e.ids, &e.cap, 1, sizeof(*e.ids)) ||
                (spans && !sc_grow(&e.spans, &e.span_cap, 1, sizeof(*e.spans)))))
         s = sc_nomem(); /* so that no ids are an array too */
-    if (!s)
-        s = run(&e, text, len);
+    if (!s) s = run(&e, text, len);
     if (!s) {
         *ids = e.ids;
         *n = e.n;
@@ -254,8 +234,8 @@ sc_status sc_tokenizer_encode(const sc_tokenizer *t, const char *text, int64_t l
     return encode(t, text, len, flags, ids, NULL, n);
 }
 
-sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
-                                    sc_token_span **spans, int64_t *n)
+sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags,
+                                    int32_t **ids, sc_token_span **spans, int64_t *n)
 {
     return encode(t, text, len, flags, ids, spans, n);
 }

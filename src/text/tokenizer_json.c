@@ -7,15 +7,14 @@
 
 static sc_status read_vocab(sc_tokenizer *t, const json_t *vocab, const char *what)
 {
-    if (!json_is_object(vocab))
-        return sc_fail(SC_EFORMAT, "%s: model: vocab: expected an object", what);
+    if (!json_is_object(vocab)) return sc_fail(SC_EFORMAT, "%s: model: vocab: expected an object", what);
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)vocab, key, value) {
+    json_object_foreach((json_t *)vocab, key, value)
+    {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         sc_status s = sc_vocab_set(&t->vocab, id, key, (int64_t)strlen(key), what);
-        if (s)
-            return s;
+        if (s) return s;
         t->vocab.flags[id] |= SC_TOKEN_MODEL;
     }
     return sc_vocab_index(&t->vocab);
@@ -27,16 +26,14 @@ static bool merge_parts(const json_t *j, const char **a, int64_t *na, const char
     if (json_is_string(j)) {
         *a = json_string_value(j);
         const char *space = strchr(*a, ' ');
-        if (!space || strchr(space + 1, ' '))
-            return false;
+        if (!space || strchr(space + 1, ' ')) return false;
         *na = space - *a;
         *b = space + 1;
         *nb = (int64_t)strlen(*b);
         return true;
     }
     const json_t *x = json_array_get(j, 0), *y = json_array_get(j, 1);
-    if (json_array_size(j) != 2 || !json_is_string(x) || !json_is_string(y))
-        return false;
+    if (json_array_size(j) != 2 || !json_is_string(x) || !json_is_string(y)) return false;
     *a = json_string_value(x);
     *na = (int64_t)json_string_length(x);
     *b = json_string_value(y);
@@ -51,7 +48,7 @@ static sc_status read_merges(const sc_tokenizer *t, const json_t *list, const ch
     if (!json_is_array(list) || count > MAX_MERGES)
         return sc_fail(SC_EFORMAT, "%s: model: merges: expected a list of at most %d", what, MAX_MERGES);
     sc_merge *merges = sc_malloc((size_t)count * sizeof(*merges));
-    sc_str whole = { 0 };
+    sc_str whole = {0};
     sc_status s = merges ? SC_OK : sc_nomem();
     for (int64_t i = 0; i < count && !s; i++) {
         const char *a, *b;
@@ -87,29 +84,20 @@ static sc_status read_merges(const sc_tokenizer *t, const json_t *list, const ch
 
 static sc_status read_bpe(sc_tokenizer *t, const json_t *model, const char *what)
 {
-    sc_bpe_options o = { .unk = -1 };
+    sc_bpe_options o = {.unk = -1};
     const char *unk = NULL;
     sc_status s = sc_json_str(model, what, "unk_token", &unk);
-    if (!s)
-        s = sc_json_str(model, what, "continuing_subword_prefix", &o.prefix);
-    if (!s)
-        s = sc_json_str(model, what, "end_of_word_suffix", &o.suffix);
-    if (!s)
-        s = sc_json_bool(model, what, "fuse_unk", &o.fuse_unk);
-    if (!s)
-        s = sc_json_bool(model, what, "byte_fallback", &o.byte_fallback);
-    if (!s)
-        s = sc_json_bool(model, what, "ignore_merges", &o.ignore_merges);
-    if (!s)
-        s = read_vocab(t, json_object_get(model, "vocab"), what);
+    if (!s) s = sc_json_str(model, what, "continuing_subword_prefix", &o.prefix);
+    if (!s) s = sc_json_str(model, what, "end_of_word_suffix", &o.suffix);
+    if (!s) s = sc_json_bool(model, what, "fuse_unk", &o.fuse_unk);
+    if (!s) s = sc_json_bool(model, what, "byte_fallback", &o.byte_fallback);
+    if (!s) s = sc_json_bool(model, what, "ignore_merges", &o.ignore_merges);
+    if (!s) s = read_vocab(t, json_object_get(model, "vocab"), what);
     sc_merge *merges = NULL;
     int64_t n = 0;
-    if (!s)
-        s = read_merges(t, json_object_get(model, "merges"), o.prefix, what, &merges, &n);
-    if (s)
-        return s;
-    if (unk)
-        t->unk = o.unk = sc_vocab_find(&t->vocab, unk, (int64_t)strlen(unk));
+    if (!s) s = read_merges(t, json_object_get(model, "merges"), o.prefix, what, &merges, &n);
+    if (s) return s;
+    if (unk) t->unk = o.unk = sc_vocab_find(&t->vocab, unk, (int64_t)strlen(unk));
     s = sc_bpe_new(&t->model, t, merges, n, &o);
     sc_free(merges);
     return s;
@@ -121,36 +109,29 @@ static sc_status read_added(sc_tokenizer *t, const json_t *list, const char *wha
         return sc_fail(SC_EFORMAT, "%s: added_tokens: expected a list", what);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *j = json_array_get(list, i);
-        sc_added a = { .normalized = true };
+        sc_added a = {.normalized = true};
         int64_t id = -1;
         const json_t *content = json_object_get(j, "content");
         if (!json_is_string(content))
             return sc_fail(SC_EFORMAT, "%s: added_tokens: item %zu has no content", what, i);
         sc_status s = sc_json_bool(j, what, "special", &a.special);
         a.normalized = !a.special;
-        if (!s)
-            s = sc_json_bool(j, what, "normalized", &a.normalized);
-        if (!s)
-            s = sc_json_bool(j, what, "single_word", &a.single_word);
-        if (!s)
-            s = sc_json_bool(j, what, "lstrip", &a.lstrip);
-        if (!s)
-            s = sc_json_bool(j, what, "rstrip", &a.rstrip);
-        if (!s)
-            s = sc_json_int(j, what, "id", 0, SC_TEXT_MAX_IDS - 1, &id);
-        if (s)
-            return s;
+        if (!s) s = sc_json_bool(j, what, "normalized", &a.normalized);
+        if (!s) s = sc_json_bool(j, what, "single_word", &a.single_word);
+        if (!s) s = sc_json_bool(j, what, "lstrip", &a.lstrip);
+        if (!s) s = sc_json_bool(j, what, "rstrip", &a.rstrip);
+        if (!s) s = sc_json_int(j, what, "id", 0, SC_TEXT_MAX_IDS - 1, &id);
+        if (s) return s;
         const char *p = json_string_value(content);
         int64_t len = (int64_t)json_string_length(content);
         int32_t known = sc_vocab_find(&t->vocab, p, len); /* the model's own id counts */
         a.id = known >= 0 ? known : (int32_t)id;
-        if (a.id < 0)
-            return sc_fail(SC_EFORMAT, "%s: added_tokens: item %zu has no id", what, i);
+        if (a.id < 0) return sc_fail(SC_EFORMAT, "%s: added_tokens: item %zu has no id", what, i);
         if (known < 0 && id < t->vocab.ids && t->vocab.text[id])
-            return sc_fail(SC_EFORMAT, "%s: added_tokens: item %zu: id %lld is another token's", what, i, (long long)id);
+            return sc_fail(SC_EFORMAT, "%s: added_tokens: item %zu: id %lld is another token's", what, i,
+                           (long long)id);
         s = sc_added_put(t, a, p, len, what);
-        if (s)
-            return s;
+        if (s) return s;
     }
     return SC_OK;
 }
@@ -159,26 +140,19 @@ static sc_status read_tokenizer(sc_tokenizer *t, const json_t *root, const char 
 {
     const json_t *model = json_object_get(root, "model");
     const char *type = NULL;
-    if (!json_is_object(model))
-        return sc_fail(SC_EFORMAT, "%s: model: expected an object", what);
+    if (!json_is_object(model)) return sc_fail(SC_EFORMAT, "%s: model: expected an object", what);
     sc_status s = sc_json_str(model, what, "type", &type);
-    if (s)
-        return s;
+    if (s) return s;
     if (!type) /* older files leave it out */
         type = json_object_get(model, "merges") ? "BPE" : "unnamed";
     if (strcmp(type, "BPE") != 0)
         return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not supported", what, type);
     s = read_bpe(t, model, what);
-    if (!s)
-        s = sc_norm_parse(t, json_object_get(root, "normalizer"), what);
-    if (!s)
-        s = read_added(t, json_object_get(root, "added_tokens"), what);
-    if (!s)
-        s = sc_added_index(t);
-    if (!s)
-        s = sc_pre_parse(t, json_object_get(root, "pre_tokenizer"), what);
-    if (!s)
-        s = sc_post_parse(t, json_object_get(root, "post_processor"), what);
+    if (!s) s = sc_norm_parse(t, json_object_get(root, "normalizer"), what);
+    if (!s) s = read_added(t, json_object_get(root, "added_tokens"), what);
+    if (!s) s = sc_added_index(t);
+    if (!s) s = sc_pre_parse(t, json_object_get(root, "pre_tokenizer"), what);
+    if (!s) s = sc_post_parse(t, json_object_get(root, "post_processor"), what);
     return s ? s : sc_dec_parse(t, json_object_get(root, "decoder"), what);
 }
 
@@ -187,11 +161,9 @@ sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t l
     json_t *root;
     sc_tokenizer *t = NULL;
     sc_status s = sc_json_parse(&root, json, len, what);
-    if (s)
-        return s;
+    if (s) return s;
     s = sc_tokenizer_begin(&t);
-    if (!s)
-        s = read_tokenizer(t, root, what);
+    if (!s) s = read_tokenizer(t, root, what);
     json_decref(root);
     if (s) {
         sc_tokenizer_free(t);
@@ -203,26 +175,34 @@ sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t l
 
 /* ---- files ---- */
 
-/* The bos, eos, pad and unk tokens that a tokenizer_config.json or special_tokens_map.json names. */
-static sc_status read_names(sc_tokenizer *t, const char *path)
+/* Whether a tokenizer.model's texts get a bos and an eos, which that file itself does not say. */
+static sc_status read_around(sc_tokenizer *t, const json_t *root, const char *path)
 {
-    static const char *const names[] = { "bos_token", "eos_token", "pad_token", "unk_token" };
+    bool bos = t->n_before > 0, eos = t->n_after > 0;
+    sc_status s = sc_json_bool(root, path, "add_bos_token", &bos);
+    if (!s) s = sc_json_bool(root, path, "add_eos_token", &eos);
+    if (s) return s;
+    t->n_before = t->n_after = 0;
+    return sc_post_wrap(t, bos ? t->bos : -1, eos ? t->eos : -1);
+}
+
+/* The bos, eos, pad and unk tokens that a tokenizer_config.json or special_tokens_map.json names. */
+static sc_status read_names(sc_tokenizer *t, const char *path, bool around)
+{
+    static const char *const names[] = {"bos_token", "eos_token", "pad_token", "unk_token"};
     json_t *root;
     sc_status s = sc_json_read(&root, path, SC_TEXT_MAX_FILE);
-    if (s)
-        return s;
+    if (s) return s;
     for (int i = 0; i < SC_COUNT(names); i++) {
         const json_t *j = json_object_get(root, names[i]);
-        if (json_is_object(j))
-            j = json_object_get(j, "content");
-        if (!json_is_string(j))
-            continue;
+        if (json_is_object(j)) j = json_object_get(j, "content");
+        if (!json_is_string(j)) continue;
         int32_t id = sc_tokenizer_id(t, json_string_value(j), (int64_t)json_string_length(j));
-        if (id >= 0)
-            sc_tokenizer_set(t, names[i], id);
+        if (id >= 0) sc_tokenizer_set(t, names[i], id);
     }
+    s = around ? read_around(t, root, path) : SC_OK;
     json_decref(root);
-    return SC_OK;
+    return s;
 }
 
 static sc_status load_gguf(sc_tokenizer **out, const char *path)
@@ -241,41 +221,34 @@ static sc_status load_file(sc_tokenizer **out, const char *path)
     char *data;
     int64_t len, i = 0;
     sc_status s = sc_file_read(&data, &len, path, SC_TEXT_MAX_FILE);
-    if (s)
-        return s;
-    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t'))
-        i++;
-    const char *name = sc_path_base(path);
-    s = i < len && data[i] == '{' ? sc_tokenizer_from_json(out, data, len, name)
-                                  : sc_tokenizer_from_spm(out, data, len, name);
+    if (s) return s;
+    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) i++;
+    s = i < len && data[i] == '{' ? sc_tokenizer_from_json(out, data, len, path)
+                                  : sc_tokenizer_from_spm(out, data, len, path);
     sc_free(data);
     return s;
 }
 
-static sc_status load_names(sc_tokenizer *t, const char *dir)
+static sc_status load_names(sc_tokenizer *t, const char *dir, bool around)
 {
-    static const char *const files[] = { "special_tokens_map.json", "tokenizer_config.json" }; /* the last counts */
+    static const char *const files[] = {"special_tokens_map.json", "tokenizer_config.json"}; /* the last counts */
     for (int i = 0; i < SC_COUNT(files); i++) {
         char *path = sc_path_join(dir, files[i]);
-        if (!path)
-            return sc_nomem();
-        sc_status s = sc_path_exists(path) ? read_names(t, path) : SC_OK;
+        if (!path) return sc_nomem();
+        sc_status s = sc_path_exists(path) ? read_names(t, path, around) : SC_OK;
         sc_free(path);
-        if (s)
-            return s;
+        if (s) return s;
     }
     return SC_OK;
 }
 
 sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path)
 {
-    static const char *const files[] = { "tokenizer.json", "tokenizer.model" };
-    if (!sc_path_is_dir(path))
-        return load_file(out, path);
+    static const char *const files[] = {"tokenizer.json", "tokenizer.model"};
+    if (!sc_path_is_dir(path)) return load_file(out, path);
     for (int i = 0; i < SC_COUNT(files); i++) {
         char *file = sc_path_join(path, files[i]);
-        if (!file)
-            return sc_nomem();
+        if (!file) return sc_nomem();
         if (!sc_path_exists(file)) {
             sc_free(file);
             continue;
@@ -283,9 +256,8 @@ sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path)
         sc_tokenizer *t;
         sc_status s = load_file(&t, file);
         sc_free(file);
-        if (s)
-            return s;
-        s = load_names(t, path);
+        if (s) return s;
+        s = load_names(t, path, i == 1);
         if (s) {
             sc_tokenizer_free(t);
             return s;

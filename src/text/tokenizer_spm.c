@@ -33,8 +33,7 @@ static bool varint(reader *r, uint64_t *out)
     uint64_t v = 0;
     for (int shift = 0; shift < 70 && r->p < r->end; shift += 7) {
         uint8_t b = *r->p++;
-        if (shift < 64)
-            v |= (uint64_t)(b & 0x7f) << shift;
+        if (shift < 64) v |= (uint64_t)(b & 0x7f) << shift;
         if (!(b & 0x80)) {
             *out = v;
             return true;
@@ -47,26 +46,20 @@ static bool varint(reader *r, uint64_t *out)
 static bool next(reader *r, field *f, bool *bad)
 {
     uint64_t key, n;
-    if (r->p == r->end)
-        return false;
+    if (r->p == r->end) return false;
     *bad = true;
-    if (!varint(r, &key) || key >> 3 == 0 || key >> 3 > (1 << 29))
-        return false;
-    *f = (field){ .number = (int64_t)(key >> 3), .wire = (int)(key & 7) };
+    if (!varint(r, &key) || key >> 3 == 0 || key >> 3 > (1 << 29)) return false;
+    *f = (field){.number = (int64_t)(key >> 3), .wire = (int)(key & 7)};
     if (f->wire == 0) {
-        if (!varint(r, &f->value))
-            return false;
+        if (!varint(r, &f->value)) return false;
     } else if (f->wire == 2) {
-        if (!varint(r, &n) || n > (uint64_t)(r->end - r->p))
-            return false;
-        f->bytes = (reader){ r->p, r->p + n };
+        if (!varint(r, &n) || n > (uint64_t)(r->end - r->p)) return false;
+        f->bytes = (reader){r->p, r->p + n};
         r->p += n;
     } else if (f->wire == 1 || f->wire == 5) {
         int size = f->wire == 1 ? 8 : 4;
-        if (r->end - r->p < size)
-            return false;
-        for (int i = 0; i < size; i++)
-            f->value |= (uint64_t)r->p[i] << (8 * i);
+        if (r->end - r->p < size) return false;
+        for (int i = 0; i < size; i++) f->value |= (uint64_t)r->p[i] << (8 * i);
         r->p += size;
     } else {
         return false;
@@ -85,18 +78,17 @@ static sc_status read_piece(spm *m, reader r, const char *what)
     field f;
     bool bad = false;
     int64_t i = m->n;
-    if (i >= SC_TEXT_MAX_IDS)
-        return sc_fail(SC_ELIMIT, "%s: more than %d pieces", what, SC_TEXT_MAX_IDS);
+    if (i >= SC_TEXT_MAX_IDS) return sc_fail(SC_ELIMIT, "%s: more than %d pieces", what, SC_TEXT_MAX_IDS);
     if (!sc_grow(&m->tokens, &m->cap[0], i + 1, sizeof(*m->tokens)) ||
         !sc_grow(&m->types, &m->cap[1], i + 1, sizeof(*m->types)) ||
         !sc_grow(&m->scores, &m->cap[2], i + 1, sizeof(*m->scores)))
         return sc_nomem();
-    m->tokens[i] = (sc_slice){ "", 0 };
+    m->tokens[i] = (sc_slice){"", 0};
     m->types[i] = 1;
     m->scores[i] = 0;
     while (next(&r, &f, &bad)) {
         if (f.number == 1 && f.wire == 2) {
-            m->tokens[i] = (sc_slice){ (const char *)f.bytes.p, f.bytes.end - f.bytes.p };
+            m->tokens[i] = (sc_slice){(const char *)f.bytes.p, f.bytes.end - f.bytes.p};
         } else if (f.number == 2 && f.wire == 5) {
             uint32_t bits = (uint32_t)f.value;
             memcpy(&m->scores[i], &bits, sizeof(bits));
@@ -118,8 +110,7 @@ static sc_status read_trainer(spm *m, reader r, const char *what)
     field f;
     bool bad = false;
     while (next(&r, &f, &bad)) {
-        if (f.wire != 0)
-            continue;
+        if (f.wire != 0) continue;
         switch (f.number) {
         case 3: m->kind = (int64_t)SC_MIN(f.value, 100u); break;
         case 35: m->byte_fallback = f.value != 0; break;
@@ -128,8 +119,7 @@ static sc_status read_trainer(spm *m, reader r, const char *what)
         case 42: m->v.eos = to_id(f.value); break;
         case 43: m->v.pad = to_id(f.value); break;
         case 24:
-            if (f.value)
-                return sc_fail(SC_EUNSUPPORTED, "%s: treat_whitespace_as_suffix is not supported", what);
+            if (f.value) return sc_fail(SC_EUNSUPPORTED, "%s: treat_whitespace_as_suffix is not supported", what);
         }
     }
     return bad ? malformed(what) : SC_OK;
@@ -154,9 +144,8 @@ static sc_status read_normalizer(spm *m, reader r, const char *what)
 
 static sc_status check(const spm *m, const char *what)
 {
-    static const char *const kinds[] = { "0", "Unigram", "BPE", "Word", "Char" };
-    if (m->n == 0)
-        return malformed(what);
+    static const char *const kinds[] = {"0", "Unigram", "BPE", "Word", "Char"};
+    if (m->n == 0) return malformed(what);
     if (m->kind != 2)
         return sc_fail(SC_EUNSUPPORTED, "%s: SentencePiece models of the kind %s are not supported", what,
                        m->kind < SC_COUNT(kinds) ? kinds[m->kind] : "unknown");
@@ -171,8 +160,9 @@ static sc_status check(const spm *m, const char *what)
 static bool is_tiktoken(const uint8_t *p, int64_t n)
 {
     int64_t i = 0;
-    while (i < n && i < 200 && (p[i] == '+' || p[i] == '/' || p[i] == '=' || (p[i] >= '0' && p[i] <= '9') ||
-                                (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= 'a' && p[i] <= 'z')))
+    while (i < n && i < 200 &&
+           (p[i] == '+' || p[i] == '/' || p[i] == '=' || (p[i] >= '0' && p[i] <= '9') ||
+            (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= 'a' && p[i] <= 'z')))
         i++;
     return i > 1 && i + 1 < n && p[i] == ' ' && p[i + 1] >= '0' && p[i + 1] <= '9';
 }
@@ -183,15 +173,14 @@ sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t le
         return sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file, not a tokenizer file", what);
     if (is_tiktoken(data, len))
         return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind tiktoken are not supported", what);
-    spm m = { .kind = 1, .add_prefix = true, .squeeze = true, .escape = true };
-    m.v = (sc_gguf_vocab){ .model = "llama", .bos = 1, .eos = 2, .pad = -1, .unk = 0, .add_bos = 1, .add_eos = 0 };
-    reader r = { data, (const uint8_t *)data + len };
+    spm m = {.kind = 1, .add_prefix = true, .squeeze = true, .escape = true};
+    m.v = (sc_gguf_vocab){.model = "llama", .bos = 1, .eos = 2, .pad = -1, .unk = 0, .add_bos = 1, .add_eos = 0};
+    reader r = {data, (const uint8_t *)data + len};
     field f;
     bool bad = false;
     sc_status s = SC_OK;
     while (!s && next(&r, &f, &bad)) {
-        if (f.wire != 2)
-            continue;
+        if (f.wire != 2) continue;
         if (f.number == 1)
             s = read_piece(&m, f.bytes, what);
         else if (f.number == 2)
@@ -199,8 +188,7 @@ sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t le
         else if (f.number == 3)
             s = read_normalizer(&m, f.bytes, what);
     }
-    if (!s)
-        s = bad ? malformed(what) : check(&m, what);
+    if (!s) s = bad ? malformed(what) : check(&m, what);
     if (!s) {
         m.v.n = m.n;
         m.v.tokens = m.tokens;

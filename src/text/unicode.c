@@ -11,8 +11,7 @@ static int category(uint32_t c)
 
 bool sc_uni_white(uint32_t c)
 {
-    if (c <= 0x20)
-        return c == 0x20 || (c >= 9 && c <= 13);
+    if (c <= 0x20) return c == 0x20 || (c >= 9 && c <= 13);
     return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
            c == 0x202f || c == 0x205f || c == 0x3000;
 }
@@ -40,8 +39,7 @@ bool sc_uni_mark(uint32_t c)
 bool sc_uni_word(uint32_t c)
 {
     int k = category(c);
-    if ((k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) || k == UTF8PROC_CATEGORY_PC)
-        return true;
+    if ((k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) || k == UTF8PROC_CATEGORY_PC) return true;
     /* joiners, and the symbols that are alphabetic: circled and squared letters */
     return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
            (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
@@ -75,30 +73,24 @@ void sc_norm_put(sc_norm *x, const char *p, int64_t n, sc_token_span a)
         return;
     }
     memcpy(x->p + x->n, p, (size_t)n);
-    for (int64_t i = 0; x->track && i < n; i++)
-        x->a[x->n + i] = a;
+    for (int64_t i = 0; x->track && i < n; i++) x->a[x->n + i] = a;
     x->n += n;
 }
 
 void sc_norm_copy(sc_norm *x, const char *p, int64_t n, const sc_token_span *a)
 {
-    if (n == 0)
-        return;
+    if (n == 0) return;
     if (x->oom || !sc_grow(&x->p, &x->cap, x->n + n + 1, 1) ||
         (x->track && !sc_grow(&x->a, &x->acap, x->n + n + 1, sizeof(*x->a)))) {
         x->oom = true;
         return;
     }
     memcpy(x->p + x->n, p, (size_t)n);
-    if (x->track && a)
-        memcpy(x->a + x->n, a, (size_t)n * sizeof(*a));
+    if (x->track && a) memcpy(x->a + x->n, a, (size_t)n * sizeof(*a));
     x->n += n;
 }
 
-void sc_norm_clear(sc_norm *x)
-{
-    x->n = 0;
-}
+void sc_norm_clear(sc_norm *x) { x->n = 0; }
 
 void sc_norm_free(sc_norm *x)
 {
@@ -122,18 +114,14 @@ typedef struct chunk {
  * half-width and compatibility letters that the K forms turn into jamo or marks. */
 static bool begins_chunk(uint32_t c)
 {
-    if (c < 0x300)
-        return true;
+    if (c < 0x300) return true;
     if ((c >= 0x1100 && c <= 0x11ff) || (c >= 0x3131 && c <= 0x318e) || (c >= 0xff9e && c <= 0xffdc) ||
         (c >= 0xd7b0 && c <= 0xd7ff))
         return false;
     return !sc_uni_mark(c) && utf8proc_get_property((utf8proc_int32_t)c)->combining_class == 0;
 }
 
-static int class_of(utf8proc_int32_t c)
-{
-    return utf8proc_get_property(c)->combining_class;
-}
+static int class_of(utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; }
 
 static bool order(chunk *k)
 {
@@ -142,23 +130,21 @@ static bool order(chunk *k)
             i++;
             continue;
         }
-        int64_t j = i, count[256] = { 0 };
+        int64_t j = i, count[256] = {0};
         bool sorted = true;
         for (; j < k->n && class_of(k->cp[j]) != 0; j++) {
             count[class_of(k->cp[j]) & 255]++;
             sorted &= j == i || class_of(k->cp[j - 1]) <= class_of(k->cp[j]);
         }
         if (!sorted) {
-            if (!sc_grow(&k->tmp, &k->tmp_cap, j - i, sizeof(*k->tmp)))
-                return false;
+            if (!sc_grow(&k->tmp, &k->tmp_cap, j - i, sizeof(*k->tmp))) return false;
             int64_t at = 0;
             for (int c = 0; c < 256; c++) {
                 int64_t n = count[c];
                 count[c] = at;
                 at += n;
             }
-            for (int64_t q = i; q < j; q++)
-                k->tmp[count[class_of(k->cp[q]) & 255]++] = k->cp[q];
+            for (int64_t q = i; q < j; q++) k->tmp[count[class_of(k->cp[q]) & 255]++] = k->cp[q];
             memcpy(k->cp + i, k->tmp, (size_t)(j - i) * sizeof(*k->cp));
         }
         i = j;
@@ -180,34 +166,32 @@ static bool put_chunk(sc_norm *dst, const sc_norm *src, int64_t from, int64_t to
             !sc_grow(&k->from, &k->from_cap, k->n + 40, sizeof(*k->from)))
             return false;
         int boundary = 0;
-        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, k->cp + k->n, 40,
-                                                     (utf8proc_option_t)options, &boundary);
+        utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)c, k->cp + k->n, 40, (utf8proc_option_t)options, &boundary);
         if (n < 0 || n > 40) { /* cannot be: the longest is 18 */
             k->cp[k->n] = (utf8proc_int32_t)c;
             n = 1;
         }
-        for (utf8proc_ssize_t j = 0; j < n; j++)
-            k->from[k->n + j] = begin;
+        for (utf8proc_ssize_t j = 0; j < n; j++) k->from[k->n + j] = begin;
         k->n += n;
     }
     int64_t parts = k->n;
-    if (!order(k))
-        return false;
+    if (!order(k)) return false;
     if (compose) {
         utf8proc_ssize_t n = utf8proc_normalize_utf32(k->cp, k->n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-        if (n >= 0)
-            k->n = n;
+        if (n >= 0) k->n = n;
     }
     /* A character stands for the place of its first part. */
     int64_t at = 0;
     for (int64_t j = 0; j < k->n; j++) {
         char out[4];
         int bytes = sc_utf8_encode((uint32_t)k->cp[j], out);
-        sc_norm_put(dst, out, bytes, src->track ? src->a[k->from[SC_MIN(at, parts - 1)]] : (sc_token_span){ 0, 0 });
+        sc_norm_put(dst, out, bytes, src->track ? src->a[k->from[SC_MIN(at, parts - 1)]] : (sc_token_span){0, 0});
         utf8proc_int32_t part[8];
         int boundary = 0;
-        utf8proc_ssize_t n = !src->track || !compose ? 1 : utf8proc_decompose_char(k->cp[j], part, SC_COUNT(part),
-                                                                       UTF8PROC_DECOMPOSE, &boundary);
+        utf8proc_ssize_t n = !src->track || !compose ? 1
+                                                     : utf8proc_decompose_char(k->cp[j], part, SC_COUNT(part),
+                                                                               UTF8PROC_DECOMPOSE, &boundary);
         at += n > 0 ? n : 1;
     }
     return !dst->oom;
@@ -215,15 +199,13 @@ static bool put_chunk(sc_norm *dst, const sc_norm *src, int64_t from, int64_t to
 
 bool sc_uni_normalize(sc_norm *dst, const sc_norm *src, sc_form form)
 {
-    chunk k = { 0 };
+    chunk k = {0};
     int64_t i = 0;
     bool ok = true;
     while (ok && i < src->n) {
         int64_t j = i; /* ASCII is its own normal form, but the last one may take a mark that follows */
-        while (j < src->n && (unsigned char)src->p[j] < 0x80)
-            j++;
-        if (j < src->n && j > i)
-            j--;
+        while (j < src->n && (unsigned char)src->p[j] < 0x80) j++;
+        if (j < src->n && j > i) j--;
         if (j > i || j == src->n) {
             sc_norm_copy(dst, src->p + i, j - i, src->track ? src->a + i : NULL);
             i = j;
@@ -239,12 +221,10 @@ bool sc_uni_normalize(sc_norm *dst, const sc_norm *src, sc_form form)
                 i = end = i + n;
                 break;
             }
-            if (bad || (end > i && begins_chunk(c)))
-                break;
+            if (bad || (end > i && begins_chunk(c))) break;
             end += n;
         }
-        if (end > i)
-            ok = put_chunk(dst, src, i, end, form, &k);
+        if (end > i) ok = put_chunk(dst, src, i, end, form, &k);
         i = end;
     }
     sc_free(k.cp);

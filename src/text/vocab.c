@@ -5,19 +5,15 @@
 /* Makes ids [0, ids) known, without tokens where new. */
 static bool reach(sc_vocab *v, int64_t ids)
 {
-    if (ids <= v->ids)
-        return true;
+    if (ids <= v->ids) return true;
     if (ids > v->ids_cap) {
         int64_t cap = SC_MAX(ids, SC_MAX(1024, v->ids_cap + v->ids_cap / 2));
         const char **text = sc_realloc(v->text, (size_t)cap * sizeof(*text));
-        if (text)
-            v->text = text;
+        if (text) v->text = text;
         int32_t *len = text ? sc_realloc(v->len, (size_t)cap * sizeof(*len)) : NULL;
-        if (len)
-            v->len = len;
+        if (len) v->len = len;
         uint8_t *flags = len ? sc_realloc(v->flags, (size_t)cap) : NULL;
-        if (!flags)
-            return false;
+        if (!flags) return false;
         v->flags = flags;
         v->ids_cap = cap;
     }
@@ -33,15 +29,14 @@ static bool reach(sc_vocab *v, int64_t ids)
 sc_status sc_vocab_set(sc_vocab *v, int64_t id, const char *p, int64_t len, const char *what)
 {
     if (id < 0 || id >= SC_TEXT_MAX_IDS)
-        return sc_fail(SC_ELIMIT, "%s: token id %lld; ids go from 0 to %d", what, (long long)id, SC_TEXT_MAX_IDS - 1);
+        return sc_fail(SC_ELIMIT, "%s: token id %lld; ids go from 0 to %d", what, (long long)id,
+                       SC_TEXT_MAX_IDS - 1);
     if (len > SC_TEXT_MAX_TOKEN)
-        return sc_fail(SC_ELIMIT, "%s: token %lld is %lld bytes long; at most %d", what, (long long)id, (long long)len,
-                       SC_TEXT_MAX_TOKEN);
-    if (!v->arena && !(v->arena = sc_arena_new()))
-        return sc_nomem();
+        return sc_fail(SC_ELIMIT, "%s: token %lld is %lld bytes long; at most %d", what, (long long)id,
+                       (long long)len, SC_TEXT_MAX_TOKEN);
+    if (!v->arena && !(v->arena = sc_arena_new())) return sc_nomem();
     char *text = sc_arena_alloc(v->arena, (size_t)len + 1);
-    if (!text || !reach(v, id + 1))
-        return sc_nomem();
+    if (!text || !reach(v, id + 1)) return sc_nomem();
     memcpy(text, p, (size_t)len);
     v->text[id] = text;
     v->len[id] = (int32_t)len;

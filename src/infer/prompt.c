@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From texts and conversations to the ids of a prompt. */
+#include "infer/infer.h"
+
+sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t len, int32_t **ids, int64_t *n)
+{
+    return sc_tokenizer_encode(p->tokenizer, text, len, SC_TOKENIZE_SPECIAL | SC_TOKENIZE_PARSE_SPECIAL, ids, n);
+}
+
+/* Put into a message behind the first byte of what spells a special token, so that it can be told from the template's
+ * own after rendering: a noncharacter, which no text has (and is dropped from one that has). */
+static const char mark[] = "\xef\xb7\x90"; /* U+FDD0 */
+enum { MARK = 3 };
+
+/* The special token that p[0..n) begins with; 0: none. The longest one. */
+static int64_t special_at(const sc_tokenizer *t, const char *p, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(t); id++) {
+        if (!sc_tokenizer_is_special(t, (int32_t)id)) continue;
+        const char *token = sc_tokenizer_token(t, (int32_t)id, &len);
+        if (token && len > best && len <= n && memcmp(token, p, (size_t)len) == 0) best = len;
+    }
+    return best;
+}
+
+/* Which bytes begin a special token, so that most text costs nothing. */
+static void special_starts(const sc_tokenizer *t, bool starts[256])
+{
+    memset(starts, 0, 256);
+    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(t); id++) {
+        if (!sc_tokenizer_is_special(t, (int32_t)id)) continue;
+        const char *token = sc_tokenizer_token(t, (int32_t)id, &len);
+        if (token && len > 1) starts[(unsigned char)token[0]] = true;
+    }
+}
+
+/* Marks special tokens in every text of a JSON value, in place. */
+static sc_status guard(const sc_tokenizer *t, const bool starts[256], json_t *v)
+{
+    sc_status s = SC_OK;
+    if (json_is_string(v)) {
+        const char *p = json_string_value(v);
+        int64_t n = (int64_t)json_string_length(v), len;
+        sc_str marked = {0};
+        bool changed = false;
+        for (int64_t i = 0; i < n; i++) {
+            if (n - i >= MARK && memcmp(p + i, mark, MARK) == 0) {
+                changed = true;
+                i += MARK - 1;
+                continue;
+            }
+            sc_str_putc(&marked, p[i]);
+            if (!starts[(unsigned char)p[i]] || !(len = special_at(t, p + i, n - i))) continue;
+            sc_str_append(&marked, mark, MARK);
+            changed = true;
+        }
+        if (marked.oom || (changed && json_string_setn(v, marked.p, (size_t)marked.len) != 0)) s = sc_nomem();
+        sc_str_free(&marked);
+    } else if (json_is_array(v)) {
+        for (size_t i = 0; !s && i < json_array_size(v); i++) s = guard(t, starts, json_array_get(v, i));
+    } else if (json_is_object(v)) {
+        for (void *it = json_object_iter(v); !s && it; it = json_object_iter_next(v, it)) s = guard(t, starts, json_object_iter_value(it));
+    }
+    return s;
+}
+
+typedef struct id_list { int32_t *p; int64_t n, cap; } id_list;
+
+static sc_status add_ids(const sc_pipeline *p, id_list *out, const char *text, int64_t len, unsigned flags)
+{
+    int32_t *ids;
+    int64_t n;
+    if (len == 0) return SC_OK;
+    sc_status s = sc_tokenizer_encode(p->tokenizer, text, len, flags, &ids, &n);
+    if (s) return s;
+    if (!sc_grow(&out->p, &out->cap, out->n + n, sizeof *out->p)) s = sc_nomem();
+    else if (n) memcpy(out->p + out->n, ids, sizeof *ids * (size_t)n);
+    if (!s) out->n += n;
+    sc_free(ids);
+    return s;
+}
+
+/* Encodes a rendered prompt: the template's special tokens are understood, the marked ones stay text. */
+static sc_status encode_marked(const sc_pipeline *p, char *text, int64_t len, int32_t **ids, int64_t *n)
+{
+    id_list list = {0};
+    sc_status s = SC_OK;
+    int64_t from = 0;
+    while (!s) {
+        char *at = memmem(text + from, (size_t)(len - from), mark, MARK);
+        if (!at) {
+            s = add_ids(p, &list, text + from, len - from, SC_TOKENIZE_PARSE_SPECIAL);
+            break;
+        }
+        int64_t first = at - text - 1; /* the token's first byte is before the mark */
+        s = add_ids(p, &list, text + from, first - from, SC_TOKENIZE_PARSE_SPECIAL);
+        at[MARK - 1] = text[first]; /* over the mark's last byte, so that the token is in one piece */
+        int64_t start = first + MARK, spelled = special_at(p->tokenizer, text + start, len - start);
+        if (!s) s = add_ids(p, &list, text + start, spelled, 0);
+        from = start + spelled;
+    }
+    if (s) {
+        sc_free(list.p);
+        return s;
+    }
+    *ids = list.p;
+    *n = list.n;
+    return SC_OK;
+}
+
+/* What templates expect and callers need not say. */
+static sc_status add_usual(const sc_pipeline *p, json_t *v)
+{
+    const struct { const char *name; int32_t id; } tokens[] = {{"bos_token", sc_tokenizer_bos(p->tokenizer)},
+                                                               {"eos_token", sc_tokenizer_eos(p->tokenizer)},
+                                                               {"unk_token", sc_tokenizer_unk(p->tokenizer)},
+                                                               {"pad_token", sc_tokenizer_pad(p->tokenizer)}};
+    if (!json_object_get(v, "add_generation_prompt") && json_object_set_new(v, "add_generation_prompt", json_true())) return sc_nomem();
+    for (int i = 0; i < SC_COUNT(tokens); i++) {
+        const char *text = tokens[i].id >= 0 ? sc_tokenizer_token(p->tokenizer, tokens[i].id, NULL) : NULL;
+        if (text && !json_object_get(v, tokens[i].name) && json_object_set_new(v, tokens[i].name, json_string(text))) return sc_nomem();
+    }
+    return SC_OK;
+}
+
+sc_status sc_pipeline_chat_ids(const sc_pipeline *p, const char *variables, int64_t len, int32_t **ids, int64_t *n)
+{
+    json_t *v = NULL;
+    char *json = NULL, *text = NULL;
+    int64_t text_len;
+    bool starts[256];
+    if (!p->chat) return sc_fail(SC_ENOTFOUND, "the model has no chat template");
+    sc_status s = sc_json_parse(&v, variables, len, "the template's variables");
+    if (!s && !json_is_object(v)) s = sc_fail(SC_EFORMAT, "the template's variables are not a JSON object");
+    special_starts(p->tokenizer, starts);
+    if (!s) s = guard(p->tokenizer, starts, v);
+    if (!s) s = add_usual(p, v);
+    if (!s && !(json = json_dumps(v, JSON_COMPACT))) s = sc_nomem();
+    if (!s) s = sc_template_render(&text, &text_len, p->chat, json, (int64_t)strlen(json), NULL);
+    if (!s) s = encode_marked(p, text, text_len, ids, n);
+    json_decref(v);
+    sc_free(json);
+    sc_free(text);
+    return s;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Converting a model: what there is to write, and where to. */
+#include "models/models.h"
+
+#include <stdlib.h>
+
+/* What the output does with a parameter's axes and rows, against what the source has done. */
+static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_param *p, const char *arch)
+{
+    char name[512];
+    const sc_gguf_name *row = arch ? sc_gguf_from_hf(arch, p->name, name, sizeof name) : NULL;
+    if (arch && !row) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for '%s'", m->info.path, p->name);
+    if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
+    sc_item *it = &items->item[items->count];
+    *it = (sc_item){.rank = p->rank, .from = p->dtype, .to = p->dtype, .data = p->data, .layer = -1};
+    const char *text = row ? name : p->name, *dot = strstr(text, "blk.");
+    if (!(it->name = sc_arena_strndup(items->arena, text, strlen(text)))) return sc_nomem();
+    memcpy(it->dim, p->dim, sizeof it->dim);
+    bool turned = row && row->transposed && p->rank == 2, pairs = row && row->permuted;
+    if (turned) it->dim[0] = p->dim[1], it->dim[1] = p->dim[0];
+    it->transpose = turned != p->transposed;
+    if (pairs != p->permuted) {
+        it->rotate = m->info.head_dim;
+        it->to_pairs = pairs;
+        if (it->rotate % 2 || it->dim[0] % it->rotate)
+            return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
+    }
+    if (dot) it->layer = strtol(dot + 4, NULL, 10);
+    items->count++;
+    return SC_OK;
+}
+
+sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)
+{
+    sc_status s = SC_OK;
+    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++)
+        s = add_param(items, m, sc_model_param_at(m, i), arch);
+    return s;
+}
+
+void sc_report_items(sc_convert_report *r, const sc_items *items)
+{
+    r->tensors = items->count;
+    r->parameters = r->bytes_before = r->bytes_after = 0;
+    for (int64_t i = 0; i < items->count; i++) {
+        const sc_item *it = &items->item[i];
+        sc_shape shape = {.rank = it->rank};
+        memcpy(shape.dim, it->dim, sizeof shape.dim);
+        int64_t n = sc_shape_elements(&shape);
+        r->parameters += n;
+        r->bytes_before += sc_dtype_size(it->from, n);
+        r->bytes_after += sc_dtype_size(it->to, n);
+    }
+}
+
+/* Both paths exist and are the same file or directory. */
+static bool same_file(const char *a, const char *b)
+{
+    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    bool same = x && y && strcmp(x, y) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+sc_status sc_convert(sc_context *ctx, const char *in, const char *out, const sc_convert_options *options,
+                     sc_convert_report *report)
+{
+    static const sc_convert_options defaults = {0};
+    sc_convert_report unused;
+    const sc_convert_options *o = options ? options : &defaults;
+    sc_convert_report *r = report ? report : &unused;
+    *r = (sc_convert_report){0};
+    if (!in[0] || !out[0]) return sc_fail(SC_EINVAL, "an empty path");
+    if (same_file(in, out)) return sc_fail(SC_EINVAL, "%s: a model cannot be converted onto itself", out);
+    return sc_path_has_suffix(out, ".gguf") ? sc_convert_to_gguf(ctx, in, out, o, r)
+                                            : sc_convert_to_dir(ctx, in, out, o, r);
+}
