@@ -7,12 +7,14 @@ static sc_context *ctx;
 static sc_model *model;
 enum { B = 4, T = 9, VOCAB = 23, WIDTH = 32 };
 
-static const char config[] = "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":32,\"intermediate_size\":40,"
-                             "\"vocab_size\":23,\"num_attention_heads\":4,\"num_key_value_heads\":2}";
+static const char config[] =
+    "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":32,\"intermediate_size\":40,"
+    "\"vocab_size\":23,\"num_attention_heads\":4,\"num_key_value_heads\":2}";
 
 static sc_named_tensor matrix(const char *name, sc_dtype type, int64_t b, int64_t t, const void *data)
 {
-    return (sc_named_tensor){.name = name, .dtype = type, .rank = 2, .dim = {b, t}, .data = (void *)(uintptr_t)data};
+    return (sc_named_tensor){
+        .name = name, .dtype = type, .rank = 2, .dim = {b, t}, .data = (void *)(uintptr_t)data};
 }
 
 static const sc_named_tensor *output(const sc_outputs *o, const char *name)
@@ -25,10 +27,14 @@ static const sc_named_tensor *output(const sc_outputs *o, const char *name)
 
 static void set_mask(void *mask, sc_dtype type, int i, int v)
 {
-    if (type == SC_I32) ((int32_t *)mask)[i] = v;
-    else if (type == SC_I64) ((int64_t *)mask)[i] = v;
-    else if (type == SC_F32) ((float *)mask)[i] = (float)v / 2;
-    else ((uint8_t *)mask)[i] = (uint8_t)v;
+    if (type == SC_I32)
+        ((int32_t *)mask)[i] = v;
+    else if (type == SC_I64)
+        ((int64_t *)mask)[i] = v;
+    else if (type == SC_F32)
+        ((float *)mask)[i] = (float)v / 2;
+    else
+        ((uint8_t *)mask)[i] = (uint8_t)v;
 }
 
 /* Row r has its n[r] tokens from column first[r] on; each alone has the same bits, places without a token are zero. */
@@ -43,12 +49,15 @@ static void padding_changes_nothing(void **state)
         for (int i = 0; i < B * T; i++) {
             int at = i % T - first[i / T];
             bool real = at >= 0 && at < n[i / T];
-            ids[i] = real ? random_in(&seed, 0, VOCAB - 1) : k % 2 ? -5 : 3; /* what padding holds does not matter */
+            ids[i] = real    ? random_in(&seed, 0, VOCAB - 1)
+                     : k % 2 ? -5
+                             : 3; /* what padding holds does not matter */
             positions[i] = real ? at : 77;
             set_mask(mask, masks[k], i, real);
         }
-        sc_named_tensor in[] = {matrix("input_ids", SC_I64, B, T, ids), matrix("attention_mask", masks[k], B, T, mask),
-                                matrix("position_ids", SC_I64, B, T, positions), matrix("labels", SC_F32, 1, 1, ids)};
+        sc_named_tensor in[] = {
+            matrix("input_ids", SC_I64, B, T, ids), matrix("attention_mask", masks[k], B, T, mask),
+            matrix("position_ids", SC_I64, B, T, positions), matrix("labels", SC_F32, 1, 1, ids)};
         sc_outputs *all, *one;
         if (sc_model_forward(&all, model, in, 4, true)) fail_msg("%s", sc_error());
         const sc_named_tensor *logits = output(all, "logits"), *hidden = output(all, "hidden_states");
@@ -59,8 +68,10 @@ static void padding_changes_nothing(void **state)
             if (n[r]) {
                 sc_named_tensor alone = matrix("input_ids", SC_I64, 1, n[r], ids + r * T + first[r]);
                 assert_int_equal(sc_model_forward(&one, model, &alone, 1, r == 0), SC_OK);
-                assert_memory_equal(output(one, "logits")->data, got + (r * T + first[r]) * VOCAB, (size_t)(n[r] * VOCAB) * 4);
-                if (r == 0) assert_memory_equal(output(one, "hidden_states")->data, hidden->data, 3 * T * WIDTH * 4);
+                assert_memory_equal(output(one, "logits")->data, got + (r * T + first[r]) * VOCAB,
+                                    (size_t)(n[r] * VOCAB) * 4);
+                if (r == 0)
+                    assert_memory_equal(output(one, "hidden_states")->data, hidden->data, 3 * T * WIDTH * 4);
                 sc_outputs_free(one);
             }
             for (int i = 0; i < T * VOCAB; i++)
@@ -79,13 +90,21 @@ static void misfits_are_refused(void **state)
     static const int32_t ids[] = {1, 2, 3, 4, 5, 6}, far[] = {1, 2, 3, 4, 5, VOCAB}, below[] = {1, -1, 3, 4, 5, 6};
     static const int32_t hole[] = {1, 0, 1, 1, 1, 1}, none[6] = {0};
     static const int64_t wide[] = {1, 2, 3, (int64_t)1 << 40, 5, 6};
-    const struct { sc_named_tensor in[2]; int n; const char *says; } cases[] = {
+    const struct {
+        sc_named_tensor in[2];
+        int n;
+        const char *says;
+    } cases[] = {
         {{{0}}, 0, "input_ids is missing"},
         {{matrix("attention_mask", SC_I32, 2, 3, ids)}, 1, "input_ids is missing"},
         {{matrix("input_ids", SC_F32, 2, 3, ids)}, 1, "input_ids is f32"},
         {{matrix("input_ids", SC_DTYPE_COUNT, 2, 3, ids)}, 1, "unknown type"},
-        {{{.name = "input_ids", .dtype = SC_I32, .rank = 1, .dim = {6}, .data = (void *)(uintptr_t)ids}}, 1, "1 axes"},
-        {{{.name = "input_ids", .dtype = SC_I32, .rank = 3, .dim = {1, 2, 3}, .data = (void *)(uintptr_t)ids}}, 1, "3 axes"},
+        {{{.name = "input_ids", .dtype = SC_I32, .rank = 1, .dim = {6}, .data = (void *)(uintptr_t)ids}},
+         1,
+         "1 axes"},
+        {{{.name = "input_ids", .dtype = SC_I32, .rank = 3, .dim = {1, 2, 3}, .data = (void *)(uintptr_t)ids}},
+         1,
+         "3 axes"},
         {{matrix("input_ids", SC_I32, -1, 3, ids)}, 1, "input_ids"},
         {{matrix("input_ids", SC_I32, 2, -3, ids)}, 1, "input_ids"},
         {{matrix("input_ids", SC_I32, (int64_t)1 << 62, 4, ids)}, 1, "input_ids"},
@@ -94,18 +113,29 @@ static void misfits_are_refused(void **state)
         {{matrix("input_ids", SC_I32, 2, 3, far)}, 1, "id 23"},
         {{matrix("input_ids", SC_I32, 2, 3, below)}, 1, "id -1"},
         {{matrix("input_ids", SC_I64, 2, 3, wide)}, 1, "1099511627776"},
-        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_I32, 3, 2, ids)}, 2, "differ in shape"},
-        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_F16, 2, 3, ids)}, 2, "attention_mask is f16"},
-        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_I32, 2, 3, hole)}, 2, "row 0 has a hole"},
-        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_I32, 2, 3, none)}, 2, "no real token"},
+        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_I32, 3, 2, ids)},
+         2,
+         "differ in shape"},
+        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_F16, 2, 3, ids)},
+         2,
+         "attention_mask is f16"},
+        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_I32, 2, 3, hole)},
+         2,
+         "row 0 has a hole"},
+        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("attention_mask", SC_I32, 2, 3, none)},
+         2,
+         "no real token"},
         {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("position_ids", SC_I32, 1, 3, ids)}, 2, "differ in shape"},
-        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("position_ids", SC_F32, 2, 3, ids)}, 2, "position_ids is f32"},
+        {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("position_ids", SC_F32, 2, 3, ids)},
+         2,
+         "position_ids is f32"},
         {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("position_ids", SC_I32, 2, 3, below)}, 2, "position_ids"},
         {{matrix("input_ids", SC_I32, 2, 3, ids), matrix("position_ids", SC_I64, 2, 3, wide)}, 2, "position_ids"},
     };
     for (int i = 0; i < SC_COUNT(cases); i++) {
         sc_outputs *o = NULL;
-        if (sc_model_forward(&o, model, cases[i].in, cases[i].n, true) == SC_OK) fail_msg("case %d (%s) was taken", i, cases[i].says);
+        if (sc_model_forward(&o, model, cases[i].in, cases[i].n, true) == SC_OK)
+            fail_msg("case %d (%s) was taken", i, cases[i].says);
         assert_null(o);
         if (!strstr(sc_error(), cases[i].says)) fail_msg("case %d: '%s' where '%s'", i, sc_error(), cases[i].says);
     }
@@ -125,7 +155,9 @@ static void positions_have_an_end(void **state)
 {
     (void)state;
     int32_t ids[12] = {0};
-    sc_model *m = fresh_model(ctx, "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_embd\":16,\"n_head\":2,\"vocab_size\":5,\"n_positions\":10}");
+    sc_model *m = fresh_model(
+        ctx,
+        "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_embd\":16,\"n_head\":2,\"vocab_size\":5,\"n_positions\":10}");
     assert_non_null(m);
     sc_outputs *o = NULL;
     sc_named_tensor in = matrix("input_ids", SC_I32, 1, 11, ids);

@@ -32,7 +32,10 @@ static void *counted(void *p)
 }
 static void *test_malloc(size_t n) { return fails() ? NULL : counted(malloc(n)); }
 static void *test_calloc(size_t n, size_t size) { return fails() ? NULL : counted(calloc(n, size)); }
-static void *test_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : counted(aligned_alloc(align, n)); }
+static void *test_aligned_alloc(size_t align, size_t n)
+{
+    return fails() ? NULL : counted(aligned_alloc(align, n));
+}
 static void *test_realloc(void *p, size_t n)
 {
     if (!p) return test_malloc(n);
@@ -52,11 +55,11 @@ static void *json_malloc(size_t n)
     return p;
 }
 
-#define malloc(n) test_malloc(n)
-#define calloc(n, size) test_calloc(n, size)
+#define malloc(n)               test_malloc(n)
+#define calloc(n, size)         test_calloc(n, size)
 #define aligned_alloc(align, n) test_aligned_alloc(align, n)
-#define realloc(p, n) test_realloc(p, n)
-#define free test_free /* a member of sc_buffer has this name too */
+#define realloc(p, n)           test_realloc(p, n)
+#define free                    test_free /* a member of sc_buffer has this name too */
 #include "../src/base/memory.c"
 #undef malloc
 #undef calloc
@@ -79,13 +82,14 @@ static sc_status all_of_it(void)
     static const int32_t ids[40] = {1, 2, 3};
     char *text = NULL;
     sc_outputs *o = NULL;
-    sc_named_tensor in = {.name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {2, 20}, .data = (void *)(uintptr_t)ids};
+    sc_named_tensor in = {
+        .name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {2, 20}, .data = (void *)(uintptr_t)ids};
     sc_status status;
     if ((status = sc_model_open(&m, ctx, dir.dir, &options)) ||
         (status = sc_session_new(&s, m, &(sc_session_options){.context = 64, .sequences = 2, .chunk = 32})) ||
         (status = sc_session_eval(s, 0, ids, 40, &logits)) || (status = sc_session_fork(s, 0, 1)) ||
-        (status = sc_session_step(s, (int[]){0, 1}, ids, 2, &logits)) || (status = sc_model_forward(&o, m, &in, 1, true)) ||
-        (status = sc_model_plan_text(&text, m, 3, 2)))
+        (status = sc_session_step(s, (int[]){0, 1}, ids, 2, &logits)) ||
+        (status = sc_model_forward(&o, m, &in, 1, true)) || (status = sc_model_plan_text(&text, m, 3, 2)))
         goto end;
 end:
     sc_free(text);
@@ -108,7 +112,8 @@ static void every_allocation_fails_once(void **state)
         sc_status s = all_of_it();
         bool reached = atomic_load(&fired);
         atomic_store(&countdown, 0);
-        if (atomic_load(&live) != before) fail_msg("allocation %d: %ld blocks were lost", n, atomic_load(&live) - before);
+        if (atomic_load(&live) != before)
+            fail_msg("allocation %d: %ld blocks were lost", n, atomic_load(&live) - before);
         if (!reached) {
             assert_int_equal(s, SC_OK);
             break;
@@ -155,8 +160,10 @@ static int set_up(void **state)
     (void)state;
     json_set_alloc_funcs(json_malloc, test_free);
     ctx = new_context(2);
-    write_config(&dir, "{\"model_type\":\"qwen3\",\"num_hidden_layers\":1,\"hidden_size\":16,\"intermediate_size\":24,\"vocab_size\":11,"
-                       "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":8,\"eos_token_id\":[1,2]}");
+    write_config(&dir,
+                 "{\"model_type\":\"qwen3\",\"num_hidden_layers\":1,\"hidden_size\":16,\"intermediate_size\":24,"
+                 "\"vocab_size\":11,"
+                 "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":8,\"eos_token_id\":[1,2]}");
     return 0;
 }
 
