@@ -35,8 +35,8 @@ static sc_status want(const sc_named_tensor *t, bool ids)
     const int64_t most = (int64_t)1 << 30; /* the tables of a batch are i32 */
     if (t->rank != 2) return sc_fail(SC_ESHAPE, "%s has %d axes, not (batch, tokens)", t->name, t->rank);
     if (t->dim[0] < 0 || t->dim[1] < 0 || t->dim[0] > most || t->dim[1] > most || t->dim[0] * t->dim[1] > most)
-        return sc_fail(SC_ESHAPE, "%s has shape (%lld, %lld), outside 0 to %lld places", t->name, (long long)t->dim[0],
-                       (long long)t->dim[1], (long long)most);
+        return sc_fail(SC_ESHAPE, "%s has shape (%lld, %lld), outside 0 to %lld places", t->name,
+                       (long long)t->dim[0], (long long)t->dim[1], (long long)most);
     if (t->dtype == SC_I32 || t->dtype == SC_I64) return SC_OK;
     if (!ids && (t->dtype == SC_F32 || t->dtype == SC_U8 || t->dtype == SC_BOOL)) return SC_OK;
     return sc_fail(SC_ESHAPE, "%s is %s, not i32 or i64", t->name, t->dtype < SC_DTYPE_COUNT ? sc_dtype_get(t->dtype)->name : "of an unknown type");
@@ -82,7 +82,8 @@ static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const p
             int64_t place = positions ? element(positions, from) : p->first[r] + i;
             if (v < 0 || v > INT32_MAX) return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
             id[at] = (int32_t)v;
-            if (place < 0 || place > INT32_MAX) return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
+            if (place < 0 || place > INT32_MAX)
+                return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
             if (position) position[at] = (int32_t)place;
         }
     }
