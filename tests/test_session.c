@@ -67,7 +67,7 @@ static float *one_by_one(const sc_model *m, sc_dtype cache)
 
 static void pieces_of_any_size(const sc_model *m, const char *name, sc_dtype cache, const float *all)
 {
-    static const int64_t sizes[] = {3, 31, 32, 33, 149, 150};
+    static const int64_t sizes[] = {7, 32, 33, 150};
     for (int k = 0; k < SC_COUNT(sizes); k++) {
         /* As calls, and as one call whose chunk is that long. */
         sc_session *s = session_of(m, (sc_session_options){.context = LONG, .cache = cache});
