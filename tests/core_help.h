@@ -54,7 +54,8 @@ static inline void random_elements(uint64_t *seed, sc_dtype t, int64_t n, void *
     const sc_dtype_info *d = sc_dtype_get(t);
     float *x = malloc(sizeof *x * (size_t)(n + 1));
     for (int64_t i = 0; i < n; i++) x[i] = random_float(seed);
-    if (t == SC_F32) memcpy(out, x, sizeof *x * (size_t)n);
+    if (t == SC_F32)
+        memcpy(out, x, sizeof *x * (size_t)n);
     else if (sc_quantize(t, x, out, n)) { /* no quantiser: any bits that give finite values */
         for (int64_t b = 0; b < n / d->block; b++) {
             unsigned char *p = (unsigned char *)out + b * d->bytes;

@@ -12,8 +12,9 @@ static sc_context *ctx;
 /* A LLaMA of one layer; `more` replaces or adds keys. */
 static json_t *llama(const char *more)
 {
-    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i}", "model_type", "llama", "num_hidden_layers", 1, "hidden_size", 16,
-                          "intermediate_size", 24, "vocab_size", 11, "num_attention_heads", 2, "num_key_value_heads", 1);
+    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i}", "model_type", "llama", "num_hidden_layers", 1,
+                          "hidden_size", 16, "intermediate_size", 24, "vocab_size", 11, "num_attention_heads", 2,
+                          "num_key_value_heads", 1);
     json_t *m = json_loads(more, 0, NULL);
     if (!m) fail_msg("not JSON: %s", more);
     json_object_update(j, m);
@@ -36,7 +37,9 @@ static sc_status open_json(const json_t *j, sc_model **m)
 
 /* ---- refusals ---- */
 
-static const struct { const char *more, *says; } refused[] = {
+static const struct {
+    const char *more, *says;
+} refused[] = {
     {"{\"num_hidden_layers\":null}", "num_hidden_layers is missing"},
     {"{\"hidden_size\":null}", "hidden_size is missing"},
     {"{\"intermediate_size\":null}", "intermediate_size is missing"},
@@ -87,7 +90,8 @@ static const struct { const char *more, *says; } refused[] = {
     {"{\"rope_theta\":0}", "rope_theta"},
     {"{\"rope_theta\":-1e4}", "rope_theta"},
     {"{\"rope_theta\":\"big\",\"rope_parameters\":{\"rope_theta\":1e4}}", "rope_theta"},
-    {"{\"original_max_position_embeddings\":\"x\",\"rope_parameters\":{\"rope_type\":\"default\"}}", "original_max"},
+    {"{\"original_max_position_embeddings\":\"x\",\"rope_parameters\":{\"rope_type\":\"default\"}}",
+     "original_max"},
     {"{\"partial_rotary_factor\":2}", "partial_rotary_factor"},
     {"{\"partial_rotary_factor\":0}", "rotated features"},
     {"{\"partial_rotary_factor\":0.1}", "rotated features"},
@@ -102,9 +106,12 @@ static const struct { const char *more, *says; } refused[] = {
     {"{\"rope_scaling\":{\"type\":\"yarn\",\"truncate\":1}}", "truncate"},
     {"{\"rope_scaling\":{\"type\":\"longrope\"}}", "without its factors"},
     {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,1]}}", "without its factors"},
-    {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1],\"long_factor\":[1,1,1,1]}}", "short_factor"},
-    {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,1],\"long_factor\":[1,1,\"1\",1]}}", "long_factor[2]"},
-    {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,0],\"long_factor\":[1,1,1,1]}}", "short_factor[3]"},
+    {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1],\"long_factor\":[1,1,1,1]}}",
+     "short_factor"},
+    {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,1],\"long_factor\":[1,1,\"1\",1]}}",
+     "long_factor[2]"},
+    {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,0],\"long_factor\":[1,1,1,1]}}",
+     "short_factor[3]"},
     {"{\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":7,\"long_factor\":[1,1,1,1]}}", "short_factor"},
     {"{\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2},\"head_dim\":2}", "dynamic"},
     {"{\"eos_token_id\":-1}", "eos_token_id"},
@@ -119,7 +126,8 @@ static const struct { const char *more, *says; } refused[] = {
     /* Larger than any machine, by one weight, by their sum, and past int64. */
     {"{\"vocab_size\":16777216,\"hidden_size\":1048576,\"num_attention_heads\":512}", "this machine has"},
     {"{\"intermediate_size\":4194304,\"hidden_size\":1048576,\"num_attention_heads\":512}", "this machine has"},
-    {"{\"num_hidden_layers\":512,\"hidden_size\":262144,\"num_attention_heads\":2048,\"num_key_value_heads\":2048}", "this machine has"},
+    {"{\"num_hidden_layers\":512,\"hidden_size\":262144,\"num_attention_heads\":2048,\"num_key_value_heads\":2048}",
+     "this machine has"},
     {"{\"model_type\":\"gpt2\",\"n_embd\":1048576,\"n_head\":512,\"n_layer\":512}", "this machine has"},
 };
 
@@ -132,7 +140,8 @@ static void hostile_ones_are_refused(void **state)
         sc_status s = open_json(j, &m);
         if (s == SC_OK) fail_msg("%s was taken", refused[i].more);
         assert_null(m);
-        if (!strstr(sc_error(), refused[i].says) || strchr(sc_error(), '\n') || !strstr(sc_error(), "/tmp/socle-core-"))
+        if (!strstr(sc_error(), refused[i].says) || strchr(sc_error(), '\n') ||
+            !strstr(sc_error(), "/tmp/socle-core-"))
             fail_msg("%s: '%s'", refused[i].more, sc_error());
         json_decref(j);
     }
@@ -141,7 +150,8 @@ static void hostile_ones_are_refused(void **state)
 static void odd_files_are_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "[]", "7", "null", "{", "{\"model_type\":\"llama\"} x", "\"llama\"", "{\"a\":1,\"a\":2}", "\xff"};
+    static const char *const texts[] = {
+        "", "[]", "7", "null", "{", "{\"model_type\":\"llama\"} x", "\"llama\"", "{\"a\":1,\"a\":2}", "\xff"};
     for (int i = 0; i < SC_COUNT(texts); i++)
         if (fresh_model(ctx, texts[i])) fail_msg("'%s' was taken", texts[i]);
     char *deep = malloc(200001);
@@ -151,8 +161,10 @@ static void odd_files_are_refused(void **state)
     free(deep);
     sc_model *m = NULL;
     assert_int_equal(sc_model_open(&m, ctx, "/nonexistent", NULL), SC_ENOTFOUND);
-    static const sc_model_options wrong[] = {{.type = SC_DTYPE_COUNT}, {.type = (sc_dtype)-1}, {.weights = (sc_model_weights)9}};
-    for (int i = 0; i < SC_COUNT(wrong); i++) assert_int_equal(sc_model_open(&m, ctx, "/tmp", &wrong[i]), SC_EINVAL);
+    static const sc_model_options wrong[] = {
+        {.type = SC_DTYPE_COUNT}, {.type = (sc_dtype)-1}, {.weights = (sc_model_weights)9}};
+    for (int i = 0; i < SC_COUNT(wrong); i++)
+        assert_int_equal(sc_model_open(&m, ctx, "/tmp", &wrong[i]), SC_EINVAL);
     assert_null(m);
 }
 
@@ -179,11 +191,14 @@ static void taken_ones_mean_what_they_say(void **state)
     (void)state;
     sc_model *m;
     sc_model_info info;
-    json_t *j = llama("{\"vocab_size\":13,\"architectures\":[\"X\"],\"auto_map\":{\"AutoModel\":\"evil.py\"},\"torch_dtype\":\"bfloat16\","
-                      "\"eos_token_id\":[3,4],\"tie_word_embeddings\":true,\"head_dim\":10,\"max_position_embeddings\":77}");
+    json_t *j = llama(
+        "{\"vocab_size\":13,\"architectures\":[\"X\"],\"auto_map\":{\"AutoModel\":\"evil.py\"},\"torch_dtype\":"
+        "\"bfloat16\","
+        "\"eos_token_id\":[3,4],\"tie_word_embeddings\":true,\"head_dim\":10,\"max_position_embeddings\":77}");
     assert_int_equal(open_json(j, &m), SC_OK);
     sc_model_describe(m, &info);
-    assert_true(info.layers == 1 && info.width == 16 && info.heads == 2 && info.kv_heads == 1 && info.head_dim == 10);
+    assert_true(info.layers == 1 && info.width == 16 && info.heads == 2 && info.kv_heads == 1 &&
+                info.head_dim == 10);
     assert_true(info.vocab == 13 && info.context == 77 && info.tied);
     assert_string_equal(info.format, "fresh");
     int64_t n, parameters = 13 * 16 + 16 * (1 + 1 + 1) + 2 * 20 * 16 + 2 * 10 * 16 + 3 * 16 * 24;
@@ -214,25 +229,39 @@ static void windows_of_layers(void **state)
 {
     (void)state;
 #define FOUR "\"num_hidden_layers\":4,"
-    static const struct { const char *type, *more; int64_t window[4]; } cases[] = {
+    static const struct {
+        const char *type, *more;
+        int64_t window[4];
+    } cases[] = {
         {"llama", "{" FOUR "\"sliding_window\":8}", {0, 0, 0, 0}},
         {"mistral", "{" FOUR "\"sliding_window\":8}", {8, 8, 8, 8}},
         {"mistral", "{" FOUR "\"sliding_window\":null}", {0, 0, 0, 0}},
         {"qwen2", "{" FOUR "\"sliding_window\":8}", {0, 0, 0, 0}},
-        {"qwen2", "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":2}", {0, 0, 8, 8}},
-        {"qwen2", "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true}", {0, 0, 0, 0}}, /* from layer 28 on */
+        {"qwen2",
+         "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":2}",
+         {0, 0, 8, 8}},
+        {"qwen2",
+         "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true}",
+         {0, 0, 0, 0}}, /* from layer 28 on */
         {"qwen2", "{" FOUR "\"use_sliding_window\":true,\"max_window_layers\":3}", {0, 0, 0, 4096}},
-        {"qwen2", "{" FOUR "\"sliding_window\":null,\"use_sliding_window\":true,\"max_window_layers\":0}", {0, 0, 0, 0}},
-        {"qwen3", "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":1}", {0, 8, 8, 8}},
-        {"qwen3", "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\","
-                  "\"full_attention\",\"full_attention\",\"sliding_attention\"]}", {8, 0, 0, 8}},
+        {"qwen2",
+         "{" FOUR "\"sliding_window\":null,\"use_sliding_window\":true,\"max_window_layers\":0}",
+         {0, 0, 0, 0}},
+        {"qwen3",
+         "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":1}",
+         {0, 8, 8, 8}},
+        {"qwen3",
+         "{" FOUR "\"sliding_window\":8,\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\","
+         "\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
+         {8, 0, 0, 8}},
     };
     for (int i = 0; i < SC_COUNT(cases); i++) {
         sc_arena *arena = sc_arena_new();
         sc_decoder d = decoder_of(cases[i].type, cases[i].more, arena);
         for (int k = 0; k < 4; k++)
             if ((d.sliding[k] ? d.window : 0) != cases[i].window[k])
-                fail_msg("%s %s: layer %d has a window of %lld", cases[i].type, cases[i].more, k, (long long)d.window);
+                fail_msg("%s %s: layer %d has a window of %lld", cases[i].type, cases[i].more, k,
+                         (long long)d.window);
         sc_arena_free(arena);
     }
 }
@@ -241,8 +270,11 @@ static void windows_of_layers(void **state)
 static void heads_have_their_width(void **state)
 {
     (void)state;
-    static const struct { const char *type, *more; int64_t d; } cases[] = {
-        {"llama", "{}", 8}, {"llama", "{\"head_dim\":32}", 32}, {"llama", "{\"head_dim\":null}", 8},
+    static const struct {
+        const char *type, *more;
+        int64_t d;
+    } cases[] = {
+        {"llama", "{}", 8},   {"llama", "{\"head_dim\":32}", 32}, {"llama", "{\"head_dim\":null}", 8},
         {"qwen3", "{}", 128}, {"qwen3", "{\"head_dim\":64}", 64}, {"qwen3", "{\"num_attention_heads\":32}", 128},
     };
     for (int i = 0; i < SC_COUNT(cases); i++) {
@@ -288,7 +320,8 @@ static void check_table(const json_t *t, const sc_safetensors *st, json_t *confi
 {
     char name[128];
     const sc_file_tensor *want;
-    int64_t d = json_integer_value(json_object_get(t, "head_dim")), seq = json_integer_value(json_object_get(t, "seq_len"));
+    int64_t d = json_integer_value(json_object_get(t, "head_dim")),
+            seq = json_integer_value(json_object_get(t, "seq_len"));
     double factor = json_number_value(json_object_get(t, "attention_scaling"));
     snprintf(name, sizeof name, "inv_freq.%s", json_string_value(json_object_get(t, "name")));
     assert_int_equal(sc_safetensors_find(st, name, &want), SC_OK);
@@ -297,10 +330,12 @@ static void check_table(const json_t *t, const sc_safetensors *st, json_t *confi
     float got[512], scaling;
     assert_int_equal(want->dim[0], p.dim / 2);
     sc_rope_frequencies(&p, seq, got, &scaling);
-    if (fabs(scaling - factor) > 1e-6 * factor) fail_msg("%s (%s): the scaling is %.9g, not %.9g", name, form, scaling, factor);
+    if (fabs(scaling - factor) > 1e-6 * factor)
+        fail_msg("%s (%s): the scaling is %.9g, not %.9g", name, form, scaling, factor);
     for (int64_t i = 0; i < p.dim / 2; i++) {
         double w = ((const float *)want->data)[i];
-        if (!(fabs(got[i] - w) <= 1e-6 * w)) fail_msg("%s (%s): frequency %lld is %.9g, not %.9g", name, form, (long long)i, got[i], w);
+        if (!(fabs(got[i] - w) <= 1e-6 * w))
+            fail_msg("%s (%s): frequency %lld is %.9g, not %.9g", name, form, (long long)i, got[i], w);
     }
     sc_arena_free(arena);
     json_decref(config);
@@ -345,10 +380,12 @@ static void frequencies_are_finite(void **state)
     static const int64_t positions[] = {1, 2, 2048, 1 << 30};
     for (int t = 0; t < SC_COUNT(types); t++)
         for (int k = 0; k < 5 * 3 * 4 * 4; k++) {
-            json_t *j = json_pack("{s:I, s:{s:s, s:f, s:f, s:I, s:[f,f,f,f], s:[f,f,f,f]}}", "max_position_embeddings",
-                                  (json_int_t)positions[k % 4], "rope_parameters", "rope_type", types[t], "factor",
-                                  factors[k / 16 % 5], "rope_theta", thetas[k / 80], "original_max_position_embeddings",
-                                  (json_int_t)positions[k / 4 % 4], "short_factor", 1., 2., 3., 1e-3, "long_factor", 1., 9., 99., 1e3);
+            json_t *j =
+                json_pack("{s:I, s:{s:s, s:f, s:f, s:I, s:[f,f,f,f], s:[f,f,f,f]}}", "max_position_embeddings",
+                          (json_int_t)positions[k % 4], "rope_parameters", "rope_type", types[t], "factor",
+                          factors[k / 16 % 5], "rope_theta", thetas[k / 80], "original_max_position_embeddings",
+                          (json_int_t)positions[k / 4 % 4], "short_factor", 1., 2., 3., 1e-3, "long_factor", 1., 9.,
+                          99., 1e3);
             sc_arena *arena = sc_arena_new();
             sc_rope_params p = rope_of(j, 8, arena);
             for (int64_t seq = 1; seq < (int64_t)1 << 30; seq *= 1000) {
@@ -382,10 +419,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_are_known_beforehand),    cmocka_unit_test(hostile_ones_are_refused),
-        cmocka_unit_test(odd_files_are_refused),         cmocka_unit_test(taken_ones_mean_what_they_say),
-        cmocka_unit_test(windows_of_layers),             cmocka_unit_test(heads_have_their_width),
-        cmocka_unit_test(rotary_tables_match),           cmocka_unit_test(frequencies_are_finite),
+        cmocka_unit_test(sizes_are_known_beforehand), cmocka_unit_test(hostile_ones_are_refused),
+        cmocka_unit_test(odd_files_are_refused),      cmocka_unit_test(taken_ones_mean_what_they_say),
+        cmocka_unit_test(windows_of_layers),          cmocka_unit_test(heads_have_their_width),
+        cmocka_unit_test(rotary_tables_match),        cmocka_unit_test(frequencies_are_finite),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -14,7 +14,11 @@ static int n_levels;
 typedef struct trial {
     uint64_t seed;
     sc_graph *g;
-    struct { sc_tensor *t; void *data; int64_t bytes; } leaf[MAX_LEAVES];
+    struct {
+        sc_tensor *t;
+        void *data;
+        int64_t bytes;
+    } leaf[MAX_LEAVES];
     int n_leaves;
     sc_tensor *y;
     double *want, *scale; /* of each element of y: the value, and what rounding is measured against */
@@ -336,8 +340,12 @@ static void rope_table_trial(trial *t)
 {
     static const sc_rope_type types[] = {SC_ROPE_DEFAULT, SC_ROPE_LINEAR, SC_ROPE_DYNAMIC};
     batch b = any_batch(t, 40);
-    sc_rope_params p = {.type = types[random_in(&t->seed, 0, 2)], .dim = 2 * random_in(&t->seed, 2, 9), .theta = 10000,
-                        .factor = 4, .max_positions = 16, .original_max_positions = 16};
+    sc_rope_params p = {.type = types[random_in(&t->seed, 0, 2)],
+                        .dim = 2 * random_in(&t->seed, 2, 9),
+                        .theta = 10000,
+                        .factor = 4,
+                        .max_positions = 16,
+                        .original_max_positions = 16};
     int64_t half = p.dim / 2;
     /* The angle is rounded to f32: of 40 radians that is 2e-6. */
     answer(t, sc_rope_table(t->g, &b.in, &p), 5e-6);
@@ -346,7 +354,8 @@ static void rope_table_trial(trial *t)
             for (int64_t k = 0; k < half; k++) {
                 double theta = p.theta, d = (double)p.dim;
                 if (p.type == SC_ROPE_DYNAMIC && n > 16) theta *= pow(4.0 * (double)n / 16 - 3, d / (d - 2));
-                double angle = b.position[i] * pow(theta, -2.0 * (double)k / d) / (p.type == SC_ROPE_LINEAR ? 4 : 1);
+                double angle =
+                    b.position[i] * pow(theta, -2.0 * (double)k / d) / (p.type == SC_ROPE_LINEAR ? 4 : 1);
                 t->want[i * half + k] = cos(angle);
                 t->want[(b.tokens + i) * half + k] = sin(angle);
             }
@@ -366,8 +375,11 @@ static void rope_trial(trial *t)
             const double *row = x.v + i * d;
             double u = row[neighbours ? 2 * pair : pair], v = row[neighbours ? 2 * pair + 1 : pair + half];
             bool second = neighbours ? k % 2 : k >= half;
-            if (k >= 2 * half) t->want[i * d + k] = row[k];
-            else t->want[i * d + k] = second ? u * a.v[n * half + at] + v * a.v[at] : u * a.v[at] - v * a.v[n * half + at];
+            if (k >= 2 * half)
+                t->want[i * d + k] = row[k];
+            else
+                t->want[i * d + k] =
+                    second ? u * a.v[n * half + at] + v * a.v[at] : u * a.v[at] - v * a.v[n * half + at];
             t->scale[i * d + k] = 2;
         }
 }
@@ -394,17 +406,20 @@ static void attention_trial(trial *t)
 {
     batch b = any_batch(t, 50);
     int64_t kv = random_in(&t->seed, 1, 3), heads = kv * random_in(&t->seed, 1, 5), d = random_in(&t->seed, 1, 40);
-    sc_attention_attr attr = {.scale = 2 / sqrtf((float)d), .causal = random_in(&t->seed, 0, 3),
+    sc_attention_attr attr = {.scale = 2 / sqrtf((float)d),
+                              .causal = random_in(&t->seed, 0, 3),
                               .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 40) : 0};
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d});
-    value k = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d}), v = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d});
+    value k = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d}),
+          v = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d});
     answer(t, sc_attention(t->g, q.t, k.t, v.t, &b.in, &attr), 3e-6);
     for (int64_t s = 0; s < b.sequences; s++)
         for (int64_t i = 0, n = b.start[s + 1] - b.start[s]; i < n; i++)
             for (int64_t h = 0; h < heads; h++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, from = (b.start[s] * kv + h / (heads / kv)) * d;
                 int64_t lo = attr.window ? SC_MAX(i - attr.window + 1, 0) : 0, hi = attr.causal ? i + 1 : n;
-                attend(q.v + at, k.v + from, v.v + from, kv * d, d, lo, hi, attr.scale, t->want + at, t->scale + at);
+                attend(q.v + at, k.v + from, v.v + from, kv * d, d, lo, hi, attr.scale, t->want + at,
+                       t->scale + at);
             }
 }
 
@@ -415,8 +430,10 @@ static void cached_trial(trial *t)
     batch b = any_batch(t, 40);
     sc_dtype type = types[random_in(&t->seed, 0, 3)];
     int64_t kv = random_in(&t->seed, 1, 3), heads = kv * random_in(&t->seed, 1, 3), pages = 17, most = 4;
-    int64_t d = type == SC_Q8_0 ? 32 * random_in(&t->seed, 1, 2) : random_in(&t->seed, 1, 40), all = pages * kv * 32 * d;
-    sc_attention_attr attr = {.scale = 1 / sqrtf((float)d), .causal = true,
+    int64_t d = type == SC_Q8_0 ? 32 * random_in(&t->seed, 1, 2) : random_in(&t->seed, 1, 40),
+            all = pages * kv * 32 * d;
+    sc_attention_attr attr = {.scale = 1 / sqrtf((float)d),
+                              .causal = true,
                               .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 60) : 0};
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d}), x[2];
     int32_t page[64], slot[256], deck[17];
@@ -440,8 +457,8 @@ static void cached_trial(trial *t)
         random_elements(&t->seed, type, all, data, now[w]);
         sc_storage st = {.dtype = type, .stride = {kv * 32 * d, 32 * d, d, 1}, .data = data};
         x[w] = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d});
-        *(w ? &c.v : &c.k) =
-            sc_kv_write(t->g, sc_graph_state(t->g, "cache", &(sc_shape){4, {pages, kv, 32, d}}, &st), x[w].t, &b.in);
+        *(w ? &c.v : &c.k) = sc_kv_write(
+            t->g, sc_graph_state(t->g, "cache", &(sc_shape){4, {pages, kv, 32, d}}, &st), x[w].t, &b.in);
         for (int64_t i = 0; i < b.tokens * kv * d; i++) { /* as the cache's type keeps it */
             int64_t s = slot[i / (kv * d)], h = i / d % kv;
             now[w][((s / 32 * kv + h) * 32 + s % 32) * d + i % d] = x[w].v[i];

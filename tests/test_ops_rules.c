@@ -5,7 +5,11 @@
 
 static sc_context *ctx;
 
-typedef struct leaf { sc_tensor *t; const void *data; int64_t n; } leaf; /* n elements of 4 bytes */
+typedef struct leaf {
+    sc_tensor *t;
+    const void *data;
+    int64_t n;
+} leaf; /* n elements of 4 bytes */
 
 /* Runs y with the given inputs; the result is malloc's. */
 static float *result_of(sc_graph *g, unsigned levels, sc_tensor *y, const leaf *leaves, int n)
@@ -71,7 +75,8 @@ static void tokens_alone_as_in_a_batch(void **state)
                 n = SC_MIN(1 + first % 7, TOKENS - first);
                 float *part = row_wise(levels ? ~0u : 0, (sc_dtype)type, w, x + first * WIDTH, n);
                 if (memcmp(part, all + first * OUT, (size_t)(n * OUT) * 4) != 0)
-                    fail_msg("%s: tokens %d to %d differ alone", sc_dtype_get((sc_dtype)type)->name, first, first + n);
+                    fail_msg("%s: tokens %d to %d differ alone", sc_dtype_get((sc_dtype)type)->name, first,
+                             first + n);
                 free(part);
             }
             free(all);
@@ -116,9 +121,13 @@ static float *attention_of(setup *u, int64_t n, int64_t past, bool cached, int64
     }
     if (!company) start[1] = (int32_t)n;
     sc_seqs s = {.position = in(g, SC_I32, 1, total, 0, 0), .start = in(g, SC_I32, 1, sequences + 1, 0, 0)};
-    sc_tensor *q = in(g, SC_F32, 3, total, HEADS, D), *k = in(g, SC_F32, 3, total, KV, D), *v = in(g, SC_F32, 3, total, KV, D), *y;
-    leaf leaves[8] = {{s.position, position, total}, {s.start, start, sequences + 1}, {q, x[0], total * width[0]},
-                      {k, x[1], total * width[1]}, {v, x[2], total * width[2]}};
+    sc_tensor *q = in(g, SC_F32, 3, total, HEADS, D), *k = in(g, SC_F32, 3, total, KV, D),
+              *v = in(g, SC_F32, 3, total, KV, D), *y;
+    leaf leaves[8] = {{s.position, position, total},
+                      {s.start, start, sequences + 1},
+                      {q, x[0], total * width[0]},
+                      {k, x[1], total * width[1]},
+                      {v, x[2], total * width[2]}};
     int used = 5;
     sc_attention_attr attr = {.scale = 0.5f, .causal = true, .window = u->window};
     sc_tensor *angles = sc_rope_table(g, &s, &(sc_rope_params){.dim = D, .theta = 10000, .factor = 1});
@@ -175,7 +184,8 @@ static void attention_alone_in_batch_and_cached(void **state)
             for (int k = 0; k < SC_COUNT(pieces); k++)
                 for (int64_t at = 0, n; at < LONG; at += n) {
                     n = SC_MIN(pieces[k], LONG - at);
-                    same(attention_of(&u, n, at, true, 0), all + at * HEADS * D, n * HEADS * D, "in pieces", u.window, at);
+                    same(attention_of(&u, n, at, true, 0), all + at * HEADS * D, n * HEADS * D, "in pieces",
+                         u.window, at);
                 }
             free(all);
         }
@@ -192,8 +202,11 @@ static sc_tensor *i32(sc_graph *g, int rank, int64_t a, int64_t b) { return in(g
 
 static sc_seqs seqs(sc_graph *g, int64_t tokens, int64_t sequences)
 {
-    return (sc_seqs){.position = i32(g, 1, tokens, 0), .start = i32(g, 1, sequences + 1, 0), .past = i32(g, 1, sequences, 0),
-                     .slot = i32(g, 1, tokens, 0), .pages = i32(g, 2, sequences, 2)};
+    return (sc_seqs){.position = i32(g, 1, tokens, 0),
+                     .start = i32(g, 1, sequences + 1, 0),
+                     .past = i32(g, 1, sequences, 0),
+                     .slot = i32(g, 1, tokens, 0),
+                     .pages = i32(g, 2, sequences, 2)};
 }
 
 static sc_tensor *cache_of(sc_graph *g, sc_dtype type, int64_t heads, int64_t tile, int64_t d)
@@ -204,14 +217,16 @@ static sc_tensor *cache_of(sc_graph *g, sc_dtype type, int64_t heads, int64_t ti
 }
 
 #define ATTEND(q, k, v, s) sc_attention(g, q, k, v, &(s), &(sc_attention_attr){.scale = 1})
-#define CACHED(q, k, v, s) sc_attention_cached(g, q, (sc_kv){k, v}, &(s), &(sc_attention_attr){.scale = 1, .causal = true})
-#define BAD(name, expr) static void name(sc_graph *g) { (void)(expr); }
-#define BAD_SEQS(name, tokens, n, change, expr) \
-    static void name(sc_graph *g)               \
-    {                                           \
-        sc_seqs s = seqs(g, tokens, n);         \
-        change;                                 \
-        (void)(expr);                           \
+#define CACHED(q, k, v, s)                                                                                         \
+    sc_attention_cached(g, q, (sc_kv){k, v}, &(s), &(sc_attention_attr){.scale = 1, .causal = true})
+#define BAD(name, expr)                                                                                            \
+    static void name(sc_graph *g) { (void)(expr); }
+#define BAD_SEQS(name, tokens, n, change, expr)                                                                    \
+    static void name(sc_graph *g)                                                                                  \
+    {                                                                                                              \
+        sc_seqs s = seqs(g, tokens, n);                                                                            \
+        change;                                                                                                    \
+        (void)(expr);                                                                                              \
     }
 static const int64_t huge[7] = {INT64_MAX, INT64_MAX, 4, 4, 4, 4, 4};
 static sc_graph *other;
@@ -266,7 +281,8 @@ BAD(rope_table_type, sc_rope(g, f(g, 3, 4, 2, 8), in(g, SC_I32, 3, 2, 4, 4), fal
 BAD(rope_strided, sc_rope(g, sc_permute(g, f(g, 3, 8, 2, 4), (int[]){2, 1, 0}), f(g, 3, 2, 4, 4), false))
 BAD_SEQS(table_odd, 4, 1, , sc_rope_table(g, &s, &(sc_rope_params){.dim = 7, .theta = 10}))
 BAD_SEQS(table_none, 4, 1, , sc_rope_table(g, &s, &(sc_rope_params){.dim = 0, .theta = 10}))
-BAD_SEQS(table_floats, 4, 1, s.position = f(g, 1, 4, 0, 0), sc_rope_table(g, &s, &(sc_rope_params){.dim = 8, .theta = 10}))
+BAD_SEQS(table_floats, 4, 1, s.position = f(g, 1, 4, 0, 0),
+         sc_rope_table(g, &s, &(sc_rope_params){.dim = 8, .theta = 10}))
 BAD_SEQS(table_no_sequence, 4, 0, , sc_rope_table(g, &s, &(sc_rope_params){.dim = 8, .theta = 10}))
 BAD_SEQS(attention_heads, 4, 1, , ATTEND(f(g, 3, 4, 3, 8), f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), s))
 BAD_SEQS(attention_no_heads, 4, 1, , ATTEND(f(g, 3, 4, 0, 8), f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), s))
@@ -277,37 +293,102 @@ BAD_SEQS(attention_values, 4, 1, , ATTEND(f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), f(
 BAD_SEQS(attention_value_type, 4, 1, , ATTEND(f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), in(g, SC_I32, 3, 4, 2, 8), s))
 BAD_SEQS(attention_no_start, 4, 1, s.start = NULL, ATTEND(f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), s))
 BAD_SEQS(attention_no_sequence, 4, 0, , ATTEND(f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), s))
-BAD_SEQS(attention_strided, 4, 1, , ATTEND(sc_permute(g, f(g, 3, 8, 2, 4), (int[]){2, 1, 0}), f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), s))
-BAD_SEQS(cached_no_past, 4, 1, s.past = NULL, CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
-BAD_SEQS(cached_no_pages, 4, 1, s.pages = NULL, CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
-BAD_SEQS(cached_pasts, 4, 2, s.past = i32(g, 1, 1, 0), CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
-BAD_SEQS(cached_page_rows, 4, 2, s.pages = i32(g, 2, 1, 2), CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
-BAD_SEQS(cached_tile, 4, 1, , CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 16, 8), cache_of(g, SC_F32, 2, 16, 8), s))
+BAD_SEQS(attention_strided, 4, 1, ,
+         ATTEND(sc_permute(g, f(g, 3, 8, 2, 4), (int[]){2, 1, 0}), f(g, 3, 4, 2, 8), f(g, 3, 4, 2, 8), s))
+BAD_SEQS(cached_no_past, 4, 1, s.past = NULL,
+         CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
+BAD_SEQS(cached_no_pages, 4, 1, s.pages = NULL,
+         CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
+BAD_SEQS(cached_pasts, 4, 2, s.past = i32(g, 1, 1, 0),
+         CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
+BAD_SEQS(cached_page_rows, 4, 2, s.pages = i32(g, 2, 1, 2),
+         CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 32, 8), cache_of(g, SC_F32, 2, 32, 8), s))
+BAD_SEQS(cached_tile, 4, 1, ,
+         CACHED(f(g, 3, 4, 2, 8), cache_of(g, SC_F32, 2, 16, 8), cache_of(g, SC_F32, 2, 16, 8), s))
 BAD_SEQS(write_no_slot, 4, 1, s.slot = NULL, sc_kv_write(g, cache_of(g, SC_F32, 2, 32, 8), f(g, 3, 4, 2, 8), &s))
-BAD_SEQS(write_slots, 4, 1, s.slot = i32(g, 1, 3, 0), sc_kv_write(g, cache_of(g, SC_F32, 2, 32, 8), f(g, 3, 4, 2, 8), &s))
+BAD_SEQS(write_slots, 4, 1, s.slot = i32(g, 1, 3, 0),
+         sc_kv_write(g, cache_of(g, SC_F32, 2, 32, 8), f(g, 3, 4, 2, 8), &s))
 BAD_SEQS(write_heads, 4, 1, , sc_kv_write(g, cache_of(g, SC_F32, 2, 32, 8), f(g, 3, 4, 3, 8), &s))
 BAD_SEQS(write_width, 4, 1, , sc_kv_write(g, cache_of(g, SC_F32, 2, 32, 8), f(g, 3, 4, 2, 9), &s))
-BAD_SEQS(write_no_state, 4, 1, , sc_kv_write(g, sc_graph_input(g, "c", SC_F32, &(sc_shape){4, {2, 2, 32, 8}}), f(g, 3, 4, 2, 8), &s))
+BAD_SEQS(write_no_state, 4, 1, ,
+         sc_kv_write(g, sc_graph_input(g, "c", SC_F32, &(sc_shape){4, {2, 2, 32, 8}}), f(g, 3, 4, 2, 8), &s))
 
-static const struct { const char *op; void (*build)(sc_graph *g); } misuse[] = {
-    {"add", add_null}, {"add", add_more_axes}, {"add", add_shape}, {"add", add_first_axis}, {"add", add_integers},
-    {"add", add_stranger}, {"mul", mul_shape}, {"unary", unary_integers}, {"unary", unary_kind}, {"linear", linear_null},
-    {"linear", linear_width}, {"linear", linear_weight_axes}, {"linear", linear_scalar}, {"linear", linear_bias},
-    {"linear", linear_bias_axes}, {"linear", linear_bias_type}, {"linear", linear_input_type}, {"linear", linear_too_large},
-    {"rms_norm", norm_scalar}, {"rms_norm", norm_weight}, {"rms_norm", norm_weight_axes}, {"layer_norm", norm_bias},
-    {"layer_norm", norm_null}, {"rows", rows_vector}, {"rows", rows_float_ids}, {"rows", rows_ids_axes}, {"rows", rows_null},
-    {"reshape", reshape_count}, {"reshape", reshape_open}, {"reshape", reshape_two_open}, {"reshape", reshape_huge},
-    {"reshape", reshape_axes}, {"reshape", reshape_null}, {"permute", permute_twice}, {"permute", permute_range},
-    {"permute", permute_negative}, {"permute", permute_null}, {"slice", slice_axis}, {"slice", slice_end},
-    {"slice", slice_negative}, {"slice", slice_huge}, {"slice", slice_null}, {"rope", rope_tokens}, {"rope", rope_width},
-    {"rope", rope_table_half}, {"rope", rope_axes}, {"rope", rope_table_type}, {"rope", rope_strided},
-    {"rope_table", table_odd}, {"rope_table", table_none}, {"rope_table", table_floats}, {"rope_table", table_no_sequence},
-    {"attention", attention_heads}, {"attention", attention_no_heads}, {"attention", attention_no_key_heads},
-    {"attention", attention_width}, {"attention", attention_tokens}, {"attention", attention_values},
-    {"attention", attention_value_type}, {"attention", attention_no_start}, {"attention", attention_no_sequence},
-    {"attention", attention_strided}, {"attention", cached_no_past}, {"attention", cached_no_pages},
-    {"attention", cached_pasts}, {"attention", cached_page_rows}, {"attention", cached_tile}, {"kv_write", write_no_slot},
-    {"kv_write", write_slots}, {"kv_write", write_heads}, {"kv_write", write_width}, {"kv_write", write_no_state},
+static const struct {
+    const char *op;
+    void (*build)(sc_graph *g);
+} misuse[] = {
+    {"add", add_null},
+    {"add", add_more_axes},
+    {"add", add_shape},
+    {"add", add_first_axis},
+    {"add", add_integers},
+    {"add", add_stranger},
+    {"mul", mul_shape},
+    {"unary", unary_integers},
+    {"unary", unary_kind},
+    {"linear", linear_null},
+    {"linear", linear_width},
+    {"linear", linear_weight_axes},
+    {"linear", linear_scalar},
+    {"linear", linear_bias},
+    {"linear", linear_bias_axes},
+    {"linear", linear_bias_type},
+    {"linear", linear_input_type},
+    {"linear", linear_too_large},
+    {"rms_norm", norm_scalar},
+    {"rms_norm", norm_weight},
+    {"rms_norm", norm_weight_axes},
+    {"layer_norm", norm_bias},
+    {"layer_norm", norm_null},
+    {"rows", rows_vector},
+    {"rows", rows_float_ids},
+    {"rows", rows_ids_axes},
+    {"rows", rows_null},
+    {"reshape", reshape_count},
+    {"reshape", reshape_open},
+    {"reshape", reshape_two_open},
+    {"reshape", reshape_huge},
+    {"reshape", reshape_axes},
+    {"reshape", reshape_null},
+    {"permute", permute_twice},
+    {"permute", permute_range},
+    {"permute", permute_negative},
+    {"permute", permute_null},
+    {"slice", slice_axis},
+    {"slice", slice_end},
+    {"slice", slice_negative},
+    {"slice", slice_huge},
+    {"slice", slice_null},
+    {"rope", rope_tokens},
+    {"rope", rope_width},
+    {"rope", rope_table_half},
+    {"rope", rope_axes},
+    {"rope", rope_table_type},
+    {"rope", rope_strided},
+    {"rope_table", table_odd},
+    {"rope_table", table_none},
+    {"rope_table", table_floats},
+    {"rope_table", table_no_sequence},
+    {"attention", attention_heads},
+    {"attention", attention_no_heads},
+    {"attention", attention_no_key_heads},
+    {"attention", attention_width},
+    {"attention", attention_tokens},
+    {"attention", attention_values},
+    {"attention", attention_value_type},
+    {"attention", attention_no_start},
+    {"attention", attention_no_sequence},
+    {"attention", attention_strided},
+    {"attention", cached_no_past},
+    {"attention", cached_no_pages},
+    {"attention", cached_pasts},
+    {"attention", cached_page_rows},
+    {"attention", cached_tile},
+    {"kv_write", write_no_slot},
+    {"kv_write", write_slots},
+    {"kv_write", write_heads},
+    {"kv_write", write_width},
+    {"kv_write", write_no_state},
 };
 
 static void misfits_are_refused(void **state)
@@ -324,7 +405,8 @@ static void misfits_are_refused(void **state)
         sc_scope_push(g, "there.%d", 3);
         misuse[i].build(g);
         if (!g->status) fail_msg("misuse %d of %s was not noticed", i, misuse[i].op);
-        if (strncmp(g->fault, misuse[i].op, strlen(misuse[i].op)) != 0 || !strstr(g->fault, "over.there.3") || strchr(g->fault, '\n'))
+        if (strncmp(g->fault, misuse[i].op, strlen(misuse[i].op)) != 0 || !strstr(g->fault, "over.there.3") ||
+            strchr(g->fault, '\n'))
             fail_msg("misuse %d of %s: '%s'", i, misuse[i].op, g->fault);
         /* Sticky: what follows does nothing, the plan fails with the first message. */
         char first[512];
@@ -345,7 +427,8 @@ static void misfits_are_refused(void **state)
 static void plans_are_refused(void **state)
 {
     (void)state;
-    static const char *const why[] = {"linear", "linear", "rows", "rows", "contiguous", "too large", "too large", "kv_write", "only declared"};
+    static const char *const why[] = {"linear",    "linear",    "rows",     "rows",         "contiguous",
+                                      "too large", "too large", "kv_write", "only declared"};
     sc_backend *backend;
     assert_int_equal(sc_cpu_backend_new(&backend, ctx, ~0u), SC_OK);
     for (int i = 0; i < SC_COUNT(why); i++) {
@@ -363,7 +446,9 @@ static void plans_are_refused(void **state)
         if (i == 5) y = sc_unary(g, SC_UNARY_RELU, f(g, 1, (int64_t)1 << 62, 0, 0));
         if (i == 6) y = sc_add(g, f(g, 1, (int64_t)1 << 60, 0, 0), f(g, 1, (int64_t)1 << 60, 0, 0));
         if (i == 7) y = sc_kv_write(g, cache_of(g, SC_I32, 1, 32, 8), f(g, 3, 2, 1, 8), &s);
-        if (i == 8) y = sc_unary(g, SC_UNARY_RELU, sc_graph_state(g, "w", &(sc_shape){1, {4}}, &(sc_storage){.stride = {1}}));
+        if (i == 8)
+            y = sc_unary(g, SC_UNARY_RELU,
+                         sc_graph_state(g, "w", &(sc_shape){1, {4}}, &(sc_storage){.stride = {1}}));
         assert_non_null(y);
         assert_int_not_equal(sc_plan_new(&p, g, backend, &y, 1), SC_OK);
         assert_null(p);
@@ -377,7 +462,8 @@ static void plans_are_refused(void **state)
 static void leaves_are_checked(void **state)
 {
     (void)state;
-    static const sc_shape bad[] = {{7, {1, 1, 1, 1, 1, 1}}, {-1, {0}}, {2, {3, -1}}, {3, {(int64_t)1 << 40, (int64_t)1 << 40, 2}}};
+    static const sc_shape bad[] = {
+        {7, {1, 1, 1, 1, 1, 1}}, {-1, {0}}, {2, {3, -1}}, {3, {(int64_t)1 << 40, (int64_t)1 << 40, 2}}};
     sc_graph *g;
     for (int i = 0; i < SC_COUNT(bad); i++) {
         assert_int_equal(sc_graph_new(&g, NULL), SC_OK);

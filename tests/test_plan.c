@@ -60,7 +60,8 @@ static void fusion_happens_when_it_may(void **state)
     expect(g, sc_mul(g, sc_mul(g, sc_unary(g, SC_UNARY_SILU, x), u), u), NULL, 1, 2);
     /* A gated pair of projections whose product goes on into a residual: two fusions. */
     sc_tensor *down = f(g, 2, 8, 5), *gate = sc_apply_linear(g, x, w, NULL), *up = sc_apply_linear(g, x, w, NULL);
-    expect(g, sc_add(g, x, sc_apply_linear(g, sc_mul(g, sc_unary(g, SC_UNARY_SILU, gate), up), down, NULL)), NULL, 2, 4);
+    expect(g, sc_add(g, x, sc_apply_linear(g, sc_mul(g, sc_unary(g, SC_UNARY_SILU, gate), up), down, NULL)), NULL,
+           2, 4);
     sc_graph_free(g);
 }
 
@@ -74,7 +75,7 @@ static void fusion_does_not_happen_else(void **state)
     expect(g, sc_add(g, l, r), sc_mul(g, l, r), 0, 3);
     expect(g, sc_add(g, l, l), NULL, 0, 2);
     expect(g, sc_add(g, l, sc_reshape(g, l, 2, (int64_t[]){3, -1})), NULL, 0, 2); /* a view is a use */
-    expect(g, sc_add(g, l, f(g, 1, 5, 0)), NULL, 0, 2);                           /* repeated over rows: no residual */
+    expect(g, sc_add(g, l, f(g, 1, 5, 0)), NULL, 0, 2); /* repeated over rows: no residual */
     expect(g, sc_mul(g, l, r), NULL, 0, 2);
     sc_tensor *row = sc_apply_linear(g, f(g, 1, 8, 0), w, NULL);
     expect(g, sc_add(g, r, row), NULL, 0, 2); /* the product is the one that repeats */
@@ -129,10 +130,12 @@ static sc_tensor *any_node(random_graph *r)
     case 6: return sc_permute(g, a, (int[]){1, 0});
     case 7: /* halves, one of them through an operation, side by side */
         y = sc_slice(g, a, 0, SIDE / 2, SIDE / 2);
-        return sc_add(g, a, sc_unary(g, SC_UNARY_RELU, sc_slice(g, sc_reshape(g, y, 1, (int64_t[]){-1}), 0, SIDE, SIDE)));
+        return sc_add(g, a,
+                      sc_unary(g, SC_UNARY_RELU, sc_slice(g, sc_reshape(g, y, 1, (int64_t[]){-1}), 0, SIDE, SIDE)));
     case 8: return square(r, sc_permute(g, sc_reshape(g, a, 3, (int64_t[]){2, SIDE / 2, SIDE}), (int[]){1, 0, 2}));
     case 9: /* a view of a view of a view */
-        y = sc_reshape(g, sc_permute(g, sc_reshape(g, a, 3, (int64_t[]){SIDE, 3, 2}), (int[]){0, 2, 1}), 3, (int64_t[]){SIDE, 2, 3});
+        y = sc_reshape(g, sc_permute(g, sc_reshape(g, a, 3, (int64_t[]){SIDE, 3, 2}), (int[]){0, 2, 1}), 3,
+                       (int64_t[]){SIDE, 2, 3});
         return square(r, y);
     default: /* a row of one repeated over the other */
         y = sc_reshape(g, sc_slice(g, sc_contiguous(g, b), 0, 2, 1), 1, (int64_t[]){SIDE});
@@ -168,7 +171,11 @@ static void run_plan(random_graph *r, sc_plan *p)
 /* Bytes of t's own storage as the plan has it. */
 static int64_t bytes_of(const sc_tensor *t) { return sc_dtype_size(t->dtype, sc_shape_elements(&t->shape)); }
 
-typedef struct span { const char *from, *to; int first, last; const sc_tensor *t; } span;
+typedef struct span {
+    const char *from, *to;
+    int first, last;
+    const sc_tensor *t;
+} span;
 
 /* Every value with its bytes and the stages in which it must keep them, computed from the steps alone. */
 static int spans_of(const sc_plan *p, sc_tensor **out, int n_out, span *spans)
@@ -241,7 +248,8 @@ static void random_graphs_keep_their_values(void **state)
             if (sc_is_contiguous(r->pool[i])) all[n_all++] = r->pool[i];
         /* Every node an output: nothing shares storage and nothing is fused, which may change no bit. */
         for (int64_t i = 0; i < r->g->count; i++)
-            if (r->g->tensor[i]->op && sc_is_contiguous(r->g->tensor[i]) && n_all < 2000) all[n_all++] = r->g->tensor[i];
+            if (r->g->tensor[i]->op && sc_is_contiguous(r->g->tensor[i]) && n_all < 2000)
+                all[n_all++] = r->g->tensor[i];
         sc_plan *p = plan_of(r->g, all, n_all), *q;
         assert_int_equal(p->fused, 0);
         run_plan(r, p);
@@ -255,7 +263,8 @@ static void random_graphs_keep_their_values(void **state)
         q = plan_of(r->g, out, n_out);
         check_places(q, out, n_out);
         assert_true(q->arena_bytes <= q->unshared_bytes);
-        for (int i = 0; i < q->n_steps; i++) in_place += q->step[i].op->in_place && q->step[i].out_data == q->step[i].in_data[0];
+        for (int i = 0; i < q->n_steps; i++)
+            in_place += q->step[i].op->in_place && q->step[i].out_data == q->step[i].in_data[0];
         fused += q->fused;
         for (int run = 0; run < 2; run++) { /* twice: what a run leaves behind does not matter */
             run_plan(r, q);
@@ -278,7 +287,8 @@ static void inputs_and_outputs_stay(void **state)
     (void)state;
     sc_graph *g = new_graph();
     sc_tensor *x = f(g, 2, 2, 3), *b = f(g, 1, 3, 0), *unused = f(g, 1, 3, 0);
-    sc_tensor *y = sc_add(g, sc_add(g, x, b), b), *head = sc_slice(g, y, 0, 1, 1), *view = sc_reshape(g, x, 1, (int64_t[]){6});
+    sc_tensor *y = sc_add(g, sc_add(g, x, b), b), *head = sc_slice(g, y, 0, 1, 1),
+              *view = sc_reshape(g, x, 1, (int64_t[]){6});
     sc_tensor *out[] = {y, x, head, view, y};
     sc_plan *p = plan_of(g, out, 5);
     float *px = sc_plan_data(p, x), *pb = sc_plan_data(p, b), *py = sc_plan_data(p, y);
@@ -318,7 +328,8 @@ static void states_live_between_runs(void **state)
     sc_graph *g = new_graph();
     sc_seqs s = {.slot = in(g, SC_I32, 1, 1, 0)};
     sc_tensor *x = sc_graph_input(g, "x", SC_F32, &(sc_shape){3, {1, 1, 4}});
-    sc_tensor *c = sc_graph_state(g, "cache", &(sc_shape){4, {2, 1, 32, 4}}, &(sc_storage){.stride = {128, 128, 4, 1}, .data = cache});
+    sc_tensor *c = sc_graph_state(g, "cache", &(sc_shape){4, {2, 1, 32, 4}},
+                                  &(sc_storage){.stride = {128, 128, 4, 1}, .data = cache});
     sc_tensor *after = sc_kv_write(g, c, x, &s);
     sc_tensor *all = sc_unary(g, SC_UNARY_RELU, sc_reshape(g, after, 1, (int64_t[]){256}));
     sc_tensor *out[] = {all, after};
@@ -328,7 +339,8 @@ static void states_live_between_runs(void **state)
         *(int32_t *)sc_plan_data(p, s.slot) = 63 - i;
         for (int k = 0; k < 4; k++) ((float *)sc_plan_data(p, x))[k] = (float)(i * 4 + k);
         assert_int_equal(sc_plan_run(p), SC_OK);
-        assert_true(((float *)sc_plan_data(p, all))[(63 - i) * 4 + 3] == (float)(i * 4 + 3)); /* read after the write */
+        assert_true(((float *)sc_plan_data(p, all))[(63 - i) * 4 + 3] ==
+                    (float)(i * 4 + 3)); /* read after the write */
     }
     for (int i = 0; i < 256; i++) assert_true(cache[i] == (float)((63 - i / 4) * 4 + i % 4));
     for (int bad = -1; bad <= 64; bad += 65) { /* slots outside the cache */
@@ -345,7 +357,8 @@ static void faults_leave_the_plan_usable(void **state)
 {
     (void)state;
     sc_graph *g = new_graph();
-    sc_tensor *table = f(g, 2, 10, 4), *ids = in(g, SC_I32, 1, 100, 0), *y = sc_unary(g, SC_UNARY_RELU, sc_rows(g, table, ids));
+    sc_tensor *table = f(g, 2, 10, 4), *ids = in(g, SC_I32, 1, 100, 0),
+              *y = sc_unary(g, SC_UNARY_RELU, sc_rows(g, table, ids));
     sc_plan *p = plan_of(g, &y, 1);
     int32_t *id = sc_plan_data(p, ids);
     for (int i = 0; i < 40; i++) ((float *)sc_plan_data(p, table))[i] = (float)i;
@@ -397,7 +410,8 @@ static void plans_are_printed(void **state)
     sc_plan *p = plan_of(g, &y, 1);
     sc_str text = {0};
     sc_plan_print(p, &text);
-    static const char *const has[] = {"linear", "(3, 5)", "model.layers.7", "1 steps in 1 stages (1 nodes fused away) on cpu", "240 FLOPs"};
+    static const char *const has[] = {"linear", "(3, 5)", "model.layers.7",
+                                      "1 steps in 1 stages (1 nodes fused away) on cpu", "240 FLOPs"};
     for (int i = 0; i < SC_COUNT(has); i++)
         if (!strstr(text.p, has[i])) fail_msg("no '%s' in\n%s", has[i], text.p);
     assert_true(sc_plan_cost(p).flops == 2.0 * 3 * 5 * 8);

@@ -5,18 +5,24 @@
 
 #include <pthread.h>
 
-#define LLAMA(more)                                                                                                  \
-    "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"intermediate_size\":96,\"vocab_size\":61," \
+#define LLAMA(more)                                                                                                \
+    "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"intermediate_size\":96,\"vocab_"       \
+    "size\":61,"                                                                                                   \
     "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":32,\"initializer_range\":0.02" more "}"
 enum { VOCAB = 61, LONG = 150 };
 
-static const struct { const char *name, *config; } models[] = {
+static const struct {
+    const char *name, *config;
+} models[] = {
     {"llama", LLAMA("")},
-    {"mistral", "{\"model_type\":\"mistral\",\"num_hidden_layers\":3,\"hidden_size\":48,\"intermediate_size\":40,\"vocab_size\":61,"
+    {"mistral", "{\"model_type\":\"mistral\",\"num_hidden_layers\":3,\"hidden_size\":48,\"intermediate_size\":40,"
+                "\"vocab_size\":61,"
                 "\"num_attention_heads\":6,\"num_key_value_heads\":3,\"head_dim\":32,\"sliding_window\":33}"},
-    {"qwen3", "{\"model_type\":\"qwen3\",\"num_hidden_layers\":2,\"hidden_size\":40,\"intermediate_size\":72,\"vocab_size\":61,"
+    {"qwen3", "{\"model_type\":\"qwen3\",\"num_hidden_layers\":2,\"hidden_size\":40,\"intermediate_size\":72,"
+              "\"vocab_size\":61,"
               "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":32,\"tie_word_embeddings\":true}"},
-    {"gpt2", "{\"model_type\":\"gpt2\",\"n_layer\":2,\"n_embd\":64,\"n_head\":2,\"vocab_size\":61,\"n_positions\":200}"},
+    {"gpt2",
+     "{\"model_type\":\"gpt2\",\"n_layer\":2,\"n_embd\":64,\"n_head\":2,\"vocab_size\":61,\"n_positions\":200}"},
 };
 
 static sc_context *ctx;
@@ -61,7 +67,7 @@ static float *one_by_one(const sc_model *m, sc_dtype cache)
 
 static void pieces_of_any_size(const sc_model *m, const char *name, sc_dtype cache, const float *all)
 {
-    static const int64_t sizes[] = {3, 31, 32, 33, 149, 150};
+    static const int64_t sizes[] = {7, 32, 33, 150};
     for (int k = 0; k < SC_COUNT(sizes); k++) {
         /* As calls, and as one call whose chunk is that long. */
         sc_session *s = session_of(m, (sc_session_options){.context = LONG, .cache = cache});
@@ -77,7 +83,8 @@ static void pieces_of_any_size(const sc_model *m, const char *name, sc_dtype cac
         for (int64_t i = 0; i < LONG; i += sizes[k]) {
             int64_t n = SC_MIN(sizes[k], LONG - i);
             assert_int_equal(sc_session_score(s, 0, text + i, n, &scores), SC_OK);
-            for (int64_t j = 0; j < n; j++) same_row(scores + j * VOCAB, all + (i + j) * VOCAB, name, "scores", i + j);
+            for (int64_t j = 0; j < n; j++)
+                same_row(scores + j * VOCAB, all + (i + j) * VOCAB, name, "scores", i + j);
         }
         sc_session_free(s);
     }
@@ -187,10 +194,21 @@ static void limits_leave_sequences_alone(void **state)
     float *next = malloc(VOCAB * sizeof *next);
     memcpy(next, eval(s, 0, text + 20, 1), VOCAB * sizeof *next);
     sc_session_trim(s, 0, 20);
-    const struct { int seq; const int32_t *ids; int64_t n; sc_status want; } cases[] = {
-        {0, bad, 40, SC_ELIMIT}, {0, text, 45, SC_ELIMIT}, {0, text, INT64_MAX, SC_ELIMIT}, {0, text, 0, SC_EINVAL},
-        {0, text, -1, SC_EINVAL}, {2, text, 1, SC_EINVAL}, {-1, text, 1, SC_EINVAL}, {1, text, 65, SC_ELIMIT},
-        {0, (int32_t[]){-1}, 1, SC_ELIMIT}, {0, (int32_t[]){INT32_MIN}, 1, SC_ELIMIT}};
+    const struct {
+        int seq;
+        const int32_t *ids;
+        int64_t n;
+        sc_status want;
+    } cases[] = {{0, bad, 40, SC_ELIMIT},
+                 {0, text, 45, SC_ELIMIT},
+                 {0, text, INT64_MAX, SC_ELIMIT},
+                 {0, text, 0, SC_EINVAL},
+                 {0, text, -1, SC_EINVAL},
+                 {2, text, 1, SC_EINVAL},
+                 {-1, text, 1, SC_EINVAL},
+                 {1, text, 65, SC_ELIMIT},
+                 {0, (int32_t[]){-1}, 1, SC_ELIMIT},
+                 {0, (int32_t[]){INT32_MIN}, 1, SC_ELIMIT}};
     for (int i = 0; i < SC_COUNT(cases); i++) {
         assert_int_equal(sc_session_eval(s, cases[i].seq, cases[i].ids, cases[i].n, &logits), cases[i].want);
         assert_null(logits);
@@ -223,8 +241,9 @@ static void limits_leave_sequences_alone(void **state)
     assert_int_equal(sc_session_length(s, 0), 0);
     eval(s, 0, text, 100);
     sc_session_free(s);
-    static const sc_session_options wrong[] = {{.context = -1}, {.sequences = -1}, {.sequences = 1 << 20}, {.chunk = -5},
-                                               {.cache = SC_I32}, {.cache = SC_DTYPE_COUNT}, {.context = (int64_t)1 << 40}};
+    static const sc_session_options wrong[] = {
+        {.context = -1},   {.sequences = -1},         {.sequences = 1 << 20},       {.chunk = -5},
+        {.cache = SC_I32}, {.cache = SC_DTYPE_COUNT}, {.context = (int64_t)1 << 40}};
     for (int i = 0; i < SC_COUNT(wrong); i++) {
         sc_session *none = NULL;
         assert_int_not_equal(sc_session_new(&none, m, &wrong[i]), SC_OK);
@@ -249,7 +268,8 @@ static void cancelling_leaves_the_sequence(void **state)
     (void)state;
     int64_t user[2] = {48, 0};
     sc_context *own;
-    assert_int_equal(sc_context_new(&own, &(sc_context_options){.threads = 2, .progress = cancel_at, .user = user}), SC_OK);
+    assert_int_equal(sc_context_new(&own, &(sc_context_options){.threads = 2, .progress = cancel_at, .user = user}),
+                     SC_OK);
     user[1] = (int64_t)(intptr_t)own;
     sc_model *m = fresh_model(own, models[0].config);
     assert_non_null(m);
@@ -270,7 +290,10 @@ static void cancelling_leaves_the_sequence(void **state)
 
 /* ---- generation ---- */
 
-typedef struct heard { int32_t id[300]; int n, most; } heard;
+typedef struct heard {
+    int32_t id[300];
+    int n, most;
+} heard;
 
 static bool hear(void *user, int32_t id, float logprob)
 {
@@ -342,7 +365,8 @@ static void generation_ends_where_it_should(void **state)
 enum { TINY = 4, LENGTH = 3 };
 
 /* The best sum of log-probabilities over all sequences of LENGTH ids that none of ends early. */
-static void every_sequence(sc_session *s, const float *logits, int depth, double sum, int32_t *ids, double *best, int32_t *best_ids)
+static void every_sequence(sc_session *s, const float *logits, int depth, double sum, int32_t *ids, double *best,
+                           int32_t *best_ids)
 {
     float logprobs[TINY];
     assert_int_equal(sc_logits_logprobs(logits, TINY, logprobs), SC_OK);
@@ -365,7 +389,8 @@ static void every_sequence(sc_session *s, const float *logits, int depth, double
 static void wide_beam_finds_the_best(void **state)
 {
     (void)state;
-    sc_model *m = model_of("{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_embd\":32,\"n_head\":2,\"vocab_size\":4,\"n_positions\":40}");
+    sc_model *m = model_of(
+        "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_embd\":32,\"n_head\":2,\"vocab_size\":4,\"n_positions\":40}");
     sc_session *s = session_of(m, (sc_session_options){.context = 400, .sequences = 32});
     for (int32_t prompt = 0; prompt < TINY; prompt++) {
         int32_t ids[LENGTH], best_ids[LENGTH], p[2] = {prompt, 1};
@@ -395,7 +420,11 @@ static void wide_beam_finds_the_best(void **state)
 
 /* ---- two sessions of one model on two threads ---- */
 
-typedef struct worker { const sc_model *m; const float *all; int bad; } worker;
+typedef struct worker {
+    const sc_model *m;
+    const float *all;
+    int bad;
+} worker;
 
 static void *work(void *arg)
 {
@@ -408,7 +437,9 @@ static void *work(void *arg)
             return NULL;
         }
         for (int i = 0; i < LONG && !w->bad; i += 50)
-            if (sc_session_eval(s, 0, text + i, 50, &logits) || memcmp(logits, w->all + (i + 49) * VOCAB, VOCAB * 4) != 0) w->bad++;
+            if (sc_session_eval(s, 0, text + i, 50, &logits) ||
+                memcmp(logits, w->all + (i + 49) * VOCAB, VOCAB * 4) != 0)
+                w->bad++;
         if (sc_session_eval(s, 0, text, 1, &logits) != SC_ELIMIT || !strstr(sc_error(), "150")) w->bad++;
         sc_session_free(s);
     }
@@ -450,10 +481,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_however_it_is_cut),   cmocka_unit_test(several_sequences_as_each_alone),
-        cmocka_unit_test(forks_and_trims_continue),     cmocka_unit_test(limits_leave_sequences_alone),
+        cmocka_unit_test(the_same_however_it_is_cut),     cmocka_unit_test(several_sequences_as_each_alone),
+        cmocka_unit_test(forks_and_trims_continue),       cmocka_unit_test(limits_leave_sequences_alone),
         cmocka_unit_test(cancelling_leaves_the_sequence), cmocka_unit_test(generation_ends_where_it_should),
-        cmocka_unit_test(wide_beam_finds_the_best),     cmocka_unit_test(two_threads_share_a_model),
+        cmocka_unit_test(wide_beam_finds_the_best),       cmocka_unit_test(two_threads_share_a_model),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

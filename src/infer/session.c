@@ -101,7 +101,8 @@ static sc_status check_ids(const sc_session *s, const int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= s->m->info.vocab)
-            return sc_fail(SC_ELIMIT, "token id %d is outside the vocabulary of %lld", ids[i], (long long)s->m->info.vocab);
+            return sc_fail(SC_ELIMIT, "token id %d is outside the vocabulary of %lld", ids[i],
+                           (long long)s->m->info.vocab);
     return SC_OK;
 }
 
@@ -112,7 +113,8 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
     shape_plan *p;
     sc_status status = SC_OK;
     int done = 0;
-    if ((status = check_ids(s, ids, n * each)) || (status = plan_for(s, n * each, n, all ? n * each : n, &p))) return status;
+    if ((status = check_ids(s, ids, n * each)) || (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
+        return status;
     int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
             *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
             *position = sc_plan_data(p->plan, p->t.in.seqs.position), *wanted = sc_plan_data(p->plan, p->t.in.wanted);
@@ -148,8 +150,8 @@ sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n,
     if (!seq_ok(s, seq) || n < 1) return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d", (long long)n, seq, s->sequences);
     int64_t before = sc_cache_length(s->cache, seq);
     if (n > s->context - before)
-        return sc_fail(SC_ELIMIT, "%lld tokens after %lld, more than the context of %lld", (long long)n, (long long)before,
-                       (long long)s->context);
+        return sc_fail(SC_ELIMIT, "%lld tokens after %lld, more than the context of %lld", (long long)n,
+                       (long long)before, (long long)s->context);
     sc_status status = check_ids(s, ids, n);
     if (status) return status;
     const float *last = NULL;

@@ -25,14 +25,18 @@ static int64_t element(const sc_named_tensor *t, int64_t i)
     switch (t->dtype) {
     case SC_I32: return ((const int32_t *)t->data)[i];
     case SC_I64: return ((const int64_t *)t->data)[i];
-    case SC_F32: return (int64_t)((const float *)t->data)[i];
+    case SC_F32: return ((const float *)t->data)[i] != 0; /* of a mask */
     default: return ((const uint8_t *)t->data)[i];
     }
 }
 
 static sc_status want(const sc_named_tensor *t, bool ids)
 {
+    const int64_t most = (int64_t)1 << 30; /* the tables of a batch are i32 */
     if (t->rank != 2) return sc_fail(SC_ESHAPE, "%s has %d axes, not (batch, tokens)", t->name, t->rank);
+    if (t->dim[0] < 0 || t->dim[1] < 0 || t->dim[0] > most || t->dim[1] > most || t->dim[0] * t->dim[1] > most)
+        return sc_fail(SC_ESHAPE, "%s has shape (%lld, %lld), outside 0 to %lld places", t->name,
+                       (long long)t->dim[0], (long long)t->dim[1], (long long)most);
     if (t->dtype == SC_I32 || t->dtype == SC_I64) return SC_OK;
     if (!ids && (t->dtype == SC_F32 || t->dtype == SC_U8 || t->dtype == SC_BOOL)) return SC_OK;
     return sc_fail(SC_ESHAPE, "%s is %s, not i32 or i64", t->name, t->dtype < SC_DTYPE_COUNT ? sc_dtype_get(t->dtype)->name : "of an unknown type");
@@ -73,11 +77,14 @@ static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const p
     for (int64_t r = 0; r < p->b; r++) {
         start[r] = (int32_t)at;
         for (int64_t i = 0; i < p->n[r]; i++, at++) {
+            /* As HuggingFace counts where no position_ids are given: by column. */
             int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
+            int64_t place = positions ? element(positions, from) : p->first[r] + i;
             if (v < 0 || v > INT32_MAX) return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
             id[at] = (int32_t)v;
-            /* As HuggingFace counts where no position_ids are given: by column. */
-            if (position) position[at] = (int32_t)(positions ? element(positions, from) : p->first[r] + i);
+            if (place < 0 || place > INT32_MAX)
+                return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
+            if (position) position[at] = (int32_t)place;
         }
     }
     start[p->b] = (int32_t)at;

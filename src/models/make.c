@@ -32,7 +32,10 @@ static sc_status noise(void *data, sc_dtype type, int64_t rows, int64_t c, const
     return s;
 }
 
-static int64_t row_of(const sc_param_request *want) { return want->shape.rank ? want->shape.dim[want->shape.rank - 1] : 1; }
+static int64_t row_of(const sc_param_request *want)
+{
+    return want->shape.rank ? want->shape.dim[want->shape.rank - 1] : 1;
+}
 
 static sc_dtype type_of(const sc_param_request *want, const sc_model_options *o)
 {
@@ -45,9 +48,11 @@ sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *
     int64_t n = sc_shape_elements(&want->shape), c = row_of(want), size;
     char shape[SC_SHAPE_TEXT];
     if (c % d->block)
-        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are not whole blocks of %s", want->name, (long long)c, d->name);
+        return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are not whole blocks of %s", want->name, (long long)c,
+                       d->name);
     if (n < 0 || (size = sc_dtype_size(type_of(want, o), n)) < 0)
-        return sc_fail(SC_ELIMIT, "'%s': the shape %s is too large", want->name, sc_shape_text(&want->shape, shape));
+        return sc_fail(SC_ELIMIT, "'%s': the shape %s is too large", want->name,
+                       sc_shape_text(&want->shape, shape));
     *bytes = size;
     return SC_OK;
 }

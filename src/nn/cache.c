@@ -46,13 +46,17 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
     if (!c->free || !c->refs || !c->seq || !c->store) s = sc_nomem();
     for (int i = 0; !s && i < sequences; i++)
         if (!(c->seq[i].page = sc_calloc((size_t)c->pages, sizeof *c->seq[i].page))) s = sc_nomem();
+    int64_t total = 0;
     for (int i = 0; !s && i < spec->n_layers * 2; i++) {
         int64_t one = page_bytes(c, i / 2), bytes;
         if (spec->layer[i / 2].d % sc_dtype_get(dtype)->block) /* a page may still be whole blocks */
             s = sc_fail(SC_EUNSUPPORTED, "a %s cache needs heads that are a multiple of %lld wide; layer %d has %lld",
                         sc_dtype_get(dtype)->name, (long long)sc_dtype_get(dtype)->block, i / 2,
                         (long long)spec->layer[i / 2].d);
-        else if (one < 0 || !sc_mul_ok(one, c->pages, &bytes)) s = sc_fail(SC_ELIMIT, "the cache is too large");
+        else if (one < 0 || !sc_mul_ok(one, c->pages, &bytes) || !sc_add_ok(total, bytes, &total) ||
+                 total > sc_memory_size())
+            s = sc_fail(SC_ELIMIT, "a cache for %lld tokens would take more than this machine's %lld bytes",
+                        (long long)tokens, (long long)sc_memory_size());
         else s = sc_buffer_new(&c->store[i], bytes);
     }
     if (s) {

@@ -23,9 +23,10 @@ static sc_status infer(sc_tensor *y)
     bool cached = is_cache(k);
     int64_t sequences = y->in[3]->shape.dim[0] - 1;
     if (sequences < 1) return sc_fail(SC_ESHAPE, "the start table has no sequence");
-    if (cached && ((s = want_table(y->in[4], "past", 1)) || (s = want_table(y->in[5], "page", 2)) ||
-                   (s = sc_want_dim(y->in[4], "past", 0, sequences)) || (s = sc_want_dim(y->in[5], "page", 0, sequences)) ||
-                   (s = sc_want_dim(k, "the cache", 2, SC_ATTENTION_TILE))))
+    if (cached &&
+        ((s = want_table(y->in[4], "past", 1)) || (s = want_table(y->in[5], "page", 2)) ||
+         (s = sc_want_dim(y->in[4], "past", 0, sequences)) || (s = sc_want_dim(y->in[5], "page", 0, sequences)) ||
+         (s = sc_want_dim(k, "the cache", 2, SC_ATTENTION_TILE))))
         return s;
     if (!cached && ((s = sc_want_dtype(k, "the key", SC_F32)) || (s = sc_want_rank(k, "the key", 3)) ||
                     (s = sc_want_dim(k, "the key", 0, q->shape.dim[0]))))
@@ -36,7 +37,8 @@ static sc_status infer(sc_tensor *y)
     if ((s = sc_want_dim(k, "the key", cached ? 3 : 2, q->shape.dim[2]))) return s;
     if (heads < 1 || kv_heads < 1 || heads % kv_heads)
         return sc_fail(SC_ESHAPE, "%lld query heads over %lld key heads", (long long)heads, (long long)kv_heads);
-    if (cached && (!sc_is_contiguous(k) || !sc_is_contiguous(v))) return sc_fail(SC_ESHAPE, "the cache is not contiguous");
+    if (cached && (!sc_is_contiguous(k) || !sc_is_contiguous(v)))
+        return sc_fail(SC_ESHAPE, "the cache is not contiguous");
     if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v)) return sc_fail(SC_ESHAPE, "the heads are not dense");
     return sc_infer_like_input(y);
 }
@@ -64,8 +66,8 @@ sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, c
 
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, seqs->past),
-                       sc_contiguous(g, seqs->pages)};
+    sc_tensor *in[] = {
+        q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, seqs->past), sc_contiguous(g, seqs->pages)};
     return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
 }
 

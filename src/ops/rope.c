@@ -56,7 +56,8 @@ void sc_rope_frequencies(const sc_rope_params *p, int64_t seq_len, float *inv_fr
     if (p->type == SC_ROPE_LONGROPE) {
         divide = seq_len > p->original_max_positions ? p->long_factor : p->short_factor;
         if (p->attention_factor > 0) *scaling = (float)p->attention_factor;
-        else if (p->factor > 1 && p->original_max_positions > 1) *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
+        else if (p->factor > 1 && p->original_max_positions > 1)
+            *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
     }
     if (p->type == SC_ROPE_FACTORS) divide = p->short_factor;
     for (int64_t i = 0; i < p->dim / 2; i++) {
@@ -74,7 +75,8 @@ static sc_status table_infer(sc_tensor *y)
     const sc_rope_params *p = &SC_ATTR(y, sc_rope_table_attr)->params;
     sc_status s;
     for (int i = 0; i < 2; i++)
-        if ((s = sc_want_dtype(y->in[i], "a sequence table", SC_I32)) || (s = sc_want_rank(y->in[i], "a sequence table", 1)))
+        if ((s = sc_want_dtype(y->in[i], "a sequence table", SC_I32)) ||
+            (s = sc_want_rank(y->in[i], "a sequence table", 1)))
             return s;
     if (y->in[1]->shape.dim[0] < 2) return sc_fail(SC_ESHAPE, "the start table has no sequence");
     if (p->dim < 2 || p->dim % 2) return sc_fail(SC_ESHAPE, "%lld rotated features, not an even number", (long long)p->dim);
@@ -83,8 +85,8 @@ static sc_status table_infer(sc_tensor *y)
     return SC_OK;
 }
 
-const sc_op sc_op_rope_table = {.name = "rope_table", .id = SC_OP_rope_table, .infer = table_infer,
-                                .cost = sc_cost_elementwise};
+const sc_op sc_op_rope_table = {
+    .name = "rope_table", .id = SC_OP_rope_table, .infer = table_infer, .cost = sc_cost_elementwise};
 
 /* A copy of n floats in the graph's arena; NULL stays NULL. */
 static sc_status keep(sc_graph *g, const float **p, int64_t n)

@@ -60,7 +60,8 @@ sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim)
     for (int i = 0; i < SC_MIN(rank, SC_MAX_RANK); i++) {
         a.shape.dim[i] = dim[i];
         if (dim[i] < 0) open = i;
-        else if (!sc_mul_ok(known, dim[i], &known)) known = 0;
+        else if (!sc_mul_ok(known, dim[i], &known))
+            known = 0;
     }
     if (!x || g->status) return sc_graph_node(g, &sc_op_reshape, &x, 1, &a, sizeof a);
     if (open >= 0) a.shape.dim[open] = known > 0 ? sc_tensor_count(x) / known : 0;
@@ -109,7 +110,8 @@ static sc_status slice_infer(sc_tensor *y)
     const slice_attr *a = SC_ATTR(y, slice_attr);
     const sc_tensor *x = y->in[0];
     if (a->axis < 0 || a->axis >= x->shape.rank || a->start < 0 || a->n < 0 || a->start > x->shape.dim[a->axis] - a->n)
-        return sc_fail(SC_ESHAPE, "%lld elements from %lld of axis %d", (long long)a->n, (long long)a->start, a->axis);
+        return sc_fail(SC_ESHAPE, "%lld elements from %lld of axis %d", (long long)a->n, (long long)a->start,
+                       a->axis);
     y->shape = x->shape;
     y->shape.dim[a->axis] = a->n;
     memcpy(y->stride, x->stride, sizeof y->stride);

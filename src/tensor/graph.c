@@ -105,7 +105,8 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
     if (g->status) return NULL;
     for (int i = 0; i < n_in; i++)
         if (in[i] && in[i]->graph != g)
-            return sc_graph_fault(g, sc_fail(SC_EINVAL, "%s at '%s': input %d is of another graph", op->name, g->scope[g->depth], i));
+            return sc_graph_fault(
+                g, sc_fail(SC_EINVAL, "%s at '%s': input %d is of another graph", op->name, g->scope[g->depth], i));
         else if (!in[i] && !(op->optional >> i & 1))
             return sc_graph_fault(g, sc_fail(SC_EINVAL, "%s at '%s': input %d is missing", op->name, g->scope[g->depth], i));
     sc_tensor *t = append(g, g->scope[g->depth]);
