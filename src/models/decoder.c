@@ -50,6 +50,9 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
         sc_config_fault(c, "num_attention_heads %lld is not a multiple of num_key_value_heads %lld", (long long)a->heads,
                         (long long)a->kv_heads);
     sc_config_rope(c, a->d, &d->rope);
+    /* These two stretch max_position_embeddings; the other scalings already say the stretched length there. */
+    if (d->rope.type == SC_ROPE_LINEAR || d->rope.type == SC_ROPE_DYNAMIC)
+        d->context = (int64_t)((double)d->context * SC_MAX(d->rope.factor, 1));
     d->window = sc_config_int(c, "sliding_window", 0, 0, (int64_t)1 << 30);
     d->sliding = sliding_layers(c, d->layers, 0);
 }
