@@ -77,7 +77,7 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
         return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", what, down->name);
     if (!sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
     sc_adapter_part *part = &a->part[a->count];
-    *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip), .lora.rank = down->dim[0]};
+    *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip), .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]}};
     if (!part->name) return sc_nomem();
     a->count++;
     double rank = (double)down->dim[0], alpha = alpha_of(c, part->name);
@@ -110,7 +110,7 @@ sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim)
 {
     int64_t r = part->lora.rank, half = head_dim / 2;
     sc_buffer *buffer;
-    if (part->lora.b.buffer->size != n * r * (int64_t)sizeof(float) || n % head_dim)
+    if (part->lora.rows != n || n % head_dim)
         return sc_fail(SC_ESHAPE, "the adapter's matrix for '%s' does not fit", part->name);
     sc_status s = sc_buffer_new(&buffer, part->lora.b.buffer->size);
     if (s) return s;

@@ -12,7 +12,7 @@ static sc_tensor *adapted(sc_graph *g, sc_tensor *x, sc_tensor *y)
     sc_lora part;
     if (!y || !g->params->lora) return y;
     for (int i = 0; g->params->lora(g->params->user, g->scope[g->depth], i, &part); i++) {
-        sc_shape a = {2, {part.rank, last_dim(x)}}, b = {2, {last_dim(y), part.rank}};
+        sc_shape a = {2, {part.rank, part.cols}}, b = {2, {part.rows, part.rank}};
         sc_tensor *down = sc_apply_linear(g, x, sc_graph_constant(g, "lora_A", &a, &part.a), NULL);
         y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_B", &b, &part.b), NULL));
     }

@@ -117,7 +117,7 @@ typedef struct sc_param_request {
 
 /* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". */
 typedef struct sc_lora {
-    int64_t rank;
+    int64_t rank, rows, cols; /* R, N, C */
     sc_storage a, b;
 } sc_lora;
 
