@@ -87,14 +87,19 @@ static void normals_do_not_depend_on_the_cut(void **state)
     enum { N = 20001 };
     static float whole[N], part[N];
     sc_rng_normal_fill(5, 9, 0, whole, N);
-    for (int at = 0, k = 1; at < N; at += k, k = k * 3 % 101 + 1) sc_rng_normal_fill(5, 9, at, part + at, SC_MIN(k, N - at));
+    for (int at = 0, k = 1; at < N; at += k, k = k * 3 % 101 + 1)
+        sc_rng_normal_fill(5, 9, at, part + at, SC_MIN(k, N - at));
     assert_memory_equal(whole, part, sizeof whole);
     double sum = 0, sq = 0;
     for (int i = 0; i < N; i++) sum += whole[i], sq += (double)whole[i] * whole[i];
     assert_true(fabs(sum / N) < 0.03 && fabs(sq / N - 1) < 0.04);
 }
 
-typedef struct counting { sc_pool *pool; atomic_int at_phase[50]; atomic_int wrong; } counting;
+typedef struct counting {
+    sc_pool *pool;
+    atomic_int at_phase[50];
+    atomic_int wrong;
+} counting;
 
 static void count_phases(void *arg, int member)
 {
@@ -212,8 +217,9 @@ static void json_is_bounded_and_typed(void **state)
     assert_string_equal(s, "[{\"");
     assert_int_equal(sc_json_str(j, "t", "n", &s), SC_EFORMAT);
     json_decref(j);
-    const char *big = "{\"m\": 1000000000000000019884624838656, \"s\": \"\\\"1000000000000000019884624838656\", \"e\": 1.5e10, "
-                      "\"d\": 0.1234567890123456789012, \"n\": -99999999999999999999, \"k\": 7}";
+    const char *big =
+        "{\"m\": 1000000000000000019884624838656, \"s\": \"\\\"1000000000000000019884624838656\", \"e\": 1.5e10, "
+        "\"d\": 0.1234567890123456789012, \"n\": -99999999999999999999, \"k\": 7}";
     assert_int_equal(sc_json_parse(&j, big, (int64_t)strlen(big), "big"), SC_OK);
     assert_true(json_real_value(json_object_get(j, "m")) == 1e30);
     assert_string_equal(json_string_value(json_object_get(j, "s")), "\"1000000000000000019884624838656");

@@ -20,11 +20,15 @@ static const char *in_root(const char *name)
     return p;
 }
 
-static const char *const targets[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+static const char *const targets[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                      "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                      "mlp.down_proj"};
 enum { RANK = 3, LAYERS = 2 };
 
-static void write_text(const char *path, const char *text) { assert_int_equal(sc_file_write(path, text, (int64_t)strlen(text)), SC_OK); }
+static void write_text(const char *path, const char *text)
+{
+    assert_int_equal(sc_file_write(path, text, (int64_t)strlen(text)), SC_OK);
+}
 
 /* Writes an adapter for every target into `dir`, and the merged model into `merged`. alpha is 6, but 9 for mlp.up_proj. */
 static void write_pair(const char *dir, const char *merged, bool rslora)
@@ -37,7 +41,8 @@ static void write_pair(const char *dir, const char *merged, bool rslora)
     assert_int_equal(sc_mkdirs(dir), SC_OK);
     assert_int_equal(sc_mkdirs(merged), SC_OK);
     snprintf(config, sizeof config,
-             "{\"peft_type\": \"LORA\", \"r\": 8, \"lora_alpha\": 6, \"use_rslora\": %s, \"bias\": \"none\", \"alpha_pattern\": {\"mlp.up_proj\": 9}}",
+             "{\"peft_type\": \"LORA\", \"r\": 8, \"lora_alpha\": 6, \"use_rslora\": %s, \"bias\": \"none\", "
+             "\"alpha_pattern\": {\"mlp.up_proj\": 9}}",
              rslora ? "true" : "false");
     snprintf(name, sizeof name, "%s/adapter_config.json", dir);
     write_text(name, config);
@@ -54,7 +59,8 @@ static void write_pair(const char *dir, const char *merged, bool rslora)
                 snprintf(name, sizeof name, "model.layers.%d.%s.weight", layer, targets[t]);
                 if (strcmp(name, w->name) != 0) continue;
                 int64_t rows = w->dim[0], cols = w->dim[1];
-                float *a = malloc(sizeof *a * (size_t)(RANK * cols)), *b = malloc(sizeof *b * (size_t)(rows * RANK));
+                float *a = malloc(sizeof *a * (size_t)(RANK * cols)),
+                      *b = malloc(sizeof *b * (size_t)(rows * RANK));
                 float *sum = malloc((size_t)w->bytes);
                 sc_rng_normal_fill(1, (uint64_t)i, 0, a, RANK * cols);
                 sc_rng_normal_fill(2, (uint64_t)i, 0, b, rows * RANK);
@@ -67,9 +73,11 @@ static void write_pair(const char *dir, const char *merged, bool rslora)
                         sum[r * cols + c] = (float)(((const float *)w->data)[r * cols + c] + scale * more);
                     }
                 snprintf(name, sizeof name, "base_model.model.model.layers.%d.%s.lora_A.weight", layer, targets[t]);
-                assert_int_equal(sc_safetensors_writer_add(adapter, name, SC_F32, 2, (int64_t[]){RANK, cols}, a), SC_OK);
+                assert_int_equal(sc_safetensors_writer_add(adapter, name, SC_F32, 2, (int64_t[]){RANK, cols}, a),
+                                 SC_OK);
                 snprintf(name, sizeof name, "base_model.model.model.layers.%d.%s.lora_B.weight", layer, targets[t]);
-                assert_int_equal(sc_safetensors_writer_add(adapter, name, SC_F32, 2, (int64_t[]){rows, RANK}, b), SC_OK);
+                assert_int_equal(sc_safetensors_writer_add(adapter, name, SC_F32, 2, (int64_t[]){rows, RANK}, b),
+                                 SC_OK);
                 data = sum;
                 keep[n_keep++] = a, keep[n_keep++] = b, keep[n_keep++] = sum;
             }
@@ -96,7 +104,8 @@ static sc_outputs *logits_of(const char *path, const char *const *adapters, int 
     sc_named_tensor in = {.name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {1, SC_COUNT(ids)}, .data = ids};
     sc_model *m;
     sc_outputs *out;
-    if (sc_model_open(&m, ctx, path, &(sc_model_options){.adapters = adapters, .n_adapters = n})) fail_msg("%s", sc_error());
+    if (sc_model_open(&m, ctx, path, &(sc_model_options){.adapters = adapters, .n_adapters = n}))
+        fail_msg("%s", sc_error());
     if (sc_model_forward(&out, m, &in, 1, false)) fail_msg("%s", sc_error());
     sc_model_free(m);
     return out;
@@ -121,7 +130,8 @@ static void an_adapter_is_the_merged_model(void **state)
         const char *dir = rslora ? "rs" : "plain", *merged = rslora ? "rs_merged" : "plain_merged";
         write_pair(in_root(dir), in_root(merged), rslora);
         const char *adapters[] = {in_root(dir)};
-        sc_outputs *base = logits_of(BASE, NULL, 0), *with = logits_of(BASE, adapters, 1), *want = logits_of(in_root(merged), NULL, 0);
+        sc_outputs *base = logits_of(BASE, NULL, 0), *with = logits_of(BASE, adapters, 1),
+                   *want = logits_of(in_root(merged), NULL, 0);
         assert_true(distance(with, want) < 3e-5);
         assert_true(distance(base, want) > 1e-2);
         sc_outputs_free(base);
@@ -141,12 +151,14 @@ static void expect_refusal(const char *dir, const char *words)
 {
     sc_model *m;
     const char *adapters[] = {dir};
-    assert_int_not_equal(sc_model_open(&m, ctx, BASE, &(sc_model_options){.adapters = adapters, .n_adapters = 1}), SC_OK);
+    assert_int_not_equal(sc_model_open(&m, ctx, BASE, &(sc_model_options){.adapters = adapters, .n_adapters = 1}),
+                         SC_OK);
     if (!strstr(sc_error(), words)) fail_msg("'%s' does not say '%s'", sc_error(), words);
 }
 
 /* An adapter of one pair under `name`, a (rank, cols) and b (rows, rank). */
-static const char *one_pair(const char *name, int64_t rank, int64_t cols, int64_t rows, const char *config, bool both)
+static const char *one_pair(const char *name, int64_t rank, int64_t cols, int64_t rows, const char *config,
+                            bool both)
 {
     static float zeros[1 << 16];
     sc_safetensors_writer *w;
@@ -169,14 +181,16 @@ static const char *one_pair(const char *name, int64_t rank, int64_t cols, int64_
 static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
-    const char *fine = "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 2}", *q = "model.layers.0.self_attn.q_proj";
+    const char *fine = "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 2}",
+               *q = "model.layers.0.self_attn.q_proj";
     sc_safetensors *st;
     assert_int_equal(sc_safetensors_open(&st, BASE), SC_OK);
     const sc_file_tensor *w = get(st, "model.layers.0.self_attn.q_proj.weight");
     int64_t rows = w->dim[0], cols = w->dim[1];
     sc_safetensors_free(st);
     expect_refusal(in_root("nowhere"), "adapter_config.json");
-    expect_refusal(one_pair("model.layers.9.self_attn.q_proj", 2, cols, rows, fine, true), "model.layers.9.self_attn.q_proj");
+    expect_refusal(one_pair("model.layers.9.self_attn.q_proj", 2, cols, rows, fine, true),
+                   "model.layers.9.self_attn.q_proj");
     expect_refusal(one_pair(q, 2, cols, rows, fine, false), "lora_B");
     expect_refusal(one_pair(q, 2, cols + 1, rows, fine, true), "q_proj");
     expect_refusal(one_pair(q, 2, cols, rows + 1, fine, true), "q_proj");
@@ -197,7 +211,8 @@ static void fixture_adapter_matches(void **state)
     if (!sc_path_is_dir(path)) skip();
     sc_safetensors *st = open_expected(fixtures, "lora_llama");
     const char *adapters[] = {adapter};
-    if (sc_model_open(&m, ctx, path, &(sc_model_options){.adapters = adapters, .n_adapters = 1})) fail_msg("%s", sc_error());
+    if (sc_model_open(&m, ctx, path, &(sc_model_options){.adapters = adapters, .n_adapters = 1}))
+        fail_msg("%s", sc_error());
     check_greedy(m, st, "lora_llama");
     sc_model_free(m);
     sc_safetensors_free(st);

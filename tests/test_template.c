@@ -20,8 +20,8 @@ static json_t *read_json(const char *path)
     return j;
 }
 
-static sc_status render(const char *what, const char *source, int64_t n, const char *variables, const sc_template_options *o,
-                        char **text, int64_t *len)
+static sc_status render(const char *what, const char *source, int64_t n, const char *variables,
+                        const sc_template_options *o, char **text, int64_t *len)
 {
     sc_template *t = NULL;
     *text = NULL;
@@ -38,7 +38,9 @@ static bool agrees(const char *what, const char *source, int64_t n, const char *
     char *text;
     int64_t len = 0;
     sc_status s = render(what, source, n, variables, &o, &text, &len);
-    bool same = want ? !s && (int64_t)json_string_length(want) == len && !memcmp(text, json_string_value(want), (size_t)len) : s != SC_OK;
+    bool same =
+        want ? !s && (int64_t)json_string_length(want) == len && !memcmp(text, json_string_value(want), (size_t)len)
+             : s != SC_OK;
     if (!same) {
         print_error("%s\n  template: %.200s\n  expected: %.200s\n  got:      %.200s\n", what, source,
                     want ? json_string_value(want) : "(refused)", s ? sc_error() : text);
@@ -56,7 +58,8 @@ static void own_cases(void **state)
     json_array_foreach(json_object_get(file, "cases"), i, c)
     {
         const json_t *source = json_object_get(c, "source");
-        bad += !agrees("case", json_string_value(source), (int64_t)json_string_length(source), variables, json_object_get(c, "expected"));
+        bad += !agrees("case", json_string_value(source), (int64_t)json_string_length(source), variables,
+                       json_object_get(c, "expected"));
     }
     assert_true(i > 1000);
     assert_int_equal(bad, 0);
@@ -169,7 +172,8 @@ static void tags_are_bounded(void **state)
     deep("", "{% macro m() %}", "x", "{% endmacro %}", "", 100000);
     refused("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", SC_ELIMIT, "nested deeper");
     refused("{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}", SC_ELIMIT, "nested deeper");
-    refused("{% set s = namespace(x=[]) %}{% for i in range(5000) %}{% set s.x = [s.x] %}{% endfor %}{{ s.x }}", SC_ELIMIT, "nested deeper");
+    refused("{% set s = namespace(x=[]) %}{% for i in range(5000) %}{% set s.x = [s.x] %}{% endfor %}{{ s.x }}",
+            SC_ELIMIT, "nested deeper");
     refused("{% set s = namespace() %}{% set s.x = s %}{{ s }}", SC_ELIMIT, "nested deeper");
 }
 
@@ -179,11 +183,15 @@ static void work_is_bounded(void **state)
     refused("{{ range(10**9) }}", SC_ELIMIT, "range()");
     refused("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", SC_ELIMIT, "steps");
     refused("{% for i in range(99999) %}{{ range(99999)|sum }}{% endfor %}", SC_ELIMIT, "steps");
-    refused("{% for i in range(99999) %}{% set x = range(99999)|map('string')|select('eq', 'x')|list %}{% endfor %}", SC_ELIMIT, "steps");
+    refused(
+        "{% for i in range(99999) %}{% set x = range(99999)|map('string')|select('eq', 'x')|list %}{% endfor %}",
+        SC_ELIMIT, "steps");
     refused("{{ 'x' * 10**12 }}", SC_ELIMIT, "steps");
     refused("{{ [1] * 10**12 }}", SC_ELIMIT, "steps");
-    refused("{% set s = namespace(x='ab') %}{% for i in range(60) %}{% set s.x = s.x ~ s.x %}{% endfor %}", SC_ELIMIT, "bytes");
-    refused("{% set s = namespace(x='ab') %}{% for i in range(60) %}{% set s.x = s.x + s.x %}{% endfor %}", SC_ELIMIT, "bytes");
+    refused("{% set s = namespace(x='ab') %}{% for i in range(60) %}{% set s.x = s.x ~ s.x %}{% endfor %}",
+            SC_ELIMIT, "bytes");
+    refused("{% set s = namespace(x='ab') %}{% for i in range(60) %}{% set s.x = s.x + s.x %}{% endfor %}",
+            SC_ELIMIT, "bytes");
     refused("{% set x = 'a' * 1000000 %}{{ x|replace('', x) }}", SC_ELIMIT, "bytes");
     refused("{{ '%999999999d' % 1 }}", SC_ELIMIT, "wider");
     refused("{{ '{:>999999999}'.format(1) }}", SC_ELIMIT, "wider");
@@ -236,7 +244,8 @@ static void variables_as_transformers_gives_them(void **state)
     const char *source = "{{ tools }}{{ documents }}{{ add_generation_prompt }}{{ messages[0] }}";
     const char *vars = "{\"messages\": [{\"role\": \"a\", \"reasoning\": \"r\"}]}";
     assert_int_equal(render("t", source, (int64_t)strlen(source), vars, NULL, &text, &len), SC_OK);
-    assert_string_equal(text, "NoneNoneFalse{'thinking': 'r', 'role': 'a', 'reasoning': 'r', 'reasoning_content': 'r'}");
+    assert_string_equal(text,
+                        "NoneNoneFalse{'thinking': 'r', 'role': 'a', 'reasoning': 'r', 'reasoning_content': 'r'}");
     sc_free(text);
 }
 
@@ -255,7 +264,8 @@ static void gives(const char *path, const char *name, bool tools, const char *wa
     char *text = NULL;
     sc_status s = sc_template_load(&t, path, name, tools);
     if (!s) s = sc_template_render(&text, NULL, t, "{}", 2, NULL);
-    if (want ? s != SC_OK : s != SC_ENOTFOUND) fail_msg("%s: %s", path, s ? sc_error() : "a template that should not be there");
+    if (want ? s != SC_OK : s != SC_ENOTFOUND)
+        fail_msg("%s: %s", path, s ? sc_error() : "a template that should not be there");
     if (want) assert_string_equal(text, want);
     sc_free(text);
     sc_template_free(t);
@@ -273,7 +283,9 @@ static void loading(void **state)
     gives(dir, NULL, false, "one2");
     gives(dir, NULL, true, "one2");
     gives(dir, "rag", true, NULL);
-    put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d\"}, {\"name\": \"tool_use\", \"template\": \"t\"}]}");
+    put(dir, "tokenizer_config.json",
+        "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d\"}, {\"name\": \"tool_use\", \"template\": "
+        "\"t\"}]}");
     gives(dir, NULL, false, "d");
     gives(dir, NULL, true, "t");
     gives(dir, "tool_use", false, "t");
@@ -303,9 +315,15 @@ static void loading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_cases), cmocka_unit_test(real_templates), cmocka_unit_test(messages_name_the_place),
-        cmocka_unit_test(depth_is_bounded), cmocka_unit_test(tags_are_bounded), cmocka_unit_test(work_is_bounded),
-        cmocka_unit_test(options_are_kept), cmocka_unit_test(variables_as_transformers_gives_them), cmocka_unit_test(loading),
+        cmocka_unit_test(own_cases),
+        cmocka_unit_test(real_templates),
+        cmocka_unit_test(messages_name_the_place),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(tags_are_bounded),
+        cmocka_unit_test(work_is_bounded),
+        cmocka_unit_test(options_are_kept),
+        cmocka_unit_test(variables_as_transformers_gives_them),
+        cmocka_unit_test(loading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,17 +26,17 @@ extern "C" {
 #endif
 
 /* name, code, what it means */
-#define SC_STATUS_MAP(X)                                   \
-    X(SC_OK, 0, "success")                                 \
-    X(SC_ENOMEM, -1, "out of memory")                      \
-    X(SC_EINVAL, -2, "invalid argument")                   \
-    X(SC_EIO, -3, "input or output error")                 \
-    X(SC_EFORMAT, -4, "malformed file or text")            \
-    X(SC_ELIMIT, -5, "limit exceeded")                     \
-    X(SC_EUNSUPPORTED, -6, "not supported")                \
-    X(SC_ENOTFOUND, -7, "not found")                       \
-    X(SC_ECANCELLED, -8, "cancelled")                      \
-    X(SC_ESHAPE, -9, "shapes do not fit")                  \
+#define SC_STATUS_MAP(X)                                                                                           \
+    X(SC_OK, 0, "success")                                                                                         \
+    X(SC_ENOMEM, -1, "out of memory")                                                                              \
+    X(SC_EINVAL, -2, "invalid argument")                                                                           \
+    X(SC_EIO, -3, "input or output error")                                                                         \
+    X(SC_EFORMAT, -4, "malformed file or text")                                                                    \
+    X(SC_ELIMIT, -5, "limit exceeded")                                                                             \
+    X(SC_EUNSUPPORTED, -6, "not supported")                                                                        \
+    X(SC_ENOTFOUND, -7, "not found")                                                                               \
+    X(SC_ECANCELLED, -8, "cancelled")                                                                              \
+    X(SC_ESHAPE, -9, "shapes do not fit")                                                                          \
     X(SC_ENETWORK, -10, "network error")
 
 typedef enum sc_status {
@@ -62,9 +62,9 @@ typedef struct sc_context sc_context;
 
 typedef struct sc_context_options {
     int threads; /* 0: one for each physical core that this process may use; at most 256 */
-    void (*log)(void *user, sc_log_level level, const char *line);                     /* NULL: nothing is said */
-    void (*progress)(void *user, const char *what, int64_t done, int64_t total);       /* NULL: nothing is said */
-    void *user;                                                                        /* passed to both */
+    void (*log)(void *user, sc_log_level level, const char *line);               /* NULL: nothing is said */
+    void (*progress)(void *user, const char *what, int64_t done, int64_t total); /* NULL: nothing is said */
+    void *user;                                                                  /* passed to both */
 } sc_context_options;
 
 /* options may be NULL for the defaults. End with sc_context_free, after everything that was made with it. */

@@ -13,15 +13,15 @@ extern "C" {
 typedef struct sc_model sc_model;
 
 typedef enum sc_model_weights {
-    SC_WEIGHTS_FILE,      /* as stored; a missing or mis-shaped tensor fails */
-    SC_WEIGHTS_FRESH,     /* new ones by each parameter's initialiser: the start of a training. Needs config.json only */
+    SC_WEIGHTS_FILE,  /* as stored; a missing or mis-shaped tensor fails */
+    SC_WEIGHTS_FRESH, /* new ones by each parameter's initialiser: the start of a training. Needs config.json only */
     SC_WEIGHTS_SYNTHETIC, /* quick noise of `type`, to measure speed. Needs config.json only */
 } sc_model_weights;
 
 typedef struct sc_model_options {
     sc_model_weights weights;
-    sc_dtype type;   /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
-    uint64_t seed;   /* of fresh and synthetic weights */
+    sc_dtype type;    /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
+    uint64_t seed;    /* of fresh and synthetic weights */
     bool config_only; /* fresh or synthetic weights get memory but no values: for looking at a plan */
     /* Folders of LoRA adapters in PEFT's format, all applied; each part must meet a matrix of the model that it fits. */
     const char *const *adapters;
@@ -84,7 +84,8 @@ typedef struct sc_outputs sc_outputs;
  * ones; each row's real tokens must be together) and give logits (B, T, V), zeros at padding. With `all` also
  * hidden_states (L+1, T', C): what enters each layer, and the last after the final norm, for row 0's T' = T places.
  * Other inputs are ignored. End *out with sc_outputs_free. */
-SC_API sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all);
+SC_API sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in,
+                                  bool all);
 SC_API void sc_outputs_free(sc_outputs *o);
 SC_API int64_t sc_outputs_count(const sc_outputs *o);
 SC_API const sc_named_tensor *sc_outputs_at(const sc_outputs *o, int64_t i);

@@ -15,7 +15,8 @@ extern "C" {
 typedef struct sc_pipeline sc_pipeline;
 
 /* Opens everything at `path`, a directory or a .gguf file. A model without a chat template is fine for plain text. */
-SC_API sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path, const sc_session_options *options);
+SC_API sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
+                                  const sc_session_options *options);
 SC_API void sc_pipeline_free(sc_pipeline *p);
 SC_API const sc_model *sc_pipeline_model(const sc_pipeline *p);
 SC_API const sc_tokenizer *sc_pipeline_tokenizer(const sc_pipeline *p);
@@ -25,9 +26,11 @@ SC_API sc_session *sc_pipeline_session(sc_pipeline *p);
 /* The prompt that a conversation becomes, as ids (sc_free). variables: a JSON object with "messages" and whatever else the
  * template reads; absent ones get their usual values (add_generation_prompt true, bos_token …). What a message spells
  * like a special token stays text. SC_ENOTFOUND without a template. */
-SC_API sc_status sc_pipeline_chat_ids(const sc_pipeline *p, const char *variables, int64_t len, int32_t **ids, int64_t *n);
+SC_API sc_status sc_pipeline_chat_ids(const sc_pipeline *p, const char *variables, int64_t len, int32_t **ids,
+                                      int64_t *n);
 /* Plain text as ids, with what the tokenizer puts around it; special tokens in it are understood. */
-SC_API sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t len, int32_t **ids, int64_t *n);
+SC_API sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t len, int32_t **ids,
+                                      int64_t *n);
 
 typedef struct sc_text_request {
     const int32_t *ids; /* the prompt, n_ids > 0 */
@@ -36,16 +39,16 @@ typedef struct sc_text_request {
     int64_t max_new_tokens;
     const char *const *stop; /* n_stop texts that end the answer and are not part of it */
     int64_t n_stop;
-    int num_beams;     /* > 1: beam search instead of sampling; the text comes at the end. Needs a session of
+    int num_beams;   /* > 1: beam search instead of sampling; the text comes at the end. Needs a session of
                           2 * num_beams sequences */
-    bool ignore_eos;   /* goes on to max_new_tokens */
+    bool ignore_eos; /* goes on to max_new_tokens */
     /* Called with the text as it becomes certain, never a part of a character; false stops. */
     bool (*text)(void *user, const char *piece, int64_t len);
     void *user;
 } sc_text_request;
 
 typedef struct sc_text_result {
-    const char *finish_reason; /* "stop", "length", "context", "cancelled" */
+    const char *finish_reason;                              /* "stop", "length", "context", "cancelled" */
     int64_t prompt_tokens, cached_tokens, generated_tokens; /* cached: of the prompt, from the call before */
     double prompt_seconds, decode_seconds;
     int32_t *ids; /* what was generated, without the id that ended it; sc_free */
@@ -62,8 +65,8 @@ typedef struct sc_perplexity {
     double nll, perplexity; /* nats; exp(nll / scored) */
     int64_t tokens, scored;
 } sc_perplexity;
-SC_API sc_status sc_pipeline_perplexity(sc_pipeline *p, const char *text, int64_t len, int64_t window, int64_t stride,
-                                        sc_perplexity *out);
+SC_API sc_status sc_pipeline_perplexity(sc_pipeline *p, const char *text, int64_t len, int64_t window,
+                                        int64_t stride, sc_perplexity *out);
 
 #ifdef __cplusplus
 }

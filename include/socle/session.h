@@ -14,10 +14,10 @@ extern "C" {
 typedef struct sc_session sc_session;
 
 typedef struct sc_session_options {
-    int64_t context;   /* tokens that the cache holds in all; 0: the model's context, at most 8192 */
-    int sequences;     /* how many there may be, 0: 1 */
-    sc_dtype cache;    /* of keys and values: SC_F32 (0), SC_F16, SC_BF16, SC_Q8_0 */
-    int64_t chunk;     /* tokens of a prompt evaluated at once; 0: 512 */
+    int64_t context; /* tokens that the cache holds in all; 0: the model's context, at most 8192 */
+    int sequences;   /* how many there may be, 0: 1 */
+    sc_dtype cache;  /* of keys and values: SC_F32 (0), SC_F16, SC_BF16, SC_Q8_0 */
+    int64_t chunk;   /* tokens of a prompt evaluated at once; 0: 512 */
 } sc_session_options;
 
 SC_API sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_options *options);
@@ -52,8 +52,8 @@ typedef struct sc_generate {
     bool (*token)(void *user, int32_t id, float logprob);
     void *user;
 } sc_generate;
-SC_API sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler, const sc_generate *how,
-                                     sc_stop_reason *why, int64_t *generated);
+SC_API sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler,
+                                     const sc_generate *how, sc_stop_reason *why, int64_t *generated);
 
 /* Beam search (see sc_beam in sampling.h) from the end of sequence 0, whose next logits are given; the session needs
  * 2 * num_beams sequences and uses all of them. Fills at most num_return_sequences results, best first. */
@@ -62,7 +62,8 @@ typedef struct sc_beam_answer {
     int64_t n;
     double score;
 } sc_beam_answer;
-SC_API sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_options *options, sc_beam_answer *results, int *n_results);
+SC_API sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_options *options,
+                                 sc_beam_answer *results, int *n_results);
 
 #ifdef __cplusplus
 }

@@ -19,7 +19,7 @@ extern "C" {
 typedef struct sc_template sc_template;
 
 typedef struct sc_template_options {
-    const char *now;    /* the clock that strftime_now reads, "YYYY-MM-DD HH:MM:SS"; NULL: the machine's local time */
+    const char *now; /* the clock that strftime_now reads, "YYYY-MM-DD HH:MM:SS"; NULL: the machine's local time */
     int64_t max_steps;  /* nodes evaluated and items looped over; 0: 20,000,000 */
     int64_t max_output; /* bytes of the text, and of every piece captured on the way; 0: 64 MiB */
     int64_t max_depth;  /* nested evaluations, macro calls included; 0: 1,000; at most 10,000 */

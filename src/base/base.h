@@ -10,9 +10,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define SC_COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-#define SC_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define SC_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define SC_COUNT(a)          ((int)(sizeof(a) / sizeof((a)[0])))
+#define SC_MIN(a, b)         ((a) < (b) ? (a) : (b))
+#define SC_MAX(a, b)         ((a) > (b) ? (a) : (b))
 #define SC_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* ---- messages (status.c) ---- */
@@ -27,10 +27,16 @@ sc_status sc_fail_in(sc_status code, const char *where, ...) SC_PRINTF(2, 3);
 /* ---- memory (memory.c) ---- */
 
 /* a * b and a + b for sizes; false where the result would not fit int64_t or is negative. */
-static inline bool sc_mul_ok(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out) && *out >= 0; }
-static inline bool sc_add_ok(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out) && *out >= 0; }
+static inline bool sc_mul_ok(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out) && *out >= 0;
+}
+static inline bool sc_add_ok(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_add_overflow(a, b, out) && *out >= 0;
+}
 
-void *sc_malloc(size_t n);             /* n == 0 gives a unique pointer; NULL only without memory */
+void *sc_malloc(size_t n); /* n == 0 gives a unique pointer; NULL only without memory */
 void *sc_calloc(size_t n, size_t size);
 void *sc_realloc(void *p, size_t n);
 char *sc_strdup(const char *s);
@@ -78,7 +84,8 @@ void sc_str_puts(sc_str *s, const char *z);
 void sc_str_putc(sc_str *s, char c);
 void sc_str_printf(sc_str *s, const char *fmt, ...) SC_PRINTF(2, 3);
 void sc_str_utf8(sc_str *s, uint32_t codepoint); /* encodes; an invalid code point becomes U+FFFD */
-char *sc_str_take(sc_str *s, int64_t *len);      /* the owned, NUL-terminated text (sc_free), s is {0} again; NULL on oom */
+char *sc_str_take(sc_str *s,
+                  int64_t *len); /* the owned, NUL-terminated text (sc_free), s is {0} again; NULL on oom */
 void sc_str_free(sc_str *s);
 
 /* Decodes one code point of p[0..n), n > 0, into *cp and returns the bytes it took. An invalid or cut sequence gives
@@ -91,7 +98,12 @@ int sc_utf8_unfinished(const char *p, int64_t n);
 
 /* Strings (not copied, not necessarily NUL-terminated) to int64_t. Starts as {0}. */
 typedef struct sc_map {
-    struct sc_map_slot { const char *key; int64_t len; int64_t value; uint64_t hash; } *slot;
+    struct sc_map_slot {
+        const char *key;
+        int64_t len;
+        int64_t value;
+        uint64_t hash;
+    } * slot;
     int64_t count, cap;
 } sc_map;
 bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value); /* replaces; false without memory */
@@ -139,7 +151,11 @@ sc_status sc_json_str(const json_t *o, const char *what, const char *key, const 
 
 /* The i-th 128 bits of stream `stream` under `seed`: any element can be had without the ones before it. */
 void sc_philox(uint64_t seed, uint64_t stream, uint64_t i, uint32_t out[4]);
-typedef struct sc_rng { uint64_t seed, stream, i; uint32_t have[4]; int left; } sc_rng;
+typedef struct sc_rng {
+    uint64_t seed, stream, i;
+    uint32_t have[4];
+    int left;
+} sc_rng;
 sc_rng sc_rng_make(uint64_t seed, uint64_t stream);
 uint32_t sc_rng_u32(sc_rng *r);
 double sc_rng_uniform(sc_rng *r); /* [0, 1), 53 bits */

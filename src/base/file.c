@@ -96,7 +96,8 @@ sc_status sc_file_read(char **data, int64_t *len, const char *path, int64_t max)
     if (s) return s;
     if (size > max) {
         close(fd);
-        return sc_fail(SC_ELIMIT, "%s: %lld bytes, more than the limit of %lld", path, (long long)size, (long long)max);
+        return sc_fail(SC_ELIMIT, "%s: %lld bytes, more than the limit of %lld", path, (long long)size,
+                       (long long)max);
     }
     char *p = sc_malloc((size_t)size + 1);
     if (!p) {

@@ -13,8 +13,10 @@ static bool too_deep(const char *p, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         char c = p[i];
         if (in_string) {
-            if (c == '\\') i++;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
@@ -35,8 +37,10 @@ static char *widen_integers(const char *p, int64_t n, int64_t *len)
     for (int64_t i = 0; i < n;) {
         int64_t from = i;
         if (in_string || !(p[i] >= '0' && p[i] <= '9')) {
-            if (p[i] == '"') in_string = !in_string;
-            else if (in_string && p[i] == '\\' && i + 1 < n) i++;
+            if (p[i] == '"')
+                in_string = !in_string;
+            else if (in_string && p[i] == '\\' && i + 1 < n)
+                i++;
             i++;
             sc_str_append(&s, p + from, i - from);
             continue;
@@ -93,7 +97,8 @@ sc_status sc_json_int(const json_t *o, const char *what, const char *key, int64_
     int64_t x;
     if (json_is_integer(v)) {
         x = json_integer_value(v);
-    } else if (json_is_real(v) && json_real_value(v) == floor(json_real_value(v)) && fabs(json_real_value(v)) < 9e15) {
+    } else if (json_is_real(v) && json_real_value(v) == floor(json_real_value(v)) &&
+               fabs(json_real_value(v)) < 9e15) {
         x = (int64_t)json_real_value(v); /* some configs write 128.0 */
     } else {
         return sc_fail(SC_EFORMAT, "%s: %s is not a whole number", what, key);

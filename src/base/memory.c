@@ -131,7 +131,8 @@ sc_status sc_buffer_wrap(sc_buffer **out, void *data, int64_t size, void (*free_
 sc_status sc_buffer_new(sc_buffer **out, int64_t size)
 {
     int64_t padded;
-    if (size < 0 || !sc_add_ok(size, 127, &padded)) return sc_fail(SC_ELIMIT, "buffer of %lld bytes", (long long)size);
+    if (size < 0 || !sc_add_ok(size, 127, &padded))
+        return sc_fail(SC_ELIMIT, "buffer of %lld bytes", (long long)size);
     void *data = aligned_alloc(64, (size_t)(padded & ~(int64_t)63));
     if (!data) return sc_fail(SC_ENOMEM, "out of memory: a buffer of %lld bytes", (long long)size);
     sc_status s = sc_buffer_wrap(out, data, size, free_data, NULL);

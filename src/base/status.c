@@ -9,7 +9,7 @@ static _Thread_local char message[MESSAGE_MAX];
 const char *sc_status_text(sc_status status)
 {
     switch (status) {
-#define TEXT(name, code, text) \
+#define TEXT(name, code, text)                                                                                     \
     case name: return text;
         SC_STATUS_MAP(TEXT)
 #undef TEXT

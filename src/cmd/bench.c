@@ -31,7 +31,8 @@ static sc_status once(bench *b, int i)
     double t0 = now();
     if (!s) s = sc_session_eval(b->session, 0, b->ids, b->prefill, &logits);
     double t1 = now();
-    for (int64_t k = 0; !s && k < b->decode; k++) s = sc_session_eval(b->session, 0, b->ids + b->prefill + k, 1, &logits);
+    for (int64_t k = 0; !s && k < b->decode; k++)
+        s = sc_session_eval(b->session, 0, b->ids + b->prefill + k, 1, &logits);
     if (i >= 0) {
         b->prefill_s[i] = t1 - t0;
         b->decode_s[i] = now() - t1;
@@ -57,14 +58,18 @@ static void report(sc_cmd *c, bench *b, double load)
     double prefill_tps = (double)b->prefill / p, decode_tps = b->decode ? (double)b->decode / d : 0;
     /* Decoding reads every weight once a token; a prompt costs two operations a weight and token. The embedding is looked
      * up and not multiplied, unless it is the output matrix too. */
-    double gbs = (double)b->info.bytes * decode_tps / 1e9, gflops = 2 * (double)b->info.parameters * prefill_tps / 1e9;
+    double gbs = (double)b->info.bytes * decode_tps / 1e9,
+           gflops = 2 * (double)b->info.parameters * prefill_tps / 1e9;
     int threads = sc_context_threads(sc_cmd_context(c));
     if (sc_cmd_flag(c, "json"))
-        printf("{\"model\": \"%s\", \"threads\": %d, \"prefill_tokens\": %lld, \"decode_tokens\": %lld, \"repeat\": %d, "
-               "\"prefill_tps\": %.3f, \"decode_tps\": %.3f, \"prefill_gflops\": %.3f, \"decode_gbs\": %.3f, \"load_seconds\": %.4f, "
+        printf("{\"model\": \"%s\", \"threads\": %d, \"prefill_tokens\": %lld, \"decode_tokens\": %lld, "
+               "\"repeat\": %d, "
+               "\"prefill_tps\": %.3f, \"decode_tps\": %.3f, \"prefill_gflops\": %.3f, \"decode_gbs\": %.3f, "
+               "\"load_seconds\": %.4f, "
                "\"weight_bytes\": %lld, \"parameters\": %lld, \"cache_bytes\": %lld}\n",
-               b->info.family, threads, (long long)b->prefill, (long long)b->decode, b->repeat, prefill_tps, decode_tps, gflops, gbs,
-               load, (long long)b->info.bytes, (long long)b->info.parameters, (long long)sc_session_cache_bytes(b->session));
+               b->info.family, threads, (long long)b->prefill, (long long)b->decode, b->repeat, prefill_tps,
+               decode_tps, gflops, gbs, load, (long long)b->info.bytes, (long long)b->info.parameters,
+               (long long)sc_session_cache_bytes(b->session));
     else
         printf("prefill %8.1f tokens/s (%lld tokens, about %.1f GFLOP/s)\n"
                "decode  %8.1f tokens/s (%lld tokens, about %.1f GB/s of weights)\n"
@@ -89,7 +94,9 @@ static sc_status measure(sc_cmd *c, bench *b)
 
 static int bench_verb(sc_cmd *c)
 {
-    bench b = {.prefill = sc_cmd_int(c, "prefill"), .decode = sc_cmd_int(c, "decode"), .repeat = (int)sc_cmd_int(c, "repeat")};
+    bench b = {.prefill = sc_cmd_int(c, "prefill"),
+               .decode = sc_cmd_int(c, "decode"),
+               .repeat = (int)sc_cmd_int(c, "repeat")};
     sc_model *m = NULL;
     char *path = NULL;
     sc_context *ctx = sc_cmd_context(c);
@@ -125,15 +132,22 @@ static const sc_option options[] = {
     {"decode", 'd', SC_OPT_INT, "M", "tokens generated one by one after it", .value = "64", .lo = 0, .hi = 1e6},
     {"repeat", 'R', SC_OPT_INT, "R", "repetitions; the median counts", .value = "5", .lo = 1, .hi = 10000},
     {"synthetic", 0, SC_OPT_FLAG, .help = "random weights from config.json alone"},
-    {"type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k", "with --synthetic: type of the matrices", .value = "f32"},
+    {"type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k",
+     "with --synthetic: type of the matrices", .value = "f32"},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
     {"json", 'j', SC_OPT_FLAG, .help = "as one JSON object"},
     SC_OPT_CONTEXT,
     {0}};
 static const sc_example examples[] = {
     {"socle bench model.gguf", "A prompt of 512 tokens, then 64 one by one"},
-    {"socle bench ./model --synthetic --type q4_0 --prefill 128 --decode 32 --json", "Speed of a shape without its weights"},
+    {"socle bench ./model --synthetic --type q4_0 --prefill 128 --decode 32 --json",
+     "Speed of a shape without its weights"},
     {0}};
-const sc_verb sc_verb_bench = {
-    .name = "bench", .summary = "Measure a model's speed on this machine", .args = "MODEL", .min_args = 1, .max_args = 1,
-    .options = options, .examples = examples, .run = bench_verb};
+const sc_verb sc_verb_bench = {.name = "bench",
+                               .summary = "Measure a model's speed on this machine",
+                               .args = "MODEL",
+                               .min_args = 1,
+                               .max_args = 1,
+                               .options = options,
+                               .examples = examples,
+                               .run = bench_verb};

@@ -76,10 +76,12 @@ typedef struct sc_verb {
     int (*run)(sc_cmd *c);
 } sc_verb;
 
-#define SC_OPT_CONTEXT                                                                                            \
-    {"threads", 't', SC_OPT_INT, "T", "threads to use; 0: one for each physical core", .value = "0", .lo = 0,     \
-     .hi = 256},                                                                                                  \
-    {"quiet", 'q', SC_OPT_FLAG, .help = "no progress and no remarks"}
+#define SC_OPT_CONTEXT                                                                                             \
+    {"threads",    't',     SC_OPT_INT, "T", "threads to use; 0: one for each physical core",                      \
+     .value = "0", .lo = 0, .hi = 256},                                                                            \
+    {                                                                                                              \
+        "quiet", 'q', SC_OPT_FLAG, .help = "no progress and no remarks"                                            \
+    }
 
 /* All verbs, in the order of verbs.def; *count of them. */
 const sc_verb *const *sc_verbs(int *count);
@@ -88,18 +90,18 @@ const sc_verb *sc_verb_named(const char *name); /* NULL: there is none */
 /* ---- what the user typed (options.c). Asking for an option that the verb's table lacks is a mistake in the verb
  * and ends the program with a message. ---- */
 int sc_cmd_argc(const sc_cmd *c);
-const char *sc_cmd_arg(const sc_cmd *c, int i);             /* i-th positional argument; NULL: there are fewer */
-bool sc_cmd_given(const sc_cmd *c, const char *name);       /* typed, not only a default */
+const char *sc_cmd_arg(const sc_cmd *c, int i);       /* i-th positional argument; NULL: there are fewer */
+bool sc_cmd_given(const sc_cmd *c, const char *name); /* typed, not only a default */
 bool sc_cmd_flag(const sc_cmd *c, const char *name);
-int64_t sc_cmd_int(const sc_cmd *c, const char *name);      /* typed or default; 0 where there is neither */
+int64_t sc_cmd_int(const sc_cmd *c, const char *name); /* typed or default; 0 where there is neither */
 double sc_cmd_num(const sc_cmd *c, const char *name);
-const char *sc_cmd_str(const sc_cmd *c, const char *name);  /* NULL: neither; STR, CHOICE, FILE, DIR */
-int sc_cmd_count(const sc_cmd *c, const char *name);        /* how often it was typed */
+const char *sc_cmd_str(const sc_cmd *c, const char *name);         /* NULL: neither; STR, CHOICE, FILE, DIR */
+int sc_cmd_count(const sc_cmd *c, const char *name);               /* how often it was typed */
 const char *sc_cmd_list(const sc_cmd *c, const char *name, int i); /* its i-th value, in the order typed */
 
 /* ---- ending ---- */
 int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr; returns 1 */
-int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3);  /* the same with this text */
+int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same with this text */
 int sc_cmd_usage(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same, returns 2 */
 void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* a remark; not with --quiet */
 
@@ -108,8 +110,8 @@ void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* 
  * it) and freed by the frame after the verb. NULL: sc_error() says why. Ctrl-C cancels it; a second one ends the
  * program. Free what was made with it before returning. */
 sc_context *sc_cmd_context(sc_cmd *c);
-bool sc_cmd_interrupted(void);        /* Ctrl-C was pressed since the last sc_cmd_resume */
-void sc_cmd_resume(sc_cmd *c);        /* forgets it, so that work can go on */
+bool sc_cmd_interrupted(void);         /* Ctrl-C was pressed since the last sc_cmd_resume */
+void sc_cmd_resume(sc_cmd *c);         /* forgets it, so that work can go on */
 void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen, before an answer begins */
 
 /* ---- input (input.c) ---- */
@@ -123,10 +125,10 @@ char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
 typedef struct sc_chat {
     const char *name; /* of the model, for the greeting */
     void *user;
-    int (*answer)(void *user, const char *line);                  /* prints the answer; Ctrl-C cancels the context */
-    int (*clear)(void *user);                                     /* forgets the conversation */
-    int (*system)(void *user, const char *text);                  /* new system prompt; "": the model's own */
-    int (*set)(void *user, const char *name, const char *value);  /* both NULL: shows all on stderr */
+    int (*answer)(void *user, const char *line);                 /* prints the answer; Ctrl-C cancels the context */
+    int (*clear)(void *user);                                    /* forgets the conversation */
+    int (*system)(void *user, const char *text);                 /* new system prompt; "": the model's own */
+    int (*set)(void *user, const char *name, const char *value); /* both NULL: shows all on stderr */
 } sc_chat;
 /* Reads lines until Ctrl-D or /quit. Line editing and history at a terminal, where the build has libedit. */
 int sc_chat_run(sc_cmd *c, const sc_chat *chat);

@@ -10,8 +10,10 @@ static int convert(sc_cmd *c)
     sc_convert_report r;
     char *in = NULL;
     if (!ctx) return sc_cmd_fail(c);
-    sc_convert_options o = {.type = sc_cmd_str(c, "type"), .name = sc_cmd_str(c, "name"),
-                            .no_tokenizer = sc_cmd_flag(c, "no-tokenizer"), .pure = true};
+    sc_convert_options o = {.type = sc_cmd_str(c, "type"),
+                            .name = sc_cmd_str(c, "name"),
+                            .no_tokenizer = sc_cmd_flag(c, "no-tokenizer"),
+                            .pure = true};
     sc_status s = sc_hub_resolve(&in, sc_cmd_arg(c, 0));
     if (!s) s = sc_convert(ctx, in, sc_cmd_arg(c, 1), &o, &r);
     sc_cmd_clear_progress(c);
@@ -34,11 +36,19 @@ static const sc_example examples[] = {
     {"socle convert SmolLM2 ./model", "A GGUF file as a directory that transformers loads"},
     {0}};
 const sc_verb sc_verb_convert = {
-    .name = "convert", .summary = "Convert a model between HuggingFace directories and GGUF",
-    .args = "MODEL OUT", .min_args = 2, .max_args = 2,
-    .about = "MODEL is a directory with config.json and safetensors, a .gguf file, or a model's name. OUT becomes a GGUF "
-             "file where it ends in .gguf, with the tokenizer and the chat template; else a directory with config.json, "
-             "model.safetensors and the tokenizer's files.\n\n"
-             "Every matrix gets the one type; socle quantize makes mixtures and keeps some better. Norms and biases are f32 "
-             "in GGUF. In directories all tensors get the type; what was quantised becomes f16 where none is given.",
-    .options = options, .examples = examples, .run = convert};
+    .name = "convert",
+    .summary = "Convert a model between HuggingFace directories and GGUF",
+    .args = "MODEL OUT",
+    .min_args = 2,
+    .max_args = 2,
+    .about =
+        "MODEL is a directory with config.json and safetensors, a .gguf file, or a model's name. OUT becomes a "
+        "GGUF "
+        "file where it ends in .gguf, with the tokenizer and the chat template; else a directory with config.json, "
+        "model.safetensors and the tokenizer's files.\n\n"
+        "Every matrix gets the one type; socle quantize makes mixtures and keeps some better. Norms and biases are "
+        "f32 "
+        "in GGUF. In directories all tensors get the type; what was quantised becomes f16 where none is given.",
+    .options = options,
+    .examples = examples,
+    .run = convert};

@@ -19,8 +19,10 @@ static sc_status gather(const sc_safetensors *st, sc_named_tensor **out, int64_t
         const sc_file_tensor *t = sc_safetensors_get(st, i);
         if (t->dtype == SC_DTYPE_COUNT) continue;
         sc_named_tensor *x = &(*out)[(*count)++];
-        *x = (sc_named_tensor){.name = strncmp(t->name, "in.", 3) == 0 ? t->name + 3 : t->name, .dtype = t->dtype,
-                               .rank = t->rank, .data = (void *)(uintptr_t)t->data};
+        *x = (sc_named_tensor){.name = strncmp(t->name, "in.", 3) == 0 ? t->name + 3 : t->name,
+                               .dtype = t->dtype,
+                               .rank = t->rank,
+                               .data = (void *)(uintptr_t)t->data};
         memcpy(x->dim, t->dim, sizeof x->dim);
     }
     return SC_OK;
@@ -79,10 +81,16 @@ static const sc_example examples[] = {
     {"socle forward ./model in.safetensors out.safetensors --all", "And what enters each layer"},
     {0}};
 const sc_verb sc_verb_forward = {
-    .name = "forward", .summary = "Run a model on named tensors",
-    .args = "MODEL IN.safetensors OUT.safetensors", .min_args = 3, .max_args = 3,
-    .about = "IN holds the arguments of HuggingFace's forward by name: input_ids (batch, tokens) and, where rows are "
-             "padded, attention_mask. A leading \"in.\" of a name is dropped and tensors that are no input are ignored. "
-             "OUT gets logits (batch, tokens, vocabulary), zero at padded places; with --all also hidden_states "
-             "(layers + 1, tokens, width) of the first row.",
-    .options = options, .examples = examples, .run = forward};
+    .name = "forward",
+    .summary = "Run a model on named tensors",
+    .args = "MODEL IN.safetensors OUT.safetensors",
+    .min_args = 3,
+    .max_args = 3,
+    .about =
+        "IN holds the arguments of HuggingFace's forward by name: input_ids (batch, tokens) and, where rows are "
+        "padded, attention_mask. A leading \"in.\" of a name is dropped and tensors that are no input are ignored. "
+        "OUT gets logits (batch, tokens, vocabulary), zero at padded places; with --all also hidden_states "
+        "(layers + 1, tokens, width) of the first row.",
+    .options = options,
+    .examples = examples,
+    .run = forward};

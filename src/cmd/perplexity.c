@@ -29,7 +29,8 @@ static int perplexity(sc_cmd *c)
     if (!s) {
         sc_cmd_clear_progress(c);
         if (sc_cmd_flag(c, "json"))
-            printf("{\"perplexity\": %.6f, \"nll\": %.6f, \"tokens\": %lld, \"scored\": %lld, \"bits_per_byte\": %.6f}\n",
+            printf("{\"perplexity\": %.6f, \"nll\": %.6f, \"tokens\": %lld, \"scored\": %lld, \"bits_per_byte\": "
+                   "%.6f}\n",
                    r.perplexity, r.nll / (double)r.scored, (long long)r.tokens, (long long)r.scored,
                    r.nll / 0.693147180559945 / (double)len);
         else
@@ -44,7 +45,8 @@ static int perplexity(sc_cmd *c)
 
 static const sc_option options[] = {
     {"context", 'c', SC_OPT_INT, "N", "tokens of a window", .value = "512", .lo = 2, .hi = 1e7},
-    {"stride", 0, SC_OPT_INT, "N", "a window begins every N tokens and scores what the one before did not; 0: windows do not overlap",
+    {"stride", 0, SC_OPT_INT, "N",
+     "a window begins every N tokens and scores what the one before did not; 0: windows do not overlap",
      .value = "0", .lo = 0, .hi = 1e7},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
     {"json", 'j', SC_OPT_FLAG, .help = "with mean negative log-likelihood, counts and bits per byte, as JSON"},
@@ -52,11 +54,17 @@ static const sc_option options[] = {
     {0}};
 static const sc_example examples[] = {
     {"socle perplexity model.gguf wiki.txt", "Windows of 512 tokens, one after the other"},
-    {"socle perplexity model.gguf wiki.txt -c 2048 --stride 512", "Overlapping windows: each token sees at least 1536 before it"},
+    {"socle perplexity model.gguf wiki.txt -c 2048 --stride 512",
+     "Overlapping windows: each token sees at least 1536 before it"},
     {0}};
-const sc_verb sc_verb_perplexity = {
-    .name = "perplexity", .summary = "Measure how well a model predicts a text",
-    .args = "MODEL FILE", .min_args = 2, .max_args = 2,
-    .about = "The exponential of the mean negative log-likelihood of a text's tokens, each given those before it in its window; "
-             "the first token of a text is not scored. FILE may be - for stdin.",
-    .options = options, .examples = examples, .run = perplexity};
+const sc_verb sc_verb_perplexity = {.name = "perplexity",
+                                    .summary = "Measure how well a model predicts a text",
+                                    .args = "MODEL FILE",
+                                    .min_args = 2,
+                                    .max_args = 2,
+                                    .about = "The exponential of the mean negative log-likelihood of a text's "
+                                             "tokens, each given those before it in its window; "
+                                             "the first token of a text is not scored. FILE may be - for stdin.",
+                                    .options = options,
+                                    .examples = examples,
+                                    .run = perplexity};

@@ -49,10 +49,11 @@ static void print_json(const run *r, const sc_text_result *t)
 {
     json_t *ids = json_array();
     for (int64_t i = 0; i < t->n_ids; i++) json_array_append_new(ids, json_integer(t->ids[i]));
-    json_t *o = json_pack("{s:s%, s:s, s:I, s:I, s:I, s:o, s:f, s:f}", "text", r->answer ? r->answer : "", r->n_answer,
-                          "finish_reason", t->finish_reason, "prompt_tokens", (json_int_t)t->prompt_tokens, "cached_tokens",
-                          (json_int_t)t->cached_tokens, "generated_tokens", (json_int_t)t->generated_tokens, "ids", ids,
-                          "prompt_seconds", t->prompt_seconds, "decode_seconds", t->decode_seconds);
+    json_t *o =
+        json_pack("{s:s%, s:s, s:I, s:I, s:I, s:o, s:f, s:f}", "text", r->answer ? r->answer : "", r->n_answer,
+                  "finish_reason", t->finish_reason, "prompt_tokens", (json_int_t)t->prompt_tokens, "cached_tokens",
+                  (json_int_t)t->cached_tokens, "generated_tokens", (json_int_t)t->generated_tokens, "ids", ids,
+                  "prompt_seconds", t->prompt_seconds, "decode_seconds", t->decode_seconds);
     if (o) json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -68,8 +69,10 @@ static sc_status answer_ids(run *r, int32_t *ids, int64_t n)
     r->request.n_ids = n;
     sc_status s = sc_pipeline_generate(r->p, &r->request, &t);
     if (s) return s;
-    if (r->json) print_json(r, &t);
-    else if (r->n_answer && r->answer[r->n_answer - 1] != '\n') putchar('\n');
+    if (r->json)
+        print_json(r, &t);
+    else if (r->n_answer && r->answer[r->n_answer - 1] != '\n')
+        putchar('\n');
     fflush(stdout);
     if (strcmp(t.finish_reason, "context") == 0) sc_cmd_note(r->c, "the context is full");
     sc_free(t.ids);
@@ -109,7 +112,8 @@ static int say(void *user, const char *line)
         json_array_remove(r->messages, json_array_size(r->messages) - 1);
         return 0;
     }
-    json_array_append_new(r->messages, json_pack("{s:s, s:s%}", "role", "assistant", "content", r->answer ? r->answer : "", r->n_answer));
+    json_array_append_new(r->messages, json_pack("{s:s, s:s%}", "role", "assistant", "content",
+                                                 r->answer ? r->answer : "", r->n_answer));
     return 0;
 }
 
@@ -141,10 +145,16 @@ static int set_value(void *user, const char *name, const char *value)
     run *r = user;
     sc_sampling *o = &r->request.sampling, before = *o;
     char *end = NULL;
-    const struct { const char *name; double *at; } numbers[] = {
-        {"temperature", &o->temperature}, {"top_p", &o->top_p}, {"min_p", &o->min_p}, {"typical_p", &o->typical_p},
-        {"repetition_penalty", &o->repetition_penalty}, {"frequency_penalty", &o->frequency_penalty},
-        {"presence_penalty", &o->presence_penalty}};
+    const struct {
+        const char *name;
+        double *at;
+    } numbers[] = {{"temperature", &o->temperature},
+                   {"top_p", &o->top_p},
+                   {"min_p", &o->min_p},
+                   {"typical_p", &o->typical_p},
+                   {"repetition_penalty", &o->repetition_penalty},
+                   {"frequency_penalty", &o->frequency_penalty},
+                   {"presence_penalty", &o->presence_penalty}};
     if (!name) {
         show_settings(r);
         return 0;
@@ -159,9 +169,12 @@ static int set_value(void *user, const char *name, const char *value)
         if (strcmp(numbers[i].name, name) == 0) *numbers[i].at = x, known = true;
     if (strcmp(name, "top_k") == 0) o->top_k = (int64_t)x, known = true;
     if (strcmp(name, "seed") == 0) o->seed = (uint64_t)x, known = true;
-    if (strcmp(name, "max_new_tokens") == 0 && x >= 1 && x < 1e7) r->request.max_new_tokens = (int64_t)x, known = true;
-    if (!known) sc_cmd_error(r->c, "no setting '%s' takes that", name);
-    else o->do_sample = true;
+    if (strcmp(name, "max_new_tokens") == 0 && x >= 1 && x < 1e7)
+        r->request.max_new_tokens = (int64_t)x, known = true;
+    if (!known)
+        sc_cmd_error(r->c, "no setting '%s' takes that", name);
+    else
+        o->do_sample = true;
     if (sc_sampling_check(o)) {
         sc_cmd_fail(r->c);
         *o = before;
@@ -172,8 +185,11 @@ static int set_value(void *user, const char *name, const char *value)
 static int chat(run *r, const char *model)
 {
     if (!sc_pipeline_has_template(r->p))
-        return sc_cmd_error(r->c, "%s has no chat template: give a prompt, with --raw for a plain continuation", model);
-    return sc_chat_run(r->c, &(sc_chat){.name = model, .user = r, .answer = say, .clear = clear, .system = set_system, .set = set_value});
+        return sc_cmd_error(r->c, "%s has no chat template: give a prompt, with --raw for a plain continuation",
+                            model);
+    return sc_chat_run(
+        r->c, &(sc_chat){
+                  .name = model, .user = r, .answer = say, .clear = clear, .system = set_system, .set = set_value});
 }
 
 /* ---- options ---- */
@@ -188,10 +204,16 @@ static sc_status read_sampling(sc_cmd *c, sc_sampling *o, const sc_model *m)
     const char *generation = sc_model_generation_config(m);
     sc_status s = sc_sampling_from_json(o, generation, (int64_t)strlen(generation), "generation_config.json");
     if (s) return s;
-    const struct { const char *name; double *at; } numbers[] = {
-        {"temperature", &o->temperature}, {"top-p", &o->top_p}, {"min-p", &o->min_p}, {"typical-p", &o->typical_p},
-        {"repetition-penalty", &o->repetition_penalty}, {"frequency-penalty", &o->frequency_penalty},
-        {"presence-penalty", &o->presence_penalty}};
+    const struct {
+        const char *name;
+        double *at;
+    } numbers[] = {{"temperature", &o->temperature},
+                   {"top-p", &o->top_p},
+                   {"min-p", &o->min_p},
+                   {"typical-p", &o->typical_p},
+                   {"repetition-penalty", &o->repetition_penalty},
+                   {"frequency-penalty", &o->frequency_penalty},
+                   {"presence-penalty", &o->presence_penalty}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (sc_cmd_given(c, numbers[i].name)) *numbers[i].at = sc_cmd_num(c, numbers[i].name);
     if (sc_cmd_given(c, "temperature")) o->do_sample = true;
@@ -214,7 +236,8 @@ static int read_biases(sc_cmd *c, sc_sampling *o)
         char *end, *stop;
         const char *text = sc_cmd_list(c, "logit-bias", i);
         long id = strtol(text, &end, 10);
-        if (end == text || *end != '=' || id < 0 || id > INT32_MAX) return sc_cmd_usage(c, "--logit-bias '%s' is not ID=BIAS", text);
+        if (end == text || *end != '=' || id < 0 || id > INT32_MAX)
+            return sc_cmd_usage(c, "--logit-bias '%s' is not ID=BIAS", text);
         bias[i] = strtof(end + 1, &stop);
         if (stop == end + 1 || *stop) return sc_cmd_usage(c, "--logit-bias '%s' is not ID=BIAS", text);
         ids[i] = (int32_t)id;
@@ -275,8 +298,10 @@ static int run_verb(sc_cmd *c)
     char *path = NULL, *input = NULL;
     int64_t len = prompt ? (int64_t)strlen(prompt) : 0, beams = sc_cmd_int(c, "num-beams");
     if (sc_cmd_given(c, "image") || sc_cmd_given(c, "audio"))
-        return sc_cmd_error(c, "%s is a text model: it takes no %s", model, sc_cmd_given(c, "image") ? "image" : "audio");
-    if (sc_cmd_count(c, "stop") > (int)(sizeof r.stop / sizeof *r.stop)) return sc_cmd_usage(c, "more than 64 --stop");
+        return sc_cmd_error(c, "%s is a text model: it takes no %s", model,
+                            sc_cmd_given(c, "image") ? "image" : "audio");
+    if (sc_cmd_count(c, "stop") > (int)(sizeof r.stop / sizeof *r.stop))
+        return sc_cmd_usage(c, "more than 64 --stop");
     bool interactive = !prompt && isatty(STDIN_FILENO);
     if (interactive && (r.json || sc_cmd_flag(c, "raw"))) return sc_cmd_usage(c, "a prompt is needed");
     if (!prompt && !interactive) {
@@ -285,7 +310,8 @@ static int run_verb(sc_cmd *c)
         if (len && input[len - 1] == '\n') input[--len] = 0;
         prompt = input;
     }
-    sc_session_options o = {.context = sc_cmd_int(c, "context"), .cache = cache_type(sc_cmd_str(c, "cache-type")),
+    sc_session_options o = {.context = sc_cmd_int(c, "context"),
+                            .cache = cache_type(sc_cmd_str(c, "cache-type")),
                             .sequences = beams > 1 ? (int)(2 * beams) : 1};
     sc_context *ctx = sc_cmd_context(c);
     sc_status s = ctx ? sc_hub_resolve(&path, model) : SC_ENOMEM;
@@ -303,12 +329,14 @@ static const sc_option options[] = {
     {"raw", 'r', SC_OPT_FLAG, .help = "continue the text as it is, without the chat template"},
     {"system", 's', SC_OPT_STR, "TEXT", "system prompt, in place of the template's own"},
     {"json", 'j', SC_OPT_FLAG, .help = "the answer with its ids, counts and times as one JSON object"},
-    {"temperature", 0, SC_OPT_NUM, "X", "divides the logits; 0 is greedy (0.2 unless the model says otherwise)", .lo = 0, .hi = 1000},
+    {"temperature", 0, SC_OPT_NUM, "X", "divides the logits; 0 is greedy (0.2 unless the model says otherwise)",
+     .lo = 0, .hi = 1000},
     {"top-k", 0, SC_OPT_INT, "K", "only the K likeliest tokens; 0: all (50)", .lo = 0, .hi = 1e9},
     {"top-p", 0, SC_OPT_NUM, "P", "only the likeliest tokens that make up P (0.9)", .lo = 0, .hi = 1},
     {"min-p", 0, SC_OPT_NUM, "P", "only tokens at least P times as likely as the likeliest", .lo = 0, .hi = 1},
     {"typical-p", 0, SC_OPT_NUM, "P", "only the tokens of typical surprise that make up P", .lo = 0, .hi = 1},
-    {"repetition-penalty", 0, SC_OPT_NUM, "X", "makes tokens that were there less likely; 1: off", .lo = 0, .hi = 1000},
+    {"repetition-penalty", 0, SC_OPT_NUM, "X", "makes tokens that were there less likely; 1: off", .lo = 0,
+     .hi = 1000},
     {"frequency-penalty", 0, SC_OPT_NUM, "X", "for each time a token was generated", .lo = -100, .hi = 100},
     {"presence-penalty", 0, SC_OPT_NUM, "X", "once for a token that was generated", .lo = -100, .hi = 100},
     {"no-repeat-ngram-size", 0, SC_OPT_INT, "N", "no run of N tokens twice", .lo = 0, .hi = 1e6},
@@ -318,8 +346,9 @@ static const sc_option options[] = {
     {"ignore-eos", 0, SC_OPT_FLAG, .help = "go on after the end-of-answer token"},
     {"num-beams", 0, SC_OPT_INT, "N", "beam search with N beams", .value = "1", .lo = 1, .hi = 512},
     {"show-sampling", 0, SC_OPT_FLAG, .help = "say on stderr how tokens are chosen, in order"},
-    {"context", 'c', SC_OPT_INT, "N", "tokens that prompt and answer may take; 0: the model's context, at most 8192",
-     .value = "0", .lo = 0, .hi = 1e9},
+    {"context", 'c', SC_OPT_INT, "N",
+     "tokens that prompt and answer may take; 0: the model's context, at most 8192", .value = "0", .lo = 0,
+     .hi = 1e9},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
     {"image", 0, SC_OPT_FILE, "FILE", "for models that see; none of those that are known does"},
     {"audio", 0, SC_OPT_FILE, "FILE", "for models that hear; none of those that are known does"},
@@ -329,14 +358,22 @@ static const sc_example examples[] = {
     {"socle run SmolLM2-135M-Instruct \"Why is the sky blue?\"", "One answer"},
     {"socle run SmolLM2-135M-Instruct", "A chat, at a terminal"},
     {"socle run model.gguf --raw --greedy -n 5 \"The capital of France is\"", "A plain continuation"},
-    {"socle run model.gguf --json --temperature 0.7 --seed 1 < question.txt", "The prompt from a file, the answer as JSON"},
+    {"socle run model.gguf --json --temperature 0.7 --seed 1 < question.txt",
+     "The prompt from a file, the answer as JSON"},
     {0}};
 const sc_verb sc_verb_run = {
-    .name = "run", .summary = "Answer a prompt, or chat",
-    .args = "MODEL [PROMPT]", .min_args = 1, .max_args = 2,
-    .about = "MODEL is a directory, a .gguf file, or the name of a model that `socle list` shows. Without PROMPT the prompt is "
-             "read from stdin; at a terminal a chat begins: Ctrl-C stops an answer, Ctrl-D leaves, /help lists its "
-             "commands.\n\nPrompts go through the model's chat template unless --raw is given or the model has none. "
-             "Sampling options mean what HuggingFace's generate means by them; unless they are given, the model's "
-             "generation_config.json decides, and where that is silent a temperature of 0.2, top_p 0.9 and seed 0.",
-    .options = options, .examples = examples, .run = run_verb};
+    .name = "run",
+    .summary = "Answer a prompt, or chat",
+    .args = "MODEL [PROMPT]",
+    .min_args = 1,
+    .max_args = 2,
+    .about =
+        "MODEL is a directory, a .gguf file, or the name of a model that `socle list` shows. Without PROMPT the "
+        "prompt is "
+        "read from stdin; at a terminal a chat begins: Ctrl-C stops an answer, Ctrl-D leaves, /help lists its "
+        "commands.\n\nPrompts go through the model's chat template unless --raw is given or the model has none. "
+        "Sampling options mean what HuggingFace's generate means by them; unless they are given, the model's "
+        "generation_config.json decides, and where that is silent a temperature of 0.2, top_p 0.9 and seed 0.",
+    .options = options,
+    .examples = examples,
+    .run = run_verb};

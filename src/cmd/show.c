@@ -23,7 +23,8 @@ static void print_tensors(const sc_model *m)
         shape_text(p, shape, sizeof shape);
         printf("%-8s %-20s %s\n", sc_dtype_get(p->dtype)->name, shape, p->name);
     }
-    for (int64_t i = 0; i < sc_model_unexpected_count(m); i++) printf("%-8s %-20s %s\n", "unused", "", sc_model_unexpected_at(m, i));
+    for (int64_t i = 0; i < sc_model_unexpected_count(m); i++)
+        printf("%-8s %-20s %s\n", "unused", "", sc_model_unexpected_at(m, i));
 }
 
 static void print_text(const sc_model_info *i, const sc_tokenizer *t, bool chat, int64_t n_eos)
@@ -32,11 +33,15 @@ static void print_text(const sc_model_info *i, const sc_tokenizer *t, bool chat,
     printf("family        %s (%s, %s)\n", i->family, i->model_type, i->format);
     printf("parameters    %lld in %lld bytes (%s)\n", (long long)i->parameters, (long long)i->bytes, i->dtypes);
     printf("layers        %lld, width %lld\n", (long long)i->layers, (long long)i->width);
-    printf("attention     %lld heads of %lld, %lld of keys\n", (long long)i->heads, (long long)i->head_dim, (long long)i->kv_heads);
+    printf("attention     %lld heads of %lld, %lld of keys\n", (long long)i->heads, (long long)i->head_dim,
+           (long long)i->kv_heads);
     printf("vocabulary    %lld%s\n", (long long)i->vocab, i->tied ? ", output tied to the embedding" : "");
     printf("context       %lld tokens\n", (long long)i->context);
-    if (t) printf("tokenizer     %lld tokens, bos %d, eos %d\n", (long long)sc_tokenizer_vocab_size(t), sc_tokenizer_bos(t), sc_tokenizer_eos(t));
-    else printf("tokenizer     none\n");
+    if (t)
+        printf("tokenizer     %lld tokens, bos %d, eos %d\n", (long long)sc_tokenizer_vocab_size(t),
+               sc_tokenizer_bos(t), sc_tokenizer_eos(t));
+    else
+        printf("tokenizer     none\n");
     printf("chat template %s\n", chat ? "yes" : "none");
     printf("end tokens    %lld\n", (long long)n_eos);
 }
@@ -45,12 +50,13 @@ static void print_json(const sc_model_info *i, const sc_tokenizer *t, bool chat,
 {
     json_t *ends = json_array();
     for (int64_t k = 0; k < n_eos; k++) json_array_append_new(ends, json_integer(eos[k]));
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "path", i->path,
-                          "family", i->family, "model_type", i->model_type, "format", i->format, "dtypes", i->dtypes,
-                          "parameters", (json_int_t)i->parameters, "bytes", (json_int_t)i->bytes, "layers", (json_int_t)i->layers,
-                          "width", (json_int_t)i->width, "heads", (json_int_t)i->heads, "kv_heads", (json_int_t)i->kv_heads,
-                          "head_dim", (json_int_t)i->head_dim, "vocab", (json_int_t)i->vocab, "context", (json_int_t)i->context,
-                          "tied", i->tied, "chat_template", chat, "eos", ends);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "path",
+                  i->path, "family", i->family, "model_type", i->model_type, "format", i->format, "dtypes",
+                  i->dtypes, "parameters", (json_int_t)i->parameters, "bytes", (json_int_t)i->bytes, "layers",
+                  (json_int_t)i->layers, "width", (json_int_t)i->width, "heads", (json_int_t)i->heads, "kv_heads",
+                  (json_int_t)i->kv_heads, "head_dim", (json_int_t)i->head_dim, "vocab", (json_int_t)i->vocab,
+                  "context", (json_int_t)i->context, "tied", i->tied, "chat_template", chat, "eos", ends);
     if (t && o) json_object_set_new(o, "tokenizer_tokens", json_integer(sc_tokenizer_vocab_size(t)));
     if (o) json_dumpf(o, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -82,8 +88,10 @@ static sc_status show_model(sc_cmd *c, const sc_model *m, const char *path)
     if (s && s != SC_ENOTFOUND) sc_cmd_note(c, "%s", sc_error());
     s = sc_template_load(&chat, path, NULL, false);
     if (s && s != SC_ENOTFOUND) sc_cmd_note(c, "%s", sc_error());
-    if (sc_cmd_flag(c, "json")) print_json(&info, t, chat != NULL, eos, n_eos);
-    else print_text(&info, t, chat != NULL, n_eos);
+    if (sc_cmd_flag(c, "json"))
+        print_json(&info, t, chat != NULL, eos, n_eos);
+    else
+        print_text(&info, t, chat != NULL, n_eos);
     sc_tokenizer_free(t);
     sc_template_free(chat);
     return SC_OK;
@@ -93,7 +101,8 @@ static int show(sc_cmd *c)
 {
     sc_model *m = NULL;
     char *path = NULL;
-    sc_model_options o = {.weights = sc_cmd_flag(c, "synthetic") ? SC_WEIGHTS_SYNTHETIC : SC_WEIGHTS_FILE, .config_only = true,
+    sc_model_options o = {.weights = sc_cmd_flag(c, "synthetic") ? SC_WEIGHTS_SYNTHETIC : SC_WEIGHTS_FILE,
+                          .config_only = true,
                           .type = sc_dtype_named(sc_cmd_str(c, "type"))};
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
@@ -107,12 +116,15 @@ static int show(sc_cmd *c)
 }
 
 static const sc_option options[] = {
-    {"tensors", 0, SC_OPT_FLAG, .help = "every parameter: type, shape, name; and tensors of the file that are not used"},
+    {"tensors", 0, SC_OPT_FLAG,
+     .help = "every parameter: type, shape, name; and tensors of the file that are not used"},
     {"plan", 0, SC_OPT_FLAG, .help = "the plan of one run: steps, buffers, bytes, FLOPs"},
     {"tokens", 0, SC_OPT_INT, "T", "with --plan: tokens of the run", .value = "1", .lo = 1, .hi = 1e6},
-    {"past", 0, SC_OPT_INT, "N", "with --plan: room in the cache for tokens before them", .value = "512", .lo = 0, .hi = 1e7},
+    {"past", 0, SC_OPT_INT, "N", "with --plan: room in the cache for tokens before them", .value = "512", .lo = 0,
+     .hi = 1e7},
     {"synthetic", 0, SC_OPT_FLAG, .help = "from config.json alone, without weights"},
-    {"type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k", "with --synthetic: type of the matrices", .value = "f32"},
+    {"type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k",
+     "with --synthetic: type of the matrices", .value = "f32"},
     {"json", 'j', SC_OPT_FLAG, .help = "as one JSON object"},
     SC_OPT_CONTEXT,
     {0}};
@@ -122,6 +134,12 @@ static const sc_example examples[] = {
     {"socle show model.gguf --plan --tokens 16", "What evaluating 16 tokens does, step by step"},
     {0}};
 const sc_verb sc_verb_show = {
-    .name = "show", .summary = "Show what a model is", .args = "MODEL", .min_args = 1, .max_args = 1,
+    .name = "show",
+    .summary = "Show what a model is",
+    .args = "MODEL",
+    .min_args = 1,
+    .max_args = 1,
     .about = "Reads the configuration and the headers of the weights, not the weights themselves.",
-    .options = options, .examples = examples, .run = show};
+    .options = options,
+    .examples = examples,
+    .run = show};

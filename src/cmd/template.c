@@ -47,14 +47,16 @@ static int template(sc_cmd *c)
 }
 
 static const sc_option options[] = {
-    {"now", 0, SC_OPT_STR, "TIME", "the clock the template sees, \"YYYY-MM-DD HH:MM:SS\"; otherwise the local time"},
+    {"now", 0, SC_OPT_STR, "TIME",
+     "the clock the template sees, \"YYYY-MM-DD HH:MM:SS\"; otherwise the local time"},
     {"name", 0, SC_OPT_STR, "NAME", "which template, where the model has several: default, tool_use, rag"},
     {0}};
 
 static const sc_example examples[] = {
     {"socle template SmolLM2-135M-Instruct talk.json", "The prompt of a conversation, as the model will see it"},
     {"socle template chat_template.jinja - < variables.json", "A template alone, with its variables from stdin"},
-    {"socle template --now \"2026-01-15 09:30:00\" ./model talk.json", "With a fixed clock, so that the answer never changes"},
+    {"socle template --now \"2026-01-15 09:30:00\" ./model talk.json",
+     "With a fixed clock, so that the answer never changes"},
     {0}};
 
 const sc_verb sc_verb_template = {

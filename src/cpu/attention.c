@@ -20,8 +20,12 @@ typedef struct geometry {
 static geometry measure(const sc_step *s)
 {
     const sc_tensor *q = s->in[0], *k = s->in[1];
-    geometry g = {.tokens = q->shape.dim[0], .heads = q->shape.dim[1], .d = q->shape.dim[2],
-                  .sequences = s->in[3]->shape.dim[0] - 1, .kv_heads = k->shape.dim[1], .cached = k->shape.rank == 4};
+    geometry g = {.tokens = q->shape.dim[0],
+                  .heads = q->shape.dim[1],
+                  .d = q->shape.dim[2],
+                  .sequences = s->in[3]->shape.dim[0] - 1,
+                  .kv_heads = k->shape.dim[1],
+                  .cached = k->shape.rank == 4};
     g.group = g.heads / g.kv_heads;
     g.block = SC_MAX(ROWS / g.group, 1);
     return g;
@@ -76,8 +80,8 @@ static room lay_out(const geometry *g, float *p)
 }
 
 /* Keys (or values) first .. first + n of a sequence for one head as f32 rows; *ld is their distance. */
-static const float *tile(const sc_step *s, const sc_kernels *kn, const geometry *g, int which, int64_t seq, int64_t head,
-                         int64_t first, int64_t n, float *into, int64_t *ld)
+static const float *tile(const sc_step *s, const sc_kernels *kn, const geometry *g, int which, int64_t seq,
+                         int64_t head, int64_t first, int64_t n, float *into, int64_t *ld)
 {
     const sc_tensor *t = s->in[which];
     if (!g->cached) {
@@ -119,8 +123,8 @@ static void fold(const sc_kernels *kn, const geometry *g, const room *m, int64_t
 }
 
 /* Tokens first .. end, all of sequence seq, for one key head. */
-static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, int64_t seq, int64_t head,
-                   int64_t first, int64_t end)
+static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, int64_t seq,
+                   int64_t head, int64_t first, int64_t end)
 {
     const sc_attention_attr *a = SC_ATTR(s, sc_attention_attr);
     const int32_t *start = s->in_data[3], *past = s->in_data[4];
@@ -138,7 +142,8 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
     int64_t from = a->window > 0 ? SC_MAX(first + base - a->window + 1, 0) / TILE * TILE : 0;
     for (int64_t j = from; j < keys; j += TILE) {
         int64_t n = SC_MIN(keys - j, TILE);
-        const float *k = tile(s, kn, g, 1, seq, head, j, n, m->k, &ldk), *v = tile(s, kn, g, 2, seq, head, j, n, m->v, &ldv);
+        const float *k = tile(s, kn, g, 1, seq, head, j, n, m->k, &ldk),
+                    *v = tile(s, kn, g, 2, seq, head, j, n, m->v, &ldv);
         kn->matmul_nt(rows, n, g->d, m->q, g->d, k, ldk, m->score, TILE);
         for (int64_t r = 0; r < rows; r++) {
             mask(m->score + r * TILE, a, first + r / g->group + base, j, n);
@@ -147,7 +152,8 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
         kn->matmul_nn_acc(rows, g->d, n, m->score, TILE, v, ldv, m->o, g->d);
     }
     for (int64_t r = 0; r < rows; r++) {
-        float *to = (float *)s->out_data + ((first + r / g->group) * g->heads + head * g->group + r % g->group) * g->d;
+        float *to =
+            (float *)s->out_data + ((first + r / g->group) * g->heads + head * g->group + r % g->group) * g->d;
         kn->scale(g->d, m->o + r * g->d, m->sum[r] > 0 ? 1 / m->sum[r] : 0, to);
     }
 }
@@ -158,7 +164,8 @@ static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin, int6
     room m = lay_out(&g, scratch_room);
     const int32_t *start = s->in_data[3];
     for (int64_t task = begin; task < end; task++) {
-        int64_t head = task % g.kv_heads, first = task / g.kv_heads * g.block, stop = SC_MIN(first + g.block, g.tokens);
+        int64_t head = task % g.kv_heads, first = task / g.kv_heads * g.block,
+                stop = SC_MIN(first + g.block, g.tokens);
         for (int64_t seq = 0; seq < g.sequences; seq++) {
             int64_t from = SC_MAX(first, start[seq]), to = SC_MIN(stop, start[seq + 1]);
             if (from < to) attend(s, kn, &g, &m, seq, head, from, to);
@@ -189,8 +196,10 @@ static sc_status write_run(const sc_step *s, const sc_kernels *kn, int64_t begin
             const float *from = (const float *)s->in_data[1] + t * x->stride[0] + h * x->stride[1];
             int64_t at = ((slots[t] / TILE * heads + h) * TILE + slots[t] % TILE) * d;
             void *to = (char *)s->in_data[0] + at / info->block * info->bytes;
-            if (cache->dtype == SC_F32) memcpy(to, from, sizeof *from * (size_t)d);
-            else kn->quantize[cache->dtype](from, to, d);
+            if (cache->dtype == SC_F32)
+                memcpy(to, from, sizeof *from * (size_t)d);
+            else
+                kn->quantize[cache->dtype](from, to, d);
         }
     }
     return SC_OK;

@@ -72,7 +72,8 @@ static sc_status plan_ready(sc_backend *self, sc_plan *p)
 static void fault(cpu_state *st, sc_status s)
 {
     int none = SC_OK;
-    if (atomic_compare_exchange_strong(&st->status, &none, s)) snprintf(st->fault, sizeof st->fault, "%s", sc_error());
+    if (atomic_compare_exchange_strong(&st->status, &none, s))
+        snprintf(st->fault, sizeof st->fault, "%s", sc_error());
 }
 
 /* Tasks first .. end of a stage, which may lie in several of its steps. */
@@ -90,7 +91,10 @@ static void run_tasks(sc_plan *p, int stage, int64_t first, int64_t end, const s
     }
 }
 
-typedef struct job { cpu_backend *backend; sc_plan *plan; } job;
+typedef struct job {
+    cpu_backend *backend;
+    sc_plan *plan;
+} job;
 
 static void work(void *arg, int member)
 {
@@ -136,8 +140,12 @@ sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
 {
     cpu_backend *b = sc_calloc(1, sizeof *b);
     if (!b) return sc_nomem();
-    b->base = (sc_backend){.name = "cpu", .prepare = prepare, .plan_ready = plan_ready, .plan_free = plan_free,
-                           .run = run, .free = backend_free};
+    b->base = (sc_backend){.name = "cpu",
+                           .prepare = prepare,
+                           .plan_ready = plan_ready,
+                           .plan_free = plan_free,
+                           .run = run,
+                           .free = backend_free};
     b->ctx = ctx;
     sc_kernels_init(&b->kernels, levels & sc_cpu_detect());
     *out = &b->base;

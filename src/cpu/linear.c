@@ -5,7 +5,7 @@
 #include "cpu/cpu.h"
 
 enum {
-    TOKENS = 256,           /* of a block: what bringing the rows to f32 is shared over */
+    TOKENS = 256,            /* of a block: what bringing the rows to f32 is shared over */
     BLOCK_BYTES = 256 << 10, /* of w's rows as f32: they should stay in the second cache */
     PAD = 16 /* floats after each of them: rows a power of two apart would fall into the same few cache lines */
 };
@@ -26,7 +26,8 @@ static const char *refuse(const sc_step *s)
 {
     const sc_tensor *w = s->in[1];
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    if (w->dtype != SC_F32 && w->dtype != SC_F16 && w->dtype != SC_BF16 && d->block == 1) return "an integer weight";
+    if (w->dtype != SC_F32 && w->dtype != SC_F16 && w->dtype != SC_BF16 && d->block == 1)
+        return "an integer weight";
     if (d->block > 1 && !sc_rows_dense(w)) return "a block-quantised weight stored by columns";
     if (w->shape.dim[1] % d->block) return "a weight whose rows are not whole blocks";
     return NULL;
@@ -51,8 +52,8 @@ static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int
     int64_t c = width(s);
     if (sc_rows_dense(w)) {
         for (int64_t r = 0; r < n; r++)
-            k->dequantize[w->dtype]((const char *)s->in_data[1] + (first + r) * (w->stride[0] / d->block) * d->bytes,
-                                    out + r * ld, c);
+            k->dequantize[w->dtype](
+                (const char *)s->in_data[1] + (first + r) * (w->stride[0] / d->block) * d->bytes, out + r * ld, c);
         return;
     }
     if (w->dtype == SC_F32) {

@@ -23,7 +23,8 @@ static sc_status layer_run(const sc_step *s, const sc_kernels *k, int64_t begin,
     int64_t n = width(s), g = grain(s), stop = SC_MIN(end * g, rows(s));
     const float *x = s->in_data[0];
     float *y = s->out_data, eps = SC_ATTR(s, sc_norm_attr)->eps;
-    for (int64_t i = begin * g; i < stop; i++) k->layer_norm(n, x + i * n, s->in_data[1], s->in_data[2], eps, y + i * n);
+    for (int64_t i = begin * g; i < stop; i++)
+        k->layer_norm(n, x + i * n, s->in_data[1], s->in_data[2], eps, y + i * n);
     return SC_OK;
 }
 

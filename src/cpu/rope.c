@@ -15,8 +15,10 @@ static int64_t sequence_of(const int32_t *start, int64_t sequences, int64_t t)
     int64_t lo = 0, hi = sequences;
     while (hi - lo > 1) {
         int64_t mid = (lo + hi) / 2;
-        if (start[mid] <= t) lo = mid;
-        else hi = mid;
+        if (start[mid] <= t)
+            lo = mid;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -37,7 +39,8 @@ static sc_status table_run(const sc_step *s, const sc_kernels *k, int64_t begin,
             last = seq;
         }
         for (int64_t i = 0; i < half; i++) {
-            double angle = (float)position[t] * inv_freq[i]; /* rounded to f32, as the reference implementations do */
+            double angle =
+                (float)position[t] * inv_freq[i]; /* rounded to f32, as the reference implementations do */
             cosine[t * half + i] = (float)cos(angle) * scaling;
             sine[t * half + i] = (float)sin(angle) * scaling;
         }
@@ -61,7 +64,8 @@ static sc_status rope_run(const sc_step *s, const sc_kernels *k, int64_t begin, 
             const float *from = (const float *)s->in_data[0] + t * x->stride[0] + h * x->stride[1];
             float *to = (float *)s->out_data + (t * heads + h) * d;
             (neighbours ? k->rope_neighbours : k->rope_halves)(half, from, cosine + t * half, sine + t * half, to);
-            if (d > 2 * half && to != from) memcpy(to + 2 * half, from + 2 * half, sizeof *to * (size_t)(d - 2 * half));
+            if (d > 2 * half && to != from)
+                memcpy(to + 2 * half, from + 2 * half, sizeof *to * (size_t)(d - 2 * half));
         }
     }
     return SC_OK;

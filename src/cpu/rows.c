@@ -27,8 +27,10 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
             return sc_fail(SC_ELIMIT, "id %d at place %lld is outside the table of %lld rows ('%s')", ids[t],
                            (long long)t, (long long)rows, table->name);
         const char *row = (const char *)s->in_data[0] + ids[t] * stride;
-        if (table->dtype == SC_F32) memcpy(y, row, sizeof *y * (size_t)c);
-        else k->dequantize[table->dtype](row, y, c);
+        if (table->dtype == SC_F32)
+            memcpy(y, row, sizeof *y * (size_t)c);
+        else
+            k->dequantize[table->dtype](row, y, c);
     }
     return SC_OK;
 }

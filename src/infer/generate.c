@@ -10,8 +10,8 @@ static bool ends(const sc_generate *how, int32_t id)
     return false;
 }
 
-sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler, const sc_generate *how,
-                              sc_stop_reason *why, int64_t *generated)
+sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler,
+                              const sc_generate *how, sc_stop_reason *why, int64_t *generated)
 {
     sc_status status;
     sc_model_info info;
@@ -22,7 +22,9 @@ sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sa
     for (*generated = 0; *generated < how->max_new_tokens;) {
         int32_t id;
         float logprob;
-        if ((status = sc_sampler_sample(sampler, logits, &id, &logprob)) || (status = sc_sampler_accept(sampler, id))) return status;
+        if ((status = sc_sampler_sample(sampler, logits, &id, &logprob)) ||
+            (status = sc_sampler_accept(sampler, id)))
+            return status;
         ++*generated;
         if (ends(how, id)) {
             *why = SC_STOP_EOS;
@@ -44,7 +46,8 @@ sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sa
 
 /* One step's rows: each live beam continues a copy of its parent's sequence. Two sets of sequences take turns, since a
  * parent may have several children. */
-static sc_status next_rows(sc_session *s, const sc_beam_live_one *live, int n, int beams, int *set, const float **logits)
+static sc_status next_rows(sc_session *s, const sc_beam_live_one *live, int n, int beams, int *set,
+                           const float **logits)
 {
     int seqs[1024], old = *set * beams, fresh = (1 - *set) * beams;
     int32_t ids[1024];
@@ -75,7 +78,8 @@ static sc_status collect(const sc_beam *b, sc_beam_answer *results, int *n)
     return SC_OK;
 }
 
-sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_options *options, sc_beam_answer *results, int *n_results)
+sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_options *options,
+                          sc_beam_answer *results, int *n_results)
 {
     sc_beam *b = NULL;
     sc_model_info info;
@@ -96,7 +100,8 @@ sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_opti
         const sc_beam_live_one *live;
         int n = sc_beam_live(b, &live);
         if (live[0].id >= 0 && (status = next_rows(s, live, n, beams, &set, &logits))) goto end;
-        for (int i = 0; i < n && !status; i++) status = sc_logits_logprobs(logits + i * info.vocab, info.vocab, logprobs + i * info.vocab);
+        for (int i = 0; i < n && !status; i++)
+            status = sc_logits_logprobs(logits + i * info.vocab, info.vocab, logprobs + i * info.vocab);
         if (status || (status = sc_beam_step(b, logprobs))) goto end;
     }
     status = collect(b, results, n_results);

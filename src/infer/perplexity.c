@@ -13,7 +13,8 @@ static double nll_of(const float *logits, int64_t vocab, int32_t id)
 }
 
 /* One window: ids[0..n), the predictions of all but its first `known` ids are counted (never of the very first). */
-static sc_status score_window(sc_pipeline *p, const int32_t *ids, int64_t n, int64_t known, int64_t vocab, sc_perplexity *out)
+static sc_status score_window(sc_pipeline *p, const int32_t *ids, int64_t n, int64_t known, int64_t vocab,
+                              sc_perplexity *out)
 {
     enum { CHUNK = 128 }; /* rows of logits at once: they are wide */
     sc_status s = sc_session_trim(p->session, 0, 0);
@@ -38,8 +39,8 @@ sc_status sc_pipeline_perplexity(sc_pipeline *p, const char *text, int64_t len, 
     sc_model_info info;
     sc_model_describe(p->model, &info);
     if (window < 2 || stride < 1 || stride > window || window > sc_session_context(p->session))
-        return sc_fail(SC_EINVAL, "windows of %lld tokens every %lld in a context of %lld", (long long)window, (long long)stride,
-                       (long long)sc_session_context(p->session));
+        return sc_fail(SC_EINVAL, "windows of %lld tokens every %lld in a context of %lld", (long long)window,
+                       (long long)stride, (long long)sc_session_context(p->session));
     sc_status s = sc_pipeline_text_ids(p, text, len, &ids, &n);
     if (s) return s;
     *out = (sc_perplexity){.tokens = n};

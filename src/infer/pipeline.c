@@ -13,8 +13,10 @@ sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
     if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
     if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
     if (!s) s = sc_session_new(&p->session, p->model, options);
-    if (s) sc_pipeline_free(p);
-    else *out = p;
+    if (s)
+        sc_pipeline_free(p);
+    else
+        *out = p;
     return s;
 }
 
@@ -121,8 +123,11 @@ static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *l
     if (more > 0) memcpy(p->held + r->n_ids, w->result->ids, sizeof *p->held * (size_t)more);
     p->n_held = r->n_ids + SC_MAX(more, 0);
     if (!s) s = w->status;
-    if (!s) w->result->finish_reason = w->stopped || why == SC_STOP_EOS ? "stop" : why == SC_STOP_LENGTH ? "length"
-                                       : why == SC_STOP_CONTEXT ? "context" : "cancelled";
+    if (!s)
+        w->result->finish_reason = w->stopped || why == SC_STOP_EOS ? "stop"
+                                   : why == SC_STOP_LENGTH          ? "length"
+                                   : why == SC_STOP_CONTEXT         ? "context"
+                                                                    : "cancelled";
     return s;
 }
 
@@ -163,7 +168,9 @@ sc_status sc_pipeline_generate(sc_pipeline *p, const sc_text_request *r, sc_text
         return sc_fail(SC_EINVAL, "max_new_tokens is %lld, outside 1 to 2^24", (long long)r->max_new_tokens);
     sc_status s = sc_sampling_check(&r->sampling);
     if (!s) s = sc_stop_new(&w.stop, r->stop, r->n_stop);
-    if (!s) s = sc_detokenizer_new(&w.detokenizer, p->tokenizer, SC_DETOKENIZE_SKIP_SPECIAL | SC_DETOKENIZE_REPLACE_INVALID);
+    if (!s)
+        s = sc_detokenizer_new(&w.detokenizer, p->tokenizer,
+                               SC_DETOKENIZE_SKIP_SPECIAL | SC_DETOKENIZE_REPLACE_INVALID);
     double start = sc_now();
     if (!s) s = read_prompt(p, r, result, &logits);
     result->prompt_seconds = sc_now() - start;

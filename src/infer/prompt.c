@@ -60,12 +60,16 @@ static sc_status guard(const sc_tokenizer *t, const bool starts[256], json_t *v)
     } else if (json_is_array(v)) {
         for (size_t i = 0; !s && i < json_array_size(v); i++) s = guard(t, starts, json_array_get(v, i));
     } else if (json_is_object(v)) {
-        for (void *it = json_object_iter(v); !s && it; it = json_object_iter_next(v, it)) s = guard(t, starts, json_object_iter_value(it));
+        for (void *it = json_object_iter(v); !s && it; it = json_object_iter_next(v, it))
+            s = guard(t, starts, json_object_iter_value(it));
     }
     return s;
 }
 
-typedef struct id_list { int32_t *p; int64_t n, cap; } id_list;
+typedef struct id_list {
+    int32_t *p;
+    int64_t n, cap;
+} id_list;
 
 static sc_status add_ids(const sc_pipeline *p, id_list *out, const char *text, int64_t len, unsigned flags)
 {
@@ -74,8 +78,10 @@ static sc_status add_ids(const sc_pipeline *p, id_list *out, const char *text, i
     if (len == 0) return SC_OK;
     sc_status s = sc_tokenizer_encode(p->tokenizer, text, len, flags, &ids, &n);
     if (s) return s;
-    if (!sc_grow(&out->p, &out->cap, out->n + n, sizeof *out->p)) s = sc_nomem();
-    else if (n) memcpy(out->p + out->n, ids, sizeof *ids * (size_t)n);
+    if (!sc_grow(&out->p, &out->cap, out->n + n, sizeof *out->p))
+        s = sc_nomem();
+    else if (n)
+        memcpy(out->p + out->n, ids, sizeof *ids * (size_t)n);
     if (!s) out->n += n;
     sc_free(ids);
     return s;
@@ -112,14 +118,21 @@ static sc_status encode_marked(const sc_pipeline *p, char *text, int64_t len, in
 /* What templates expect and callers need not say. */
 static sc_status add_usual(const sc_pipeline *p, json_t *v)
 {
-    const struct { const char *name; int32_t id; } tokens[] = {{"bos_token", sc_tokenizer_bos(p->tokenizer)},
-                                                               {"eos_token", sc_tokenizer_eos(p->tokenizer)},
-                                                               {"unk_token", sc_tokenizer_unk(p->tokenizer)},
-                                                               {"pad_token", sc_tokenizer_pad(p->tokenizer)}};
-    if (!json_object_get(v, "add_generation_prompt") && json_object_set_new(v, "add_generation_prompt", json_true())) return sc_nomem();
+    const struct {
+        const char *name;
+        int32_t id;
+    } tokens[] = {{"bos_token", sc_tokenizer_bos(p->tokenizer)},
+                  {"eos_token", sc_tokenizer_eos(p->tokenizer)},
+                  {"unk_token", sc_tokenizer_unk(p->tokenizer)},
+                  {"pad_token", sc_tokenizer_pad(p->tokenizer)}};
+    if (!json_object_get(v, "add_generation_prompt") &&
+        json_object_set_new(v, "add_generation_prompt", json_true()))
+        return sc_nomem();
     for (int i = 0; i < SC_COUNT(tokens); i++) {
         const char *text = tokens[i].id >= 0 ? sc_tokenizer_token(p->tokenizer, tokens[i].id, NULL) : NULL;
-        if (text && !json_object_get(v, tokens[i].name) && json_object_set_new(v, tokens[i].name, json_string(text))) return sc_nomem();
+        if (text && !json_object_get(v, tokens[i].name) &&
+            json_object_set_new(v, tokens[i].name, json_string(text)))
+            return sc_nomem();
     }
     return SC_OK;
 }

@@ -68,7 +68,10 @@ int64_t sc_session_cache_bytes(const sc_session *s) { return sc_cache_bytes(s->c
 
 static bool seq_ok(const sc_session *s, int seq) { return seq >= 0 && seq < s->sequences; }
 
-int64_t sc_session_length(const sc_session *s, int seq) { return seq_ok(s, seq) ? sc_cache_length(s->cache, seq) : 0; }
+int64_t sc_session_length(const sc_session *s, int seq)
+{
+    return seq_ok(s, seq) ? sc_cache_length(s->cache, seq) : 0;
+}
 
 static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int64_t wanted, shape_plan **out)
 {
@@ -107,7 +110,8 @@ static sc_status check_ids(const sc_session *s, const int32_t *ids, int64_t n)
 }
 
 /* `each` tokens of each of n sequences. wanted: 1 gives logits for the last of each sequence, otherwise for all. */
-static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all, const float **logits)
+static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all,
+                          const float **logits)
 {
     const sc_model *m = s->m;
     shape_plan *p;
@@ -117,15 +121,19 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
         return status;
     int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
             *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
-            *position = sc_plan_data(p->plan, p->t.in.seqs.position), *wanted = sc_plan_data(p->plan, p->t.in.wanted);
+            *position = sc_plan_data(p->plan, p->t.in.seqs.position),
+            *wanted = sc_plan_data(p->plan, p->t.in.wanted);
     memcpy(sc_plan_data(p->plan, p->t.in.ids), ids, sizeof *ids * (size_t)(n * each));
     for (; done < n; done++) {
         int64_t before = sc_cache_length(s->cache, seqs[done]);
         if (m->info.context && before + each > m->info.context)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld", (long long)(before + each), (long long)m->info.context);
+            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld",
+                             (long long)(before + each), (long long)m->info.context);
         else if (before + each > s->context)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each), (long long)s->context);
-        else status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
+            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each),
+                             (long long)s->context);
+        else
+            status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
         if (status) break;
         start[done] = (int32_t)(done * each);
         past[done] = (int32_t)before;
@@ -147,7 +155,8 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
 
 sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
 {
-    if (!seq_ok(s, seq) || n < 1) return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d", (long long)n, seq, s->sequences);
+    if (!seq_ok(s, seq) || n < 1)
+        return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d", (long long)n, seq, s->sequences);
     int64_t before = sc_cache_length(s->cache, seq);
     if (n > s->context - before)
         return sc_fail(SC_ELIMIT, "%lld tokens after %lld, more than the context of %lld", (long long)n,
@@ -181,20 +190,23 @@ sc_status sc_session_step(sc_session *s, const int *seqs, const int32_t *ids, in
 sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
 {
     if (!seq_ok(s, seq) || n < 1 || n > s->chunk)
-        return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d, at most %lld at once", (long long)n, seq, s->sequences, (long long)s->chunk);
+        return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d, at most %lld at once", (long long)n, seq,
+                       s->sequences, (long long)s->chunk);
     return evaluate(s, &seq, 1, ids, n, true, logits);
 }
 
 sc_status sc_session_fork(sc_session *s, int from, int to)
 {
-    if (!seq_ok(s, from) || !seq_ok(s, to)) return sc_fail(SC_EINVAL, "sequences %d and %d of %d", from, to, s->sequences);
+    if (!seq_ok(s, from) || !seq_ok(s, to))
+        return sc_fail(SC_EINVAL, "sequences %d and %d of %d", from, to, s->sequences);
     sc_cache_fork(s->cache, from, to);
     return SC_OK;
 }
 
 sc_status sc_session_trim(sc_session *s, int seq, int64_t n)
 {
-    if (!seq_ok(s, seq) || n < 0) return sc_fail(SC_EINVAL, "%lld tokens of sequence %d of %d", (long long)n, seq, s->sequences);
+    if (!seq_ok(s, seq) || n < 0)
+        return sc_fail(SC_EINVAL, "%lld tokens of sequence %d of %d", (long long)n, seq, s->sequences);
     sc_cache_trim(s->cache, seq, n);
     return SC_OK;
 }

@@ -4,9 +4,9 @@
 #include <math.h>
 
 /* Runs one typed read unless there is a fault already. */
-#define READ(c, call) \
-    do {              \
-        if (!(c)->status) (c)->status = (call); \
+#define READ(c, call)                                                                                              \
+    do {                                                                                                           \
+        if (!(c)->status) (c)->status = (call);                                                                    \
     } while (0)
 
 static bool absent(const sc_config *c, const char *key)
@@ -59,11 +59,14 @@ const char *sc_config_str(sc_config *c, const char *key, const char *otherwise)
 
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
 {
-    static const struct { const char *name; sc_unary_kind kind; } names[] = {
-        {"silu", SC_UNARY_SILU},           {"swish", SC_UNARY_SILU},
-        {"gelu", SC_UNARY_GELU},           {"gelu_new", SC_UNARY_GELU_TANH},
-        {"relu", SC_UNARY_RELU},           {"gelu_pytorch_tanh", SC_UNARY_GELU_TANH},
-        {"sigmoid", SC_UNARY_SIGMOID},     {"gelu_fast", SC_UNARY_GELU_TANH},
+    static const struct {
+        const char *name;
+        sc_unary_kind kind;
+    } names[] = {
+        {"silu", SC_UNARY_SILU},       {"swish", SC_UNARY_SILU},
+        {"gelu", SC_UNARY_GELU},       {"gelu_new", SC_UNARY_GELU_TANH},
+        {"relu", SC_UNARY_RELU},       {"gelu_pytorch_tanh", SC_UNARY_GELU_TANH},
+        {"sigmoid", SC_UNARY_SIGMOID}, {"gelu_fast", SC_UNARY_GELU_TANH},
         {"tanh", SC_UNARY_TANH},
     };
     const char *name = sc_config_str(c, key, otherwise);
@@ -88,14 +91,18 @@ static const float *floats(sc_config *c, const json_t *o, const char *key, int64
     if (!f) c->status = sc_nomem();
     for (int64_t i = 0; f && i < n; i++) {
         f[i] = (float)json_number_value(json_array_get(a, (size_t)i));
-        if (!(f[i] > 0) || !isfinite(f[i])) sc_config_fault(c, "%s[%lld] is not a positive number", key, (long long)i);
+        if (!(f[i] > 0) || !isfinite(f[i]))
+            sc_config_fault(c, "%s[%lld] is not a positive number", key, (long long)i);
     }
     return f;
 }
 
 static sc_rope_type rope_type(sc_config *c, const char *name)
 {
-    static const struct { const char *name; sc_rope_type type; } names[] = {
+    static const struct {
+        const char *name;
+        sc_rope_type type;
+    } names[] = {
         {"default", SC_ROPE_DEFAULT}, {"linear", SC_ROPE_LINEAR},     {"dynamic", SC_ROPE_DYNAMIC},
         {"yarn", SC_ROPE_YARN},       {"longrope", SC_ROPE_LONGROPE}, {"su", SC_ROPE_LONGROPE},
         {"llama3", SC_ROPE_LLAMA3},   {"factors", SC_ROPE_FACTORS},
@@ -108,7 +115,8 @@ static sc_rope_type rope_type(sc_config *c, const char *name)
 
 void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
 {
-    const json_t *nested = json_object_get(c->json, "rope_parameters"), *old = json_object_get(c->json, "rope_scaling");
+    const json_t *nested = json_object_get(c->json, "rope_parameters"),
+                 *old = json_object_get(c->json, "rope_scaling");
     if (!json_is_object(nested)) nested = json_is_object(old) ? old : NULL;
     const double big = 1e12;
     const int64_t longest = (int64_t)1 << 30;
@@ -125,13 +133,18 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
         .type = rope_type(&r, type),
         .dim = (int64_t)((double)d * share),
         .theta = theta,
-        .low_freq_factor = 1, .high_freq_factor = 4, .beta_fast = 32, .beta_slow = 1, .truncate = true,
+        .low_freq_factor = 1,
+        .high_freq_factor = 4,
+        .beta_fast = 32,
+        .beta_slow = 1,
+        .truncate = true,
         .max_positions = positions,
         .original_max_positions = original,
     };
     if (nested) {
         out->original_max_positions = sc_config_int(&r, "original_max_position_embeddings", original, 1, longest);
-        out->factor = sc_config_num(&r, "factor", (double)positions / (double)out->original_max_positions, 1e-6, 1e6);
+        out->factor =
+            sc_config_num(&r, "factor", (double)positions / (double)out->original_max_positions, 1e-6, 1e6);
         out->low_freq_factor = sc_config_num(&r, "low_freq_factor", 1, 1e-6, 1e6);
         out->high_freq_factor = sc_config_num(&r, "high_freq_factor", 4, 1e-6, 1e6);
         out->beta_fast = sc_config_num(&r, "beta_fast", 32, 1e-6, 1e6);
@@ -142,7 +155,8 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
         out->truncate = sc_config_bool(&r, "truncate", true);
     }
     c->status = r.status;
-    if (out->dim < 2 || out->dim % 2) sc_config_fault(c, "%lld rotated features in a head of %lld", (long long)out->dim, (long long)d);
+    if (out->dim < 2 || out->dim % 2)
+        sc_config_fault(c, "%lld rotated features in a head of %lld", (long long)out->dim, (long long)d);
     if (out->type == SC_ROPE_YARN && out->theta <= 1) sc_config_fault(c, "yarn needs a rope_theta above 1");
     if (out->type == SC_ROPE_LLAMA3 && out->low_freq_factor >= out->high_freq_factor)
         sc_config_fault(c, "low_freq_factor is not below high_freq_factor");

@@ -17,7 +17,8 @@ static const bool *sliding_layers(sc_config *c, int64_t layers, int64_t first)
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         sliding[i] = given ? type && strcmp(type, "sliding_attention") == 0 : i >= first;
         if (given && !sliding[i] && (!type || strcmp(type, "full_attention") != 0))
-            sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i, type ? type : "no text");
+            sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i,
+                            type ? type : "no text");
     }
     return sliding;
 }
@@ -47,8 +48,8 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     a->d = sc_config_int(c, "head_dim", a->d ? a->d : d->width / SC_MAX(a->heads, 1), 1, 4096);
     a->neighbours = sc_config_bool(c, "rope_interleave", false);
     if (a->kv_heads && a->heads % a->kv_heads)
-        sc_config_fault(c, "num_attention_heads %lld is not a multiple of num_key_value_heads %lld", (long long)a->heads,
-                        (long long)a->kv_heads);
+        sc_config_fault(c, "num_attention_heads %lld is not a multiple of num_key_value_heads %lld",
+                        (long long)a->heads, (long long)a->kv_heads);
     sc_config_rope(c, a->d, &d->rope);
     /* These two stretch max_position_embeddings; the other scalings already say the stretched length there. */
     if (d->rope.type == SC_ROPE_LINEAR || d->rope.type == SC_ROPE_DYNAMIC)
@@ -58,7 +59,8 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
 }
 
 /* x (T, C) */
-static sc_tensor *block(sc_graph *g, const sc_decoder *d, sc_text_in *in, const sc_attention_config *attn, sc_tensor *x)
+static sc_tensor *block(sc_graph *g, const sc_decoder *d, sc_text_in *in, const sc_attention_config *attn,
+                        sc_tensor *x)
 {
     sc_tensor *h = sc_rms_norm(g, "input_layernorm", x, d->eps);
     x = sc_add(g, x, sc_self_attention(g, "self_attn", h, in, attn));

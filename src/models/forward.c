@@ -39,7 +39,8 @@ static sc_status want(const sc_named_tensor *t, bool ids)
                        (long long)t->dim[0], (long long)t->dim[1], (long long)most);
     if (t->dtype == SC_I32 || t->dtype == SC_I64) return SC_OK;
     if (!ids && (t->dtype == SC_F32 || t->dtype == SC_U8 || t->dtype == SC_BOOL)) return SC_OK;
-    return sc_fail(SC_ESHAPE, "%s is %s, not i32 or i64", t->name, t->dtype < SC_DTYPE_COUNT ? sc_dtype_get(t->dtype)->name : "of an unknown type");
+    return sc_fail(SC_ESHAPE, "%s is %s, not i32 or i64", t->name,
+                   t->dtype < SC_DTYPE_COUNT ? sc_dtype_get(t->dtype)->name : "of an unknown type");
 }
 
 /* Finds each row's run of real tokens. */
@@ -68,8 +69,8 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
     return p->total ? SC_OK : sc_fail(SC_EINVAL, "input_ids has no real token");
 }
 
-static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p, const sc_named_tensor *ids,
-                              const sc_named_tensor *positions)
+static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p,
+                              const sc_named_tensor *ids, const sc_named_tensor *positions)
 {
     int32_t *id = sc_plan_data(plan, in->ids), *start = sc_plan_data(plan, in->seqs.start),
             *position = sc_plan_data(plan, in->seqs.position);
@@ -80,7 +81,8 @@ static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const p
             /* As HuggingFace counts where no position_ids are given: by column. */
             int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
             int64_t place = positions ? element(positions, from) : p->first[r] + i;
-            if (v < 0 || v > INT32_MAX) return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
+            if (v < 0 || v > INT32_MAX)
+                return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
             id[at] = (int32_t)v;
             if (place < 0 || place > INT32_MAX)
                 return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
@@ -99,7 +101,8 @@ static float *add_output(sc_outputs *o, const char *name, int rank, const int64_
     int64_t n = sc_shape_elements(&shape);
     if (n < 0 || !sc_grow(&o->item, &o->cap, o->count + 1, sizeof *o->item)) return NULL;
     sc_named_tensor *t = &o->item[o->count];
-    *t = (sc_named_tensor){.name = sc_strdup(name), .dtype = SC_F32, .rank = rank, .data = sc_calloc((size_t)n, sizeof(float))};
+    *t = (sc_named_tensor){
+        .name = sc_strdup(name), .dtype = SC_F32, .rank = rank, .data = sc_calloc((size_t)n, sizeof(float))};
     memcpy(t->dim, dim, sizeof *dim * (size_t)rank);
     o->count++;
     return t->name ? t->data : NULL;
@@ -130,7 +133,8 @@ static sc_status stack_hidden(sc_outputs *o, const padded *p, const sc_plan *pla
     if (!out) return sc_nomem();
     for (int64_t i = 0, k = 0; i < g->n_taps; i++) {
         if (strncmp(g->tap[i].name, "hidden_states.", 14) != 0) continue;
-        memcpy(out + (k++ * p->t + p->first[0]) * c, sc_plan_data(plan, g->tap[i].tensor), sizeof *out * (size_t)(p->n[0] * c));
+        memcpy(out + (k++ * p->t + p->first[0]) * c, sc_plan_data(plan, g->tap[i].tensor),
+               sizeof *out * (size_t)(p->n[0] * c));
     }
     return SC_OK;
 }
@@ -144,14 +148,16 @@ sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_t
     padded p = {0};
     sc_status s;
     if (!ids) return sc_fail(SC_EINVAL, "input_ids is missing");
-    if ((s = want(ids, true)) || (mask && (s = want(mask, false))) || (positions && (s = want(positions, true)))) return s;
+    if ((s = want(ids, true)) || (mask && (s = want(mask, false))) || (positions && (s = want(positions, true))))
+        return s;
     if (positions && (positions->dim[0] != ids->dim[0] || positions->dim[1] != ids->dim[1]))
         return sc_fail(SC_ESHAPE, "position_ids and input_ids differ in shape");
     sc_outputs *o = sc_calloc(1, sizeof *o);
     if (!o) return sc_nomem();
     if ((s = unpad(&p, ids, mask))) goto end;
-    if ((s = sc_text_graph_new(&t, m, p.total, p.b, 0, NULL, NULL)) || (s = sc_text_graph_plan(&plan, &t, m, all)) ||
-        (s = write_inputs(plan, &t.in, &p, ids, positions)) || (s = sc_plan_run(plan)))
+    if ((s = sc_text_graph_new(&t, m, p.total, p.b, 0, NULL, NULL)) ||
+        (s = sc_text_graph_plan(&plan, &t, m, all)) || (s = write_inputs(plan, &t.in, &p, ids, positions)) ||
+        (s = sc_plan_run(plan)))
         goto end;
     s = pad_logits(o, &p, sc_plan_data(plan, t.logits), m->info.vocab);
     if (!s && all) s = stack_hidden(o, &p, plan, t.g);
@@ -160,8 +166,10 @@ end:
     sc_graph_free(t.g);
     sc_free(p.first);
     sc_free(p.n);
-    if (s) sc_outputs_free(o);
-    else *out = o;
+    if (s)
+        sc_outputs_free(o);
+    else
+        *out = o;
     return s;
 }
 
@@ -177,4 +185,7 @@ void sc_outputs_free(sc_outputs *o)
 }
 
 int64_t sc_outputs_count(const sc_outputs *o) { return o->count; }
-const sc_named_tensor *sc_outputs_at(const sc_outputs *o, int64_t i) { return i >= 0 && i < o->count ? &o->item[i] : NULL; }
+const sc_named_tensor *sc_outputs_at(const sc_outputs *o, int64_t i)
+{
+    return i >= 0 && i < o->count ? &o->item[i] : NULL;
+}

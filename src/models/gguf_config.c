@@ -8,7 +8,10 @@
 typedef enum kind { INT, NUM } kind;
 
 /* A key of HuggingFace's and the GGUF key after "ARCH." that it is. */
-typedef struct key_name { const char *hf, *gguf; kind kind; } key_name;
+typedef struct key_name {
+    const char *hf, *gguf;
+    kind kind;
+} key_name;
 
 static const key_name decoder_keys[] = {
     {"num_hidden_layers", "block_count", INT},
@@ -60,7 +63,8 @@ static sc_status read_keys(json_t *o, const sc_gguf *file, const char *arch, con
         if (!v) continue;
         int64_t n = 0;
         double f = 0;
-        s = k->kind == INT ? sc_gguf_int(file, name, INT32_MIN, UINT32_MAX, &n) : sc_gguf_num(file, name, -1e30, 1e30, &f);
+        s = k->kind == INT ? sc_gguf_int(file, name, INT32_MIN, UINT32_MAX, &n)
+                           : sc_gguf_num(file, name, -1e30, 1e30, &f);
         if (s) return s;
         /* GGUF keeps f32; the shortest decimal that gives it back is what the original configuration said. */
         if (k->kind == NUM) {
@@ -84,7 +88,8 @@ static sc_status read_factors(json_t *o, const char *hf, const sc_gguf *file, co
     if (t->dtype != SC_F32 || t->rank != 1 || t->dim[0] > 4096)
         return sc_fail(SC_EFORMAT, "%s: '%s' is not a list of f32", sc_gguf_path(file), name);
     json_t *list = json_array();
-    for (int64_t i = 0; list && i < t->dim[0]; i++) json_array_append_new(list, json_real((double)((const float *)t->data)[i]));
+    for (int64_t i = 0; list && i < t->dim[0]; i++)
+        json_array_append_new(list, json_real((double)((const float *)t->data)[i]));
     *found = true;
     return set(o, hf, list) ? SC_OK : sc_nomem();
 }
@@ -104,16 +109,20 @@ static sc_status read_rope(json_t *o, const sc_gguf *file, const char *arch)
     if (!s) s = read_factors(rope, "short_factor", file, "rope_freqs.weight", &factors);
     if (!s) s = read_factors(rope, "short_factor", file, "rope_factors_short.weight", &longrope);
     if (!s) s = read_factors(rope, "long_factor", file, "rope_factors_long.weight", &longrope);
-    if (factors) type = "factors";
-    else if (longrope) type = "longrope";
-    else if (strcmp(type, "none") == 0) type = "default";
+    if (factors)
+        type = "factors";
+    else if (longrope)
+        type = "longrope";
+    else if (strcmp(type, "none") == 0)
+        type = "default";
     /* For yarn GGUF's factor comes on top of YaRN's own. */
     const json_t *on_top = json_object_get(rope, "attention_factor");
     if (!s && strcmp(type, "yarn") == 0 && on_top &&
         !set(rope, "attention_factor",
              json_real(json_number_value(on_top) * yarn_own(json_number_value(json_object_get(rope, "factor"))))))
         s = sc_nomem();
-    if (!s && (!set(rope, "rope_type", json_string(type)) || !set(o, "rope_scaling", json_incref(rope)))) s = sc_nomem();
+    if (!s && (!set(rope, "rope_type", json_string(type)) || !set(o, "rope_scaling", json_incref(rope))))
+        s = sc_nomem();
     json_decref(rope);
     return s;
 }
@@ -122,14 +131,16 @@ static sc_status read_rope(json_t *o, const sc_gguf *file, const char *arch)
 static sc_status read_tensors(json_t *o, const sc_gguf *file)
 {
     const sc_file_tensor *t;
-    bool own_head = sc_gguf_find(file, "output.weight", &t) == SC_OK, bias = sc_gguf_find(file, "blk.0.attn_q.bias", &t) == SC_OK;
+    bool own_head = sc_gguf_find(file, "output.weight", &t) == SC_OK,
+         bias = sc_gguf_find(file, "blk.0.attn_q.bias", &t) == SC_OK;
     bool mlp_bias = sc_gguf_find(file, "blk.0.ffn_gate.bias", &t) == SC_OK;
     if (!set(o, "tie_word_embeddings", json_boolean(!own_head)) || !set(o, "attention_bias", json_boolean(bias)) ||
         !set(o, "mlp_bias", json_boolean(mlp_bias)))
         return sc_nomem();
     sc_status s = sc_gguf_find(file, "token_embd.weight", &t);
     if (s) return s;
-    if (t->rank == 2 && !json_object_get(o, "vocab_size") && !set(o, "vocab_size", json_integer(t->dim[0]))) return sc_nomem();
+    if (t->rank == 2 && !json_object_get(o, "vocab_size") && !set(o, "vocab_size", json_integer(t->dim[0])))
+        return sc_nomem();
     return SC_OK;
 }
 
@@ -147,11 +158,15 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
     if (!s) s = read_tensors(o, file);
     if (!s && keys_of(arch) == decoder_keys) s = read_rope(o, file, arch);
     bool sliding = json_integer_value(json_object_get(o, "sliding_window")) > 0, llama = strcmp(arch, "llama") == 0;
-    if (!s && (!set(o, "model_type", json_string(llama && sliding ? "mistral" : arch)) ||
-               !set(o, "use_sliding_window", json_boolean(sliding)) || !set(o, "rope_interleave", json_boolean(llama)) || (sliding && !set(o, "max_window_layers", json_integer(0)))))
+    if (!s &&
+        (!set(o, "model_type", json_string(llama && sliding ? "mistral" : arch)) ||
+         !set(o, "use_sliding_window", json_boolean(sliding)) || !set(o, "rope_interleave", json_boolean(llama)) ||
+         (sliding && !set(o, "max_window_layers", json_integer(0)))))
         s = sc_nomem();
-    if (s) json_decref(o);
-    else *out = o;
+    if (s)
+        json_decref(o);
+    else
+        *out = o;
     return s;
 }
 
@@ -212,7 +227,9 @@ static sc_status write_llama3(sc_gguf_writer *w, const sc_rope_params *p, sc_are
 
 static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_params *p, sc_arena *arena)
 {
-    static const char *const types[] = {[SC_ROPE_LINEAR] = "linear", [SC_ROPE_DYNAMIC] = "dynamic", [SC_ROPE_YARN] = "yarn",
+    static const char *const types[] = {[SC_ROPE_LINEAR] = "linear",
+                                        [SC_ROPE_DYNAMIC] = "dynamic",
+                                        [SC_ROPE_YARN] = "yarn",
                                         [SC_ROPE_LONGROPE] = "longrope"};
     sc_status s = write_num(w, arch, "rope.freq_base", p->theta);
     if (!s) s = write_int(w, arch, "rope.dimension_count", p->dim);
@@ -225,15 +242,15 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
         return s;
     if (p->type == SC_ROPE_LONGROPE) {
         double scale = p->attention_factor > 0 ? p->attention_factor
-                       : p->factor > 1 ? sqrt(1 + log(p->factor) / log((double)p->original_max_positions)) : 1;
+                       : p->factor > 1         ? sqrt(1 + log(p->factor) / log((double)p->original_max_positions))
+                                               : 1;
         if ((s = write_num(w, arch, "rope.scaling.attn_factor", scale)) ||
             (s = write_factors(w, "rope_factors_short.weight", p->short_factor, p->dim / 2)))
             return s;
         return write_factors(w, "rope_factors_long.weight", p->long_factor, p->dim / 2);
     }
     if (p->type != SC_ROPE_YARN) return SC_OK;
-    if (!p->truncate)
-        return sc_fail(SC_EUNSUPPORTED, "GGUF has no key for yarn without truncation");
+    if (!p->truncate) return sc_fail(SC_EUNSUPPORTED, "GGUF has no key for yarn without truncation");
     float unused[4096], scaling;
     if (p->dim / 2 > SC_COUNT(unused)) return sc_fail(SC_ELIMIT, "heads of %lld", (long long)p->dim);
     sc_rope_frequencies(p, 0, unused, &scaling);
@@ -246,7 +263,9 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena)
 {
     const char *arch = sc_gguf_arch_of(m->info.model_type);
-    if (!arch) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path, m->info.model_type);
+    if (!arch)
+        return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
+                       m->info.model_type);
     /* What the family derives when the key is absent must stand in the file. */
     json_t *o = json_copy((json_t *)(uintptr_t)m->json);
     if (!o) return sc_nomem();
@@ -258,7 +277,8 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
         json_decref(o);
         return sc_nomem();
     }
-    if (!decoder && !json_is_integer(json_object_get(o, "n_inner"))) set(o, "n_inner", json_integer(4 * m->info.width));
+    if (!decoder && !json_is_integer(json_object_get(o, "n_inner")))
+        set(o, "n_inner", json_integer(4 * m->info.width));
     json_object_del(o, "sliding_window");
     if (window && !set(o, "sliding_window", json_integer(d->window))) {
         json_decref(o);

@@ -4,19 +4,19 @@
 
 #include <stdlib.h>
 
-#define LLAMA_LIKE(p)                                                            \
-    {"model.embed_tokens", "token_embd", 0, 0},                                  \
-    {"model.norm", "output_norm", 0, 0},                                         \
-    {"lm_head", "output", 0, 0},                                                 \
-    {"model.layers.%d.input_layernorm", "blk.%d.attn_norm", 0, 0},               \
-    {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q", 0, p},                 \
-    {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k", 0, p},                 \
-    {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v", 0, 0},                 \
-    {"model.layers.%d.self_attn.o_proj", "blk.%d.attn_output", 0, 0},            \
-    {"model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm", 0, 0},       \
-    {"model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate", 0, 0},                  \
-    {"model.layers.%d.mlp.up_proj", "blk.%d.ffn_up", 0, 0},                      \
-    {"model.layers.%d.mlp.down_proj", "blk.%d.ffn_down", 0, 0}
+#define LLAMA_LIKE(p)                                                                                              \
+    {"model.embed_tokens", "token_embd", 0, 0}, {"model.norm", "output_norm", 0, 0}, {"lm_head", "output", 0, 0},  \
+        {"model.layers.%d.input_layernorm", "blk.%d.attn_norm", 0, 0},                                             \
+        {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q", 0, p},                                               \
+        {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k", 0, p},                                               \
+        {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v", 0, 0},                                               \
+        {"model.layers.%d.self_attn.o_proj", "blk.%d.attn_output", 0, 0},                                          \
+        {"model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm", 0, 0},                                     \
+        {"model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate", 0, 0},                                                \
+        {"model.layers.%d.mlp.up_proj", "blk.%d.ffn_up", 0, 0},                                                    \
+    {                                                                                                              \
+        "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down", 0, 0                                                   \
+    }
 
 static const sc_gguf_name llama[] = {LLAMA_LIKE(1), {0}};
 static const sc_gguf_name qwen2[] = {LLAMA_LIKE(0), {0}};
@@ -39,7 +39,10 @@ static const sc_gguf_name gpt2[] = {
 };
 
 /* An architecture, the model types that are written as it, and its table. */
-static const struct { const char *arch, *model_type; const sc_gguf_name *names; } archs[] = {
+static const struct {
+    const char *arch, *model_type;
+    const sc_gguf_name *names;
+} archs[] = {
     {"llama", "llama", llama}, {"llama", "mistral", llama}, {"qwen2", "qwen2", qwen2},
     {"qwen3", "qwen3", qwen3}, {"gpt2", "gpt2", gpt2},
 };
@@ -111,7 +114,8 @@ sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file)
         const sc_file_tensor *t = sc_gguf_get(file, i);
         char name[512];
         sc_shape shape = {.rank = t->rank};
-        sc_storage storage = {.dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .buffer = sc_gguf_buffer(file)};
+        sc_storage storage = {
+            .dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .buffer = sc_gguf_buffer(file)};
         memcpy(shape.dim, t->dim, sizeof shape.dim);
         sc_dense_strides(&shape, storage.stride);
         const sc_gguf_name *row = sc_gguf_to_hf(arch, t->name, name, sizeof name);

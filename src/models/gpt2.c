@@ -27,7 +27,8 @@ static void configure(sc_config *c, void *config)
     m->scale_by_layer = sc_config_bool(c, "scale_attn_by_inverse_layer_idx", false);
     m->act = sc_config_activation(c, "activation_function", "gelu_new");
     if (!c->status && m->width % m->heads)
-        sc_config_fault(c, "n_embd %lld is not a multiple of n_head %lld", (long long)m->width, (long long)m->heads);
+        sc_config_fault(c, "n_embd %lld is not a multiple of n_head %lld", (long long)m->width,
+                        (long long)m->heads);
 }
 
 /* x (T, C) */
@@ -81,6 +82,10 @@ static void describe(const void *config, sc_model_info *info)
     info->tied = m->tied;
 }
 
-const sc_family sc_family_gpt2 = {
-    .name = "gpt2", .model_types = (const char *const[]){"gpt2", NULL}, .prefix = "transformer",
-    .config_size = sizeof(gpt2), .configure = configure, .build = build, .describe = describe};
+const sc_family sc_family_gpt2 = {.name = "gpt2",
+                                  .model_types = (const char *const[]){"gpt2", NULL},
+                                  .prefix = "transformer",
+                                  .config_size = sizeof(gpt2),
+                                  .configure = configure,
+                                  .build = build,
+                                  .describe = describe};

@@ -12,6 +12,10 @@ static void configure(sc_config *c, void *config)
     d->mlp_bias = sc_config_bool(c, "mlp_bias", false) ? SC_BIAS : 0;
 }
 
-const sc_family sc_family_llama = {
-    .name = "llama", .model_types = (const char *const[]){"llama", "mistral", NULL}, .prefix = "model",
-    .config_size = sizeof(sc_decoder), .configure = configure, .build = sc_decoder_build, .describe = sc_decoder_describe};
+const sc_family sc_family_llama = {.name = "llama",
+                                   .model_types = (const char *const[]){"llama", "mistral", NULL},
+                                   .prefix = "model",
+                                   .config_size = sizeof(sc_decoder),
+                                   .configure = configure,
+                                   .build = sc_decoder_build,
+                                   .describe = sc_decoder_describe};

@@ -22,11 +22,13 @@ static sc_status read_config(lora_config *c, const json_t *j, const char *what)
     if (!s) s = sc_json_str(j, what, "bias", &bias);
     if (!s) s = sc_json_bool(j, what, "use_dora", &dora);
     if (s) return s;
-    if (strcmp(type, "LORA") != 0) return sc_fail(SC_EUNSUPPORTED, "%s: adapters of type '%s' are not supported", what, type);
+    if (strcmp(type, "LORA") != 0)
+        return sc_fail(SC_EUNSUPPORTED, "%s: adapters of type '%s' are not supported", what, type);
     if (dora) return sc_fail(SC_EUNSUPPORTED, "%s: DoRA is not supported", what);
     if (strcmp(bias, "none") != 0) return sc_fail(SC_EUNSUPPORTED, "%s: trained biases are not supported", what);
     c->alpha_pattern = json_object_get(j, "alpha_pattern");
-    if ((s = sc_json_int(j, what, "r", 1, 1 << 20, &c->rank)) || (s = sc_json_num(j, what, "lora_alpha", -1e9, 1e9, &c->alpha)) ||
+    if ((s = sc_json_int(j, what, "r", 1, 1 << 20, &c->rank)) ||
+        (s = sc_json_num(j, what, "lora_alpha", -1e9, 1e9, &c->alpha)) ||
         (s = sc_json_bool(j, what, "use_rslora", &c->rslora)))
         return s;
     return SC_OK;
@@ -57,8 +59,10 @@ static sc_status load(sc_storage *out, const sc_file_tensor *t, float scale)
     float *x = out->data = out->buffer->data;
     out->dtype = SC_F32;
     sc_dense_strides(&shape, out->stride);
-    if (t->dtype == SC_F32) memcpy(x, t->data, sizeof *x * (size_t)n);
-    else s = sc_dequantize(t->dtype, t->data, x, n);
+    if (t->dtype == SC_F32)
+        memcpy(x, t->data, sizeof *x * (size_t)n);
+    else
+        s = sc_dequantize(t->dtype, t->data, x, n);
     for (int64_t i = 0; i < n; i++) x[i] *= scale;
     return s;
 }
@@ -69,7 +73,8 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
     static const char end[] = ".lora_A.weight";
     char up_name[512];
     const sc_file_tensor *up;
-    size_t n = strlen(down->name) - strlen(end), skip = strncmp(down->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+    size_t n = strlen(down->name) - strlen(end),
+           skip = strncmp(down->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
     snprintf(up_name, sizeof up_name, "%.*s.lora_B.weight", (int)n, down->name);
     sc_status s = sc_safetensors_find(st, up_name, &up);
     if (s) return s;
@@ -77,7 +82,8 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
         return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", what, down->name);
     if (!sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
     sc_adapter_part *part = &a->part[a->count];
-    *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip), .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]}};
+    *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip),
+                              .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]}};
     if (!part->name) return sc_nomem();
     a->count++;
     double rank = (double)down->dim[0], alpha = alpha_of(c, part->name);
@@ -96,7 +102,8 @@ sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir)
     if (!s) s = sc_safetensors_open(&st, dir);
     for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
         const sc_file_tensor *t = sc_safetensors_get(st, i);
-        if (sc_path_has_suffix(t->name, ".lora_A.weight")) s = add_pair(a, arena, st, t, &c, dir);
+        if (sc_path_has_suffix(t->name, ".lora_A.weight"))
+            s = add_pair(a, arena, st, t, &c, dir);
         else if (!sc_path_has_suffix(t->name, ".lora_B.weight"))
             s = sc_fail(SC_EUNSUPPORTED, "%s: the adapter holds '%s', which is not a LoRA matrix", dir, t->name);
     }

@@ -13,15 +13,18 @@ static void fill(float *x, int64_t n, sc_init init, uint64_t seed, uint64_t stre
 }
 
 /* Rows of noise of `type`: one row is made and quantised, the others are its blocks moved round. */
-static sc_status noise(void *data, sc_dtype type, int64_t rows, int64_t c, const sc_param_request *want, uint64_t stream)
+static sc_status noise(void *data, sc_dtype type, int64_t rows, int64_t c, const sc_param_request *want,
+                       uint64_t stream)
 {
     int64_t bytes = sc_dtype_size(type, c), block = sc_dtype_get(type)->bytes;
     float *row = sc_malloc(sizeof *row * (size_t)c);
     if (!row) return sc_nomem();
     fill(row, c, want->init, 0, stream);
     sc_status s = SC_OK;
-    if (type == SC_F32) memcpy(data, row, (size_t)bytes);
-    else s = sc_quantize(type, row, data, c);
+    if (type == SC_F32)
+        memcpy(data, row, (size_t)bytes);
+    else
+        s = sc_quantize(type, row, data, c);
     for (int64_t r = 1; !s && r < rows; r++) {
         int64_t shift = r % (bytes / block) * block;
         char *to = (char *)data + r * bytes;
@@ -68,9 +71,12 @@ sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_
     if ((s = sc_weights_size(want, o, &bytes)) || (s = sc_buffer_new(&st.buffer, bytes))) return s;
     st.data = st.buffer->data;
     sc_dense_strides(&want->shape, st.stride);
-    if (o->config_only) s = SC_OK;
-    else if (synthetic && want->shape.rank > 1) s = noise(st.data, st.dtype, n / SC_MAX(c, 1), c, want, stream);
-    else fill(st.data, n, want->init, o->seed, stream);
+    if (o->config_only)
+        s = SC_OK;
+    else if (synthetic && want->shape.rank > 1)
+        s = noise(st.data, st.dtype, n / SC_MAX(c, 1), c, want, stream);
+    else
+        fill(st.data, n, want->init, o->seed, stream);
     if (!s) s = sc_weights_add(w, want->name, &want->shape, &st);
     sc_buffer_unref(st.buffer);
     return s;

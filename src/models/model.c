@@ -33,7 +33,8 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
         if (strcmp(m->param[i].name, want->name) == 0) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
     sc_model_param *p = &m->param[m->n_params];
-    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, strlen(want->name)), .rank = want->shape.rank};
+    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, strlen(want->name)),
+                          .rank = want->shape.rank};
     if (!p->name) return sc_nomem();
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;
@@ -82,7 +83,8 @@ static sc_status check_adapters(sc_model *m)
         char name[512];
         snprintf(name, sizeof name, "%s.weight", part->name);
         sc_weight *w = find(m, name);
-        if (!part->used || !w) return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
+        if (!part->used || !w)
+            return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
         if (!w->permuted) continue;
         sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
         if (s) return s;
@@ -118,8 +120,8 @@ static sc_status check_params(sc_model *m)
         if (w->storage.dtype == SC_DTYPE_COUNT || !w->storage.data)
             return sc_fail(SC_EUNSUPPORTED, "%s: '%s' has a type that is not supported", m->info.path, w->name);
         if (!sc_shape_equal(&w->shape, &want))
-            return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path, w->name,
-                           sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
+            return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path,
+                           w->name, sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
         w->used = true;
         p->dtype = w->storage.dtype;
         p->data = w->storage.data;
@@ -135,8 +137,9 @@ static sc_status check_params(sc_model *m)
 /* Buffers that older checkpoints saved along with the weights, and what GGUF keeps of the rotation. */
 static bool is_ballast(const char *name)
 {
-    static const char *const ends[] = {".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq", "rope_freqs.weight",
-                                       "rope_factors_long.weight", "rope_factors_short.weight"};
+    static const char *const ends[] = {
+        ".attn.bias",        ".attn.masked_bias",        ".rotary_emb.inv_freq",
+        "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
     for (int i = 0; i < SC_COUNT(ends); i++)
         if (sc_path_has_suffix(name, ends[i])) return true;
     return false;
@@ -174,7 +177,8 @@ static sc_status summarize(sc_model *m)
     }
     for (int t = 0; t < SC_DTYPE_COUNT; t++)
         if (of_type[t])
-            sc_str_printf(&text, "%s%s %lld", text.len ? ", " : "", sc_dtype_get((sc_dtype)t)->name, (long long)of_type[t]);
+            sc_str_printf(&text, "%s%s %lld", text.len ? ", " : "", sc_dtype_get((sc_dtype)t)->name,
+                          (long long)of_type[t]);
     m->info.dtypes = text.p && !text.oom ? sc_arena_strndup(m->arena, text.p, (size_t)text.len) : NULL;
     sc_str_free(&text);
     return m->info.dtypes ? SC_OK : sc_nomem();
@@ -210,7 +214,8 @@ static sc_status read_eos(sc_model *m)
 
 static sc_status open_dir(sc_model *m, const char *path, bool weights)
 {
-    char *config = sc_path_join(path, "config.json"), *generation = sc_path_join(path, "generation_config.json"), *text;
+    char *config = sc_path_join(path, "config.json"), *generation = sc_path_join(path, "generation_config.json"),
+         *text;
     int64_t n;
     sc_status s = config && generation ? sc_json_read(&m->json, config, MAX_CONFIG) : sc_nomem();
     if (!s && !json_is_object(m->json)) s = sc_fail(SC_EFORMAT, "%s: not a JSON object", config);
@@ -231,7 +236,8 @@ static sc_status open_gguf(sc_model *m, const char *path, bool weights)
     if (s) return s;
     s = sc_gguf_config(&m->json, file);
     if (!s && weights) s = sc_weights_from_gguf(&m->weights, file);
-    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
     for (int i = 0; !s && i < SC_COUNT(ends); i++) {
         int64_t id = -1;
         s = sc_gguf_int(file, ends[i], 0, INT32_MAX, &id);
@@ -294,8 +300,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     m->source = &m->source_;
 end:
     m->make = NULL;
-    if (s) sc_model_free(m);
-    else *out = m;
+    if (s)
+        sc_model_free(m);
+    else
+        *out = m;
     return s;
 }
 
@@ -317,9 +325,15 @@ void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info
 sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
-const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i) { return i >= 0 && i < m->n_params ? &m->param[i] : NULL; }
+const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)
+{
+    return i >= 0 && i < m->n_params ? &m->param[i] : NULL;
+}
 int64_t sc_model_unexpected_count(const sc_model *m) { return m->n_unexpected; }
-const char *sc_model_unexpected_at(const sc_model *m, int64_t i) { return i >= 0 && i < m->n_unexpected ? m->unexpected[i] : NULL; }
+const char *sc_model_unexpected_at(const sc_model *m, int64_t i)
+{
+    return i >= 0 && i < m->n_unexpected ? m->unexpected[i] : NULL;
+}
 
 const int32_t *sc_model_eos(const sc_model *m, int64_t *n)
 {

@@ -144,10 +144,10 @@ struct sc_model {
     sc_context *ctx;
     sc_backend *backend;
     sc_arena *arena;
-    json_t *json;      /* config.json */
-    char *generation;  /* generation_config.json */
+    json_t *json;     /* config.json */
+    char *generation; /* generation_config.json */
     const sc_family *family;
-    void *config;      /* the family's */
+    void *config; /* the family's */
     sc_weights weights;
     sc_adapters adapters;
     sc_cache_spec cache;
@@ -158,8 +158,8 @@ struct sc_model {
     int64_t n_unexpected;
     int32_t *eos;
     int64_t n_eos, cap_eos;
-    const sc_model_options *make; /* while opening */
-    int64_t make_bytes;           /* of the weights that come from no file */
+    const sc_model_options *make;  /* while opening */
+    int64_t make_bytes;            /* of the weights that come from no file */
     const sc_param_source *source; /* for graphs of this model */
     sc_param_source source_;
 };
@@ -175,8 +175,8 @@ typedef struct sc_text_graph {
     sc_text_in in;
     sc_tensor *logits;
 } sc_text_graph;
-sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences, int64_t wanted,
-                            const sc_cache *cache, sc_cache_spec *spec);
+sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences,
+                            int64_t wanted, const sc_cache *cache, sc_cache_spec *spec);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 
@@ -189,11 +189,12 @@ typedef struct sc_item {
     int64_t dim[SC_MAX_RANK]; /* as the output stores it */
     sc_dtype from, to;
     const void *data;
-    bool transpose;   /* the source stores the two axes the other way round */
-    int64_t rotate;   /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
-    bool to_pairs;    /* to GGUF's order, side by side */
+    bool transpose; /* the source stores the two axes the other way round */
+    int64_t
+        rotate; /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
+    bool to_pairs; /* to GGUF's order, side by side */
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
-    int64_t layer;    /* -1: none */
+    int64_t layer; /* -1: none */
 } sc_item;
 
 typedef struct sc_items {

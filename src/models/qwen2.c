@@ -10,6 +10,10 @@ static void configure(sc_config *c, void *config)
     d->attn.qkv_bias = SC_BIAS;
 }
 
-const sc_family sc_family_qwen2 = {
-    .name = "qwen2", .model_types = (const char *const[]){"qwen2", NULL}, .prefix = "model",
-    .config_size = sizeof(sc_decoder), .configure = configure, .build = sc_decoder_build, .describe = sc_decoder_describe};
+const sc_family sc_family_qwen2 = {.name = "qwen2",
+                                   .model_types = (const char *const[]){"qwen2", NULL},
+                                   .prefix = "model",
+                                   .config_size = sizeof(sc_decoder),
+                                   .configure = configure,
+                                   .build = sc_decoder_build,
+                                   .describe = sc_decoder_describe};

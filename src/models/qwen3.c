@@ -13,6 +13,10 @@ static void configure(sc_config *c, void *config)
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
 }
 
-const sc_family sc_family_qwen3 = {
-    .name = "qwen3", .model_types = (const char *const[]){"qwen3", NULL}, .prefix = "model",
-    .config_size = sizeof(sc_decoder), .configure = configure, .build = sc_decoder_build, .describe = sc_decoder_describe};
+const sc_family sc_family_qwen3 = {.name = "qwen3",
+                                   .model_types = (const char *const[]){"qwen3", NULL},
+                                   .prefix = "model",
+                                   .config_size = sizeof(sc_decoder),
+                                   .configure = configure,
+                                   .build = sc_decoder_build,
+                                   .describe = sc_decoder_describe};

@@ -6,8 +6,8 @@ static sc_tensor *table(sc_graph *g, const char *name, int rank, int64_t a, int6
     return sc_graph_input(g, name, SC_I32, &(sc_shape){rank, {a, b}});
 }
 
-sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences, int64_t wanted,
-                            const sc_cache *cache, sc_cache_spec *spec)
+sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences,
+                            int64_t wanted, const sc_cache *cache, sc_cache_spec *spec)
 {
     sc_graph *g;
     sc_status s = sc_graph_new(&g, m->source);
@@ -49,7 +49,8 @@ sc_status sc_model_plan_text(char **out, const sc_model *m, int64_t tokens, int6
     sc_text_graph t = {0};
     sc_plan *p = NULL;
     sc_str text = {0};
-    if (tokens < 1 || past < 0) return sc_fail(SC_EINVAL, "a plan for %lld tokens after %lld", (long long)tokens, (long long)past);
+    if (tokens < 1 || past < 0)
+        return sc_fail(SC_EINVAL, "a plan for %lld tokens after %lld", (long long)tokens, (long long)past);
     sc_status s = sc_cache_new(&cache, &m->cache, SC_F16, tokens + past, 1);
     if (!s) s = sc_text_graph_new(&t, m, tokens, 1, 1, cache, NULL);
     if (!s) s = sc_text_graph_plan(&p, &t, m, false);

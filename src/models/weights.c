@@ -16,7 +16,8 @@ sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape,
     int64_t old, n = (int64_t)strlen(name);
     if (sc_map_get(&w->index, name, n, &old)) return sc_fail(SC_EFORMAT, "'%s' is there twice", name);
     char *copy = sc_arena_strndup(w->arena, name, (size_t)n);
-    if (!copy || !sc_grow(&w->item, &w->cap, w->count + 1, sizeof *w->item) || !sc_map_put(&w->index, copy, n, w->count))
+    if (!copy || !sc_grow(&w->item, &w->cap, w->count + 1, sizeof *w->item) ||
+        !sc_map_put(&w->index, copy, n, w->count))
         return sc_nomem();
     w->item[w->count++] = (sc_weight){.name = copy, .shape = *shape, .storage = *storage};
     sc_buffer_ref(storage->buffer);
@@ -45,7 +46,8 @@ sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir)
     for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
         const sc_file_tensor *t = sc_safetensors_get(st, i);
         sc_shape shape = {.rank = t->rank};
-        sc_storage storage = {.dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .buffer = sc_safetensors_buffer(st, i)};
+        sc_storage storage = {
+            .dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .buffer = sc_safetensors_buffer(st, i)};
         memcpy(shape.dim, t->dim, sizeof shape.dim);
         sc_dense_strides(&shape, storage.stride);
         s = sc_weights_add(w, t->name, &shape, &storage);

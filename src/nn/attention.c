@@ -8,14 +8,16 @@ static sc_tensor *heads_of(sc_graph *g, sc_tensor *x, int64_t heads, int64_t d)
     return sc_reshape(g, x, 3, (int64_t[]){-1, heads, d});
 }
 
-sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k, sc_tensor *v)
+sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
+                     sc_tensor *v)
 {
-    sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)), .causal = true,
-                              .window = c->window};
+    sc_attention_attr attr = {
+        .scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)), .causal = true, .window = c->window};
     int layer = in->layer++;
     if (in->spec) {
         if (layer >= SC_COUNT(in->spec->layer))
-            return sc_graph_fault(g, sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
+            return sc_graph_fault(g,
+                                  sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
         in->spec->n_layers = layer + 1;
         in->spec->layer[layer].kv_heads = c->kv_heads;
         in->spec->layer[layer].d = c->d;
@@ -43,7 +45,8 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
     return sc_reshape(g, y, 2, (int64_t[]){-1, c->heads * c->d});
 }
 
-sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in, const sc_attention_config *c)
+sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
+                             const sc_attention_config *c)
 {
     if (g->status || !x) return NULL;
     sc_scope_push(g, "%s", name);

@@ -50,14 +50,16 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
     for (int i = 0; !s && i < spec->n_layers * 2; i++) {
         int64_t one = page_bytes(c, i / 2), bytes;
         if (spec->layer[i / 2].d % sc_dtype_get(dtype)->block) /* a page may still be whole blocks */
-            s = sc_fail(SC_EUNSUPPORTED, "a %s cache needs heads that are a multiple of %lld wide; layer %d has %lld",
+            s = sc_fail(SC_EUNSUPPORTED,
+                        "a %s cache needs heads that are a multiple of %lld wide; layer %d has %lld",
                         sc_dtype_get(dtype)->name, (long long)sc_dtype_get(dtype)->block, i / 2,
                         (long long)spec->layer[i / 2].d);
         else if (one < 0 || !sc_mul_ok(one, c->pages, &bytes) || !sc_add_ok(total, bytes, &total) ||
                  total > sc_memory_size())
             s = sc_fail(SC_ELIMIT, "a cache for %lld tokens would take more than this machine's %lld bytes",
                         (long long)tokens, (long long)sc_memory_size());
-        else s = sc_buffer_new(&c->store[i], bytes);
+        else
+            s = sc_buffer_new(&c->store[i], bytes);
     }
     if (s) {
         sc_cache_free(c);

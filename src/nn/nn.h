@@ -11,7 +11,9 @@
 /* The sizes of each layer's keys and values, in the order in which a model's attention layers are built. */
 typedef struct sc_cache_spec {
     int n_layers;
-    struct { int64_t kv_heads, d; } layer[512];
+    struct {
+        int64_t kv_heads, d;
+    } layer[512];
 } sc_cache_spec;
 
 /* Paged: SC_ATTENTION_TILE tokens a page, pages shared by forked sequences and copied when one of them writes.
@@ -43,7 +45,7 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 typedef struct sc_text_in {
     sc_tensor *ids; /* (T) i32 */
     sc_seqs seqs;
-    sc_tensor *wanted;   /* (R) i32: the tokens whose logits are wanted; NULL: all */
+    sc_tensor *wanted;     /* (R) i32: the tokens whose logits are wanted; NULL: all */
     const sc_cache *cache; /* NULL: attention over the batch alone */
     sc_cache_spec *spec;   /* not NULL: attention layers note their sizes here */
     int layer;             /* of the cache, counted up by attention layers */
@@ -67,19 +69,21 @@ sc_tensor *sc_glu(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_una
 
 typedef struct sc_attention_config {
     int64_t heads, kv_heads, d;
-    int64_t window;   /* 0: none */
-    float scale;      /* 0: 1 / sqrt(d) */
-    sc_tensor *rope;  /* the table of angles; NULL: no rotation */
-    bool neighbours;  /* pairs of the rotation */
+    int64_t window;              /* 0: none */
+    float scale;                 /* 0: 1 / sqrt(d) */
+    sc_tensor *rope;             /* the table of angles; NULL: no rotation */
+    bool neighbours;             /* pairs of the rotation */
     unsigned qkv_bias, out_bias; /* SC_BIAS or 0 */
-    bool head_norm;   /* an RMS norm on each head of q and k, before the rotation */
-    float eps;        /* of the head norms */
+    bool head_norm;              /* an RMS norm on each head of q and k, before the rotation */
+    float eps;                   /* of the head norms */
 } sc_attention_config;
 
 /* Causal attention of q (T, H*D), k and v (T, Hkv*D), rotated, through the cache where there is one → (T, H*D). */
-sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k, sc_tensor *v);
+sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
+                     sc_tensor *v);
 /* x (T, C) → (T, C): "name.q_proj", "k_proj", "v_proj", with head norms "q_norm" and "k_norm", and "o_proj". */
-sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in, const sc_attention_config *c);
+sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
+                             const sc_attention_config *c);
 
 /* The rows whose logits are wanted, times the table "name.weight" (V, C). */
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab);

@@ -39,7 +39,8 @@ static sc_status infer(sc_tensor *y)
         return sc_fail(SC_ESHAPE, "%lld query heads over %lld key heads", (long long)heads, (long long)kv_heads);
     if (cached && (!sc_is_contiguous(k) || !sc_is_contiguous(v)))
         return sc_fail(SC_ESHAPE, "the cache is not contiguous");
-    if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v)) return sc_fail(SC_ESHAPE, "the heads are not dense");
+    if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v))
+        return sc_fail(SC_ESHAPE, "the heads are not dense");
     return sc_infer_like_input(y);
 }
 
@@ -47,15 +48,17 @@ static sc_cost cost(const sc_step *s)
 {
     const sc_tensor *q = s->in[0], *k = s->in[1];
     double queries = (double)q->shape.dim[0], keys = queries;
-    if (is_cache(k)) keys = (double)s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
-    else if (SC_ATTR(s, sc_attention_attr)->causal) keys /= 2;
+    if (is_cache(k))
+        keys = (double)s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
+    else if (SC_ATTR(s, sc_attention_attr)->causal)
+        keys /= 2;
     sc_cost c = {.flops = 4 * queries * keys * (double)(q->shape.dim[1] * q->shape.dim[2])};
     c.bytes = 2 * sc_tensor_bytes(q) + 2 * sc_tensor_bytes(k);
     return c;
 }
 
-const sc_op sc_op_attention = {.name = "attention", .id = SC_OP_attention, .infer = infer, .cost = cost,
-                               .optional = 1 << 4 | 1 << 5};
+const sc_op sc_op_attention = {
+    .name = "attention", .id = SC_OP_attention, .infer = infer, .cost = cost, .optional = 1 << 4 | 1 << 5};
 
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr)
@@ -64,7 +67,8 @@ sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, c
     return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
 }
 
-sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_attention_attr *attr)
+sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
+                               const sc_attention_attr *attr)
 {
     sc_tensor *in[] = {
         q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, seqs->past), sc_contiguous(g, seqs->pages)};

@@ -54,8 +54,12 @@ static bool unary_absorb(sc_step *s, const sc_step *user)
     return true;
 }
 
-const sc_op sc_op_unary = {.name = "unary", .id = SC_OP_unary, .infer = unary_infer, .cost = unary_cost,
-                           .absorb = unary_absorb, .in_place = true};
+const sc_op sc_op_unary = {.name = "unary",
+                           .id = SC_OP_unary,
+                           .infer = unary_infer,
+                           .cost = unary_cost,
+                           .absorb = unary_absorb,
+                           .in_place = true};
 
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x)
 {

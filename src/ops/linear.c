@@ -36,7 +36,11 @@ static bool absorb(sc_step *s, const sc_step *user)
     return true;
 }
 
-const sc_op sc_op_linear = {.name = "linear", .id = SC_OP_linear, .infer = infer, .cost = cost, .absorb = absorb,
+const sc_op sc_op_linear = {.name = "linear",
+                            .id = SC_OP_linear,
+                            .infer = infer,
+                            .cost = cost,
+                            .absorb = absorb,
                             .optional = 1 << 2 | 1 << 3};
 
 sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *bias)

@@ -26,10 +26,18 @@ static sc_cost norm_cost(const sc_step *s)
     return c;
 }
 
-const sc_op sc_op_rms_norm = {.name = "rms_norm", .id = SC_OP_rms_norm, .infer = norm_infer, .cost = norm_cost,
-                              .optional = 1 << 1, .in_place = true};
-const sc_op sc_op_layer_norm = {.name = "layer_norm", .id = SC_OP_layer_norm, .infer = norm_infer, .cost = norm_cost,
-                                .optional = 1 << 1 | 1 << 2, .in_place = true};
+const sc_op sc_op_rms_norm = {.name = "rms_norm",
+                              .id = SC_OP_rms_norm,
+                              .infer = norm_infer,
+                              .cost = norm_cost,
+                              .optional = 1 << 1,
+                              .in_place = true};
+const sc_op sc_op_layer_norm = {.name = "layer_norm",
+                                .id = SC_OP_layer_norm,
+                                .infer = norm_infer,
+                                .cost = norm_cost,
+                                .optional = 1 << 1 | 1 << 2,
+                                .in_place = true};
 
 sc_tensor *sc_apply_rms_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, float eps)
 {

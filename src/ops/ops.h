@@ -44,7 +44,9 @@ sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
-typedef struct sc_unary_attr { sc_unary_kind kind; } sc_unary_attr;
+typedef struct sc_unary_attr {
+    sc_unary_kind kind;
+} sc_unary_attr;
 
 /* ---- layers whose parameters are given; nn.h has the forms that ask for them by name ---- */
 /* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. w may be a permuted view. */
@@ -52,7 +54,9 @@ sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b
 /* Over the last axis. w, b: (C) or NULL. */
 sc_tensor *sc_apply_rms_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, float eps);
 sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b, float eps);
-typedef struct sc_norm_attr { float eps; } sc_norm_attr;
+typedef struct sc_norm_attr {
+    float eps;
+} sc_norm_attr;
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 
@@ -70,21 +74,27 @@ typedef struct sc_seqs {
 /* ---- rotary positions (Su et al. 2021, "RoFormer") ---- */
 
 typedef enum sc_rope_type {
-    SC_ROPE_DEFAULT, SC_ROPE_LINEAR, SC_ROPE_DYNAMIC, SC_ROPE_YARN, SC_ROPE_LONGROPE, SC_ROPE_LLAMA3, SC_ROPE_FACTORS
+    SC_ROPE_DEFAULT,
+    SC_ROPE_LINEAR,
+    SC_ROPE_DYNAMIC,
+    SC_ROPE_YARN,
+    SC_ROPE_LONGROPE,
+    SC_ROPE_LLAMA3,
+    SC_ROPE_FACTORS
 } sc_rope_type;
 
 /* Everything that decides the angles; the fields are those of HuggingFace's rope_parameters. */
 typedef struct sc_rope_params {
     sc_rope_type type;
-    int64_t dim;             /* rotated features of a head, even */
+    int64_t dim; /* rotated features of a head, even */
     double theta, factor;
-    double low_freq_factor, high_freq_factor;     /* llama3 */
-    double beta_fast, beta_slow;                  /* yarn */
-    double mscale, mscale_all_dim;                /* yarn; 0: not given */
-    double attention_factor;                      /* yarn, longrope; 0: computed */
-    bool truncate;                                /* yarn */
+    double low_freq_factor, high_freq_factor; /* llama3 */
+    double beta_fast, beta_slow;              /* yarn */
+    double mscale, mscale_all_dim;            /* yarn; 0: not given */
+    double attention_factor;                  /* yarn, longrope; 0: computed */
+    bool truncate;                            /* yarn */
     int64_t original_max_positions, max_positions;
-    const float *short_factor, *long_factor;      /* longrope: dim/2 each. SC_ROPE_FACTORS: short_factor divides */
+    const float *short_factor, *long_factor; /* longrope: dim/2 each. SC_ROPE_FACTORS: short_factor divides */
 } sc_rope_params;
 
 /* The dim/2 inverse frequencies for a sequence of seq_len tokens, and the factor on cos and sin. (ops/rope.c) */
@@ -99,7 +109,9 @@ typedef struct sc_rope_table_attr {
 } sc_rope_table_attr;
 /* x (T, H, D), the first dim features of each head rotated: pairs (i, i + dim/2), or neighbours (2i, 2i + 1). */
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours);
-typedef struct sc_rope_attr { bool neighbours; } sc_rope_attr;
+typedef struct sc_rope_attr {
+    bool neighbours;
+} sc_rope_attr;
 
 /* ---- attention (tiled as in Dao et al. 2022, "FlashAttention") ---- */
 
@@ -118,10 +130,13 @@ sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, c
                         const sc_attention_attr *attr);
 
 /* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0. */
-typedef struct sc_kv { sc_tensor *k, *v; } sc_kv;
+typedef struct sc_kv {
+    sc_tensor *k, *v;
+} sc_kv;
 /* Puts x (T, Hkv, D) at seqs->slot of a cache and returns the cache as it is afterwards. */
 sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seqs *seqs);
 /* The same attention over a cache that sc_kv_write returned; a causal query sees past[s] + its place and before. */
-sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_attention_attr *attr);
+sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
+                               const sc_attention_attr *attr);
 
 #endif

@@ -27,10 +27,12 @@ static void yarn(const sc_rope_params *p, float *inv_freq, float *scaling)
         double ramp = fmin(1, fmax(0, ((double)i - low) / (high - low)));
         inv_freq[i] = (float)(f / p->factor * ramp + f * (1 - ramp));
     }
-    if (p->attention_factor > 0) *scaling = (float)p->attention_factor;
+    if (p->attention_factor > 0)
+        *scaling = (float)p->attention_factor;
     else if (p->mscale > 0 && p->mscale_all_dim > 0)
         *scaling = (float)(yarn_mscale(p->factor, p->mscale) / yarn_mscale(p->factor, p->mscale_all_dim));
-    else *scaling = (float)yarn_mscale(p->factor, 1);
+    else
+        *scaling = (float)yarn_mscale(p->factor, 1);
 }
 
 static double llama3(const sc_rope_params *p, double f)
@@ -55,7 +57,8 @@ void sc_rope_frequencies(const sc_rope_params *p, int64_t seq_len, float *inv_fr
         theta *= pow(p->factor * (double)seq_len / (double)p->max_positions - (p->factor - 1), dim / (dim - 2));
     if (p->type == SC_ROPE_LONGROPE) {
         divide = seq_len > p->original_max_positions ? p->long_factor : p->short_factor;
-        if (p->attention_factor > 0) *scaling = (float)p->attention_factor;
+        if (p->attention_factor > 0)
+            *scaling = (float)p->attention_factor;
         else if (p->factor > 1 && p->original_max_positions > 1)
             *scaling = (float)sqrt(1 + log(p->factor) / log((double)p->original_max_positions));
     }
@@ -79,7 +82,8 @@ static sc_status table_infer(sc_tensor *y)
             (s = sc_want_rank(y->in[i], "a sequence table", 1)))
             return s;
     if (y->in[1]->shape.dim[0] < 2) return sc_fail(SC_ESHAPE, "the start table has no sequence");
-    if (p->dim < 2 || p->dim % 2) return sc_fail(SC_ESHAPE, "%lld rotated features, not an even number", (long long)p->dim);
+    if (p->dim < 2 || p->dim % 2)
+        return sc_fail(SC_ESHAPE, "%lld rotated features, not an even number", (long long)p->dim);
     y->dtype = SC_F32;
     y->shape = (sc_shape){3, {2, y->in[0]->shape.dim[0], p->dim / 2}};
     return SC_OK;
@@ -140,7 +144,8 @@ static sc_cost rope_cost(const sc_step *s)
     return c;
 }
 
-const sc_op sc_op_rope = {.name = "rope", .id = SC_OP_rope, .infer = rope_infer, .cost = rope_cost, .in_place = true};
+const sc_op sc_op_rope = {
+    .name = "rope", .id = SC_OP_rope, .infer = rope_infer, .cost = rope_cost, .in_place = true};
 
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours)
 {

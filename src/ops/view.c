@@ -12,7 +12,9 @@ static void look_at(sc_tensor *y, int64_t start)
 
 /* ---- reshape ---- */
 
-typedef struct reshape_attr { sc_shape shape; } reshape_attr;
+typedef struct reshape_attr {
+    sc_shape shape;
+} reshape_attr;
 
 /* Strides that show x in another shape of as many elements; false where only a copy can. Axes of one element have no
  * say; right to left, y's axes are cut from runs of x's axes whose strides continue each other. */
@@ -27,8 +29,10 @@ static bool view_strides(const sc_tensor *x, const sc_shape *shape, int64_t *str
         for (; left < shape->dim[j] || left % shape->dim[j]; i--) {
             if (i < 0) return false;
             if (x->shape.dim[i] == 1) continue;
-            if (left == 1) step = stride[j] = x->stride[i];
-            else if (x->stride[i] != step * left) return false;
+            if (left == 1)
+                step = stride[j] = x->stride[i];
+            else if (x->stride[i] != step * left)
+                return false;
             left *= x->shape.dim[i];
         }
         left /= shape->dim[j];
@@ -44,9 +48,11 @@ static sc_status reshape_infer(sc_tensor *y)
     look_at(y, 0);
     if (sc_shape_elements(&a->shape) != sc_tensor_count(y->in[0])) {
         char text[SC_SHAPE_TEXT];
-        return sc_fail(SC_ESHAPE, "the new shape %s has another number of elements", sc_shape_text(&a->shape, text));
+        return sc_fail(SC_ESHAPE, "the new shape %s has another number of elements",
+                       sc_shape_text(&a->shape, text));
     }
-    if (!view_strides(y->in[0], &a->shape, y->stride)) return sc_fail(SC_EUNSUPPORTED, "only a copy has that shape");
+    if (!view_strides(y->in[0], &a->shape, y->stride))
+        return sc_fail(SC_EUNSUPPORTED, "only a copy has that shape");
     return SC_OK;
 }
 
@@ -59,20 +65,24 @@ sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim)
     int open = -1;
     for (int i = 0; i < SC_MIN(rank, SC_MAX_RANK); i++) {
         a.shape.dim[i] = dim[i];
-        if (dim[i] < 0) open = i;
+        if (dim[i] < 0)
+            open = i;
         else if (!sc_mul_ok(known, dim[i], &known))
             known = 0;
     }
     if (!x || g->status) return sc_graph_node(g, &sc_op_reshape, &x, 1, &a, sizeof a);
     if (open >= 0) a.shape.dim[open] = known > 0 ? sc_tensor_count(x) / known : 0;
     int64_t stride[SC_MAX_RANK];
-    if (sc_shape_elements(&a.shape) == sc_tensor_count(x) && !view_strides(x, &a.shape, stride)) x = sc_contiguous(g, x);
+    if (sc_shape_elements(&a.shape) == sc_tensor_count(x) && !view_strides(x, &a.shape, stride))
+        x = sc_contiguous(g, x);
     return sc_graph_node(g, &sc_op_reshape, &x, 1, &a, sizeof a);
 }
 
 /* ---- permute ---- */
 
-typedef struct permute_attr { int order[SC_MAX_RANK]; } permute_attr;
+typedef struct permute_attr {
+    int order[SC_MAX_RANK];
+} permute_attr;
 
 static sc_status permute_infer(sc_tensor *y)
 {
@@ -103,13 +113,17 @@ sc_tensor *sc_permute(sc_graph *g, sc_tensor *x, const int *order)
 
 /* ---- slice ---- */
 
-typedef struct slice_attr { int axis; int64_t start, n; } slice_attr;
+typedef struct slice_attr {
+    int axis;
+    int64_t start, n;
+} slice_attr;
 
 static sc_status slice_infer(sc_tensor *y)
 {
     const slice_attr *a = SC_ATTR(y, slice_attr);
     const sc_tensor *x = y->in[0];
-    if (a->axis < 0 || a->axis >= x->shape.rank || a->start < 0 || a->n < 0 || a->start > x->shape.dim[a->axis] - a->n)
+    if (a->axis < 0 || a->axis >= x->shape.rank || a->start < 0 || a->n < 0 ||
+        a->start > x->shape.dim[a->axis] - a->n)
         return sc_fail(SC_ESHAPE, "%lld elements from %lld of axis %d", (long long)a->n, (long long)a->start,
                        a->axis);
     y->shape = x->shape;

@@ -100,7 +100,8 @@ static sc_status node_fault(const sc_tensor *t, sc_status status)
     return status;
 }
 
-sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr, size_t attr_size)
+sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr,
+                         size_t attr_size)
 {
     if (g->status) return NULL;
     for (int i = 0; i < n_in; i++)
@@ -108,7 +109,8 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
             return sc_graph_fault(
                 g, sc_fail(SC_EINVAL, "%s at '%s': input %d is of another graph", op->name, g->scope[g->depth], i));
         else if (!in[i] && !(op->optional >> i & 1))
-            return sc_graph_fault(g, sc_fail(SC_EINVAL, "%s at '%s': input %d is missing", op->name, g->scope[g->depth], i));
+            return sc_graph_fault(
+                g, sc_fail(SC_EINVAL, "%s at '%s': input %d is missing", op->name, g->scope[g->depth], i));
     sc_tensor *t = append(g, g->scope[g->depth]);
     if (!t) return NULL;
     t->op = op;
@@ -135,7 +137,8 @@ static sc_tensor *leaf(sc_graph *g, const char *name, sc_leaf kind, sc_dtype dty
     t->leaf = kind;
     t->dtype = dtype;
     t->shape = *shape;
-    if (sc_shape_elements(shape) < 0) return sc_graph_fault(g, sc_fail(SC_ELIMIT, "'%s': the shape is too large", t->name));
+    if (sc_shape_elements(shape) < 0)
+        return sc_graph_fault(g, sc_fail(SC_ELIMIT, "'%s': the shape is too large", t->name));
     dense_strides(t);
     return t;
 }

@@ -23,7 +23,7 @@ typedef struct note {
     int last_readers; /* steps of the last stage that read it */
     int64_t bytes;    /* 0: has no storage of its own in the arena */
     int64_t offset;
-    sc_tensor *root;  /* whose storage it is in */
+    sc_tensor *root; /* whose storage it is in */
 } note;
 
 typedef struct planner {
@@ -159,8 +159,8 @@ static sc_status lifetimes(planner *pl)
         n->bytes = SC_MAX(n->bytes & ~(int64_t)(ALIGN - 1), ALIGN);
         if (!fits || !sc_add_ok(p->unshared_bytes, n->bytes, &p->unshared_bytes)) {
             char text[SC_SHAPE_TEXT];
-            return sc_fail(SC_ELIMIT, "%s at '%s': %s of %s is too large for memory", t->op ? t->op->name : "input", t->name,
-                           sc_dtype_get(t->dtype)->name, sc_shape_text(&t->shape, text));
+            return sc_fail(SC_ELIMIT, "%s at '%s': %s of %s is too large for memory", t->op ? t->op->name : "input",
+                           t->name, sc_dtype_get(t->dtype)->name, sc_shape_text(&t->shape, text));
         }
         if (t->leaf == SC_INPUT) n->last = p->n_stages; /* written before a run, perhaps not before every one */
     }
@@ -200,7 +200,10 @@ static void share_in_place(planner *pl)
     }
 }
 
-typedef struct piece { int64_t bytes; int id; } piece;
+typedef struct piece {
+    int64_t bytes;
+    int id;
+} piece;
 
 static int larger_first(const void *a, const void *b)
 {
@@ -260,8 +263,9 @@ static sc_status bind(planner *pl)
         sc_tensor *t = g->tensor[i], *root = root_of(pl, t);
         const sc_dtype_info *d = sc_dtype_get(t->dtype);
         if (!pl->note[i].needed) continue;
-        char *base = root->leaf == SC_PARAM || root->leaf == SC_STATE ? root->storage.data
-                                                                      : (char *)p->arena->data + pl->note[root->id].offset;
+        char *base = root->leaf == SC_PARAM || root->leaf == SC_STATE
+                         ? root->storage.data
+                         : (char *)p->arena->data + pl->note[root->id].offset;
         if (!base) return sc_fail(SC_EINVAL, "'%s' has no values: it was only declared", root->name);
         if (t->view_start % d->block)
             return sc_fail(SC_ESHAPE, "'%s': a view begins inside a block of %s", t->name, d->name);
@@ -316,8 +320,10 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     s = backend->plan_ready(backend, p);
 end:
     sc_free(pl.note);
-    if (s) sc_plan_free(p);
-    else *out = p;
+    if (s)
+        sc_plan_free(p);
+    else
+        *out = p;
     return s;
 }
 

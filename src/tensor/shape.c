@@ -8,8 +8,10 @@ int64_t sc_shape_elements(const sc_shape *s)
     if (s->rank < 0 || s->rank > SC_MAX_RANK) return -1;
     for (int i = 0; i < s->rank; i++) {
         if (s->dim[i] < 0) return -1;
-        if (s->dim[i] == 0) empty = true;
-        else if (!sc_mul_ok(n, s->dim[i], &n)) return -1;
+        if (s->dim[i] == 0)
+            empty = true;
+        else if (!sc_mul_ok(n, s->dim[i], &n))
+            return -1;
     }
     return empty ? 0 : n;
 }

@@ -140,7 +140,10 @@ struct sc_graph {
     int depth;
     sc_status status; /* the first fault */
     char fault[512];
-    struct { const char *name; sc_tensor *tensor; } *tap;
+    struct {
+        const char *name;
+        sc_tensor *tensor;
+    } * tap;
     int64_t n_taps, cap_taps;
 };
 
@@ -154,7 +157,8 @@ void sc_scope_push(sc_graph *g, const char *fmt, ...) SC_PRINTF(2, 3);
 void sc_scope_pop(sc_graph *g);
 
 /* Appends a node. The attributes are copied. */
-sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr, size_t attr_size);
+sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr,
+                         size_t attr_size);
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
@@ -174,8 +178,8 @@ struct sc_step {
     sc_tensor *out;
     void *in_data[SC_MAX_INPUTS]; /* fixed when planned */
     void *out_data;
-    int stage;          /* steps of one stage do not depend on each other; stages run one after another */
-    int64_t tasks;      /* units that may run in any order and on any thread; their number depends on shapes alone */
+    int stage;     /* steps of one stage do not depend on each other; stages run one after another */
+    int64_t tasks; /* units that may run in any order and on any thread; their number depends on shapes alone */
     int64_t first_task; /* of this step within its stage */
     const void *kernel; /* the backend's */
 };
@@ -185,9 +189,9 @@ struct sc_plan {
     sc_backend *backend;
     sc_step *step; /* ordered by stage */
     int n_steps, n_stages;
-    int *stage_begin;     /* n_stages + 1 entries: the first step of each */
-    void **data;          /* of each tensor of the graph, NULL where none */
-    sc_buffer *arena;     /* inputs and intermediate values */
+    int *stage_begin; /* n_stages + 1 entries: the first step of each */
+    void **data;      /* of each tensor of the graph, NULL where none */
+    sc_buffer *arena; /* inputs and intermediate values */
     int64_t arena_bytes;
     int64_t unshared_bytes; /* what they would take without sharing */
     int fused;              /* nodes that other nodes' steps absorbed */

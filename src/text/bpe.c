@@ -552,7 +552,8 @@ static void survey(bpe *m, const int32_t *bytes)
     }
 }
 
-sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o)
+sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n,
+                     const sc_bpe_options *o)
 {
     bpe *m = sc_calloc(1, sizeof(*m));
     if (!m) return sc_nomem();

@@ -39,19 +39,23 @@ static const json_t *named(const json_t *list, const char *name)
     return NULL;
 }
 
-static sc_status from_config(sc_template **out, const json_t *config, const char *path, const char *name, bool tools)
+static sc_status from_config(sc_template **out, const json_t *config, const char *path, const char *name,
+                             bool tools)
 {
     const json_t *t = json_object_get(config, "chat_template");
     if (json_is_array(t)) {
         const json_t *list = t;
         t = name ? named(list, name) : tools ? named(list, "tool_use") : NULL;
         if (!t && !name) t = named(list, "default");
-        if (!t) return sc_fail(SC_ENOTFOUND, "%s: chat_template has no template named \"%s\"", path, name ? name : "default");
+        if (!t)
+            return sc_fail(SC_ENOTFOUND, "%s: chat_template has no template named \"%s\"", path,
+                           name ? name : "default");
     } else if (name && strcmp(name, "default") != 0) {
         return sc_fail(SC_ENOTFOUND, "%s: there is one chat template only, none named \"%s\"", path, name);
     }
     if (!t || json_is_null(t)) return sc_fail(SC_ENOTFOUND, "%s: the model has no chat template", path);
-    if (!json_is_string(t)) return sc_fail(SC_EFORMAT, "%s: chat_template is neither a text nor a list of named texts", path);
+    if (!json_is_string(t))
+        return sc_fail(SC_EFORMAT, "%s: chat_template is neither a text nor a list of named texts", path);
     return sc_template_new(out, json_string_value(t), (int64_t)json_string_length(t), path);
 }
 
@@ -59,7 +63,8 @@ static sc_status from_config(sc_template **out, const json_t *config, const char
 static sc_status from_additional(sc_template **out, const char *dir, const char *name, bool *found)
 {
     sc_str file = {0};
-    if (strchr(name, '/') || name[0] == '.') return sc_fail(SC_EINVAL, "\"%s\" is no name of a chat template", name);
+    if (strchr(name, '/') || name[0] == '.')
+        return sc_fail(SC_EINVAL, "\"%s\" is no name of a chat template", name);
     sc_str_printf(&file, "additional_chat_templates/%s.jinja", name);
     sc_status s = file.oom ? sc_nomem() : from_dir(out, dir, file.p, found);
     sc_str_free(&file);
@@ -80,7 +85,9 @@ static sc_status from_gguf(sc_template **out, const char *path, const char *name
     }
     bool plain = !name || strcmp(name, "default") == 0;
     if (!s && !text.p && plain) s = sc_gguf_text_of(g, "tokenizer.chat_template", &text);
-    if (!s && !text.p) s = sc_fail(SC_ENOTFOUND, "%s: the model has no chat template%s%s", path, plain ? "" : " named ", plain ? "" : name);
+    if (!s && !text.p)
+        s = sc_fail(SC_ENOTFOUND, "%s: the model has no chat template%s%s", path, plain ? "" : " named ",
+                    plain ? "" : name);
     if (!s) s = sc_template_new(out, text.p, text.n, path);
     sc_str_free(&key);
     sc_gguf_free(g);
@@ -97,12 +104,15 @@ sc_status sc_template_load(sc_template **out, const char *model_path, const char
     const char *wanted = name ? name : tools ? "tool_use" : NULL;
     sc_status s = SC_OK;
     if (wanted && strcmp(wanted, "default") != 0) s = from_additional(out, model_path, wanted, &found);
-    if (!s && !found && (!name || strcmp(name, "default") == 0)) s = from_dir(out, model_path, "chat_template.jinja", &found);
+    if (!s && !found && (!name || strcmp(name, "default") == 0))
+        s = from_dir(out, model_path, "chat_template.jinja", &found);
     if (s || found) return s;
     char *path = sc_path_join(model_path, "tokenizer_config.json");
     if (!path) return sc_nomem();
-    if (!sc_path_exists(path)) s = sc_fail(SC_ENOTFOUND, "%s: the model has no chat template", model_path);
-    else s = sc_json_read(&config, path, MAX_CONFIG);
+    if (!sc_path_exists(path))
+        s = sc_fail(SC_ENOTFOUND, "%s: the model has no chat template", model_path);
+    else
+        s = sc_json_read(&config, path, MAX_CONFIG);
     if (!s && !json_is_object(config)) s = sc_fail(SC_EFORMAT, "%s: a JSON object is needed", path);
     if (!s) s = from_config(out, config, path, name, tools);
     json_decref(config);

@@ -187,24 +187,37 @@ typedef enum jkind {
     JN_BODY,
     JN_DATA,
     JN_OUTPUT,
-    JN_ASSIGN,     /* a = b */
-    JN_SETBLOCK,   /* a = captured d, through filter b */
-    JN_FOR,        /* for a in b if c: d else e */
-    JN_IF,         /* if a: d else e (an elif is an if alone in e) */
-    JN_WITH,       /* kid: target, value, target, value; d */
-    JN_MACRO,      /* kid: parameters; kid2: defaults of the last ones; d */
-    JN_CALLBLOCK,  /* a: the call, NULL for {% generation %}; like a macro otherwise */
+    JN_ASSIGN,      /* a = b */
+    JN_SETBLOCK,    /* a = captured d, through filter b */
+    JN_FOR,         /* for a in b if c: d else e */
+    JN_IF,          /* if a: d else e (an elif is an if alone in e) */
+    JN_WITH,        /* kid: target, value, target, value; d */
+    JN_MACRO,       /* kid: parameters; kid2: defaults of the last ones; d */
+    JN_CALLBLOCK,   /* a: the call, NULL for {% generation %}; like a macro otherwise */
     JN_FILTERBLOCK, /* a: the filter, whose innermost operand is NULL; d */
-    JN_SCOPE,      /* d: autoescape, whose switch a means nothing here */
-    JN_BLOCK,      /* d, named */
+    JN_SCOPE,       /* d: autoescape, whose switch a means nothing here */
+    JN_BLOCK,       /* d, named */
     JN_BREAK,
     JN_CONTINUE,
     JN_UNSUPPORTED, /* include, import, extends: parsed, refused when reached */
 } jkind;
 
 typedef enum jop {
-    JOP_ADD, JOP_SUB, JOP_MUL, JOP_DIV, JOP_FLOORDIV, JOP_MOD, JOP_POW,
-    JOP_EQ, JOP_NE, JOP_LT, JOP_LE, JOP_GT, JOP_GE, JOP_IN, JOP_NOTIN,
+    JOP_ADD,
+    JOP_SUB,
+    JOP_MUL,
+    JOP_DIV,
+    JOP_FLOORDIV,
+    JOP_MOD,
+    JOP_POW,
+    JOP_EQ,
+    JOP_NE,
+    JOP_LT,
+    JOP_LE,
+    JOP_GT,
+    JOP_GE,
+    JOP_IN,
+    JOP_NOTIN,
 } jop;
 
 typedef enum jctx { JCTX_LOAD, JCTX_STORE, JCTX_PARAM } jctx;
@@ -262,8 +275,8 @@ struct jnode {
     int nkid, nkid2;
     int *ops;
     jnargs *args;
-    const jfunc *func; /* the filter or test; NULL: unknown */
-    jfn *fn, *fn2;     /* macro, recursive loop, root, block; fn2: the loop's filter */
+    const jfunc *func;            /* the filter or test; NULL: unknown */
+    jfn *fn, *fn2;                /* macro, recursive loop, root, block; fn2: the loop's filter */
     jframe frame, frame2, frame3; /* own scope; a loop's else; a loop's filter */
     int slot_loop, slot_caller, slot_kwargs, slot_varargs; /* -1: not used */
 };
@@ -278,11 +291,42 @@ struct sc_template {
 /* ---- lexer ---- */
 
 typedef enum jtok {
-    JT_EOF, JT_DATA, JT_BLOCK_BEGIN, JT_BLOCK_END, JT_VAR_BEGIN, JT_VAR_END,
-    JT_NAME, JT_STRING, JT_INT, JT_FLOAT,
-    JT_ADD, JT_SUB, JT_MUL, JT_DIV, JT_FLOORDIV, JT_MOD, JT_POW, JT_TILDE,
-    JT_LBRACKET, JT_RBRACKET, JT_LPAREN, JT_RPAREN, JT_LBRACE, JT_RBRACE,
-    JT_EQ, JT_NE, JT_GT, JT_GE, JT_LT, JT_LE, JT_ASSIGN, JT_DOT, JT_COLON, JT_PIPE, JT_COMMA, JT_SEMICOLON,
+    JT_EOF,
+    JT_DATA,
+    JT_BLOCK_BEGIN,
+    JT_BLOCK_END,
+    JT_VAR_BEGIN,
+    JT_VAR_END,
+    JT_NAME,
+    JT_STRING,
+    JT_INT,
+    JT_FLOAT,
+    JT_ADD,
+    JT_SUB,
+    JT_MUL,
+    JT_DIV,
+    JT_FLOORDIV,
+    JT_MOD,
+    JT_POW,
+    JT_TILDE,
+    JT_LBRACKET,
+    JT_RBRACKET,
+    JT_LPAREN,
+    JT_RPAREN,
+    JT_LBRACE,
+    JT_RBRACE,
+    JT_EQ,
+    JT_NE,
+    JT_GT,
+    JT_GE,
+    JT_LT,
+    JT_LE,
+    JT_ASSIGN,
+    JT_DOT,
+    JT_COLON,
+    JT_PIPE,
+    JT_COMMA,
+    JT_SEMICOLON,
 } jtok;
 
 typedef struct jtoken {
@@ -339,12 +383,12 @@ struct jx {
     int64_t steps, max_steps;
     int64_t depth, max_depth;
     int64_t max_output;
-    sc_str *out;       /* where statements write */
-    const jnode *at;   /* for messages */
-    jdict *vars;       /* the render's variables */
-    jdict *exported;   /* top-level assignments, for blocks; NULL without */
+    sc_str *out;     /* where statements write */
+    const jnode *at; /* for messages */
+    jdict *vars;     /* the render's variables */
+    jdict *exported; /* top-level assignments, for blocks; NULL without */
     jact *root;
-    jv filter_input;   /* what a filter block captured */
+    jv filter_input; /* what a filter block captured */
     int64_t now[6];
     bool has_now;
     sc_status status;
@@ -354,9 +398,9 @@ struct jx {
 bool jx_fail(jx *x, sc_status code, const char *fmt, ...) SC_PRINTF(3, 4); /* always false */
 void *jx_alloc(jx *x, int64_t n, int64_t size);                            /* zeroed; NULL after a failure */
 bool jx_step(jx *x, int64_t n);                                            /* counts n steps */
-bool jx_enter(jx *x);                                                      /* one level deeper; pair with x->depth-- */
+bool jx_enter(jx *x); /* one level deeper; pair with x->depth-- */
 bool jx_eval(jx *x, const jnode *n, jact *act, jv *out);
-bool jx_run(jx *x, const jnode *body, jact *act); /* statements, writing to x->out */
+bool jx_run(jx *x, const jnode *body, jact *act);              /* statements, writing to x->out */
 bool jx_capture(jx *x, const jnode *body, jact *act, jv *out); /* a body's output as a string */
 bool jx_loop_call(jx *x, const jnode *n, jact *up, jv iterable, int64_t depth0, jv *out);
 bool jx_assign(jx *x, const jnode *target, jact *act, jv value);
@@ -378,7 +422,7 @@ static inline jv jv_float(double f) { return (jv){.t = J_FLOAT, .f = f}; }
 static inline jv jv_s(const jstr *s) { return (jv){.t = J_STR, .s = s}; }
 static inline jv jv_missing(void) { return (jv){.t = J_MISSING}; }
 
-bool jv_str(jx *x, const char *p, int64_t n, jv *out);  /* copies */
+bool jv_str(jx *x, const char *p, int64_t n, jv *out);               /* copies */
 bool jv_view(jx *x, const char *p, int64_t n, bool markup, jv *out); /* does not copy: p lives as long as x */
 bool jv_cstr(jx *x, const char *literal, jv *out);
 bool jv_take(jx *x, sc_str *s, jv *out); /* copies what s holds and frees it, also on failure */
@@ -407,9 +451,9 @@ bool jv_getattr(jx *x, jv v, const jstr *name, jv *out);
 bool jv_attr(jx *x, jv v, const jstr *name, jv *out, bool *found); /* Python's attributes alone */
 bool jv_getitem(jx *x, jv v, jv key, jv *out);
 bool jv_slice(jx *x, jv v, jv lo, jv hi, jv step, jv *out);
-bool jv_is_number(jv v, double *out); /* bool, int, float */
-bool jv_is_int(jv v, int64_t *out);   /* bool, int */
-bool jx_undefined_error(jx *x, jv u); /* raises it */
+bool jv_is_number(jv v, double *out);    /* bool, int, float */
+bool jv_is_int(jv v, int64_t *out);      /* bool, int */
+bool jx_undefined_error(jx *x, jv u);    /* raises it */
 bool jx_args_list(jx *x, jv v, jv *out); /* list(v) */
 
 typedef struct jjson {
@@ -420,9 +464,9 @@ typedef struct jjson {
     int64_t item_n, key_n;
 } jjson;
 
-bool jv_to_str(jx *x, jv v, jv *out);              /* str(v) */
-bool jv_soft_str(jx *x, jv v, jv *out);            /* str(v), keeping Markup */
-bool jv_write(jx *x, sc_str *s, jv v, bool repr);  /* str(v) or repr(v), appended */
+bool jv_to_str(jx *x, jv v, jv *out);             /* str(v) */
+bool jv_soft_str(jx *x, jv v, jv *out);           /* str(v), keeping Markup */
+bool jv_write(jx *x, sc_str *s, jv v, bool repr); /* str(v) or repr(v), appended */
 bool jv_write_json(jx *x, sc_str *s, jv v, const jjson *o, int level);
 void jv_write_float(sc_str *s, double f);
 bool jstr_ok(jx *x, const sc_str *s); /* not out of memory, within the limits */
@@ -465,14 +509,15 @@ typedef enum jcase { JCASE_UPPER, JCASE_LOWER, JCASE_TITLE, JCASE_CAPITALIZE, JC
 void juni_case(sc_str *s, const char *p, int64_t n, jcase how);
 int64_t jstr_offset(const jstr *s, int64_t index); /* byte offset of a code point index, 0 to chars */
 void jstr_strip(const char **p, int64_t *n, bool left, bool right); /* white space */
-bool jstr_escape(jx *x, jv v, jv *out); /* markupsafe.escape */
+bool jstr_escape(jx *x, jv v, jv *out);                             /* markupsafe.escape */
 bool jstr_replace(jx *x, const jstr *s, const jstr *from, const jstr *to, int64_t count, jv *out);
 bool jstr_percent(jx *x, const jstr *f, jv args, jv *out); /* f % args */
 bool jstr_format(jx *x, const jstr *f, const jcall *c, jv *out);
 bool jstr_lines(jx *x, const jstr *s, bool keep, jv *out);
 bool jstr_join(jx *x, const jstr *sep, jv items, bool coerce, jv *out);
 bool jv_format_spec(jx *x, sc_str *s, jv v, const char *spec, int64_t n);
-void jstr_pad(sc_str *s, const char *p, int64_t n, int64_t chars, int64_t width, char align, const char *fill, int fn);
+void jstr_pad(sc_str *s, const char *p, int64_t n, int64_t chars, int64_t width, char align, const char *fill,
+              int fn);
 
 const jfunc *jinja_method(jtype t, const char *name, int64_t n, bool *mutates);
 const jfunc *jinja_filter(const char *name, int64_t n);

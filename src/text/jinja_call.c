@@ -32,7 +32,9 @@ static bool bind_params(jx *x, const jfunc *f, const jcall *c, jv a[JFUNC_MAX_PA
         p += n;
         while (*p == ' ') p++;
     }
-    if (c->npos > count) return jx_fail(x, SC_EINVAL, "%s() takes at most %d arguments, %lld given", f->name, (int)count, (long long)c->npos);
+    if (c->npos > count)
+        return jx_fail(x, SC_EINVAL, "%s() takes at most %d arguments, %lld given", f->name, (int)count,
+                       (long long)c->npos);
     if (c->kw && c->kw->n > used) return jx_fail(x, SC_EINVAL, "%s() got an unexpected keyword argument", f->name);
     return true;
 }
@@ -62,13 +64,17 @@ bool jx_arg_str(jx *x, jv v, const char *what, const jstr **out)
 static bool named_call(jx *x, jv name, jv value, const jcall *c, bool filter, jv *out)
 {
     const char *kind = filter ? "filter" : "test";
-    if (name.t != J_STR) return jx_fail(x, SC_EINVAL, "the name of a %s must be a string, not %s", kind, jv_type_name(name));
+    if (name.t != J_STR)
+        return jx_fail(x, SC_EINVAL, "the name of a %s must be a string, not %s", kind, jv_type_name(name));
     const jfunc *f = filter ? jinja_filter(name.s->p, name.s->n) : jinja_test(name.s->p, name.s->n);
     if (!f) return jx_fail(x, SC_EINVAL, "there is no %s named %.60s", kind, name.s->p);
     return jx_call_func(x, f, value, c, out);
 }
 
-bool jx_call_filter(jx *x, jv name, jv value, const jcall *c, jv *out) { return named_call(x, name, value, c, true, out); }
+bool jx_call_filter(jx *x, jv name, jv value, const jcall *c, jv *out)
+{
+    return named_call(x, name, value, c, true, out);
+}
 
 bool jx_call_test(jx *x, jv name, jv value, const jcall *c, bool *out)
 {
@@ -101,8 +107,10 @@ static bool macro_args(jx *x, const jnode *n, const jcall *c, jact *act)
     if (n->slot_caller >= 0) {
         jv *slot = &act->slot[n->slot_caller];
         if (caller) *slot = *caller;
-        if (caller) used++;
-        else if (!jv_undef(x, slot, "No caller defined")) return false;
+        if (caller)
+            used++;
+        else if (!jv_undef(x, slot, "No caller defined"))
+            return false;
     }
     if (n->slot_kwargs >= 0) {
         jdict *rest;
@@ -110,7 +118,8 @@ static bool macro_args(jx *x, const jnode *n, const jcall *c, jact *act)
         for (int64_t k = 0; c->kw && k < c->kw->n; k++) {
             jv key = c->kw->e[k].key;
             bool taken = n->slot_caller >= 0 && same_text(key.s, "caller", 6);
-            for (int i = 0; i < n->nkid && !taken; i++) taken = i >= c->npos && same_text(key.s, n->kid[i]->name->p, n->kid[i]->name->n);
+            for (int i = 0; i < n->nkid && !taken; i++)
+                taken = i >= c->npos && same_text(key.s, n->kid[i]->name->p, n->kid[i]->name->n);
             if (!taken && !jdict_set(x, rest, key, c->kw->e[k].value)) return false;
         }
         act->slot[n->slot_kwargs] = (jv){.t = J_DICT, .d = rest};
@@ -139,7 +148,8 @@ static bool call_macro(jx *x, const jmacro *m, const jcall *c, jv *out)
         jv *slot = &act->slot[n->kid[i]->ref.slot];
         int k = i - (n->nkid - n->nkid2);
         if (slot->t != J_MISSING) continue;
-        if (k >= 0 ? !jx_eval(x, n->kid2[k], act, slot) : !jv_undef(x, slot, "parameter '%s' was not provided", n->kid[i]->name->p)) {
+        if (k >= 0 ? !jx_eval(x, n->kid2[k], act, slot)
+                   : !jv_undef(x, slot, "parameter '%s' was not provided", n->kid[i]->name->p)) {
             return false;
         }
     }
@@ -162,7 +172,8 @@ bool jx_call(jx *x, jv f, const jcall *c, jv *out)
         break;
     case J_LOOP:
         if (c->npos != 1 || (c->kw && c->kw->n)) return jx_fail(x, SC_EINVAL, "loop() takes one argument");
-        if (!f.loop->recurse) return jx_fail(x, SC_EINVAL, "the loop must have the 'recursive' marker to be called recursively");
+        if (!f.loop->recurse)
+            return jx_fail(x, SC_EINVAL, "the loop must have the 'recursive' marker to be called recursively");
         ok = jx_loop_call(x, f.loop->recurse, f.loop->act, c->pos[0], f.loop->depth0 + 1, out);
         break;
     case J_UNDEF: return jx_undefined_error(x, f);
@@ -217,7 +228,9 @@ static bool make_dict(jx *x, const jcall *c, jdict **out)
             if (!jiter_next(x, it, &item, &more)) return false;
             if (!more) break;
             if (!jx_args_list(x, item, &pair)) return false;
-            if (pair.l->n != 2) return jx_fail(x, SC_EINVAL, "dict() needs pairs, an element has length %lld", (long long)pair.l->n);
+            if (pair.l->n != 2)
+                return jx_fail(x, SC_EINVAL, "dict() needs pairs, an element has length %lld",
+                               (long long)pair.l->n);
             if (!jdict_set(x, *out, pair.l->v[0], pair.l->v[1])) return false;
         }
     }
@@ -243,7 +256,9 @@ static bool fn_namespace(jx *x, jv self, jv *a, const jcall *c, jv *out)
     if (!make_dict(x, c, &d)) return false;
     for (int64_t i = 0; i < d->n; i++) {
         jv k = d->e[i].key;
-        if (k.t == J_STR && k.s->n && k.s->p[0] == '_') return jx_fail(x, SC_EINVAL, "a namespace cannot store the underscore-prefixed attribute '%.60s'", k.s->p);
+        if (k.t == J_STR && k.s->n && k.s->p[0] == '_')
+            return jx_fail(x, SC_EINVAL, "a namespace cannot store the underscore-prefixed attribute '%.60s'",
+                           k.s->p);
     }
     *out = (jv){.t = J_NS, .d = d};
     return true;
@@ -328,8 +343,10 @@ static bool fn_strftime(jx *x, jv self, jv *a, const jcall *c, jv *out)
     }
     sc_str s = {0};
     for (int64_t i = 0; i < f->n; i++) {
-        if (f->p[i] != '%') sc_str_putc(&s, f->p[i]);
-        else i += time_directive(&s, f->p + i + 1, f->n - i - 1, &t);
+        if (f->p[i] != '%')
+            sc_str_putc(&s, f->p[i]);
+        else
+            i += time_directive(&s, f->p + i + 1, f->n - i - 1, &t);
     }
     return jv_take(x, &s, out);
 }
@@ -337,9 +354,14 @@ static bool fn_strftime(jx *x, jv self, jv *a, const jcall *c, jv *out)
 const jfunc *jinja_global(const char *name, int64_t n)
 {
     static const jfunc table[] = {
-        {"range", fn_range, "/start stop step", 1}, {"dict", fn_dict, NULL, 0}, {"namespace", fn_namespace, NULL, 0},
-        {"cycler", fn_cycler, NULL, 0}, {"joiner", fn_joiner, "sep", 0}, {"raise_exception", fn_raise, "message", 1},
-        {"strftime_now", fn_strftime, "format", 1}, {"lipsum", fn_lipsum, NULL, 0},
+        {"range", fn_range, "/start stop step", 1},
+        {"dict", fn_dict, NULL, 0},
+        {"namespace", fn_namespace, NULL, 0},
+        {"cycler", fn_cycler, NULL, 0},
+        {"joiner", fn_joiner, "sep", 0},
+        {"raise_exception", fn_raise, "message", 1},
+        {"strftime_now", fn_strftime, "format", 1},
+        {"lipsum", fn_lipsum, NULL, 0},
     };
     for (int i = 0; i < SC_COUNT(table); i++) {
         if ((int64_t)strlen(table[i].name) == n && !memcmp(table[i].name, name, (size_t)n)) return &table[i];
@@ -365,7 +387,8 @@ bool jx_loop_length(jx *x, jloop *l, int64_t *out)
         if (!jv_len(x, l->iterable, &l->length, &sized)) return false;
         if (!sized) { /* a generator: what is left of it becomes a list */
             jv rest;
-            if (!jx_args_list(x, (jv){.t = J_ITER, .it = l->it}, &rest) || !jiter_new(x, rest, &l->it)) return false;
+            if (!jx_args_list(x, (jv){.t = J_ITER, .it = l->it}, &rest) || !jiter_new(x, rest, &l->it))
+                return false;
             l->length = rest.l->n + l->index0 + 1 + (l->after.t != J_MISSING);
         }
     }

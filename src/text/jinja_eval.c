@@ -27,9 +27,12 @@ void jx_enter_frame(jx *x, const jframe *f, jact *act)
 {
     for (int i = 0; i < f->n; i++) {
         const jenter *e = &f->enter[i];
-        if (e->how == JLOAD_ALIAS) act->slot[e->slot] = *slot_of(act, e->from);
-        else if (e->how == JLOAD_RESOLVE) act->slot[e->slot] = jx_lookup(x, e->name);
-        else if (e->how == JLOAD_UNDEFINED) act->slot[e->slot] = jv_missing();
+        if (e->how == JLOAD_ALIAS)
+            act->slot[e->slot] = *slot_of(act, e->from);
+        else if (e->how == JLOAD_RESOLVE)
+            act->slot[e->slot] = jx_lookup(x, e->name);
+        else if (e->how == JLOAD_UNDEFINED)
+            act->slot[e->slot] = jv_missing();
     }
 }
 
@@ -44,7 +47,8 @@ static bool assign_attr(jx *x, const jnode *target, jact *act, jv value)
     const jstr *name = target->value.s;
     x->at = target;
     if (ns.t != J_NS) return jx_fail(x, SC_EINVAL, "cannot assign attribute on non-namespace object");
-    if (name->p[0] == '_') return jx_fail(x, SC_EINVAL, "a namespace cannot store the underscore-prefixed attribute '%s'", name->p);
+    if (name->p[0] == '_')
+        return jx_fail(x, SC_EINVAL, "a namespace cannot store the underscore-prefixed attribute '%s'", name->p);
     return jdict_set(x, ns.d, target->value, value);
 }
 
@@ -63,7 +67,8 @@ bool jx_assign(jx *x, const jnode *target, jact *act, jv value)
     if (!jiter_new(x, value, &it)) return false;
     for (int i = 0; i < target->nkid; i++) {
         if (!jiter_next(x, it, &item, &more)) return false;
-        if (!more) return jx_fail(x, SC_EINVAL, "not enough values to unpack (expected %d, got %d)", target->nkid, i);
+        if (!more)
+            return jx_fail(x, SC_EINVAL, "not enough values to unpack (expected %d, got %d)", target->nkid, i);
         if (!jx_assign(x, target->kid[i], act, item)) return false;
     }
     if (!jiter_next(x, it, &item, &more)) return false;
@@ -100,11 +105,13 @@ static bool eval_args(jx *x, const jnargs *a, jact *act, jcall *c)
     if (!a->starstar) return true;
     jv v;
     if (!jx_eval(x, a->starstar, act, &v)) return false;
-    if (v.t != J_DICT) return jx_fail(x, SC_EINVAL, "the argument after ** must be a mapping, not %s", jv_type_name(v));
+    if (v.t != J_DICT)
+        return jx_fail(x, SC_EINVAL, "the argument after ** must be a mapping, not %s", jv_type_name(v));
     for (int64_t i = 0; i < v.d->n; i++) {
         jv key = v.d->e[i].key;
         if (key.t != J_STR) return jx_fail(x, SC_EINVAL, "keywords must be strings");
-        if (jdict_find(c->kw, key.s->p, key.s->n)) return jx_fail(x, SC_EINVAL, "the keyword argument '%.60s' is given twice", key.s->p);
+        if (jdict_find(c->kw, key.s->p, key.s->n))
+            return jx_fail(x, SC_EINVAL, "the keyword argument '%.60s' is given twice", key.s->p);
         if (!jdict_set(x, c->kw, key, v.d->e[i].value)) return false;
     }
     return true;
@@ -186,7 +193,9 @@ static bool eval_filter(jx *x, const jnode *n, jact *act, jv *out)
     jcall c;
     if (n->a && !jx_eval(x, n->a, act, &v)) return false;
     x->at = n;
-    if (!n->func) return jx_fail(x, SC_EINVAL, "there is no %s named %s", n->kind == JN_FILTER ? "filter" : "test", n->name->p);
+    if (!n->func)
+        return jx_fail(x, SC_EINVAL, "there is no %s named %s", n->kind == JN_FILTER ? "filter" : "test",
+                       n->name->p);
     if (!eval_args(x, n->args, act, &c)) return false;
     x->at = n;
     return jx_call_func(x, n->func, v, &c, out);
@@ -234,7 +243,8 @@ static bool eval_cond(jx *x, const jnode *n, jact *act, jv *out)
     if (!jx_eval(x, n->a, act, &v)) return false;
     if (jv_truth(x, v)) return jx_eval(x, n->b, act, out);
     if (n->c) return jx_eval(x, n->c, act, out);
-    return jv_undef(x, out, "the inline if-expression on line %d evaluated to false and no else section was defined", n->line);
+    return jv_undef(
+        x, out, "the inline if-expression on line %d evaluated to false and no else section was defined", n->line);
 }
 
 static bool eval_kind(jx *x, const jnode *n, jact *act, jv *out)
@@ -304,13 +314,14 @@ static flow capture(jx *x, const jnode *body, jact *act, jv *out)
     x->out = &s;
     flow f = run(x, body, act);
     x->out = outer;
-    if (f == FLOW_FAIL) sc_str_free(&s);
-    else if (!jv_take(x, &s, out)) f = FLOW_FAIL;
+    if (f == FLOW_FAIL)
+        sc_str_free(&s);
+    else if (!jv_take(x, &s, out))
+        f = FLOW_FAIL;
     return f;
 }
 
 bool jx_capture(jx *x, const jnode *body, jact *act, jv *out) { return capture(x, body, act, out) != FLOW_FAIL; }
-
 
 /* The loop's `if`, as the generator that Python makes of it: gives the loop's targets for which the test holds. */
 static bool next_filtered(jx *x, jiter *it, jv *out, bool *more)
@@ -342,8 +353,13 @@ static bool start_loop(jx *x, const jnode *n, jact *act, jv *iterable, int64_t d
         *iterable = (jv){.t = J_ITER, .it = it};
     }
     if (!(*loop = jx_alloc(x, 1, sizeof(**loop)))) return false;
-    **loop = (jloop){.iterable = *iterable, .it = it, .index0 = -1, .length = -1, .depth0 = depth0,
-                     .recurse = n->flag ? n : NULL, .act = n->flag ? act->up : NULL};
+    **loop = (jloop){.iterable = *iterable,
+                     .it = it,
+                     .index0 = -1,
+                     .length = -1,
+                     .depth0 = depth0,
+                     .recurse = n->flag ? n : NULL,
+                     .act = n->flag ? act->up : NULL};
     return true;
 }
 

@@ -30,7 +30,10 @@ static jnode *parse_product(jparser *p)
     jnode *left = parse_pow(p);
     while (left && (jp_is(p, JT_MUL) || jp_is(p, JT_DIV) || jp_is(p, JT_FLOORDIV) || jp_is(p, JT_MOD))) {
         const jtoken *at = jp_next(p);
-        int op = at->type == JT_MUL ? JOP_MUL : at->type == JT_DIV ? JOP_DIV : at->type == JT_MOD ? JOP_MOD : JOP_FLOORDIV;
+        int op = at->type == JT_MUL   ? JOP_MUL
+                 : at->type == JT_DIV ? JOP_DIV
+                 : at->type == JT_MOD ? JOP_MOD
+                                      : JOP_FLOORDIV;
         left = binary(p, JN_BINARY, op, at, left, parse_pow(p));
     }
     return left;
@@ -62,8 +65,11 @@ static jnode *parse_sum(jparser *p)
 
 static int compare_op(jparser *p)
 {
-    static const struct { jtok tok; jop op; } ops[] = {{JT_EQ, JOP_EQ}, {JT_NE, JOP_NE}, {JT_LT, JOP_LT},
-                                                       {JT_LE, JOP_LE}, {JT_GT, JOP_GT}, {JT_GE, JOP_GE}};
+    static const struct {
+        jtok tok;
+        jop op;
+    } ops[] = {{JT_EQ, JOP_EQ}, {JT_NE, JOP_NE}, {JT_LT, JOP_LT},
+               {JT_LE, JOP_LE}, {JT_GT, JOP_GT}, {JT_GE, JOP_GE}};
     for (int i = 0; i < SC_COUNT(ops); i++) {
         if (jp_skip(p, ops[i].tok)) return ops[i].op;
     }
@@ -179,7 +185,10 @@ static jnode *parse_list(jparser *p, bool dict)
     return jp_seal(p, n);
 }
 
-static bool name_is(const jtoken *k, const char *a) { return k->n == (int64_t)strlen(a) && !memcmp(k->p, a, (size_t)k->n); }
+static bool name_is(const jtoken *k, const char *a)
+{
+    return k->n == (int64_t)strlen(a) && !memcmp(k->p, a, (size_t)k->n);
+}
 
 static jnode *parse_name(jparser *p, bool ns)
 {
@@ -255,7 +264,8 @@ jnode *jp_tuple(jparser *p, bool simplified, bool with_cond, const char *end, bo
     bool is_tuple = false;
     for (;;) {
         if (n && !jp_expect(p, JT_COMMA, "a comma")) return NULL;
-        if (jp_is(p, JT_VAR_END) || jp_is(p, JT_BLOCK_END) || jp_is(p, JT_RPAREN) || (end && jp_is_name(p, end))) break;
+        if (jp_is(p, JT_VAR_END) || jp_is(p, JT_BLOCK_END) || jp_is(p, JT_RPAREN) || (end && jp_is_name(p, end)))
+            break;
         if (!jp_push(p, &v, &n, &cap, simplified ? primary(p, ns) : jp_expression(p, with_cond))) return NULL;
         if (!jp_is(p, JT_COMMA)) break;
         is_tuple = true;
@@ -317,8 +327,10 @@ static jnode *subscribed(jparser *p)
     jnode *n = jp_node(p, JN_SLICE, at);
     if (!n) return NULL;
     n->a = lo;
-    if (!jp_is(p, JT_COLON) && !jp_is(p, JT_RBRACKET) && !jp_is(p, JT_COMMA) && !(n->b = jp_expression(p, true))) return NULL;
-    if (jp_skip(p, JT_COLON) && !jp_is(p, JT_RBRACKET) && !jp_is(p, JT_COMMA) && !(n->c = jp_expression(p, true))) return NULL;
+    if (!jp_is(p, JT_COLON) && !jp_is(p, JT_RBRACKET) && !jp_is(p, JT_COMMA) && !(n->b = jp_expression(p, true)))
+        return NULL;
+    if (jp_skip(p, JT_COLON) && !jp_is(p, JT_RBRACKET) && !jp_is(p, JT_COMMA) && !(n->c = jp_expression(p, true)))
+        return NULL;
     return jp_seal(p, n);
 }
 
@@ -327,7 +339,8 @@ static jnode *subscript(jparser *p, jnode *of)
     const jtoken *at = jp_next(p);
     if (at->type == JT_DOT) {
         const jtoken *k = jp_next(p);
-        if (k->type != JT_NAME && k->type != JT_INT) return jp_fail(p, k, "expected a name or a number after the dot");
+        if (k->type != JT_NAME && k->type != JT_INT)
+            return jp_fail(p, k, "expected a name or a number after the dot");
         jnode *n = jp_node(p, k->type == JT_NAME ? JN_GETATTR : JN_GETITEM, at);
         if (!n) return NULL;
         n->a = of;
@@ -417,9 +430,12 @@ static jnode *call(jparser *p, jnode *of)
 static jnode *postfix(jparser *p, jnode *n)
 {
     while (n) {
-        if (jp_is(p, JT_DOT) || jp_is(p, JT_LBRACKET)) n = subscript(p, n);
-        else if (jp_is(p, JT_LPAREN)) n = call(p, n);
-        else break;
+        if (jp_is(p, JT_DOT) || jp_is(p, JT_LBRACKET))
+            n = subscript(p, n);
+        else if (jp_is(p, JT_LPAREN))
+            n = call(p, n);
+        else
+            break;
     }
     return n;
 }
@@ -483,9 +499,9 @@ static jnode *test(jparser *p, jnode *of)
     n->a = of;
     if (!jp_seal(p, n) || !negated) return n->height > JINJA_MAX_HEIGHT ? NULL : n;
     jnode *not = jp_node(p, JN_NOT, at);
-    if (!not) return NULL;
-    not->a = n;
-    return jp_seal(p, not);
+    if (!not ) return NULL;
+    not ->a = n;
+    return jp_seal(p, not );
 }
 
 static jnode *unary(jparser *p, bool filters)
@@ -503,10 +519,14 @@ static jnode *unary(jparser *p, bool filters)
     }
     n = postfix(p, n);
     while (filters && n) {
-        if (jp_is(p, JT_PIPE)) n = jp_filter(p, n, false);
-        else if (jp_is_name(p, "is")) n = test(p, n);
-        else if (jp_is(p, JT_LPAREN)) n = call(p, n);
-        else break;
+        if (jp_is(p, JT_PIPE))
+            n = jp_filter(p, n, false);
+        else if (jp_is_name(p, "is"))
+            n = test(p, n);
+        else if (jp_is(p, JT_LPAREN))
+            n = call(p, n);
+        else
+            break;
     }
     return n;
 }

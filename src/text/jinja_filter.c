@@ -36,7 +36,10 @@ FILTER(f_center)
 }
 
 /* Words begin after a run of these. */
-static bool word_break(uint32_t c) { return juni_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<'; }
+static bool word_break(uint32_t c)
+{
+    return juni_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
+}
 
 FILTER(f_title)
 {
@@ -50,8 +53,10 @@ FILTER(f_title)
         bool gap = false;
         while (end < v.s->n) {
             int step = sc_utf8_decode(v.s->p + end, v.s->n - end, &k);
-            if (end == i) gap = word_break(k);
-            else if (word_break(k) != gap) break;
+            if (end == i)
+                gap = word_break(k);
+            else if (word_break(k) != gap)
+                break;
             if (end == i) first = step;
             end += step;
         }
@@ -103,7 +108,8 @@ FILTER(f_format)
 {
     jv f, args;
     (void)a;
-    if (c->npos && c->kw && c->kw->n) return jx_fail(x, SC_EINVAL, "format takes positional or keyword arguments, not both");
+    if (c->npos && c->kw && c->kw->n)
+        return jx_fail(x, SC_EINVAL, "format takes positional or keyword arguments, not both");
     if (!jv_soft_str(x, self, &f) || !jv_list(x, J_TUPLE, c->npos, &args)) return false;
     if (c->npos) memcpy(args.l->v, c->pos, (size_t)c->npos * sizeof(jv));
     if (c->kw && c->kw->n) args = (jv){.t = J_DICT, .d = c->kw};
@@ -120,8 +126,10 @@ FILTER(f_indent)
     (void)c;
     if (self.t == J_UNDEF) return jx_undefined_error(x, self);
     if (self.t != J_STR) return jx_fail(x, SC_EINVAL, "indent: a string is needed, not %s", jv_type_name(self));
-    if (a[0].t == J_STR) with = a[0].s;
-    else if (!jx_arg_int(x, a[0], "indent's width", &width)) return false;
+    if (a[0].t == J_STR)
+        with = a[0].s;
+    else if (!jx_arg_int(x, a[0], "indent's width", &width))
+        return false;
     if (width > 10000) return jx_fail(x, SC_ELIMIT, "indent by more than 10000 spaces");
     if (with) sc_str_append(&indent, with->p, with->n);
     for (int64_t i = 0; !with && i < width; i++) sc_str_putc(&indent, ' ');
@@ -149,7 +157,8 @@ FILTER(f_truncate)
     (void)c;
     if (!jx_arg_int(x, a[0], "truncate's length", &length)) return false;
     if (a[3].t != J_NONE && !jx_arg_int(x, a[3], "truncate's leeway", &leeway)) return false;
-    if (a[2].t == J_MISSING ? !jv_cstr(x, "...", &end) : a[2].t != J_STR) return jx_fail(x, SC_EINVAL, "truncate's end must be a string");
+    if (a[2].t == J_MISSING ? !jv_cstr(x, "...", &end) : a[2].t != J_STR)
+        return jx_fail(x, SC_EINVAL, "truncate's end must be a string");
     if (a[2].t == J_STR) end = a[2];
     int64_t n;
     bool sized;
@@ -198,7 +207,8 @@ FILTER(f_striptags)
     while (p < end) {
         if (*p == '<') { /* a tag or comment that is closed disappears */
             bool comment = end - p >= 4 && !memcmp(p, "<!--", 4);
-            const char *q = comment ? memmem(p + 4, (size_t)(end - p - 4), "-->", 3) : memchr(p, '>', (size_t)(end - p));
+            const char *q =
+                comment ? memmem(p + 4, (size_t)(end - p - 4), "-->", 3) : memchr(p, '>', (size_t)(end - p));
             if (q) {
                 p = q + (comment ? 3 : 1);
                 continue;
@@ -209,8 +219,11 @@ FILTER(f_striptags)
         if (juni_space(k)) {
             gap = true;
         } else {
-            static const struct { const char *from, *to; } entity[] = {
-                {"&amp;", "&"}, {"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&#34;", "\""}, {"&#39;", "'"}, {"&nbsp;", "\xC2\xA0"},
+            static const struct {
+                const char *from, *to;
+            } entity[] = {
+                {"&amp;", "&"},  {"&lt;", "<"},  {"&gt;", ">"},          {"&quot;", "\""},
+                {"&#34;", "\""}, {"&#39;", "'"}, {"&nbsp;", "\xC2\xA0"},
             };
             if (gap && r.len) sc_str_putc(&r, ' ');
             gap = false;
@@ -257,9 +270,12 @@ FILTER(f_urlencode)
             for (int64_t i = 0; i < text.s->n; i++) {
                 unsigned char b = (unsigned char)text.s->p[i];
                 bool plain = (b | 32) >= 'a' && (b | 32) <= 'z';
-                if (plain || (b >= '0' && b <= '9') || (b && strchr("_.-~", b)) || (single && b == '/')) sc_str_putc(&s, (char)b);
-                else if (b == ' ' && !single) sc_str_putc(&s, '+');
-                else sc_str_printf(&s, "%%%02X", b);
+                if (plain || (b >= '0' && b <= '9') || (b && strchr("_.-~", b)) || (single && b == '/'))
+                    sc_str_putc(&s, (char)b);
+                else if (b == ' ' && !single)
+                    sc_str_putc(&s, '+');
+                else
+                    sc_str_printf(&s, "%%%02X", b);
             }
             if (!jstr_ok(x, &s)) goto fail;
         }
@@ -331,7 +347,8 @@ FILTER(f_abs)
 
 static bool truncated(jx *x, double f, jv *out)
 {
-    if (!(f > -9.2233720368547758e18 && f < 9.2233720368547758e18)) return jx_fail(x, SC_EUNSUPPORTED, "the integer needs more than 64 bits");
+    if (!(f > -9.2233720368547758e18 && f < 9.2233720368547758e18))
+        return jx_fail(x, SC_EUNSUPPORTED, "the integer needs more than 64 bits");
     *out = jv_int((int64_t)f);
     return true;
 }
@@ -347,7 +364,9 @@ FILTER(f_int)
     if (self.t == J_UNDEF) return jx_undefined_error(x, self);
     *out = fallback;
     if (self.t == J_STR) {
-        if ((base == 0 || (base >= 2 && base <= 36)) && jx_parse_int(self.s->p, self.s->n, (int)base, &i, &overflow)) return *out = jv_int(i), true;
+        if ((base == 0 || (base >= 2 && base <= 36)) &&
+            jx_parse_int(self.s->p, self.s->n, (int)base, &i, &overflow))
+            return *out = jv_int(i), true;
         if (overflow) return jx_fail(x, SC_EUNSUPPORTED, "the integer needs more than 64 bits");
         return !jx_parse_float(self.s->p, self.s->n, &f) || !isfinite(f) || truncated(x, f, out);
     }
@@ -387,11 +406,14 @@ FILTER(f_round)
     const jstr *method = NULL;
     (void)c;
     if (self.t == J_UNDEF) return jx_undefined_error(x, self);
-    if (!jx_arg_int(x, a[0], "round's precision", &digits) || !jx_arg_str(x, a[1], "round's method", &method)) return false;
+    if (!jx_arg_int(x, a[0], "round's precision", &digits) || !jx_arg_str(x, a[1], "round's method", &method))
+        return false;
     bool common = !method || (method->n == 6 && !memcmp(method->p, "common", 6));
-    bool up = method && method->n == 4 && !memcmp(method->p, "ceil", 4), down = method && method->n == 5 && !memcmp(method->p, "floor", 5);
+    bool up = method && method->n == 4 && !memcmp(method->p, "ceil", 4),
+         down = method && method->n == 5 && !memcmp(method->p, "floor", 5);
     if (!common && !up && !down) return jx_fail(x, SC_EINVAL, "round: the method must be common, ceil or floor");
-    if (!jv_is_number(self, &v)) return jx_fail(x, SC_EINVAL, "round: a number is needed, not %s", jv_type_name(self));
+    if (!jv_is_number(self, &v))
+        return jx_fail(x, SC_EINVAL, "round: a number is needed, not %s", jv_type_name(self));
     if (common && jv_is_int(self, &i)) {
         *out = jv_int(i);
         return digits >= 0 || truncated(x, round_to((double)i, digits), out);
@@ -474,18 +496,39 @@ FILTER(f_unsupported)
 const jfunc *jinja_filter(const char *name, int64_t n)
 {
     static const jfunc table[] = {
-        {"tojson", f_tojson, "ensure_ascii indent separators sort_keys", 0}, {"trim", f_trim, "chars", 0},
-        {"length", f_length, "", 0}, {"count", f_length, "", 0}, {"default", f_default, "default_value boolean", 0},
-        {"d", f_default, "default_value boolean", 0}, {"string", f_string, "", 0}, {"upper", f_upper, "", 0},
-        {"lower", f_lower, "", 0}, {"title", f_title, "", 0}, {"capitalize", f_capitalize, "", 0}, {"safe", f_safe, "", 0},
-        {"replace", f_replace, "old new count", 2}, {"indent", f_indent, "width first blank", 0},
-        {"int", f_int, "default base", 0}, {"float", f_float, "default", 0}, {"abs", f_abs, "", 0},
-        {"round", f_round, "precision method", 0}, {"format", f_format, NULL, 0}, {"escape", f_escape, "", 0},
-        {"e", f_escape, "", 0}, {"forceescape", f_forceescape, "", 0}, {"attr", f_attr, "name", 1},
-        {"center", f_center, "width", 0}, {"truncate", f_truncate, "length killwords end leeway", 0},
-        {"wordcount", f_wordcount, "", 0}, {"striptags", f_striptags, "", 0}, {"urlencode", f_urlencode, "", 0},
-        {"xmlattr", f_xmlattr, "autospace", 0}, {"filesizeformat", f_filesizeformat, "binary", 0},
-        {"pprint", f_unsupported, NULL, 0}, {"random", f_unsupported, NULL, 0}, {"urlize", f_unsupported, NULL, 0},
+        {"tojson", f_tojson, "ensure_ascii indent separators sort_keys", 0},
+        {"trim", f_trim, "chars", 0},
+        {"length", f_length, "", 0},
+        {"count", f_length, "", 0},
+        {"default", f_default, "default_value boolean", 0},
+        {"d", f_default, "default_value boolean", 0},
+        {"string", f_string, "", 0},
+        {"upper", f_upper, "", 0},
+        {"lower", f_lower, "", 0},
+        {"title", f_title, "", 0},
+        {"capitalize", f_capitalize, "", 0},
+        {"safe", f_safe, "", 0},
+        {"replace", f_replace, "old new count", 2},
+        {"indent", f_indent, "width first blank", 0},
+        {"int", f_int, "default base", 0},
+        {"float", f_float, "default", 0},
+        {"abs", f_abs, "", 0},
+        {"round", f_round, "precision method", 0},
+        {"format", f_format, NULL, 0},
+        {"escape", f_escape, "", 0},
+        {"e", f_escape, "", 0},
+        {"forceescape", f_forceescape, "", 0},
+        {"attr", f_attr, "name", 1},
+        {"center", f_center, "width", 0},
+        {"truncate", f_truncate, "length killwords end leeway", 0},
+        {"wordcount", f_wordcount, "", 0},
+        {"striptags", f_striptags, "", 0},
+        {"urlencode", f_urlencode, "", 0},
+        {"xmlattr", f_xmlattr, "autospace", 0},
+        {"filesizeformat", f_filesizeformat, "binary", 0},
+        {"pprint", f_unsupported, NULL, 0},
+        {"random", f_unsupported, NULL, 0},
+        {"urlize", f_unsupported, NULL, 0},
         {"wordwrap", f_unsupported, NULL, 0},
     };
     for (int i = 0; i < SC_COUNT(table); i++) {

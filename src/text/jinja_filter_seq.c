@@ -18,8 +18,10 @@ static bool follow(jx *x, jv item, const char *p, int64_t n, jv fallback, jv *ou
         bool digits = true, overflow;
         while (end < n && p[end] != '.') digits = digits && p[end] >= '0' && p[end] <= '9', end++;
         jv part;
-        if (digits && end > i && jx_parse_int(p + i, end - i, 10, &index, &overflow)) part = jv_int(index);
-        else if (!jv_str(x, p + i, end - i, &part)) return false;
+        if (digits && end > i && jx_parse_int(p + i, end - i, 10, &index, &overflow))
+            part = jv_int(index);
+        else if (!jv_str(x, p + i, end - i, &part))
+            return false;
         if (!jv_getitem(x, *out, part, out)) return false;
         if (out->t == J_UNDEF && given(fallback)) *out = fallback;
         i = end + 1;
@@ -55,7 +57,8 @@ static bool sort_key(jx *x, jv item, jv attribute, bool case_sensitive, jv *out)
         int64_t end = i;
         while (end < n && p[end] != ',') end++;
         jv v;
-        bool ok = attribute.t == J_STR ? follow(x, item, p + i, end - i, jv_missing(), &v) : get_attr(x, item, attribute, jv_missing(), &v);
+        bool ok = attribute.t == J_STR ? follow(x, item, p + i, end - i, jv_missing(), &v)
+                                       : get_attr(x, item, attribute, jv_missing(), &v);
         if (!ok || !fold(x, &v, case_sensitive) || !jlist_push(x, out->l, v)) return false;
         i = end + 1;
     }
@@ -72,7 +75,10 @@ static bool sort_by(jx *x, jv *v, jv *key, int64_t n, bool reverse)
             int64_t mid = SC_MIN(lo + width, n), hi = SC_MIN(lo + 2 * width, n), i = lo, j = mid;
             for (int64_t k = lo; k < hi; k++) {
                 bool right = i == mid;
-                if (!right && j < hi && !(reverse ? jv_less(x, key[i], key[j], JOP_LT, &right) : jv_less(x, key[j], key[i], JOP_LT, &right))) return false;
+                if (!right && j < hi &&
+                    !(reverse ? jv_less(x, key[i], key[j], JOP_LT, &right)
+                              : jv_less(x, key[j], key[i], JOP_LT, &right)))
+                    return false;
                 int64_t from = right ? j++ : i++;
                 tmp[k] = v[from];
                 tmp_key[k] = key[from];
@@ -103,7 +109,8 @@ FILTER(f_dictsort)
     (void)c;
     if (!jx_arg_str(x, a[1], "dictsort's by", &by)) return false;
     bool value = by && by->n == 5 && !memcmp(by->p, "value", 5);
-    if (by && !value && !(by->n == 3 && !memcmp(by->p, "key", 3))) return jx_fail(x, SC_EINVAL, "dictsort: by must be \"key\" or \"value\"");
+    if (by && !value && !(by->n == 3 && !memcmp(by->p, "key", 3)))
+        return jx_fail(x, SC_EINVAL, "dictsort: by must be \"key\" or \"value\"");
     if (self.t == J_UNDEF) return jx_undefined_error(x, self);
     if (self.t != J_DICT) return jx_fail(x, SC_EINVAL, "dictsort: a dict is needed, not %s", jv_type_name(self));
     int64_t n = self.d->n;
@@ -139,7 +146,8 @@ FILTER(f_groupby)
         int64_t from = i;
         if (!jv_list(x, J_TUPLE, 2, &pair) || !jv_list(x, J_LIST, 0, &group)) return false;
         for (; i < n && same; i += same) {
-            if (!jv_equal(x, key[from], key[i], &same) || (same && !jlist_push(x, group.l, items.l->v[i]))) return false;
+            if (!jv_equal(x, key[from], key[i], &same) || (same && !jlist_push(x, group.l, items.l->v[i])))
+                return false;
         }
         pair.l->group = true;
         pair.l->v[1] = group;
@@ -252,7 +260,9 @@ FILTER(f_slice)
     int64_t slices = 0, at = 0;
     jv items, rows;
     (void)c;
-    if (!jx_arg_int(x, a[0], "slice's count", &slices) || !jx_args_list(x, self, &items) || !jv_list(x, J_LIST, 0, &rows)) return false;
+    if (!jx_arg_int(x, a[0], "slice's count", &slices) || !jx_args_list(x, self, &items) ||
+        !jv_list(x, J_LIST, 0, &rows))
+        return false;
     if (slices == 0) return jx_fail(x, SC_EINVAL, "division by zero");
     for (int64_t i = 0; i < slices; i++) {
         int64_t n = items.l->n / slices + (i < items.l->n % slices);
@@ -282,7 +292,8 @@ FILTER(f_unique)
 {
     jiter *it, *in;
     (void)c;
-    if (!jiter_new(x, self, &in) || !jiter_make(x, next_unique, self, &it) || !jdict_new(x, &it->seen)) return false;
+    if (!jiter_new(x, self, &in) || !jiter_make(x, next_unique, self, &it) || !jdict_new(x, &it->seen))
+        return false;
     it->in = in;
     it->attr = a[1];
     it->negate = flag(x, a[0]);
@@ -406,13 +417,25 @@ FILTER(f_rejectattr) { return (void)a, generator(x, next_select, self, c, true, 
 const jfunc *jinja_filter_seq(const char *name, int64_t n)
 {
     static const jfunc table[] = {
-        {"join", f_join, "d attribute", 0}, {"list", f_list, "", 0}, {"items", f_items, "", 0}, {"map", f_map, NULL, 0},
-        {"selectattr", f_selectattr, NULL, 0}, {"rejectattr", f_rejectattr, NULL, 0}, {"select", f_select, NULL, 0},
-        {"reject", f_reject, NULL, 0}, {"first", f_first, "", 0}, {"last", f_last, "", 0}, {"reverse", f_reverse, "", 0},
-        {"sort", f_sort, "reverse case_sensitive attribute", 0}, {"dictsort", f_dictsort, "case_sensitive by reverse", 0},
-        {"groupby", f_groupby, "attribute default case_sensitive", 1}, {"unique", f_unique, "case_sensitive attribute", 0},
-        {"min", f_min, "case_sensitive attribute", 0}, {"max", f_max, "case_sensitive attribute", 0},
-        {"sum", f_sum, "attribute start", 0}, {"batch", f_batch, "linecount fill_with", 1},
+        {"join", f_join, "d attribute", 0},
+        {"list", f_list, "", 0},
+        {"items", f_items, "", 0},
+        {"map", f_map, NULL, 0},
+        {"selectattr", f_selectattr, NULL, 0},
+        {"rejectattr", f_rejectattr, NULL, 0},
+        {"select", f_select, NULL, 0},
+        {"reject", f_reject, NULL, 0},
+        {"first", f_first, "", 0},
+        {"last", f_last, "", 0},
+        {"reverse", f_reverse, "", 0},
+        {"sort", f_sort, "reverse case_sensitive attribute", 0},
+        {"dictsort", f_dictsort, "case_sensitive by reverse", 0},
+        {"groupby", f_groupby, "attribute default case_sensitive", 1},
+        {"unique", f_unique, "case_sensitive attribute", 0},
+        {"min", f_min, "case_sensitive attribute", 0},
+        {"max", f_max, "case_sensitive attribute", 0},
+        {"sum", f_sum, "attribute start", 0},
+        {"batch", f_batch, "linecount fill_with", 1},
         {"slice", f_slice, "slices fill_with", 1},
     };
     for (int i = 0; i < SC_COUNT(table); i++) {

@@ -15,7 +15,8 @@ typedef struct spec {
     int64_t width, precision; /* precision -1: not given */
 } spec;
 
-void jstr_pad(sc_str *s, const char *p, int64_t n, int64_t chars, int64_t width, char align, const char *fill, int fill_n)
+void jstr_pad(sc_str *s, const char *p, int64_t n, int64_t chars, int64_t width, char align, const char *fill,
+              int fill_n)
 {
     int64_t pad = SC_MAX(width - chars, 0);
     int64_t left = align == '<' ? 0 : align == '>' ? pad : pad / 2;
@@ -71,7 +72,8 @@ static void float_digits(sc_str *s, double v, const spec *f)
         jv_write_float(s, a);
         return;
     }
-    snprintf(fmt, sizeof(fmt), "%%%s.*%c", f->alternate ? "#" : "", type == '%' || type == 'n' ? (type == 'n' ? 'g' : 'f') : type);
+    snprintf(fmt, sizeof(fmt), "%%%s.*%c", f->alternate ? "#" : "",
+             type == '%' || type == 'n' ? (type == 'n' ? 'g' : 'f') : type);
     if ((type == 'g' || type == 'G' || type == 'n') && precision == 0) precision = 1;
     char buf[512];
     int n = snprintf(buf, sizeof(buf), fmt, precision, a);
@@ -80,11 +82,14 @@ static void float_digits(sc_str *s, double v, const spec *f)
     } else { /* the numbers of a long precision */
         char *big = sc_malloc((size_t)n + 1);
         if (big) snprintf(big, (size_t)n + 1, fmt, precision, a);
-        if (big) sc_str_append(s, big, n);
-        else s->oom = true;
+        if (big)
+            sc_str_append(s, big, n);
+        else
+            s->oom = true;
         sc_free(big);
     }
-    if (!f->type && s->p && !memchr(s->p + start, '.', (size_t)(s->len - start)) && !memchr(s->p + start, 'e', (size_t)(s->len - start))) {
+    if (!f->type && s->p && !memchr(s->p + start, '.', (size_t)(s->len - start)) &&
+        !memchr(s->p + start, 'e', (size_t)(s->len - start))) {
         sc_str_puts(s, ".0");
     }
     if (type == '%') sc_str_putc(s, '%');
@@ -97,7 +102,8 @@ static void put_number(sc_str *s, bool negative, const char *digits, int64_t n, 
     int64_t whole = 0, prefix = 0;
     char sign = negative ? '-' : f->sign == '+' || f->sign == ' ' ? f->sign : 0;
     if (n > 2 && digits[0] == '0' && strchr("xXob", digits[1])) prefix = 2;
-    while (prefix + whole < n && (unsigned char)(digits[prefix + whole] | 32) >= '0' && strchr("0123456789abcdefABCDEF", digits[prefix + whole]) &&
+    while (prefix + whole < n && (unsigned char)(digits[prefix + whole] | 32) >= '0' &&
+           strchr("0123456789abcdefABCDEF", digits[prefix + whole]) &&
            (prefix || (digits[prefix + whole] >= '0' && digits[prefix + whole] <= '9'))) {
         whole++;
     }
@@ -109,8 +115,10 @@ static void put_number(sc_str *s, bool negative, const char *digits, int64_t n, 
     if (f->zero || f->align == '=') zeros = SC_MAX(f->width - body - (sign != 0), 0);
     bool zero_fill = f->zero && !(f->align == '=' && f->fill_n && f->fill[0] != '0');
     for (int64_t i = 0; i < zeros; i++) {
-        if (zero_fill) sc_str_putc(&r, '0');
-        else sc_str_append(&r, f->fill_n ? f->fill : " ", f->fill_n ? f->fill_n : 1);
+        if (zero_fill)
+            sc_str_putc(&r, '0');
+        else
+            sc_str_append(&r, f->fill_n ? f->fill : " ", f->fill_n ? f->fill_n : 1);
     }
     for (int64_t i = 0; i < whole; i++) {
         if (f->group && i && (whole - i) % every == 0) sc_str_putc(&r, f->group);
@@ -118,8 +126,11 @@ static void put_number(sc_str *s, bool negative, const char *digits, int64_t n, 
     }
     sc_str_append(&r, digits + prefix + whole, n - prefix - whole);
     char align = f->align && f->align != '=' ? f->align : '>';
-    if (r.oom) s->oom = true;
-    else jstr_pad(s, r.p, r.len, count_chars(r.p, r.len), f->width, align, f->fill_n ? f->fill : " ", f->fill_n ? f->fill_n : 1);
+    if (r.oom)
+        s->oom = true;
+    else
+        jstr_pad(s, r.p, r.len, count_chars(r.p, r.len), f->width, align, f->fill_n ? f->fill : " ",
+                 f->fill_n ? f->fill_n : 1);
     sc_str_free(&r);
 }
 
@@ -142,14 +153,17 @@ static bool parse_spec(jx *x, const char *p, int64_t n, spec *f)
     if (i < n && p[i] == '#') f->alternate = true, i++;
     if (i < n && p[i] == '0') f->zero = !f->align, i++;
     if (i < n && f->align && i && p[i - 1] == '0' && !f->fill_n) f->fill[0] = '0', f->fill_n = 1;
-    for (; i < n && p[i] >= '0' && p[i] <= '9' && f->width <= MAX_WIDTH; i++) f->width = f->width * 10 + (p[i] - '0');
+    for (; i < n && p[i] >= '0' && p[i] <= '9' && f->width <= MAX_WIDTH; i++)
+        f->width = f->width * 10 + (p[i] - '0');
     if (i < n && (p[i] == ',' || p[i] == '_')) f->group = p[i++];
     if (i + 1 < n && p[i] == '.' && p[i + 1] >= '0' && p[i + 1] <= '9') {
         f->precision = 0;
-        for (i++; i < n && p[i] >= '0' && p[i] <= '9' && f->precision <= MAX_WIDTH; i++) f->precision = f->precision * 10 + (p[i] - '0');
+        for (i++; i < n && p[i] >= '0' && p[i] <= '9' && f->precision <= MAX_WIDTH; i++)
+            f->precision = f->precision * 10 + (p[i] - '0');
     }
     if (i < n && p[i] > ' ') f->type = p[i++];
-    if (f->width > MAX_WIDTH || f->precision > MAX_WIDTH) return jx_fail(x, SC_ELIMIT, "a field wider than %d characters", MAX_WIDTH);
+    if (f->width > MAX_WIDTH || f->precision > MAX_WIDTH)
+        return jx_fail(x, SC_ELIMIT, "a field wider than %d characters", MAX_WIDTH);
     return i == n || jx_fail(x, SC_EINVAL, "invalid format specifier");
 }
 
@@ -159,13 +173,16 @@ bool jv_format_spec(jx *x, sc_str *s, jv v, const char *p, int64_t n)
     int64_t i;
     double d = 0;
     if (n == 0) return jv_write(x, s, v, false);
-    if (v.t != J_STR && !jv_is_number(v, &d)) return jx_fail(x, SC_EINVAL, "unsupported format string for %s", jv_type_name(v));
+    if (v.t != J_STR && !jv_is_number(v, &d))
+        return jx_fail(x, SC_EINVAL, "unsupported format string for %s", jv_type_name(v));
     if (!parse_spec(x, p, n, &f)) return false;
     if (v.t == J_STR) {
-        if ((f.type && f.type != 's') || f.sign || f.align == '=' || f.group) return jx_fail(x, SC_EINVAL, "invalid format specifier for a string");
+        if ((f.type && f.type != 's') || f.sign || f.align == '=' || f.group)
+            return jx_fail(x, SC_EINVAL, "invalid format specifier for a string");
         int64_t len = f.precision < 0 ? v.s->n : first_chars(v.s->p, v.s->n, f.precision);
         const char *fill = f.fill_n ? f.fill : f.zero ? "0" : " ";
-        jstr_pad(s, v.s->p, len, count_chars(v.s->p, len), f.width, f.align ? f.align : '<', fill, f.fill_n ? f.fill_n : 1);
+        jstr_pad(s, v.s->p, len, count_chars(v.s->p, len), f.width, f.align ? f.align : '<', fill,
+                 f.fill_n ? f.fill_n : 1);
         return true;
     }
     sc_str digits = {0};
@@ -174,17 +191,22 @@ bool jv_format_spec(jx *x, sc_str *s, jv v, const char *p, int64_t n)
         jstr_pad(s, v.b ? "True" : "False", v.b ? 4 : 5, v.b ? 4 : 5, f.width, f.align ? f.align : '>', " ", 1);
         return true;
     }
-    if (integer && f.precision >= 0) return jx_fail(x, SC_EINVAL, "precision not allowed in integer format specifier");
+    if (integer && f.precision >= 0)
+        return jx_fail(x, SC_EINVAL, "precision not allowed in integer format specifier");
     if (integer && f.type == 'c') {
         if (i < 0 || i > 0x10FFFF) return jx_fail(x, SC_EINVAL, "%%c arg not in range(0x110000)");
         sc_str_utf8(&digits, (uint32_t)i);
-        jstr_pad(s, digits.p, digits.len, 1, f.width, f.align ? f.align : '<', f.fill_n ? f.fill : " ", f.fill_n ? f.fill_n : 1);
+        jstr_pad(s, digits.p, digits.len, 1, f.width, f.align ? f.align : '<', f.fill_n ? f.fill : " ",
+                 f.fill_n ? f.fill_n : 1);
         sc_str_free(&digits);
         return true;
     }
-    if (integer) int_digits(&digits, i, &f);
-    else if (!f.type || strchr("eEfFgGn%", f.type)) float_digits(&digits, d, &f);
-    else return jx_fail(x, SC_EINVAL, "unknown format code '%c' for %s", f.type, jv_type_name(v));
+    if (integer)
+        int_digits(&digits, i, &f);
+    else if (!f.type || strchr("eEfFgGn%", f.type))
+        float_digits(&digits, d, &f);
+    else
+        return jx_fail(x, SC_EINVAL, "unknown format code '%c' for %s", f.type, jv_type_name(v));
     put_number(s, integer ? i < 0 : signbit(d) && !isnan(d), digits.p ? digits.p : "", digits.len, &f);
     if (digits.oom) s->oom = true;
     sc_str_free(&digits);
@@ -222,7 +244,8 @@ static bool percent_number(percent *p, int64_t *out, bool star)
         if (v.t != J_INT) return jx_fail(p->x, SC_EINVAL, "* wants int");
         *out = v.i;
     } else {
-        while (p->at < p->f->n && p->f->p[p->at] >= '0' && p->f->p[p->at] <= '9' && *out <= MAX_WIDTH) *out = *out * 10 + (p->f->p[p->at++] - '0');
+        while (p->at < p->f->n && p->f->p[p->at] >= '0' && p->f->p[p->at] <= '9' && *out <= MAX_WIDTH)
+            *out = *out * 10 + (p->f->p[p->at++] - '0');
     }
     return *out <= MAX_WIDTH || jx_fail(p->x, SC_ELIMIT, "a field wider than %d characters", MAX_WIDTH);
 }
@@ -236,7 +259,8 @@ static bool percent_text(percent *p, sc_str *s, jv v, const spec *f, bool left)
         if (v.i < 0 || v.i > 0x10FFFF) return jx_fail(p->x, SC_EINVAL, "%%c arg not in range(0x110000)");
         sc_str_utf8(&t, (uint32_t)v.i);
     } else {
-        if (f->type == 'c' && (v.t != J_STR || v.s->chars != 1)) return jx_fail(p->x, SC_EINVAL, "%%c requires int or char");
+        if (f->type == 'c' && (v.t != J_STR || v.s->chars != 1))
+            return jx_fail(p->x, SC_EINVAL, "%%c requires int or char");
         ok = jv_write(p->x, &t, v, f->type == 'r' || f->type == 'a');
     }
     bool safe = v.t == J_STR && v.s->markup && f->type == 's';
@@ -254,7 +278,8 @@ static bool percent_int(percent *p, sc_str *s, jv v, spec *f)
     sc_str digits = {0};
     if (v.t == J_UNDEF) return jx_undefined_error(p->x, v);
     if (v.t == J_FLOAT && f->type == 'd') {
-        if (!(v.f > -9.2e18 && v.f < 9.2e18)) return jx_fail(p->x, SC_EUNSUPPORTED, "the integer needs more than 64 bits");
+        if (!(v.f > -9.2e18 && v.f < 9.2e18))
+            return jx_fail(p->x, SC_EUNSUPPORTED, "the integer needs more than 64 bits");
         i = (int64_t)v.f;
     } else if (!jv_is_int(v, &i)) {
         return jx_fail(p->x, SC_EINVAL, "%%%c format: a number is required, not %s", f->type, jv_type_name(v));
@@ -310,10 +335,14 @@ static bool percent_field(percent *p, sc_str *s)
     }
     for (; p->at < p->f->n && q[p->at] && strchr("-+ #0", q[p->at]); p->at++) {
         char c = q[p->at];
-        if (c == '-') left = true;
-        else if (c == '#') f.alternate = true;
-        else if (c == '0') f.zero = true;
-        else if (f.sign != '+') f.sign = c;
+        if (c == '-')
+            left = true;
+        else if (c == '#')
+            f.alternate = true;
+        else if (c == '0')
+            f.zero = true;
+        else if (f.sign != '+')
+            f.sign = c;
     }
     if (!percent_number(p, &f.width, true)) return false;
     if (f.width < 0) left = true, f.width = -f.width;
@@ -330,7 +359,8 @@ static bool percent_field(percent *p, sc_str *s)
         sc_str_putc(s, '%');
         return true;
     }
-    if (!f.type || !strchr("diuoxXeEfFgGcrsa", f.type)) return jx_fail(p->x, SC_EINVAL, "unsupported format character");
+    if (!f.type || !strchr("diuoxXeEfFgGcrsa", f.type))
+        return jx_fail(p->x, SC_EINVAL, "unsupported format character");
     if (!keyed && !next_arg(p, &v)) return false;
     if (left) f.zero = false, f.align = '<';
     if (strchr("crsa", f.type)) return percent_text(p, s, v, &f, left);
@@ -352,7 +382,8 @@ bool jstr_percent(jx *x, const jstr *f, jv args, jv *out)
         if (hit) ok = percent_field(&p, &s) && jstr_ok(x, &s) && jx_step(x, 1);
     }
     int64_t given = args.t == J_TUPLE ? args.l->n : 1;
-    if (ok && !p.mapping && p.next < given) ok = jx_fail(x, SC_EINVAL, "not all arguments converted during string formatting");
+    if (ok && !p.mapping && p.next < given)
+        ok = jx_fail(x, SC_EINVAL, "not all arguments converted during string formatting");
     if (ok) return jv_take(x, &s, out) && (!f->markup || jv_view(x, out->s->p, out->s->n, true, out));
     sc_str_free(&s);
     return false;
@@ -371,20 +402,27 @@ static bool field_value(braces *b, const char *p, int64_t n, jv *v)
 {
     int64_t first = 0, index;
     bool overflow, number = true;
-    while (first < n && p[first] != '.' && p[first] != '[') number = number && p[first] >= '0' && p[first] <= '9', first++;
+    while (first < n && p[first] != '.' && p[first] != '[')
+        number = number && p[first] >= '0' && p[first] <= '9', first++;
     if (first == 0) {
-        if (b->next < 0) return jx_fail(b->x, SC_EINVAL, "cannot switch from manual field specification to automatic field numbering");
+        if (b->next < 0)
+            return jx_fail(b->x, SC_EINVAL,
+                           "cannot switch from manual field specification to automatic field numbering");
         index = b->next++;
     } else if (number && jx_parse_int(p, first, 10, &index, &overflow)) {
-        if (b->next > 0) return jx_fail(b->x, SC_EINVAL, "cannot switch from automatic field numbering to manual field specification");
+        if (b->next > 0)
+            return jx_fail(b->x, SC_EINVAL,
+                           "cannot switch from automatic field numbering to manual field specification");
         b->next = -1;
     } else {
         jv *hit = b->c->kw ? jdict_find(b->c->kw, p, first) : NULL;
-        if (!hit) return jx_fail(b->x, SC_EINVAL, "format: there is no argument named '%.*s'", (int)SC_MIN(first, 60), p);
+        if (!hit)
+            return jx_fail(b->x, SC_EINVAL, "format: there is no argument named '%.*s'", (int)SC_MIN(first, 60), p);
         *v = *hit;
         index = -1;
     }
-    if (index >= b->c->npos) return jx_fail(b->x, SC_EINVAL, "format: replacement index %lld out of range", (long long)index);
+    if (index >= b->c->npos)
+        return jx_fail(b->x, SC_EINVAL, "format: replacement index %lld out of range", (long long)index);
     if (index >= 0) *v = b->c->pos[index];
     for (int64_t i = first; i < n;) {
         jv key;
@@ -397,7 +435,8 @@ static bool field_value(braces *b, const char *p, int64_t n, jv *v)
             if (!jv_getattr(b->x, *v, key.s, v)) return false;
             continue;
         }
-        if (jx_parse_int(p + start, i - start, 10, &index, &overflow) && p[start] >= '0' && p[start] <= '9') key = jv_int(index);
+        if (jx_parse_int(p + start, i - start, 10, &index, &overflow) && p[start] >= '0' && p[start] <= '9')
+            key = jv_int(index);
         if (!jv_getitem(b->x, *v, key, v)) return false;
         i++;
     }
@@ -418,7 +457,8 @@ static bool format_field(braces *b, sc_str *s, const char *p, int64_t n, int dep
     if (!field_value(b, p, name, &v)) return false;
     int64_t i = name;
     if (i < n && p[i] == '!') {
-        if (i + 1 >= n || !strchr("rsa", p[i + 1]) || (i + 2 < n && p[i + 2] != ':')) return jx_fail(b->x, SC_EINVAL, "format: malformed conversion");
+        if (i + 1 >= n || !strchr("rsa", p[i + 1]) || (i + 2 < n && p[i + 2] != ':'))
+            return jx_fail(b->x, SC_EINVAL, "format: malformed conversion");
         conversion = p[i + 1];
         i += 2;
     }
@@ -426,7 +466,8 @@ static bool format_field(braces *b, sc_str *s, const char *p, int64_t n, int dep
     bool ok = i >= n || format_text(b, &spec_text, p + i + 1, n - i - 1, depth + 1);
     if (ok && conversion) ok = jv_write(b->x, &value, v, conversion != 's') && jv_take(b->x, &value, &v);
     if (ok && b->markup && spec_text.len == 0) ok = jstr_escape(b->x, v, &v);
-    ok = ok && jstr_ok(b->x, &spec_text) && jv_format_spec(b->x, s, v, spec_text.p ? spec_text.p : "", spec_text.len);
+    ok = ok && jstr_ok(b->x, &spec_text) &&
+         jv_format_spec(b->x, s, v, spec_text.p ? spec_text.p : "", spec_text.len);
     sc_str_free(&value);
     sc_str_free(&spec_text);
     return ok;
@@ -451,7 +492,8 @@ static bool format_text(braces *b, sc_str *s, const char *p, int64_t n, int dept
             if (p[i] == '}' && --open == 0) break;
         }
         if (i >= n) return jx_fail(b->x, SC_EINVAL, "format: a '{' is not closed");
-        if (!format_field(b, s, p + start, i - start, depth) || !jstr_ok(b->x, s) || !jx_step(b->x, 1)) return false;
+        if (!format_field(b, s, p + start, i - start, depth) || !jstr_ok(b->x, s) || !jx_step(b->x, 1))
+            return false;
     }
     return true;
 }

@@ -9,7 +9,7 @@ typedef struct lexer {
     sc_template *t;
     const char *s;
     int64_t n, pos;
-    int64_t at;    /* line and col belong to this position */
+    int64_t at; /* line and col belong to this position */
     int line, col;
     jtoken *tok;
     int64_t count, cap;
@@ -222,7 +222,8 @@ static bool lex_number(lexer *x)
         k->f = strtod(buf, NULL);
     } else {
         bool overflow = false;
-        if (!jx_parse_int(buf, n, base, &k->i, &overflow)) return fail(x, start, "this integer needs more than 64 bits");
+        if (!jx_parse_int(buf, n, base, &k->i, &overflow))
+            return fail(x, start, "this integer needs more than 64 bits");
     }
     x->pos = end;
     return true;
@@ -336,12 +337,16 @@ static bool lex_name(lexer *x)
 
 static bool lex_operator(lexer *x)
 {
-    static const struct { const char *z; jtok type; } ops[] = {
-        {"//", JT_FLOORDIV}, {"**", JT_POW}, {"==", JT_EQ}, {"!=", JT_NE}, {">=", JT_GE}, {"<=", JT_LE},
-        {"+", JT_ADD}, {"-", JT_SUB}, {"/", JT_DIV}, {"*", JT_MUL}, {"%", JT_MOD}, {"~", JT_TILDE},
-        {"[", JT_LBRACKET}, {"]", JT_RBRACKET}, {"(", JT_LPAREN}, {")", JT_RPAREN}, {"{", JT_LBRACE},
-        {"}", JT_RBRACE}, {">", JT_GT}, {"<", JT_LT}, {"=", JT_ASSIGN}, {".", JT_DOT}, {":", JT_COLON},
-        {"|", JT_PIPE}, {",", JT_COMMA}, {";", JT_SEMICOLON},
+    static const struct {
+        const char *z;
+        jtok type;
+    } ops[] = {
+        {"//", JT_FLOORDIV}, {"**", JT_POW},   {"==", JT_EQ},      {"!=", JT_NE},      {">=", JT_GE},
+        {"<=", JT_LE},       {"+", JT_ADD},    {"-", JT_SUB},      {"/", JT_DIV},      {"*", JT_MUL},
+        {"%", JT_MOD},       {"~", JT_TILDE},  {"[", JT_LBRACKET}, {"]", JT_RBRACKET}, {"(", JT_LPAREN},
+        {")", JT_RPAREN},    {"{", JT_LBRACE}, {"}", JT_RBRACE},   {">", JT_GT},       {"<", JT_LT},
+        {"=", JT_ASSIGN},    {".", JT_DOT},    {":", JT_COLON},    {"|", JT_PIPE},     {",", JT_COMMA},
+        {";", JT_SEMICOLON},
     };
     for (int i = 0; i < SC_COUNT(ops); i++) {
         if (!starts(x, x->pos, ops[i].z)) continue;
@@ -353,7 +358,8 @@ static bool lex_operator(lexer *x)
             }
             x->open[x->nopen++] = c == '(' ? ')' : c == '[' ? ']' : '}';
         } else if (strchr(")]}", c)) {
-            if (!x->nopen || x->open[x->nopen - 1] != c) return fail(x, x->pos, "this closing bracket fits no opening one");
+            if (!x->nopen || x->open[x->nopen - 1] != c)
+                return fail(x, x->pos, "this closing bracket fits no opening one");
             x->nopen--;
         }
         if (!push(x, ops[i].type, x->pos)) return false;
@@ -383,13 +389,14 @@ static bool lex_tag(lexer *x, bool block, int64_t open)
         }
         uint32_t c;
         sc_utf8_decode(x->s + x->pos, x->n - x->pos, &c);
-        bool ok = c >= '0' && c <= '9' ? lex_number(x)
-                  : c == '"' || c == '\'' ? lex_string(x)
+        bool ok = c >= '0' && c <= '9'             ? lex_number(x)
+                  : c == '"' || c == '\''          ? lex_string(x)
                   : juni_word(c) && !juni_digit(c) ? lex_name(x)
-                  : lex_operator(x);
+                                                   : lex_operator(x);
         if (!ok) return false;
     }
-    return fail(x, SC_MAX(open, x->at), block ? "the template ends inside a {% tag" : "the template ends inside a {{ tag");
+    return fail(x, SC_MAX(open, x->at),
+                block ? "the template ends inside a {% tag" : "the template ends inside a {{ tag");
 }
 
 static bool lex_root(lexer *x)
@@ -406,9 +413,10 @@ static bool lex_root(lexer *x)
             break;
         }
         char kind = x->s[p + 1], sign = 0;
-        int64_t raw = raw_tag(x, p, "raw", &sign), end = raw < 0 ? -1 : starts(x, raw, "-%}") ? skip_space(x, raw + 3)
-                                                                     : starts(x, raw, "%}")   ? raw + 2
-                                                                                              : -1;
+        int64_t raw = raw_tag(x, p, "raw", &sign), end = raw < 0                 ? -1
+                                                         : starts(x, raw, "-%}") ? skip_space(x, raw + 3)
+                                                         : starts(x, raw, "%}")  ? raw + 2
+                                                                                 : -1;
         if (end < 0) {
             end = p + 2;
             sign = 0;
@@ -455,9 +463,42 @@ sc_status jinja_lex(jtoken **tokens, int64_t *count, sc_template *t, const char 
 const char *jinja_token_text(const jtoken *k, char buf[64])
 {
     static const char *const text[] = {
-        "the end of the template", "text", "{%", "%}", "{{", "}}", "a name", "a string", "an integer", "a number",
-        "+", "-", "*", "/", "//", "%", "**", "~", "[", "]", "(", ")", "{", "}", "==", "!=", ">", ">=", "<", "<=",
-        "=", ".", ":", "|", ",", ";",
+        "the end of the template",
+        "text",
+        "{%",
+        "%}",
+        "{{",
+        "}}",
+        "a name",
+        "a string",
+        "an integer",
+        "a number",
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "**",
+        "~",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        "==",
+        "!=",
+        ">",
+        ">=",
+        "<",
+        "<=",
+        "=",
+        ".",
+        ":",
+        "|",
+        ",",
+        ";",
     };
     if (k->type != JT_NAME) return text[k->type];
     int64_t n = SC_MIN(k->n, 40);

@@ -8,7 +8,10 @@
 #define METHOD(name) static bool name(jx *x, jv self, jv *a, const jcall *c, jv *out)
 
 /* A result that is a Markup where the string was one. */
-static bool like(jx *x, jv self, const char *p, int64_t n, jv *out) { return jv_view(x, p, n, self.s->markup, out); }
+static bool like(jx *x, jv self, const char *p, int64_t n, jv *out)
+{
+    return jv_view(x, p, n, self.s->markup, out);
+}
 
 static bool like_taken(jx *x, jv self, sc_str *s, jv *out)
 {
@@ -149,7 +152,8 @@ static bool find(jx *x, jv self, jv *a, bool last, bool must, jv *out)
     jstr w = {0};
     int64_t first;
     bool inside;
-    if (!jx_arg_str(x, a[0], "the argument", &k) || !window(x, self.s, a[1], a[2], &w, &first, &inside)) return false;
+    if (!jx_arg_str(x, a[0], "the argument", &k) || !window(x, self.s, a[1], a[2], &w, &first, &inside))
+        return false;
     const char *hit = NULL;
     if (!jx_step(x, w.n / 16 + (last ? w.n / 16 * (k->n / 16) : 0))) return false;
     if (inside) hit = last ? last_hit(w.p, w.n, k) : k->n ? memmem(w.p, (size_t)w.n, k->p, (size_t)k->n) : w.p;
@@ -172,10 +176,12 @@ METHOD(str_count)
     int64_t first, n = 0;
     bool inside;
     (void)c;
-    if (!jx_arg_str(x, a[0], "count()'s argument", &k) || !window(x, self.s, a[1], a[2], &w, &first, &inside)) return false;
+    if (!jx_arg_str(x, a[0], "count()'s argument", &k) || !window(x, self.s, a[1], a[2], &w, &first, &inside))
+        return false;
     if (!inside || !jx_step(x, w.n / 16)) return *out = jv_int(0), !inside;
     if (k->n == 0) return *out = jv_int(w.chars + 1), true;
-    for (const char *p = w.p, *end = w.p + w.n; (p = memmem(p, (size_t)(end - p), k->p, (size_t)k->n)); p += k->n) n++;
+    for (const char *p = w.p, *end = w.p + w.n; (p = memmem(p, (size_t)(end - p), k->p, (size_t)k->n)); p += k->n)
+        n++;
     *out = jv_int(n);
     return true;
 }
@@ -186,9 +192,12 @@ METHOD(str_replace)
     int64_t count = -1;
     jv with = a[1];
     (void)c;
-    if (!jx_arg_str(x, a[0], "replace()'s first argument", &from) || !jx_arg_int(x, a[2], "replace()'s count", &count)) return false;
+    if (!jx_arg_str(x, a[0], "replace()'s first argument", &from) ||
+        !jx_arg_int(x, a[2], "replace()'s count", &count))
+        return false;
     if (self.s->markup && !jstr_escape(x, with, &with)) return false;
-    if (!jx_arg_str(x, with, "replace()'s second argument", &to) || !jstr_replace(x, self.s, from, to, count, out)) return false;
+    if (!jx_arg_str(x, with, "replace()'s second argument", &to) || !jstr_replace(x, self.s, from, to, count, out))
+        return false;
     return !self.s->markup || jv_view(x, out->s->p, out->s->n, true, out);
 }
 
@@ -252,7 +261,8 @@ static bool split_at(jx *x, jv self, const jstr *sep, int64_t limit, bool right,
         const char *hit = right ? last_hit(p, n, sep) : memmem(p, (size_t)n, sep->p, (size_t)sep->n);
         if (!hit) break;
         const char *after = hit + sep->n;
-        if (right ? !push_part(x, self, after, p + n - after, list) : !push_part(x, self, p, hit - p, list)) return false;
+        if (right ? !push_part(x, self, after, p + n - after, list) : !push_part(x, self, p, hit - p, list))
+            return false;
         n = right ? hit - p : n - (after - p);
         if (!right) p = after;
     }
@@ -268,8 +278,10 @@ static bool split(jx *x, jv self, jv *a, bool right, jv *out)
     if (a[0].t != J_NONE && !jx_arg_str(x, a[0], "split()'s separator", &sep)) return false;
     if (sep && sep->n == 0) return jx_fail(x, SC_EINVAL, "empty separator");
     if (!jx_step(x, self.s->n / 16) || !jv_list(x, J_LIST, 0, out)) return false;
-    if (sep) ok = split_at(x, self, sep, limit, right, *out);
-    else ok = right ? rsplit_space(x, self, limit, *out) : split_space(x, self, limit, *out);
+    if (sep)
+        ok = split_at(x, self, sep, limit, right, *out);
+    else
+        ok = right ? rsplit_space(x, self, limit, *out) : split_space(x, self, limit, *out);
     for (int64_t i = 0, j = out->l->n - 1; ok && right && i < j; i++, j--) {
         jv v = out->l->v[i];
         out->l->v[i] = out->l->v[j];
@@ -316,8 +328,10 @@ static bool pad(jx *x, jv self, jv *a, char align, jv *out)
     jv fill_value = a[1];
     const jstr *fill = NULL;
     if (self.s->markup && fill_value.t != J_MISSING && !jstr_escape(x, fill_value, &fill_value)) return false;
-    if (!jx_arg_int(x, a[0], "the width", &width) || !jx_arg_str(x, fill_value, "the fill character", &fill)) return false;
-    if (fill && fill->chars != 1) return jx_fail(x, SC_EINVAL, "the fill character must be exactly one character long");
+    if (!jx_arg_int(x, a[0], "the width", &width) || !jx_arg_str(x, fill_value, "the fill character", &fill))
+        return false;
+    if (fill && fill->chars != 1)
+        return jx_fail(x, SC_EINVAL, "the fill character must be exactly one character long");
     int64_t extra = SC_MAX(width - self.s->chars, 0);
     if (extra > x->max_output / 4) return jx_fail(x, SC_ELIMIT, "a string of %lld characters", (long long)width);
     if (align == '^') { /* Python's centre leans left or right by the parity of width and pad */
@@ -443,7 +457,11 @@ METHOD(str_istitle)
     return jx_step(x, self.s->n / 16);
 }
 
-METHOD(unsupported) { return (void)self, (void)a, (void)c, (void)out, jx_fail(x, SC_EUNSUPPORTED, "this method is not supported in templates"); }
+METHOD(unsupported)
+{
+    return (void)self, (void)a, (void)c, (void)out,
+           jx_fail(x, SC_EUNSUPPORTED, "this method is not supported in templates");
+}
 
 /* ---- lists, tuples, ranges ---- */
 
@@ -581,39 +599,73 @@ METHOD(cycler_reset)
 /* ---- tables ---- */
 
 static const jfunc str_methods[] = {
-    {"split", str_split, "sep maxsplit", 0}, {"strip", str_strip, "/chars", 0}, {"startswith", str_startswith, "/prefix start end", 1},
-    {"endswith", str_endswith, "/suffix start end", 1}, {"replace", str_replace, "/old new count", 2},
-    {"lstrip", str_lstrip, "/chars", 0}, {"rstrip", str_rstrip, "/chars", 0}, {"upper", str_upper, "/", 0},
-    {"lower", str_lower, "/", 0}, {"title", str_title, "/", 0}, {"capitalize", str_capitalize, "/", 0},
-    {"join", str_join, "/iterable", 1}, {"format", str_format, NULL, 0}, {"format_map", str_format_map, "/mapping", 1},
-    {"find", str_find, "/sub start end", 1}, {"rfind", str_rfind, "/sub start end", 1}, {"index", str_index, "/sub start end", 1},
-    {"rindex", str_rindex, "/sub start end", 1}, {"count", str_count, "/sub start end", 1},
-    {"rsplit", str_rsplit, "sep maxsplit", 0}, {"splitlines", str_splitlines, "keepends", 0},
-    {"partition", str_partition, "/sep", 1}, {"rpartition", str_rpartition, "/sep", 1},
-    {"removeprefix", str_removeprefix, "/prefix", 1}, {"removesuffix", str_removesuffix, "/suffix", 1},
-    {"center", str_center, "/width fillchar", 1}, {"ljust", str_ljust, "/width fillchar", 1},
-    {"rjust", str_rjust, "/width fillchar", 1}, {"zfill", str_zfill, "/width", 1}, {"expandtabs", str_expandtabs, "tabsize", 0},
-    {"swapcase", str_swapcase, "/", 0}, {"casefold", str_casefold, "/", 0}, {"isalpha", str_isalpha, "/", 0},
-    {"isdigit", str_isdigit, "/", 0}, {"isdecimal", str_isdecimal, "/", 0}, {"isnumeric", str_isnumeric, "/", 0},
-    {"isalnum", str_isalnum, "/", 0}, {"isspace", str_isspace, "/", 0}, {"isascii", str_isascii, "/", 0},
-    {"isprintable", str_isprintable, "/", 0}, {"isidentifier", str_isidentifier, "/", 0}, {"islower", str_islower, "/", 0},
-    {"isupper", str_isupper, "/", 0}, {"istitle", str_istitle, "/", 0}, {"encode", unsupported, NULL, 0},
-    {"maketrans", unsupported, NULL, 0}, {"translate", unsupported, NULL, 0},
+    {"split", str_split, "sep maxsplit", 0},
+    {"strip", str_strip, "/chars", 0},
+    {"startswith", str_startswith, "/prefix start end", 1},
+    {"endswith", str_endswith, "/suffix start end", 1},
+    {"replace", str_replace, "/old new count", 2},
+    {"lstrip", str_lstrip, "/chars", 0},
+    {"rstrip", str_rstrip, "/chars", 0},
+    {"upper", str_upper, "/", 0},
+    {"lower", str_lower, "/", 0},
+    {"title", str_title, "/", 0},
+    {"capitalize", str_capitalize, "/", 0},
+    {"join", str_join, "/iterable", 1},
+    {"format", str_format, NULL, 0},
+    {"format_map", str_format_map, "/mapping", 1},
+    {"find", str_find, "/sub start end", 1},
+    {"rfind", str_rfind, "/sub start end", 1},
+    {"index", str_index, "/sub start end", 1},
+    {"rindex", str_rindex, "/sub start end", 1},
+    {"count", str_count, "/sub start end", 1},
+    {"rsplit", str_rsplit, "sep maxsplit", 0},
+    {"splitlines", str_splitlines, "keepends", 0},
+    {"partition", str_partition, "/sep", 1},
+    {"rpartition", str_rpartition, "/sep", 1},
+    {"removeprefix", str_removeprefix, "/prefix", 1},
+    {"removesuffix", str_removesuffix, "/suffix", 1},
+    {"center", str_center, "/width fillchar", 1},
+    {"ljust", str_ljust, "/width fillchar", 1},
+    {"rjust", str_rjust, "/width fillchar", 1},
+    {"zfill", str_zfill, "/width", 1},
+    {"expandtabs", str_expandtabs, "tabsize", 0},
+    {"swapcase", str_swapcase, "/", 0},
+    {"casefold", str_casefold, "/", 0},
+    {"isalpha", str_isalpha, "/", 0},
+    {"isdigit", str_isdigit, "/", 0},
+    {"isdecimal", str_isdecimal, "/", 0},
+    {"isnumeric", str_isnumeric, "/", 0},
+    {"isalnum", str_isalnum, "/", 0},
+    {"isspace", str_isspace, "/", 0},
+    {"isascii", str_isascii, "/", 0},
+    {"isprintable", str_isprintable, "/", 0},
+    {"isidentifier", str_isidentifier, "/", 0},
+    {"islower", str_islower, "/", 0},
+    {"isupper", str_isupper, "/", 0},
+    {"istitle", str_istitle, "/", 0},
+    {"encode", unsupported, NULL, 0},
+    {"maketrans", unsupported, NULL, 0},
+    {"translate", unsupported, NULL, 0},
 };
 static const jfunc dict_methods[] = {
-    {"get", dict_get, "/key default", 1}, {"items", dict_items, "/", 0}, {"keys", dict_keys, "/", 0},
-    {"values", dict_values, "/", 0}, {"copy", dict_copy, "/", 0}, {"fromkeys", dict_fromkeys, "/iterable value", 1},
+    {"get", dict_get, "/key default", 1}, {"items", dict_items, "/", 0},
+    {"keys", dict_keys, "/", 0},          {"values", dict_values, "/", 0},
+    {"copy", dict_copy, "/", 0},          {"fromkeys", dict_fromkeys, "/iterable value", 1},
 };
 static const jfunc list_methods[] = {
-    {"index", seq_index, "/value start stop", 1}, {"count", seq_count, "/value", 1}, {"copy", list_copy, "/", 0},
+    {"index", seq_index, "/value start stop", 1},
+    {"count", seq_count, "/value", 1},
+    {"copy", list_copy, "/", 0},
 };
 static const jfunc int_methods[] = {
-    {"bit_length", int_bit_length, "/", 0}, {"bit_count", int_bit_count, "/", 0}, {"conjugate", number_conjugate, "/", 0},
-    {"as_integer_ratio", unsupported, NULL, 0}, {"to_bytes", unsupported, NULL, 0}, {"from_bytes", unsupported, NULL, 0},
+    {"bit_length", int_bit_length, "/", 0},  {"bit_count", int_bit_count, "/", 0},
+    {"conjugate", number_conjugate, "/", 0}, {"as_integer_ratio", unsupported, NULL, 0},
+    {"to_bytes", unsupported, NULL, 0},      {"from_bytes", unsupported, NULL, 0},
 };
 static const jfunc float_methods[] = {
-    {"is_integer", float_is_integer, "/", 0}, {"conjugate", number_conjugate, "/", 0},
-    {"as_integer_ratio", unsupported, NULL, 0}, {"hex", unsupported, NULL, 0}, {"fromhex", unsupported, NULL, 0},
+    {"is_integer", float_is_integer, "/", 0},   {"conjugate", number_conjugate, "/", 0},
+    {"as_integer_ratio", unsupported, NULL, 0}, {"hex", unsupported, NULL, 0},
+    {"fromhex", unsupported, NULL, 0},
 };
 static const jfunc cycler_methods[] = {{"next", cycler_next, "/", 0}, {"reset", cycler_reset, "/", 0}};
 static const jfunc view_methods[] = {{"mapping", unsupported, NULL, 0}, {"isdisjoint", unsupported, NULL, 0}};
@@ -621,13 +673,23 @@ static const jfunc view_methods[] = {{"mapping", unsupported, NULL, 0}, {"isdisj
 /* *mutates: the method exists in Python and the sandbox denies it. */
 const jfunc *jinja_method(jtype t, const char *name, int64_t n, bool *mutates)
 {
-    static const struct { jtype t; const jfunc *table; int count; const char *denied; } types[] = {
+    static const struct {
+        jtype t;
+        const jfunc *table;
+        int count;
+        const char *denied;
+    } types[] = {
         {J_STR, str_methods, SC_COUNT(str_methods), ""},
         {J_DICT, dict_methods, SC_COUNT(dict_methods), "clear pop popitem setdefault update"},
         {J_LIST, list_methods, SC_COUNT(list_methods), "append clear pop reverse insert sort extend remove"},
-        {J_TUPLE, list_methods, 2, ""}, {J_RANGE, list_methods, 2, ""}, {J_INT, int_methods, SC_COUNT(int_methods), ""},
-        {J_BOOL, int_methods, SC_COUNT(int_methods), ""}, {J_FLOAT, float_methods, SC_COUNT(float_methods), ""},
-        {J_CYCLER, cycler_methods, 2, ""}, {J_VIEW, view_methods, 2, ""}, {J_FUNC, dict_methods + 5, 1, ""},
+        {J_TUPLE, list_methods, 2, ""},
+        {J_RANGE, list_methods, 2, ""},
+        {J_INT, int_methods, SC_COUNT(int_methods), ""},
+        {J_BOOL, int_methods, SC_COUNT(int_methods), ""},
+        {J_FLOAT, float_methods, SC_COUNT(float_methods), ""},
+        {J_CYCLER, cycler_methods, 2, ""},
+        {J_VIEW, view_methods, 2, ""},
+        {J_FUNC, dict_methods + 5, 1, ""},
     };
     static const jfunc denied_method = {"denied", unsupported, NULL, 0};
     for (int i = 0; i < SC_COUNT(types); i++) {

@@ -83,9 +83,11 @@ static bool float_op(jx *x, int op, double a, double b, jv *out)
     }
     default:
         if (a == 0 && b < 0) return jx_fail(x, SC_EINVAL, "0.0 cannot be raised to a negative power");
-        if (a < 0 && b != floor(b) && isfinite(a) && isfinite(b)) return jx_fail(x, SC_EUNSUPPORTED, "complex numbers are not supported");
+        if (a < 0 && b != floor(b) && isfinite(a) && isfinite(b))
+            return jx_fail(x, SC_EUNSUPPORTED, "complex numbers are not supported");
         r = pow(a, b);
-        if (isinf(r) && isfinite(a) && isfinite(b)) return jx_fail(x, SC_EINVAL, "the result is too large for a float");
+        if (isinf(r) && isfinite(a) && isfinite(b))
+            return jx_fail(x, SC_EINVAL, "the result is too large for a float");
     }
     *out = jv_float(r);
     return true;
@@ -143,9 +145,12 @@ bool jv_binary(jx *x, int op, jv a, jv b, jv *out)
     if (jv_is_number(a, &f) && jv_is_number(b, &g)) return float_op(x, op, f, g, out);
     if (op == JOP_ADD && a.t == J_STR && b.t == J_STR) return add_strings(x, a, b, out);
     if (op == JOP_ADD && a.t == b.t && (a.t == J_LIST || a.t == J_TUPLE)) return concat_lists(x, a, b, out);
-    if (op == JOP_MUL && (a.t == J_STR || a.t == J_LIST || a.t == J_TUPLE) && jv_is_int(b, &j)) return repeat(x, a, j, out);
-    if (op == JOP_MUL && (b.t == J_STR || b.t == J_LIST || b.t == J_TUPLE) && jv_is_int(a, &i)) return repeat(x, b, i, out);
-    return jx_fail(x, SC_EINVAL, "unsupported operand types for %s: %s and %s", sign[op], jv_type_name(a), jv_type_name(b));
+    if (op == JOP_MUL && (a.t == J_STR || a.t == J_LIST || a.t == J_TUPLE) && jv_is_int(b, &j))
+        return repeat(x, a, j, out);
+    if (op == JOP_MUL && (b.t == J_STR || b.t == J_LIST || b.t == J_TUPLE) && jv_is_int(a, &i))
+        return repeat(x, b, i, out);
+    return jx_fail(x, SC_EINVAL, "unsupported operand types for %s: %s and %s", sign[op], jv_type_name(a),
+                   jv_type_name(b));
 }
 
 bool jv_unary(jx *x, bool negative, jv a, jv *out)
@@ -156,7 +161,8 @@ bool jv_unary(jx *x, bool negative, jv a, jv *out)
         *out = jv_float(negative ? -a.f : a.f);
         return true;
     }
-    if (!jv_is_int(a, &i)) return jx_fail(x, SC_EINVAL, "bad operand type for unary %s: %s", negative ? "-" : "+", jv_type_name(a));
+    if (!jv_is_int(a, &i))
+        return jx_fail(x, SC_EINVAL, "bad operand type for unary %s: %s", negative ? "-" : "+", jv_type_name(a));
     if (negative && __builtin_sub_overflow((int64_t)0, i, &i)) return overflow(x);
     *out = jv_int(i);
     return true;
@@ -169,8 +175,10 @@ bool jv_contains(jx *x, jv c, jv item, bool *out)
     bool more;
     *out = false;
     if (c.t == J_STR) {
-        if (item.t != J_STR) return jx_fail(x, SC_EINVAL, "'in <string>' requires a string on its left, not %s", jv_type_name(item));
-        *out = item.s->n == 0 || (item.s->n <= c.s->n && memmem(c.s->p, (size_t)c.s->n, item.s->p, (size_t)item.s->n));
+        if (item.t != J_STR)
+            return jx_fail(x, SC_EINVAL, "'in <string>' requires a string on its left, not %s", jv_type_name(item));
+        *out =
+            item.s->n == 0 || (item.s->n <= c.s->n && memmem(c.s->p, (size_t)c.s->n, item.s->p, (size_t)item.s->n));
         return jx_step(x, c.s->n / 64);
     }
     if (c.t == J_DICT) return jdict_get(x, c.d, item, &v, out);
@@ -239,9 +247,11 @@ bool jv_attr(jx *x, jv v, const jstr *name, jv *out, bool *found)
         return true;
     }
     if (dunder(name)) {
-        static const char *const known[] = {"__class__", "__doc__", "__init__", "__str__", "__repr__", "__eq__", "__ne__",
-                                            "__hash__", "__dir__", "__format__", "__getattribute__", "__new__",
-                                            "__init_subclass__", "__subclasshook__", "__reduce__", "__sizeof__"};
+        static const char *const known[] = {
+            "__class__",         "__doc__",          "__init__",         "__str__",
+            "__repr__",          "__eq__",           "__ne__",           "__hash__",
+            "__dir__",           "__format__",       "__getattribute__", "__new__",
+            "__init_subclass__", "__subclasshook__", "__reduce__",       "__sizeof__"};
         for (int i = 0; i < SC_COUNT(known) && !*found; i++) *found = is(name, known[i]);
         if (!*found) return true;
         return jv_undef(x, out, "access to attribute '%s' of '%s' object is unsafe", name->p, jv_type_name(v));
@@ -254,7 +264,8 @@ bool jv_attr(jx *x, jv v, const jstr *name, jv *out, bool *found)
     const jfunc *f = jinja_method(v.t, name->p, name->n, &mutates);
     if (!f) return true;
     *found = true;
-    if (mutates) return jv_undef(x, out, "access to attribute '%s' of '%s' object is unsafe", name->p, jv_type_name(v));
+    if (mutates)
+        return jv_undef(x, out, "access to attribute '%s' of '%s' object is unsafe", name->p, jv_type_name(v));
     jmethod *m = jx_alloc(x, 1, sizeof(*m));
     if (!m) return false;
     m->self = v;
@@ -303,15 +314,19 @@ bool jv_getitem(jx *x, jv v, jv key, jv *out)
         if (!jv_len(x, v, &n, &found)) return false;
         if (i < 0) i += n;
         if (i >= 0 && i < n) {
-            if (v.t == J_RANGE) *out = jv_int(v.r->start + i * v.r->step);
-            else if (v.t != J_STR) *out = v.l->v[i];
+            if (v.t == J_RANGE)
+                *out = jv_int(v.r->start + i * v.r->step);
+            else if (v.t != J_STR)
+                *out = v.l->v[i];
             if (v.t != J_STR) return true;
             int64_t from = jstr_offset(v.s, i), to = jstr_offset(v.s, i + 1);
-            return jx_step(x, v.s->chars == v.s->n ? 0 : from / 64) && jv_view(x, v.s->p + from, to - from, v.s->markup, out);
+            return jx_step(x, v.s->chars == v.s->n ? 0 : from / 64) &&
+                   jv_view(x, v.s->p + from, to - from, v.s->markup, out);
         }
     }
     if (key.t == J_STR) {
-        if (key.s->p[key.s->n] && !jv_str(x, key.s->p, key.s->n, &key)) return false; /* attribute names end with a NUL */
+        if (key.s->p[key.s->n] && !jv_str(x, key.s->p, key.s->n, &key))
+            return false; /* attribute names end with a NUL */
         if (!jv_attr(x, v, key.s, out, &found)) return false;
         return found || no_attr(x, v, key.s, out);
     }

@@ -65,8 +65,8 @@ jnode *jp_seal(jparser *p, jnode *n)
         if (n->args->starstar) n->height = SC_MAX(n->height, n->args->starstar->height + 1);
     }
     if (n->height > JINJA_MAX_HEIGHT) {
-        p->status = sc_fail(SC_ELIMIT, "%s: line %d, column %d: the expression is nested deeper than %d levels", p->t->what,
-                            n->line, n->col, JINJA_MAX_HEIGHT);
+        p->status = sc_fail(SC_ELIMIT, "%s: line %d, column %d: the expression is nested deeper than %d levels",
+                            p->t->what, n->line, n->col, JINJA_MAX_HEIGHT);
         return NULL;
     }
     return n;
@@ -130,8 +130,8 @@ bool jp_deeper(jparser *p)
     const jtoken *k = &p->tok[p->pos];
     if (++p->depth <= JINJA_MAX_NESTING) return true;
     p->depth--;
-    p->status = sc_fail(SC_ELIMIT, "%s: line %d, column %d: nested deeper than %d levels", p->t->what, k->line, k->col,
-                        JINJA_MAX_NESTING);
+    p->status = sc_fail(SC_ELIMIT, "%s: line %d, column %d: nested deeper than %d levels", p->t->what, k->line,
+                        k->col, JINJA_MAX_NESTING);
     return false;
 }
 
@@ -195,9 +195,12 @@ static jnode *parse_if(jparser *p)
     jnode *first = NULL, *last = NULL;
     for (;;) {
         jnode *n = jp_node(p, JN_IF, at);
-        if (!n || !(n->a = jp_tuple(p, false, false, NULL, false, false)) || !(n->d = block(p, ends, opened))) return NULL;
-        if (last) last->e = n;
-        else first = n;
+        if (!n || !(n->a = jp_tuple(p, false, false, NULL, false, false)) || !(n->d = block(p, ends, opened)))
+            return NULL;
+        if (last)
+            last->e = n;
+        else
+            first = n;
         last = n;
         at = jp_next(p);
         if (token_is(at, "elif")) continue;
@@ -220,7 +223,8 @@ static jnode *parse_with(jparser *p)
         for (int i = 0; i < target->nkid; i++) target->kid[i]->op = JCTX_PARAM;
         if (!jp_expect(p, JT_ASSIGN, "=")) return NULL;
         jnode *value = jp_expression(p, true);
-        if (!value || !jp_push(p, &n->kid, &n->nkid, &cap, target) || !jp_push(p, &n->kid, &n->nkid, &cap, value)) return NULL;
+        if (!value || !jp_push(p, &n->kid, &n->nkid, &cap, target) || !jp_push(p, &n->kid, &n->nkid, &cap, value))
+            return NULL;
     }
     n->d = block_to(p, "endwith", at);
     return n->d ? n : NULL;
@@ -243,7 +247,9 @@ static bool parse_signature(jparser *p, jnode *n)
             return false;
         }
         for (int i = 0; i < n->nkid; i++) {
-            if (n->kid[i]->name->n != arg->name->n || memcmp(n->kid[i]->name->p, arg->name->p, (size_t)arg->name->n)) continue;
+            if (n->kid[i]->name->n != arg->name->n ||
+                memcmp(n->kid[i]->name->p, arg->name->p, (size_t)arg->name->n))
+                continue;
             jp_fail(p, at, "this parameter is named twice");
             return false;
         }
@@ -324,9 +330,12 @@ static jnode *parse_block(jparser *p)
     jnode *n = jp_node(p, JN_BLOCK, at);
     if (!n || !jp_expect(p, JT_NAME, "the block's name")) return NULL;
     if (!(n->name = jp_str(p, name->p, name->n))) return NULL;
-    if (jp_is_name(p, "scoped") || jp_is_name(p, "required")) return jp_fail(p, at, "scoped and required blocks are not supported");
+    if (jp_is_name(p, "scoped") || jp_is_name(p, "required"))
+        return jp_fail(p, at, "scoped and required blocks are not supported");
     if (!(n->d = block_to(p, "endblock", at))) return NULL;
-    if (jp_is(p, JT_NAME) && p->tok[p->pos].n == n->name->n && !memcmp(p->tok[p->pos].p, n->name->p, (size_t)n->name->n)) jp_next(p);
+    if (jp_is(p, JT_NAME) && p->tok[p->pos].n == n->name->n &&
+        !memcmp(p->tok[p->pos].p, n->name->p, (size_t)n->name->n))
+        jp_next(p);
     p->t->blocks = true;
     return n;
 }
@@ -360,12 +369,27 @@ static jnode *parse_jump(jparser *p)
 
 static jnode *statement(jparser *p, const char *const *end, const jtoken *opened)
 {
-    static const struct { const char *name; jnode *(*parse)(jparser *); } table[] = {
-        {"for", parse_for}, {"if", parse_if}, {"set", parse_set}, {"macro", parse_macro}, {"call", parse_call},
-        {"filter", parse_filter_block}, {"with", parse_with}, {"print", parse_print}, {"break", parse_jump},
-        {"continue", parse_jump}, {"generation", parse_generation}, {"autoescape", parse_autoescape},
-        {"block", parse_block}, {"include", parse_other_template}, {"import", parse_other_template},
-        {"from", parse_other_template}, {"extends", parse_other_template},
+    static const struct {
+        const char *name;
+        jnode *(*parse)(jparser *);
+    } table[] = {
+        {"for", parse_for},
+        {"if", parse_if},
+        {"set", parse_set},
+        {"macro", parse_macro},
+        {"call", parse_call},
+        {"filter", parse_filter_block},
+        {"with", parse_with},
+        {"print", parse_print},
+        {"break", parse_jump},
+        {"continue", parse_jump},
+        {"generation", parse_generation},
+        {"autoescape", parse_autoescape},
+        {"block", parse_block},
+        {"include", parse_other_template},
+        {"import", parse_other_template},
+        {"from", parse_other_template},
+        {"extends", parse_other_template},
     };
     char buf[64];
     const jtoken *k = &p->tok[p->pos];
@@ -379,8 +403,8 @@ static jnode *statement(jparser *p, const char *const *end, const jtoken *opened
     }
     jinja_token_text(k, buf);
     if (!end) return jp_fail(p, k, "unknown tag %s", buf);
-    return jp_fail(p, k, "unknown or misplaced tag %s; the tag of line %d still needs its {%% %s %%}", buf, opened->line,
-                   end[0][0] == 'e' && end[1] && end[2] ? end[2] : end[0]);
+    return jp_fail(p, k, "unknown or misplaced tag %s; the tag of line %d still needs its {%% %s %%}", buf,
+                   opened->line, end[0][0] == 'e' && end[1] && end[2] ? end[2] : end[0]);
 }
 
 /* Text, prints and statements up to a tag whose name is one of `end`, or to the end of the template. */
@@ -392,7 +416,9 @@ static jnode *body(jparser *p, const char *const *end, const jtoken *opened)
     for (;;) {
         const jtoken *k = &p->tok[p->pos];
         if (k->type == JT_EOF) {
-            if (end) return jp_fail(p, opened, "this tag is not closed: {%% %s %%} is missing", end[1] && end[2] ? end[2] : end[0]);
+            if (end)
+                return jp_fail(p, opened, "this tag is not closed: {%% %s %%} is missing",
+                               end[1] && end[2] ? end[2] : end[0]);
             return n;
         }
         jp_next(p);
@@ -402,7 +428,8 @@ static jnode *body(jparser *p, const char *const *end, const jtoken *opened)
         } else if (k->type == JT_VAR_BEGIN) {
             int64_t one = 0;
             item = jp_node(p, JN_OUTPUT, k);
-            if (!item || !jp_push(p, &item->kid, &item->nkid, &one, jp_tuple(p, false, true, NULL, false, false))) return NULL;
+            if (!item || !jp_push(p, &item->kid, &item->nkid, &one, jp_tuple(p, false, true, NULL, false, false)))
+                return NULL;
             if (!jp_expect(p, JT_VAR_END, "}}")) return NULL;
         } else { /* JT_BLOCK_BEGIN: the lexer gives nothing else here */
             for (int i = 0; end && end[i]; i++) {

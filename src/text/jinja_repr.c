@@ -39,12 +39,18 @@ static void write_repr(sc_str *s, const jstr *v)
     for (int64_t i = 0; i < v->n;) {
         uint32_t c;
         int k = sc_utf8_decode(v->p + i, v->n - i, &c);
-        if (c == (uint32_t)quote || c == '\\') sc_str_printf(s, "\\%c", (char)c);
-        else if (c == '\n') sc_str_puts(s, "\\n");
-        else if (c == '\r') sc_str_puts(s, "\\r");
-        else if (c == '\t') sc_str_puts(s, "\\t");
-        else if (juni_printable(c)) sc_str_append(s, v->p + i, k);
-        else sc_str_printf(s, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+        if (c == (uint32_t)quote || c == '\\')
+            sc_str_printf(s, "\\%c", (char)c);
+        else if (c == '\n')
+            sc_str_puts(s, "\\n");
+        else if (c == '\r')
+            sc_str_puts(s, "\\r");
+        else if (c == '\t')
+            sc_str_puts(s, "\\t");
+        else if (juni_printable(c))
+            sc_str_append(s, v->p + i, k);
+        else
+            sc_str_printf(s, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
         i += k;
     }
     sc_str_putc(s, quote);
@@ -120,8 +126,10 @@ bool jv_write(jx *x, sc_str *s, jv v, bool repr)
     case J_INT: sc_str_printf(s, "%lld", (long long)v.i); return true;
     case J_FLOAT: jv_write_float(s, v.f); return true;
     case J_STR:
-        if (repr) write_repr(s, v.s);
-        else sc_str_append(s, v.s->p, v.s->n);
+        if (repr)
+            write_repr(s, v.s);
+        else
+            sc_str_append(s, v.s->p, v.s->n);
         return jx_step(x, v.s->n / 64);
     case J_RANGE:
         sc_str_printf(s, "range(%lld, %lld", (long long)v.r->start, (long long)v.r->stop);
@@ -140,8 +148,10 @@ bool jv_write(jx *x, sc_str *s, jv v, bool repr)
     }
     case J_MACRO:
         sc_str_puts(s, "<Macro ");
-        if (v.macro->node->name) write_repr(s, v.macro->node->name);
-        else sc_str_puts(s, "None");
+        if (v.macro->node->name)
+            write_repr(s, v.macro->node->name);
+        else
+            sc_str_puts(s, "None");
         sc_str_putc(s, '>');
         return true;
     case J_LOOP:
@@ -185,10 +195,14 @@ static void put_json_string(sc_str *s, const jstr *v, bool ascii)
         int k = sc_utf8_decode(v->p + i, v->n - i, &c);
         static const char from[] = "\"\\\n\r\t\f\b", to[] = "\"\\nrtfb";
         const char *hit = c && c < 128 ? strchr(from, (int)c) : NULL;
-        if (hit) sc_str_printf(s, "\\%c", to[hit - from]);
-        else if (c < 32 || (ascii && c > 126 && c < 0x10000)) sc_str_printf(s, "\\u%04x", (unsigned)c);
-        else if (ascii && c > 126) sc_str_printf(s, "\\u%04x\\u%04x", 0xD7C0 + (c >> 10), 0xDC00 + (c & 0x3FF));
-        else sc_str_append(s, v->p + i, k);
+        if (hit)
+            sc_str_printf(s, "\\%c", to[hit - from]);
+        else if (c < 32 || (ascii && c > 126 && c < 0x10000))
+            sc_str_printf(s, "\\u%04x", (unsigned)c);
+        else if (ascii && c > 126)
+            sc_str_printf(s, "\\u%04x\\u%04x", 0xD7C0 + (c >> 10), 0xDC00 + (c & 0x3FF));
+        else
+            sc_str_append(s, v->p + i, k);
         i += k;
     }
     sc_str_putc(s, '"');
@@ -196,9 +210,12 @@ static void put_json_string(sc_str *s, const jstr *v, bool ascii)
 
 static void json_float(sc_str *s, double f)
 {
-    if (isnan(f)) sc_str_puts(s, "NaN");
-    else if (isinf(f)) sc_str_puts(s, f < 0 ? "-Infinity" : "Infinity");
-    else jv_write_float(s, f);
+    if (isnan(f))
+        sc_str_puts(s, "NaN");
+    else if (isinf(f))
+        sc_str_puts(s, f < 0 ? "-Infinity" : "Infinity");
+    else
+        jv_write_float(s, f);
 }
 
 static void json_newline(sc_str *s, const jjson *o, int level)
@@ -234,8 +251,10 @@ static bool sorted_entries(jx *x, const jdict *d, const jentry **out)
             int64_t mid = (lo + hi) / 2;
             bool less;
             if (!jv_less(x, d->e[i].key, e[mid].key, JOP_LT, &less)) return false;
-            if (less) hi = mid;
-            else lo = mid + 1;
+            if (less)
+                hi = mid;
+            else
+                lo = mid + 1;
         }
         if (!jx_step(x, (i - lo) / 16)) return false;
         memmove(e + lo + 1, e + lo, (size_t)(i - lo) * sizeof(*e));

@@ -34,7 +34,8 @@ static bool analyse(binder *b, scope *s, jnode *n, bool in_if);
 
 static bool fail(binder *b, const jnode *n, const char *message, const char *name)
 {
-    b->status = sc_fail(SC_EFORMAT, "%s: line %d, column %d: %s%s", b->t->what, n->line, n->col, message, name ? name : "");
+    b->status =
+        sc_fail(SC_EFORMAT, "%s: line %d, column %d: %s%s", b->t->what, n->line, n->col, message, name ? name : "");
     return false;
 }
 
@@ -150,7 +151,7 @@ static bool analyse(binder *b, scope *s, jnode *n, bool in_if)
 enum { WANT_LOOP = 1, WANT_CALLER = 2, WANT_KWARGS = 4, WANT_VARARGS = 8, STORES_LOOP = 16 };
 
 typedef struct search {
-    int names;  /* still looked for: a name stored on the way is given up */
+    int names; /* still looked for: a name stored on the way is given up */
     int found;
 } search;
 
@@ -168,8 +169,10 @@ static void look(search *f, const jnode *n)
     if (!n || n->kind == JN_BLOCK) return;
     if (n->kind == JN_NAME) {
         int bit = special(n->name);
-        if (n->op == JCTX_LOAD) f->found |= bit & f->names;
-        else f->names &= ~bit;
+        if (n->op == JCTX_LOAD)
+            f->found |= bit & f->names;
+        else
+            f->names &= ~bit;
         if (n->op == JCTX_STORE && bit == WANT_LOOP) f->found |= STORES_LOOP;
         return;
     }
@@ -326,7 +329,8 @@ static bool bind_for(binder *b, jnode *n, place at)
     search body = {.names = WANT_LOOP}, all = {.names = WANT_LOOP};
     look(&body, n->d);
     look(&all, n);
-    if (all.found & STORES_LOOP) return fail(b, n, "the special variable \"loop\" cannot be assigned inside a for loop", NULL);
+    if (all.found & STORES_LOOP)
+        return fail(b, n, "the special variable \"loop\" cannot be assigned inside a for loop", NULL);
     n->special = n->flag || (body.found & WANT_LOOP);
     to_param(n->a);
     if (!bind(b, n->b, at)) return false;
@@ -390,7 +394,8 @@ static bool bind_inner_block(binder *b, jnode *n, place at)
 {
     int64_t seen;
     if (n->kind == JN_BLOCK) {
-        if (sc_map_get(&b->blocks, n->name->p, n->name->n, &seen)) return fail(b, n, "this block is defined twice: ", n->name->p);
+        if (sc_map_get(&b->blocks, n->name->p, n->name->n, &seen))
+            return fail(b, n, "this block is defined twice: ", n->name->p);
         if (!sc_map_put(&b->blocks, n->name->p, n->name->n, 1)) return nomem(b);
     }
     scope s = n->kind == JN_BLOCK ? (scope){.fn_depth = -1} : inner(at.s);
@@ -411,8 +416,8 @@ static bool bind_inner_block(binder *b, jnode *n, place at)
 static bool bind_args(binder *b, jnargs *a, place at)
 {
     if (!a) return true;
-    return bind_kids(b, a->pos, a->npos, at) && bind_kids(b, a->kw, a->nkw, at) && (!a->star || bind(b, a->star, at)) &&
-           (!a->starstar || bind(b, a->starstar, at));
+    return bind_kids(b, a->pos, a->npos, at) && bind_kids(b, a->kw, a->nkw, at) &&
+           (!a->star || bind(b, a->star, at)) && (!a->starstar || bind(b, a->starstar, at));
 }
 
 static bool bind_if(binder *b, jnode *n, place at)

@@ -112,7 +112,8 @@ bool jstr_lines(jx *x, const jstr *s, bool keep, jv *out)
             end += k;
         }
         jv line;
-        if (!jv_view(x, s->p + at, (keep ? next : end) - at, s->markup, &line) || !jlist_push(x, out->l, line)) return false;
+        if (!jv_view(x, s->p + at, (keep ? next : end) - at, s->markup, &line) || !jlist_push(x, out->l, line))
+            return false;
         at = next;
     }
     return true;
@@ -130,12 +131,15 @@ bool jstr_join(jx *x, const jstr *sep, jv items, bool coerce, jv *out)
         ok = jiter_next(x, it, &v, &more);
         if (!ok || !more) break;
         if (!first) sc_str_append(&s, sep->p, sep->n);
-        if (!coerce && v.t != J_STR && !markup) ok = jx_fail(x, SC_EINVAL, "join: expected a string, found %s", jv_type_name(v));
+        if (!coerce && v.t != J_STR && !markup)
+            ok = jx_fail(x, SC_EINVAL, "join: expected a string, found %s", jv_type_name(v));
         ok = ok && (!markup || jstr_escape(x, v, &v)) && jv_write(x, &s, v, false) && jstr_ok(x, &s);
         if (!ok) break;
     }
-    if (ok) ok = jv_take(x, &s, out);
-    else sc_str_free(&s);
+    if (ok)
+        ok = jv_take(x, &s, out);
+    else
+        sc_str_free(&s);
     return ok && (!markup || jv_view(x, out->s->p, out->s->n, true, out));
 }
 
@@ -161,7 +165,9 @@ bool jx_parse_int(const char *p, int64_t n, int base, int64_t *out, bool *overfl
     }
     if (base == 0) base = 10;
     for (int64_t i = 0; i < n; i++) {
-        int d = p[i] >= '0' && p[i] <= '9' ? p[i] - '0' : (p[i] | 32) >= 'a' && (p[i] | 32) <= 'z' ? (p[i] | 32) - 'a' + 10 : 99;
+        int d = p[i] >= '0' && p[i] <= '9'                 ? p[i] - '0'
+                : (p[i] | 32) >= 'a' && (p[i] | 32) <= 'z' ? (p[i] | 32) - 'a' + 10
+                                                           : 99;
         if (p[i] == '_' && digit && i + 1 < n) {
             digit = false;
             continue;
@@ -182,7 +188,8 @@ bool jx_parse_float(const char *p, int64_t n, double *out)
     int64_t k = 0;
     jstr_strip(&p, &n, true, true);
     for (int64_t i = 0; i < n; i++) {
-        bool digits = i > 0 && i + 1 < n && p[i - 1] >= '0' && p[i - 1] <= '9' && p[i + 1] >= '0' && p[i + 1] <= '9';
+        bool digits =
+            i > 0 && i + 1 < n && p[i - 1] >= '0' && p[i - 1] <= '9' && p[i + 1] >= '0' && p[i + 1] <= '9';
         if (p[i] == '_' && digits) continue;
         if (k == (int64_t)sizeof(buf) - 1 || !p[i] || !strchr("0123456789+-.eEinfatyINFATY", p[i])) return false;
         buf[k++] = p[i];

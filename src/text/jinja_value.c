@@ -16,8 +16,10 @@ bool jx_fail(jx *x, sc_status code, const char *fmt, ...)
     va_end(args);
     n = SC_MIN(n, (int)sizeof(text) - 1);
     text[n - (n > 0 ? sc_utf8_unfinished(text, n) : 0)] = 0;
-    if (x->at) x->status = sc_fail(code, "%s: line %d, column %d: %s", x->t->what, x->at->line, x->at->col, text);
-    else x->status = sc_fail(code, "%s: %s", x->t->what, text);
+    if (x->at)
+        x->status = sc_fail(code, "%s: line %d, column %d: %s", x->t->what, x->at->line, x->at->col, text);
+    else
+        x->status = sc_fail(code, "%s: %s", x->t->what, text);
     return false;
 }
 
@@ -72,7 +74,10 @@ bool jv_str(jx *x, const char *p, int64_t n, jv *out)
     return make_str(x, copy, n, false, out);
 }
 
-bool jv_cstr(jx *x, const char *literal, jv *out) { return make_str(x, literal, (int64_t)strlen(literal), false, out); }
+bool jv_cstr(jx *x, const char *literal, jv *out)
+{
+    return make_str(x, literal, (int64_t)strlen(literal), false, out);
+}
 
 bool jstr_ok(jx *x, const sc_str *s)
 {
@@ -108,7 +113,10 @@ bool jv_undef(jx *x, jv *out, const char *fmt, ...)
     return true;
 }
 
-bool jx_undefined_error(jx *x, jv u) { return jx_fail(x, SC_EINVAL, "%s", u.u ? u.u->message : "undefined value used"); }
+bool jx_undefined_error(jx *x, jv u)
+{
+    return jx_fail(x, SC_EINVAL, "%s", u.u ? u.u->message : "undefined value used");
+}
 
 /* ---- lists ---- */
 
@@ -231,14 +239,16 @@ jv *jdict_find(const jdict *d, const char *key, int64_t n)
     if (!d->slots) {
         for (int64_t i = 0; i < d->n; i++) {
             const jv *k = &d->e[i].key;
-            if (d->e[i].hash == hash && k->t == J_STR && k->s->n == n && !memcmp(k->s->p, key, (size_t)n)) return &d->e[i].value;
+            if (d->e[i].hash == hash && k->t == J_STR && k->s->n == n && !memcmp(k->s->p, key, (size_t)n))
+                return &d->e[i].value;
         }
         return NULL;
     }
     uint64_t mask = (uint64_t)d->slots - 1;
     for (uint64_t i = hash & mask; d->index[i]; i = (i + 1) & mask) {
         jentry *e = &d->e[d->index[i] - 1];
-        if (e->hash == hash && e->key.t == J_STR && e->key.s->n == n && !memcmp(e->key.s->p, key, (size_t)n)) return &e->value;
+        if (e->hash == hash && e->key.t == J_STR && e->key.s->n == n && !memcmp(e->key.s->p, key, (size_t)n))
+            return &e->value;
     }
     return NULL;
 }
@@ -246,10 +256,14 @@ jv *jdict_find(const jdict *d, const char *key, int64_t n)
 bool jv_from_json(jx *x, const json_t *j, jv *out)
 {
     if (json_is_string(j)) return jv_str(x, json_string_value(j), (int64_t)json_string_length(j), out);
-    if (json_is_integer(j)) *out = jv_int(json_integer_value(j));
-    else if (json_is_real(j)) *out = jv_float(json_real_value(j));
-    else if (json_is_boolean(j)) *out = jv_bool(json_is_true(j));
-    else *out = jv_none();
+    if (json_is_integer(j))
+        *out = jv_int(json_integer_value(j));
+    else if (json_is_real(j))
+        *out = jv_float(json_real_value(j));
+    else if (json_is_boolean(j))
+        *out = jv_bool(json_is_true(j));
+    else
+        *out = jv_none();
     if (json_is_array(j)) {
         int64_t n = (int64_t)json_array_size(j);
         if (!jv_list(x, J_LIST, n, out)) return false;
@@ -265,7 +279,8 @@ bool jv_from_json(jx *x, const json_t *j, jv *out)
         json_object_keylen_foreach((json_t *)(uintptr_t)j, key, n, value)
         {
             jv k, v;
-            if (!jv_str(x, key, (int64_t)n, &k) || !jv_from_json(x, value, &v) || !jdict_set(x, d, k, v)) return false;
+            if (!jv_str(x, key, (int64_t)n, &k) || !jv_from_json(x, value, &v) || !jdict_set(x, d, k, v))
+                return false;
         }
         *out = (jv){.t = J_DICT, .d = d};
     }
@@ -277,8 +292,9 @@ bool jv_from_json(jx *x, const json_t *j, jv *out)
 const char *jv_type_name(jv v)
 {
     static const char *const names[] = {
-        "nothing", "Undefined", "NoneType", "bool", "int", "float", "str", "list", "tuple", "dict", "range",
-        "dict view", "generator", "Namespace", "Macro", "LoopContext", "function", "method", "Cycler", "Joiner",
+        "nothing", "Undefined",   "NoneType", "bool",   "int",       "float",     "str",
+        "list",    "tuple",       "dict",     "range",  "dict view", "generator", "Namespace",
+        "Macro",   "LoopContext", "function", "method", "Cycler",    "Joiner",
     };
     return names[v.t];
 }
@@ -331,9 +347,12 @@ bool jv_is_int(jv v, int64_t *out)
 bool jv_is_number(jv v, double *out)
 {
     int64_t i;
-    if (v.t == J_FLOAT) *out = v.f;
-    else if (jv_is_int(v, &i)) *out = (double)i;
-    else return false;
+    if (v.t == J_FLOAT)
+        *out = v.f;
+    else if (jv_is_int(v, &i))
+        *out = (double)i;
+    else
+        return false;
     return true;
 }
 
@@ -356,8 +375,10 @@ bool jv_hash(jx *x, jv v, uint64_t *out)
         *out = mix((uint64_t)i);
         return true;
     case J_FLOAT: /* 1.0 and 1 are one key */
-        if (v.f >= -9.2e18 && v.f <= 9.2e18 && v.f == floor(v.f)) *out = mix((uint64_t)(int64_t)v.f);
-        else memcpy(out, &v.f, sizeof(*out));
+        if (v.f >= -9.2e18 && v.f <= 9.2e18 && v.f == floor(v.f))
+            *out = mix((uint64_t)(int64_t)v.f);
+        else
+            memcpy(out, &v.f, sizeof(*out));
         return true;
     case J_LIST:
     case J_DICT:
@@ -399,7 +420,10 @@ static bool dicts_equal(jx *x, const jdict *a, const jdict *b, bool *out)
     return true;
 }
 
-static bool ints_vs_float(int64_t i, double f) { return (double)i == f && f < 9.2233720368547758e18 && (int64_t)f == i; }
+static bool ints_vs_float(int64_t i, double f)
+{
+    return (double)i == f && f < 9.2233720368547758e18 && (int64_t)f == i;
+}
 
 bool jv_equal(jx *x, jv a, jv b, bool *out)
 {
@@ -407,8 +431,10 @@ bool jv_equal(jx *x, jv a, jv b, bool *out)
     *out = false;
     if (!jx_step(x, 1)) return false;
     if (jv_is_int(a, &i)) {
-        if (jv_is_int(b, &j)) *out = i == j;
-        else if (b.t == J_FLOAT) *out = ints_vs_float(i, b.f);
+        if (jv_is_int(b, &j))
+            *out = i == j;
+        else if (b.t == J_FLOAT)
+            *out = ints_vs_float(i, b.f);
         return true;
     }
     if (a.t == J_FLOAT && jv_is_int(b, &i)) {
@@ -506,7 +532,8 @@ bool jv_less(jx *x, jv a, jv b, int op, bool *out)
         x->depth--;
         return ok;
     }
-    return jx_fail(x, SC_EINVAL, "'%s' not supported between %s and %s", sign[op - JOP_LT], jv_type_name(a), jv_type_name(b));
+    return jx_fail(x, SC_EINVAL, "'%s' not supported between %s and %s", sign[op - JOP_LT], jv_type_name(a),
+                   jv_type_name(b));
 }
 
 bool jv_compare_op(jx *x, int op, jv a, jv b, bool *out)

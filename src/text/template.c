@@ -28,8 +28,10 @@ sc_status sc_template_new(sc_template **out, const char *source, int64_t len, co
     if (!status) status = jinja_parse(t, tokens, count);
     if (!status) status = jinja_bind(t);
     sc_free(tokens);
-    if (status) sc_template_free(t);
-    else *out = t;
+    if (status)
+        sc_template_free(t);
+    else
+        *out = t;
     return status;
 }
 
@@ -45,13 +47,15 @@ static sc_status set_clock(jx *x, const char *now)
 {
     static const int lowest[6] = {1, 1, 1, 0, 0, 0}, highest[6] = {9999, 12, 31, 23, 59, 59};
     int v[6], used = 0;
-    bool ok = sscanf(now, "%4d-%2d-%2d %2d:%2d:%2d%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &used) == 6 && !now[used];
+    bool ok = sscanf(now, "%4d-%2d-%2d %2d:%2d:%2d%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &used) == 6 &&
+              !now[used];
     for (int i = 0; ok && i < 6; i++) {
         ok = v[i] >= lowest[i] && v[i] <= highest[i];
         x->now[i] = v[i];
     }
     x->has_now = true;
-    return ok ? SC_OK : sc_fail(SC_EINVAL, "the clock must be given as \"YYYY-MM-DD HH:MM:SS\", not \"%.40s\"", now);
+    return ok ? SC_OK
+              : sc_fail(SC_EINVAL, "the clock must be given as \"YYYY-MM-DD HH:MM:SS\", not \"%.40s\"", now);
 }
 
 static sc_status set_limits(jx *x, const sc_template_options *o)
@@ -73,9 +77,12 @@ static bool dicts(jx *x, const char *name, bool must, jv **out)
     *out = v;
     if (!v) return !must || (jv_cstr(x, name, &key) && jdict_set(x, x->vars, key, jv_none()));
     if (v->t == J_NONE && must) return true;
-    if (v->t != J_LIST) return jx_fail(x, SC_EINVAL, "%s must be a list of objects, not %s", name, jv_type_name(*v));
+    if (v->t != J_LIST)
+        return jx_fail(x, SC_EINVAL, "%s must be a list of objects, not %s", name, jv_type_name(*v));
     for (int64_t i = 0; i < v->l->n; i++) {
-        if (v->l->v[i].t != J_DICT) return jx_fail(x, SC_EINVAL, "%s[%lld] must be an object, not %s", name, (long long)i, jv_type_name(v->l->v[i]));
+        if (v->l->v[i].t != J_DICT)
+            return jx_fail(x, SC_EINVAL, "%s[%lld] must be an object, not %s", name, (long long)i,
+                           jv_type_name(v->l->v[i]));
     }
     return true;
 }
@@ -104,7 +111,9 @@ static bool alias_reasoning(jx *x, jv *message)
 static bool prepare(jx *x)
 {
     jv *list, key;
-    if (!dicts(x, "tools", true, &list) || !dicts(x, "documents", true, &list) || !dicts(x, "messages", false, &list)) return false;
+    if (!dicts(x, "tools", true, &list) || !dicts(x, "documents", true, &list) ||
+        !dicts(x, "messages", false, &list))
+        return false;
     for (int64_t i = 0; list && i < list->l->n; i++) {
         if (!alias_reasoning(x, &list->l->v[i])) return false;
     }
@@ -125,24 +134,28 @@ static bool render(jx *x, const json_t *variables)
     return jx_run(x, root, x->root);
 }
 
-sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json, int64_t variables_len,
-                             const sc_template_options *options)
+sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
+                             int64_t variables_len, const sc_template_options *options)
 {
     static const sc_template_options none;
     json_t *variables = NULL;
     sc_str out = {0};
-    if (!text || !t || !variables_json || variables_len < 0) return sc_fail(SC_EINVAL, "a template, variables and a place for the text are needed");
+    if (!text || !t || !variables_json || variables_len < 0)
+        return sc_fail(SC_EINVAL, "a template, variables and a place for the text are needed");
     jx x = {.t = t, .out = &out};
     sc_status status = set_limits(&x, options ? options : &none);
     if (!status) status = sc_json_parse(&variables, variables_json, variables_len, "template variables");
-    if (!status && !json_is_object(variables)) status = sc_fail(SC_EFORMAT, "template variables: a JSON object is needed");
+    if (!status && !json_is_object(variables))
+        status = sc_fail(SC_EFORMAT, "template variables: a JSON object is needed");
     if (!status && !(x.arena = sc_arena_new())) status = sc_nomem();
     if (!status && (!render(&x, variables) || x.status)) status = x.status;
     if (!status) {
         int64_t n;
         char *p = sc_str_take(&out, &n);
-        if (!p) status = sc_nomem();
-        else *text = p;
+        if (!p)
+            status = sc_nomem();
+        else
+            *text = p;
         if (p && len) *len = n;
     }
     sc_str_free(&out);

@@ -292,7 +292,8 @@ typedef struct sc_bpe_options {
     const int32_t *bytes; /* [256] the tokens of single bytes, -1 for none; NULL: those named <0x00> to <0xFF> */
 } sc_bpe_options;
 /* merges: by rank, lowest first; a pair given twice keeps the last. Reads t->vocab, which must be indexed. */
-sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n, const sc_bpe_options *o);
+sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merges, int64_t n,
+                     const sc_bpe_options *o);
 
 /* ---- readers ---- */
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
@@ -322,15 +323,16 @@ typedef struct sc_gguf_vocab {
     bool no_byte_fallback;
 } sc_gguf_vocab;
 /* What the names of tokenizer.ggml.pre stand for. */
-#define SC_GGUF_PRE_GPT2 "ByteLevel" /* the byte-level pre-tokenizer with GPT-2's pattern */
-#define SC_GGUF_PRE_DIGIT "Digits, individual"
+#define SC_GGUF_PRE_GPT2   "ByteLevel" /* the byte-level pre-tokenizer with GPT-2's pattern */
+#define SC_GGUF_PRE_DIGIT  "Digits, individual"
 #define SC_GGUF_PRE_DIGITS "Digits"
-#define SC_GGUF_PRE_PUNCT "Punctuation, contiguous"
+#define SC_GGUF_PRE_PUNCT  "Punctuation, contiguous"
 enum { SC_GGUF_PRE_NFC = 1, SC_GGUF_PRE_IGNORE_MERGES = 2, SC_GGUF_PRE_ADD_BOS = 4 };
 typedef struct sc_gguf_pre {
     const char *names; /* separated by spaces, the most common first */
     unsigned flags;
-    const char *steps[5]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
+    const char
+        *steps[5]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
 } sc_gguf_pre;
 const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
 /* The first with just these steps, and the same first two flags. */

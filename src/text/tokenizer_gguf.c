@@ -15,19 +15,21 @@ enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 #define DEEPSEEK3                                                                                                  \
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"            \
     "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define CASED                                                                                                                                                                                                  \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-"                                  \
-    "ὅὈ-Ὅὐ-ὗὙὛὝὟ-\\x{1f7d}ᾀ-ᾴᾶ-ᾼ\\x{1fbe}ῂ-ῄῆ-"                                                                                                                                \
-    "ῌῐ-\\x{1fd3}ῖ-\\x{1fdb}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212a}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-" \
+#define CASED                                                                                                                                                                                           \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-"                                  \
+    "Ἕἠ-"                                                                                                                                                                                           \
+    "ὅὈ-Ὅὐ-ὗὙὛὝὟ-\\x{1f7d}ᾀ-ᾴᾶ-ᾼ\\x{1fbe}ῂ-ῄῆ-"                                                                                                                         \
+    "ῌῐ-\\x{1fd3}ῖ-\\x{1fdb}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212a}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-" \
+    "ꞎꭰ-"                                                                                                                                                                                           \
     "ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
 #define CJK   "[一-龥ࠀ-一가-퟿]+"
 #define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
 
 /* Steps that are no regular expression */
-#define GPT2 SC_GGUF_PRE_GPT2
-#define DIGIT SC_GGUF_PRE_DIGIT
+#define GPT2   SC_GGUF_PRE_GPT2
+#define DIGIT  SC_GGUF_PRE_DIGIT
 #define DIGITS SC_GGUF_PRE_DIGITS
-#define PUNCT SC_GGUF_PRE_PUNCT
+#define PUNCT  SC_GGUF_PRE_PUNCT
 
 enum { NFC = SC_GGUF_PRE_NFC, IGNORE_MERGES = SC_GGUF_PRE_IGNORE_MERGES, ADD_BOS = SC_GGUF_PRE_ADD_BOS };
 
@@ -89,11 +91,11 @@ const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned fl
 {
     for (int i = 0; i < SC_COUNT(pres); i++) {
         int same = 0;
-        while (same < n && same < SC_COUNT(pres->steps) && pres[i].steps[same] && strcmp(pres[i].steps[same], steps[same]) == 0)
+        while (same < n && same < SC_COUNT(pres->steps) && pres[i].steps[same] &&
+               strcmp(pres[i].steps[same], steps[same]) == 0)
             same++;
         bool all = same == n && (same == SC_COUNT(pres->steps) || !pres[i].steps[same]);
-        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES)))
-            return &pres[i];
+        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES))) return &pres[i];
     }
     return NULL;
 }

@@ -7,7 +7,7 @@
 #include "tensor/unary.h"
 
 typedef struct sc_kernels {
-#define K(type, name, params) type(*name) params;
+#define K(type, name, params)         type(*name) params;
 #define KA(type, name, count, params) type(*name[count]) params;
 #include "cpu/kernels/kernels.def"
 #undef K
@@ -18,20 +18,20 @@ typedef struct sc_kernels {
  * the table is filled in the order of this list, so a later level overrides an earlier one. AVX-512 VNNI and BF16
  * are not here because no kernel of the table gains by them: all of it computes on f32, and vcvtneps2bf16 flushes
  * denormals, which the bf16 conversion must not. */
-#define SC_CPU_LEVELS(X)                          \
-    X(AVX2, avx2, "AVX2+FMA+F16C")                \
-    X(AVX512, avx512, "AVX-512 F+BW+DQ+VL")       \
+#define SC_CPU_LEVELS(X)                                                                                           \
+    X(AVX2, avx2, "AVX2+FMA+F16C")                                                                                 \
+    X(AVX512, avx512, "AVX-512 F+BW+DQ+VL")                                                                        \
     X(NEON, neon, "NEON")
 enum {
 #define SC_CPU_BIT(ID, id, text) SC_CPU_BIT_##ID,
     SC_CPU_LEVELS(SC_CPU_BIT)
 #undef SC_CPU_BIT
-    SC_CPU_LEVEL_COUNT
+        SC_CPU_LEVEL_COUNT
 };
 #define SC_CPU(ID) (1u << SC_CPU_BIT_##ID)
 
-unsigned sc_cpu_detect(void);                   /* the levels of this machine, a set of SC_CPU(...) bits */
-const char *sc_cpu_level_name(int bit);         /* "AVX2+FMA+F16C" … */
+unsigned sc_cpu_detect(void);           /* the levels of this machine, a set of SC_CPU(...) bits */
+const char *sc_cpu_level_name(int bit); /* "AVX2+FMA+F16C" … */
 /* Fills *k: reference kernels, then every level in `mask` that the machine and this build have. mask 0 is the
  * reference alone. */
 void sc_kernels_init(sc_kernels *k, unsigned mask);
