@@ -12,6 +12,7 @@ sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
     sc_status s = sc_model_open(&p->model, ctx, path, NULL);
     if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
     if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
+    if (!s) s = sc_pipeline_find_specials(p);
     if (!s) s = sc_session_new(&p->session, p->model, options);
     if (s)
         sc_pipeline_free(p);
@@ -27,6 +28,7 @@ void sc_pipeline_free(sc_pipeline *p)
     sc_template_free(p->chat);
     sc_tokenizer_free(p->tokenizer);
     sc_model_free(p->model);
+    sc_free(p->special);
     sc_free(p->held);
     sc_free(p);
 }
