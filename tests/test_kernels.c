@@ -511,6 +511,62 @@ static void check_matvec(const sc_kernels *k, const sc_kernels *ref, int t)
     }
 }
 
+/* Both: near the reference, and the bits of dequantize and the f32 product, whose reference is the reference's too. */
+static void check_rows(const sc_kernels *k, const sc_kernels *ref, int t, bool dot)
+{
+    const struct dtype *d = &dtypes[t];
+    for (int round = 0; round < 120; round++) {
+        int64_t blocks = d->block == 1 ? lengths[round % LENGTHS] : random_below(6), n = blocks * d->block;
+        int64_t nx = 1 + round % 9, nw = 1 + random_below(34), stride = blocks * d->bytes + random_below(4);
+        int64_t inner = dot ? n : nw, outer = dot ? nw : n, ldx = inner + random_below(3),
+                ldy = outer + random_below(3);
+        block bx = normals(nx * ldx, round % 4, 1), bf = floats(nw * n, 0), bw = make(nw * stride, 1, round % 5);
+        block by = normals(nx * ldy, 1, 1), out[3];
+        float *f = bf.p;
+        for (int64_t j = 0; j < nw; j++) {
+            for (int64_t i = 0; i < n; i++) f[i] = random_normal();
+            ref->quantize[t](f, (uint8_t *)bw.p + j * stride, n);
+        }
+        for (int64_t j = 0; j < nw; j++) k->dequantize[t]((uint8_t *)bw.p + j * stride, f + j * n, n);
+        for (int i = 0; i < 3; i++) {
+            out[i] = floats(nx * ldy, i);
+            memcpy(out[i].p, by.p, (size_t)(nx * ldy) * 4);
+        }
+        float *y = out[0].p, *r = out[1].p, *m = out[2].p, *x = bx.p;
+        if (dot) {
+            k->dot_rows[t](nx, nw, n, x, ldx, bw.p, stride, y, ldy);
+            ref->dot_rows[t](nx, nw, n, x, ldx, bw.p, stride, r, ldy);
+            k->matmul_nt(nx, nw, n, x, ldx, f, n, m, ldy);
+        } else {
+            k->add_rows[t](nx, n, nw, x, ldx, bw.p, stride, y, ldy);
+            ref->add_rows[t](nx, n, nw, x, ldx, bw.p, stride, r, ldy);
+            k->matmul_nn_acc(nx, n, nw, x, ldx, f, n, m, ldy);
+        }
+        check_same(y, m, nx * ldy, "as in two steps");
+        for (int64_t i = 0; i < nx; i++)
+            for (int64_t j = 0; j < outer; j++) {
+                double scale = dot ? 0 : fabs((double)((float *)by.p)[i * ldy + j]);
+                for (int64_t l = 0; l < inner; l++)
+                    scale += fabs((double)x[i * ldx + l] * f[dot ? j * n + l : l * n + j]);
+                check_near(y[i * ldy + j], r[i * ldy + j], sum_error(inner) * scale, i * outer + j, nx * outer);
+            }
+        memcpy(m, by.p, (size_t)(nx * ldy) * 4);
+        if (dot)
+            ref->matmul_nt(nx, nw, n, x, ldx, f, n, m, ldy);
+        else
+            ref->matmul_nn_acc(nx, n, nw, x, ldx, f, n, m, ldy);
+        check_same(r, m, nx * ldy, "the reference as in two steps");
+        for (int i = 0; i < 3; i++) drop(out[i]);
+        drop(bx);
+        drop(bf);
+        drop(bw);
+        drop(by);
+    }
+}
+
+static void check_dot_rows(const sc_kernels *k, const sc_kernels *ref, int t) { check_rows(k, ref, t, true); }
+static void check_add_rows(const sc_kernels *k, const sc_kernels *ref, int t) { check_rows(k, ref, t, false); }
+
 /* Values of every kind: any bits, ordinary ones, ones on or beside a rounding boundary, none at all. */
 static float odd_value(int kind, int i)
 {

@@ -384,15 +384,23 @@ static void rope_trial(trial *t)
         }
 }
 
-/* Query row q over n keys at k and v whose rows lie `ld` apart, of which lo … hi are seen. */
-static void attend(const double *q, const double *k, const double *v, int64_t ld, int64_t d, int64_t lo, int64_t hi,
-                   double scale, double *want, double *size)
+/* The query at place `at` of its sequence over n keys at k and v whose rows lie `ld` apart; sink: of its head, or NULL. */
+static void attend(const double *q, const double *k, const double *v, int64_t ld, int64_t d, int64_t at, int64_t n,
+                   const sc_attention_attr *a, const double *sink, double *want, double *size)
 {
-    double sum = 0, top = -INFINITY, p[512];
+    double sum = 0, top = -INFINITY, p[1024];
+    int64_t lo = 0, hi = a->causal ? at + 1 : n;
+    if (a->window) lo = SC_MAX(at - (a->causal ? a->window - 1 : a->window / 2), 0);
+    if (a->window && !a->causal) hi = SC_MIN(n, at + a->window / 2 + 1);
     for (int64_t j = lo; j < hi; j++) {
         p[j] = 0;
-        for (int64_t i = 0; i < d; i++) p[j] += q[i] * k[j * ld + i] * scale;
+        for (int64_t i = 0; i < d; i++) p[j] += q[i] * k[j * ld + i] * a->scale;
+        if (a->cap > 0) p[j] = a->cap * tanh(p[j] / a->cap);
         top = fmax(top, p[j]);
+    }
+    if (sink) {
+        top = fmax(top, *sink);
+        sum = exp(*sink - top);
     }
     for (int64_t j = lo; j < hi; j++) sum += p[j] = exp(p[j] - top);
     for (int64_t i = 0; i < d; i++) {
@@ -402,13 +410,25 @@ static void attend(const double *q, const double *k, const double *v, int64_t ld
     }
 }
 
+/* Sinks for some trials. */
+static value any_sinks(trial *t, int64_t heads, sc_attention_attr *a)
+{
+    value v = {0};
+    if (random_in(&t->seed, 0, 2)) return v;
+    v = look(t, PLAIN, 1, &heads);
+    a->sinks = v.t;
+    return v;
+}
+
 static void attention_trial(trial *t)
 {
     batch b = any_batch(t, 50);
     int64_t kv = random_in(&t->seed, 1, 3), heads = kv * random_in(&t->seed, 1, 5), d = random_in(&t->seed, 1, 40);
     sc_attention_attr attr = {.scale = 2 / sqrtf((float)d),
                               .causal = random_in(&t->seed, 0, 3),
-                              .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 40) : 0};
+                              .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 40) : 0,
+                              .cap = random_in(&t->seed, 0, 2) ? 0 : 1.5f};
+    value sinks = any_sinks(t, heads, &attr);
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d});
     value k = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d}),
           v = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d});
@@ -417,33 +437,36 @@ static void attention_trial(trial *t)
         for (int64_t i = 0, n = b.start[s + 1] - b.start[s]; i < n; i++)
             for (int64_t h = 0; h < heads; h++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, from = (b.start[s] * kv + h / (heads / kv)) * d;
-                int64_t lo = attr.window ? SC_MAX(i - attr.window + 1, 0) : 0, hi = attr.causal ? i + 1 : n;
-                attend(q.v + at, k.v + from, v.v + from, kv * d, d, lo, hi, attr.scale, t->want + at,
-                       t->scale + at);
+                attend(q.v + at, k.v + from, v.v + from, kv * d, d, i, n, &attr, sinks.v ? sinks.v + h : NULL,
+                       t->want + at, t->scale + at);
             }
 }
 
-/* Over a cache of any type whose pages lie anywhere, with and without tokens from before. */
-static void cached_trial(trial *t)
+/* Over a cache of any type whose pages lie anywhere, with and without tokens from before; long enough for parts, or not. */
+static void cached_over(trial *t, bool parts)
 {
     static const sc_dtype types[] = {SC_F32, SC_F16, SC_BF16, SC_Q8_0};
-    batch b = any_batch(t, 40);
+    batch b = any_batch(t, parts ? 6 : 40);
     sc_dtype type = types[random_in(&t->seed, 0, 3)];
-    int64_t kv = random_in(&t->seed, 1, 3), heads = kv * random_in(&t->seed, 1, 3), pages = 17, most = 4;
+    int64_t kv = random_in(&t->seed, 1, 3), heads = kv * random_in(&t->seed, 1, parts ? 9 : 3),
+            most = parts ? random_in(&t->seed, 9, 20) : 4, pages = 4 * most + 1;
     int64_t d = type == SC_Q8_0 ? 32 * random_in(&t->seed, 1, 2) : random_in(&t->seed, 1, 40),
             all = pages * kv * 32 * d;
     sc_attention_attr attr = {.scale = 1 / sqrtf((float)d),
                               .causal = true,
-                              .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 60) : 0};
+                              .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, parts ? 400 : 60) : 0,
+                              .cap = random_in(&t->seed, 0, 2) ? 0 : 0.7f};
+    value sinks = any_sinks(t, heads, &attr);
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d}), x[2];
-    int32_t page[64], slot[256], deck[17];
+    int32_t page[96], slot[256], deck[96];
     double *now[2];
-    for (int i = 0; i < 17; i++) {
+    for (int64_t s = 0; parts && s < b.sequences; s++) b.past[s] = (int32_t)random_in(&t->seed, 0, most * 32 - 6);
+    for (int i = 0; i < pages; i++) {
         int k = (int)random_in(&t->seed, 0, i);
         deck[i] = deck[k];
         deck[k] = i;
     }
-    for (int i = 0; i < 16; i++) page[i] = deck[i]; /* (sequences, most) */
+    for (int i = 0; i < 4 * most; i++) page[i] = deck[i]; /* (sequences, most) */
     for (int64_t s = 0; s < b.sequences; s++)
         for (int64_t i = 0; i < b.start[s + 1] - b.start[s]; i++)
             slot[b.start[s] + i] = page[s * most + (b.past[s] + i) / 32] * 32 + (b.past[s] + (int32_t)i) % 32;
@@ -467,7 +490,7 @@ static void cached_trial(trial *t)
     /* q8_0 keeps 1 in 254 of the largest of 32, f16 1 in 2048, bf16 1 in 256; the values are up to 1. */
     double kept = type == SC_F32 ? 0 : type == SC_F16 ? 5e-4 : 4e-3;
     answer(t, sc_attention_cached(t->g, q.t, c, &b.in, &attr), 3e-6 + kept * (1 + sqrt((double)d)));
-    double *k = room(t, 512 * d * 8), *v = room(t, 512 * d * 8);
+    double *k = room(t, most * 32 * d * 8), *v = room(t, most * 32 * d * 8);
     for (int64_t s = 0; s < b.sequences; s++)
         for (int64_t h = 0; h < heads; h++) {
             int64_t n = b.start[s + 1] - b.start[s];
@@ -478,11 +501,14 @@ static void cached_trial(trial *t)
             }
             for (int64_t i = 0; i < n; i++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, me = b.past[s] + i;
-                attend(q.v + at, k, v, d, d, attr.window ? SC_MAX(me - attr.window + 1, 0) : 0, me + 1, attr.scale,
-                       t->want + at, t->scale + at);
+                attend(q.v + at, k, v, d, d, me, b.past[s] + n, &attr, sinks.v ? sinks.v + h : NULL, t->want + at,
+                       t->scale + at);
             }
         }
+    assert_true(t->y->op->id == (parts && b.tokens * kv < 64 ? SC_OP_attention_join : SC_OP_attention));
 }
+static void cached_trial(trial *t) { cached_over(t, false); }
+static void parts_trial(trial *t) { cached_over(t, true); }
 
 static const struct row {
     const char *name;
@@ -493,6 +519,8 @@ static const struct row {
     {"add", SC_OP_add, add_trial, 30},
     {"attention", SC_OP_attention, attention_trial, 30},
     {"attention over a cache", SC_OP_kv_write, cached_trial, 30},
+    {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
+    {"attention joined", SC_OP_attention_join, parts_trial, 40},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},

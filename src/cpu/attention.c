@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention, tile by tile with a running maximum and sum, so that no row of scores is ever stored whole.
  *
+ * A query's result is defined by its sequence alone. Keys are cut into tiles and tiles into segments, both counted from
+ * the beginning of the sequence; the last tile is filled up with scores of -inf. Each segment is a fold over its tiles,
+ * beginning with nothing, and the result a fold over the segments, in order. A tile or a segment of which a query sees
+ * nothing leaves no trace. So a result is the same bits with and without a cache, alone and in a batch, and whether one
+ * task goes through all segments or, as in attention_parts and attention_join, there is a task for each.
+ *
  * A task is one key head and a block of neighbouring tokens: the G query heads that share the key head make G rows a
- * token, and all rows go over the same tiles of keys. Tiles begin at multiples of TILE counted from the beginning of
- * the sequence, and the last one is filled up with scores of -inf; so the order of every sum is fixed by the
- * sequence alone, and a result is the same bits with and without a cache, alone and in a batch. */
+ * token, and all rows go over the same tiles. */
 #include "cpu/cpu.h"
 
 #include <math.h>
 
-enum { TILE = SC_ATTENTION_TILE, ROWS = 64 };
+enum {
+    TILE = SC_ATTENTION_TILE,
+    SEGMENT = SC_ATTENTION_SEGMENT,
+    ROWS = 64,    /* of a task, at most */
+    FEW_ROWS = 8, /* for which a tile is not brought to f32 in memory first */
+    LINE = 64     /* bytes */
+};
 
 typedef struct geometry {
     int64_t tokens, sequences, heads, kv_heads, group, d; /* group: query heads that share a key head */
     int64_t block;                                        /* tokens of a task */
+    int64_t segments;                                     /* that have tasks of their own; 1: none have */
     bool cached;
 } geometry;
 
@@ -27,7 +38,9 @@ static geometry measure(const sc_step *s)
                   .kv_heads = k->shape.dim[1],
                   .cached = k->shape.rank == 4};
     g.group = g.heads / g.kv_heads;
-    g.block = SC_MAX(ROWS / g.group, 1);
+    /* No more than a sequence has, if they are all of a length: a block never mixes the tokens of two. */
+    g.block = SC_MAX(SC_MIN(ROWS / g.group, sc_tasks_of(g.tokens, g.sequences)), 1);
+    g.segments = s->out->shape.rank == 4 ? s->out->shape.dim[2] : 1;
     return g;
 }
 
@@ -47,22 +60,29 @@ static const char *refuse(const sc_step *s)
 static int64_t tasks(const sc_step *s)
 {
     geometry g = measure(s);
-    return sc_tasks_of(g.tokens, g.block) * g.kv_heads;
+    return sc_tasks_of(g.tokens, g.block) * g.kv_heads * g.segments;
 }
 
 static int64_t scratch(const sc_step *s)
 {
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
-    return (2 * rows * g.d + rows * TILE + 2 * rows + 2 * TILE * g.d) * (int64_t)sizeof(float);
+    return (3 * rows * g.d + rows * TILE + 4 * rows + (2 * TILE + 1) * g.d) * (int64_t)sizeof(float);
 }
+
+/* What a fold has for each row so far: the largest score, the sum of exp(score - max), and the values times those. */
+typedef struct state {
+    float *max, *sum; /* (rows) */
+    float *o;         /* (rows, D) */
+} state;
 
 /* A thread's room: rows r = token * group + head. */
 typedef struct room {
-    float *q, *o;     /* (rows, D) */
-    float *score;     /* (rows, TILE) */
-    float *max, *sum; /* (rows) */
-    float *k, *v;     /* (TILE, D) of a cache that is not f32 */
+    float *q;        /* (rows, D), scaled */
+    float *score;    /* (rows, TILE) */
+    state part, all; /* of a segment, of the segments before it */
+    float *k, *v;    /* (TILE, D) of a cache that is not f32 */
+    float *row;      /* (D) */
 } room;
 
 static room lay_out(const geometry *g, float *p)
@@ -70,111 +90,300 @@ static room lay_out(const geometry *g, float *p)
     int64_t rows = g->block * g->group;
     room r;
     r.q = p;
-    r.o = r.q + rows * g->d;
-    r.score = r.o + rows * g->d;
-    r.max = r.score + rows * TILE;
-    r.sum = r.max + rows;
-    r.k = r.sum + rows;
+    r.part.o = r.q + rows * g->d;
+    r.all.o = r.part.o + rows * g->d;
+    r.score = r.all.o + rows * g->d;
+    r.part.max = r.score + rows * TILE;
+    r.part.sum = r.part.max + rows;
+    r.all.max = r.part.sum + rows;
+    r.all.sum = r.all.max + rows;
+    r.k = r.all.sum + rows;
     r.v = r.k + TILE * g->d;
+    r.row = r.v + TILE * g->d;
     return r;
 }
 
-/* Keys (or values) first .. first + n of a sequence for one head as f32 rows; *ld is their distance. */
-static const float *tile(const sc_step *s, const sc_kernels *kn, const geometry *g, int which, int64_t seq,
-                         int64_t head, int64_t first, int64_t n, float *into, int64_t *ld)
+/* Neighbouring tokens first .. end of sequence seq, for one key head. */
+typedef struct span {
+    int64_t seq, head, first, end;
+    int64_t base;     /* token t is key t + base of its sequence */
+    int64_t rows;     /* (end - first) * group */
+    int64_t from, to; /* the keys that any of them sees */
+} span;
+
+static span span_of(const sc_step *s, const geometry *g, int64_t seq, int64_t head, int64_t first, int64_t end)
+{
+    const sc_attention_attr *a = SC_ATTR(s, sc_attention_attr);
+    const int32_t *start = s->in_data[3], *past = s->in_data[4];
+    span p = {.seq = seq, .head = head, .first = first, .end = end};
+    p.base = (g->cached ? past[seq] : 0) - start[seq];
+    p.rows = (end - first) * g->group;
+    p.to = (a->causal ? end : start[seq + 1]) + p.base;
+    if (a->window > 0) {
+        p.from = SC_MAX(first + p.base - (a->causal ? a->window - 1 : a->window / 2), 0);
+        if (!a->causal) p.to = SC_MIN(p.to, end + p.base + a->window / 2);
+    }
+    return p;
+}
+
+/* Keys (or values) from `first` of a span's sequence and head as they are stored. */
+static const char *stored(const sc_step *s, const geometry *g, int which, const span *p, int64_t first)
 {
     const sc_tensor *t = s->in[which];
     if (!g->cached) {
         const int32_t *start = s->in_data[3];
-        *ld = t->stride[0];
-        return (const float *)s->in_data[which] + (start[seq] + first) * t->stride[0] + head * t->stride[1];
+        return (const char *)((const float *)s->in_data[which] + (start[p->seq] + first) * t->stride[0] +
+                              p->head * t->stride[1]);
     }
     const sc_dtype_info *info = sc_dtype_get(t->dtype);
-    const int32_t *pages = (const int32_t *)s->in_data[5] + seq * s->in[5]->shape.dim[1];
-    int64_t at = (pages[first / TILE] * g->kv_heads + head) * TILE * g->d;
-    const char *from = (const char *)s->in_data[which] + at / info->block * info->bytes;
-    *ld = g->d;
-    if (t->dtype == SC_F32) return (const float *)from;
-    kn->dequantize[t->dtype](from, into, n * g->d);
-    return into;
+    const int32_t *pages = (const int32_t *)s->in_data[5] + p->seq * s->in[5]->shape.dim[1];
+    int64_t at = (pages[first / TILE] * g->kv_heads + p->head) * TILE * g->d;
+    return (const char *)s->in_data[which] + at / info->block * info->bytes;
+}
+
+/* Tiles lie pages apart, farther than a processor looks ahead by itself. */
+static void fetch(const sc_step *s, const geometry *g, int which, const span *p, int64_t first)
+{
+    if (!g->cached || first >= p->to) return;
+    const char *from = stored(s, g, which, p, first);
+    int64_t bytes = sc_dtype_size(s->in[which]->dtype, TILE * g->d);
+    for (int64_t i = 0; i < bytes; i += LINE) __builtin_prefetch(from + i);
+}
+
+/* Products of the rows with n keys from `first`, into the scores. */
+static void times_keys(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p,
+                       int64_t first, int64_t n)
+{
+    const sc_tensor *t = s->in[1];
+    const char *k = stored(s, g, 1, p, first);
+    int64_t ld = g->cached ? g->d : t->stride[0];
+    if (t->dtype != SC_F32 && p->rows <= FEW_ROWS) {
+        kn->dot_rows[t->dtype](p->rows, n, g->d, m->q, g->d, k, sc_dtype_size(t->dtype, g->d), m->score, TILE);
+        return;
+    }
+    if (t->dtype != SC_F32) kn->dequantize[t->dtype](k, m->k, n * g->d);
+    kn->matmul_nt(p->rows, n, g->d, m->q, g->d, t->dtype == SC_F32 ? (const float *)(const void *)k : m->k, ld,
+                  m->score, TILE);
+}
+
+/* Adds the n values from `first`, each by its weight, to the rows of the segment. */
+static void add_values(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p,
+                       int64_t first, int64_t n)
+{
+    const sc_tensor *t = s->in[2];
+    const char *v = stored(s, g, 2, p, first);
+    int64_t ld = g->cached ? g->d : t->stride[0];
+    if (t->dtype != SC_F32 && p->rows <= FEW_ROWS) {
+        kn->add_rows[t->dtype](p->rows, g->d, n, m->score, TILE, v, sc_dtype_size(t->dtype, g->d), m->part.o, g->d);
+        return;
+    }
+    if (t->dtype != SC_F32) kn->dequantize[t->dtype](v, m->v, n * g->d);
+    kn->matmul_nn_acc(p->rows, g->d, n, m->score, TILE, t->dtype == SC_F32 ? (const float *)(const void *)v : m->v,
+                      ld, m->part.o, g->d);
 }
 
 /* Scores of keys first .. first + TILE that query `at` must not see become -inf; n of them exist. */
 static void mask(float *score, const sc_attention_attr *a, int64_t at, int64_t first, int64_t n)
 {
-    int64_t lo = a->window > 0 ? SC_MAX(at - a->window + 1 - first, 0) : 0;
-    int64_t hi = a->causal ? SC_MIN(at + 1 - first, n) : n;
+    int64_t lo = 0, hi = a->causal ? SC_MIN(at + 1 - first, n) : n;
+    if (a->window > 0) {
+        lo = at - (a->causal ? a->window - 1 : a->window / 2) - first;
+        if (!a->causal) hi = SC_MIN(hi, at + a->window / 2 + 1 - first);
+    }
     for (int64_t c = 0; c < SC_MIN(lo, TILE); c++) score[c] = -INFINITY;
     for (int64_t c = SC_MAX(hi, 0); c < TILE; c++) score[c] = -INFINITY;
 }
 
-/* Takes one tile into row r's running maximum and sum; the scores become weights. */
+static void cap_scores(const sc_kernels *kn, float cap, int64_t n, float *score)
+{
+    kn->scale(n, score, 1 / cap, score);
+    kn->unary[SC_UNARY_TANH](n, score, score);
+    kn->scale(n, score, cap, score);
+}
+
+/* Takes one tile into row r of the segment; the scores become weights. */
 static void fold(const sc_kernels *kn, const geometry *g, const room *m, int64_t r)
 {
-    float *score = m->score + r * TILE, top = SC_MAX(m->max[r], kn->max(TILE, score));
+    const state *p = &m->part;
+    float *score = m->score + r * TILE, top = SC_MAX(p->max[r], kn->max(TILE, score));
     if (top == -INFINITY) { /* nothing visible yet */
         memset(score, 0, TILE * sizeof *score);
         return;
     }
-    float keep = expf(m->max[r] - top), added = kn->exp_sum(TILE, score, top, score);
-    m->sum[r] = m->sum[r] * keep + added;
-    m->max[r] = top;
-    if (keep != 1) kn->scale(g->d, m->o + r * g->d, keep, m->o + r * g->d);
+    float keep = top == p->max[r] ? 1 : expf(p->max[r] - top), added = kn->exp_sum(TILE, score, top, score);
+    p->sum[r] = p->sum[r] * keep + added;
+    p->max[r] = top;
+    if (keep != 1) kn->scale(g->d, p->o + r * g->d, keep, p->o + r * g->d);
 }
 
-/* Tokens first .. end, all of sequence seq, for one key head. */
-static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, int64_t seq,
-                   int64_t head, int64_t first, int64_t end)
+static void begin(const geometry *g, const state *p, int64_t rows)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        p->max[r] = -INFINITY;
+        p->sum[r] = 0;
+    }
+    memset(p->o, 0, sizeof *p->o * (size_t)(rows * g->d));
+}
+
+/* Keys first .. first + SEGMENT, or those of them that the span sees, into m->part. */
+static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p,
+                   int64_t first)
 {
     const sc_attention_attr *a = SC_ATTR(s, sc_attention_attr);
-    const int32_t *start = s->in_data[3], *past = s->in_data[4];
-    const sc_tensor *q = s->in[0];
-    int64_t base = (g->cached ? past[seq] : 0) - start[seq]; /* token t is key t + base of its sequence */
-    int64_t rows = (end - first) * g->group, keys = (a->causal ? end : start[seq + 1]) + base, ldk, ldv;
-    for (int64_t r = 0; r < rows; r++) {
-        const float *from = (const float *)s->in_data[0] + (first + r / g->group) * q->stride[0] +
-                            (head * g->group + r % g->group) * q->stride[1];
-        kn->scale(g->d, from, a->scale, m->q + r * g->d);
-        m->max[r] = -INFINITY;
-        m->sum[r] = 0;
-    }
-    memset(m->o, 0, sizeof *m->o * (size_t)(rows * g->d));
-    int64_t from = a->window > 0 ? SC_MAX(first + base - a->window + 1, 0) / TILE * TILE : 0;
-    for (int64_t j = from; j < keys; j += TILE) {
-        int64_t n = SC_MIN(keys - j, TILE);
-        const float *k = tile(s, kn, g, 1, seq, head, j, n, m->k, &ldk),
-                    *v = tile(s, kn, g, 2, seq, head, j, n, m->v, &ldv);
-        kn->matmul_nt(rows, n, g->d, m->q, g->d, k, ldk, m->score, TILE);
-        for (int64_t r = 0; r < rows; r++) {
-            mask(m->score + r * TILE, a, first + r / g->group + base, j, n);
+    begin(g, &m->part, p->rows);
+    int64_t end = SC_MIN(first + SEGMENT, p->to);
+    for (int64_t j = SC_MAX(first, p->from / TILE * TILE); j < end; j += TILE) {
+        int64_t n = SC_MIN(p->to - j, TILE);
+        fetch(s, g, 1, p, j + TILE);
+        times_keys(s, kn, g, m, p, j, n);
+        for (int64_t r = 0; r < p->rows; r++) {
+            float *score = m->score + r * TILE;
+            if (a->cap > 0) cap_scores(kn, a->cap, n, score);
+            mask(score, a, p->first + r / g->group + p->base, j, n);
             fold(kn, g, m, r);
         }
-        kn->matmul_nn_acc(rows, g->d, n, m->score, TILE, v, ldv, m->o, g->d);
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        float *to =
-            (float *)s->out_data + ((first + r / g->group) * g->heads + head * g->group + r % g->group) * g->d;
-        kn->scale(g->d, m->o + r * g->d, m->sum[r] > 0 ? 1 / m->sum[r] : 0, to);
+        fetch(s, g, 2, p, j + TILE);
+        add_values(s, kn, g, m, p, j, n);
     }
 }
 
-static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin, int64_t end, void *scratch_room)
+/* Takes a segment's result (max, sum, o) for one row into that of the segments before it; tmp: D floats. */
+static void join(const sc_kernels *kn, int64_t d, float *all_max, float *all_sum, float *all_o, float max,
+                 float sum, const float *o, float *tmp)
+{
+    if (max == -INFINITY) return; /* nothing visible */
+    if (*all_max == -INFINITY) {
+        *all_max = max;
+        *all_sum = sum;
+        memcpy(all_o, o, sizeof *o * (size_t)d);
+        return;
+    }
+    float top = SC_MAX(*all_max, max), keep = expf(*all_max - top), take = expf(max - top);
+    *all_max = top;
+    *all_sum = *all_sum * keep + sum * take;
+    kn->scale(d, all_o, keep, all_o);
+    kn->scale(d, o, take, tmp);
+    kn->add(d, all_o, tmp, all_o);
+}
+
+/* A row's result. A sink is one more score whose value is nothing. */
+static void divide(const sc_kernels *kn, int64_t d, float max, float sum, const float *o, const float *sink,
+                   float *to)
+{
+    float keep = 1;
+    if (sink && sum > 0) {
+        float top = SC_MAX(max, *sink);
+        keep = expf(max - top);
+        sum = sum * keep + expf(*sink - top);
+    }
+    kn->scale(d, o, sum > 0 ? keep / sum : 0, to);
+}
+
+static void take_queries(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p)
+{
+    const sc_tensor *q = s->in[0];
+    for (int64_t r = 0; r < p->rows; r++)
+        kn->scale(g->d,
+                  (const float *)s->in_data[0] + (p->first + r / g->group) * q->stride[0] +
+                      (p->head * g->group + r % g->group) * q->stride[1],
+                  SC_ATTR(s, sc_attention_attr)->scale, m->q + r * g->d);
+}
+
+/* All segments, and the result. */
+static void attend_all(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p)
+{
+    const float *sinks = s->in_data[6];
+    take_queries(s, kn, g, m, p);
+    begin(g, &m->all, p->rows);
+    for (int64_t j = p->from / SEGMENT * SEGMENT; j < p->to; j += SEGMENT) {
+        attend(s, kn, g, m, p, j);
+        for (int64_t r = 0; r < p->rows; r++)
+            join(kn, g->d, m->all.max + r, m->all.sum + r, m->all.o + r * g->d, m->part.max[r], m->part.sum[r],
+                 m->part.o + r * g->d, m->row);
+    }
+    for (int64_t r = 0; r < p->rows; r++) {
+        int64_t head = p->head * g->group + r % g->group;
+        divide(kn, g->d, m->all.max[r], m->all.sum[r], m->all.o + r * g->d, sinks ? sinks + head : NULL,
+               (float *)s->out_data + ((p->first + r / g->group) * g->heads + head) * g->d);
+    }
+}
+
+/* Where a token and head's parts are: S maxima, S sums, then S rows. */
+static float *parts_at(float *data, int64_t row, int64_t segments, int64_t d)
+{
+    return data + row * segments * (d + 2);
+}
+
+/* One segment, and its part of the result; of one that is not there only the maximum is written. */
+static void attend_part(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p,
+                        int64_t segment)
+{
+    bool seen = segment * SEGMENT < p->to && (segment + 1) * SEGMENT > p->from;
+    if (seen) {
+        take_queries(s, kn, g, m, p);
+        attend(s, kn, g, m, p, segment * SEGMENT);
+    }
+    for (int64_t r = 0; r < p->rows; r++) {
+        int64_t row = (p->first + r / g->group) * g->heads + p->head * g->group + r % g->group;
+        float *to = parts_at(s->out_data, row, g->segments, g->d);
+        to[segment] = seen ? m->part.max[r] : -INFINITY;
+        if (!seen) continue;
+        to[g->segments + segment] = m->part.sum[r];
+        memcpy(to + 2 * g->segments + segment * g->d, m->part.o + r * g->d, sizeof *to * (size_t)g->d);
+    }
+}
+
+/* Tasks: block, then key head, then segment, so that neighbours, which one thread takes together, are not all of the
+ * segments that a short sequence has. */
+static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin_task, int64_t end_task,
+                     void *scratch_room)
 {
     geometry g = measure(s);
     room m = lay_out(&g, scratch_room);
     const int32_t *start = s->in_data[3];
-    for (int64_t task = begin; task < end; task++) {
-        int64_t head = task % g.kv_heads, first = task / g.kv_heads * g.block,
-                stop = SC_MIN(first + g.block, g.tokens);
+    for (int64_t task = begin_task; task < end_task; task++) {
+        int64_t segment = task % g.segments, head = task / g.segments % g.kv_heads,
+                first = task / g.segments / g.kv_heads * g.block, stop = SC_MIN(first + g.block, g.tokens);
         for (int64_t seq = 0; seq < g.sequences; seq++) {
             int64_t from = SC_MAX(first, start[seq]), to = SC_MIN(stop, start[seq + 1]);
-            if (from < to) attend(s, kn, &g, &m, seq, head, from, to);
+            if (from >= to) continue;
+            span p = span_of(s, &g, seq, head, from, to);
+            if (s->out->shape.rank == 4)
+                attend_part(s, kn, &g, &m, &p, segment);
+            else
+                attend_all(s, kn, &g, &m, &p);
         }
     }
     return SC_OK;
 }
 
 const sc_cpu_op sc_cpu_attention = {.refuse = refuse, .tasks = tasks, .scratch = scratch, .run = run};
+const sc_cpu_op sc_cpu_attention_parts = {.refuse = refuse, .tasks = tasks, .scratch = scratch, .run = run};
+
+/* ---- attention_join: one token and head a task ---- */
+
+static int64_t join_tasks(const sc_step *s) { return s->out->shape.dim[0] * s->out->shape.dim[1]; }
+
+static int64_t join_scratch(const sc_step *s) { return 2 * s->out->shape.dim[2] * (int64_t)sizeof(float); }
+
+static sc_status join_run(const sc_step *s, const sc_kernels *kn, int64_t begin_task, int64_t end_task,
+                          void *scratch_room)
+{
+    int64_t heads = s->out->shape.dim[1], d = s->out->shape.dim[2], segments = s->in[0]->shape.dim[2];
+    const float *sinks = s->in_data[1];
+    float *o = scratch_room, *tmp = o + d;
+    for (int64_t row = begin_task; row < end_task; row++) {
+        const float *part = parts_at(s->in_data[0], row, segments, d);
+        float max = -INFINITY, sum = 0;
+        memset(o, 0, sizeof *o * (size_t)d);
+        for (int64_t j = 0; j < segments; j++)
+            join(kn, d, &max, &sum, o, part[j], part[segments + j], part + 2 * segments + j * d, tmp);
+        divide(kn, d, max, sum, o, sinks ? sinks + row % heads : NULL, (float *)s->out_data + row * d);
+    }
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_attention_join = {.tasks = join_tasks, .scratch = join_scratch, .run = join_run};
 
 /* ---- kv_write: one token a task ---- */
 

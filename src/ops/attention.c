@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention over ragged batches, with or without a cache; the softmax is taken tile by tile and never stored.
- * attention: q (T, H, D); k, v (T, Hkv, D), or caches (pages, Hkv, tile, D); position, start, past, pages.
+ * attention: q (T, H, D); k, v (T, Hkv, D), or caches (pages, Hkv, tile, D); start, past, pages, sinks.
+ * attention_parts: the same over a cache, but the result is that of each segment of the keys, (T, H, S, D + 2): the S
+ * largest scores and S sums of a head, which stand together, then S rows not yet divided.
+ * attention_join: parts, sinks.
  * kv_write: cache; x (T, Hkv, D); slot (T). The result is the cache itself, so that readers depend on the write. */
 #include "ops/ops.h"
 
@@ -13,7 +16,7 @@ static sc_status want_table(const sc_tensor *t, const char *what, int rank)
     return s ? s : sc_want_rank(t, what, rank);
 }
 
-static sc_status infer(sc_tensor *y)
+static sc_status check(sc_tensor *y)
 {
     const sc_tensor *q = y->in[0], *k = y->in[1], *v = y->in[2];
     sc_status s;
@@ -41,7 +44,24 @@ static sc_status infer(sc_tensor *y)
         return sc_fail(SC_ESHAPE, "the cache is not contiguous");
     if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v))
         return sc_fail(SC_ESHAPE, "the heads are not dense");
-    return sc_infer_like_input(y);
+    return SC_OK;
+}
+
+static sc_status check_sinks(const sc_tensor *sinks, int64_t heads)
+{
+    sc_status s;
+    if (!sinks) return SC_OK;
+    if ((s = sc_want_dtype(sinks, "the sinks", SC_F32)) || (s = sc_want_rank(sinks, "the sinks", 1)) ||
+        (s = sc_want_dim(sinks, "the sinks", 0, heads)))
+        return s;
+    return sc_is_contiguous(sinks) ? SC_OK : sc_fail(SC_ESHAPE, "the sinks are not contiguous");
+}
+
+static sc_status infer(sc_tensor *y)
+{
+    sc_status s = check(y);
+    if (!s) s = check_sinks(y->in[6], y->in[0]->shape.dim[1]);
+    return s ? s : sc_infer_like_input(y);
 }
 
 static sc_cost cost(const sc_step *s)
@@ -58,22 +78,88 @@ static sc_cost cost(const sc_step *s)
 }
 
 const sc_op sc_op_attention = {
-    .name = "attention", .id = SC_OP_attention, .infer = infer, .cost = cost, .optional = 1 << 4 | 1 << 5};
+    .name = "attention", .id = SC_OP_attention, .infer = infer, .cost = cost, .optional = 1 << 4 | 1 << 5 | 1 << 6};
+
+/* ---- in parts ---- */
+
+static int64_t segments_of(const sc_tensor *pages)
+{
+    return (pages->shape.dim[1] * SC_ATTENTION_TILE + SC_ATTENTION_SEGMENT - 1) / SC_ATTENTION_SEGMENT;
+}
+
+static sc_status parts_infer(sc_tensor *y)
+{
+    const sc_tensor *q = y->in[0];
+    sc_status s = check(y);
+    if (s) return s;
+    if (!is_cache(y->in[1])) return sc_fail(SC_ESHAPE, "parts of what is not a cache");
+    y->dtype = SC_F32;
+    y->shape = (sc_shape){4, {q->shape.dim[0], q->shape.dim[1], segments_of(y->in[5]), q->shape.dim[2] + 2}};
+    return SC_OK;
+}
+
+const sc_op sc_op_attention_parts = {
+    .name = "attention_parts", .id = SC_OP_attention_parts, .infer = parts_infer, .cost = cost};
+
+static sc_status join_infer(sc_tensor *y)
+{
+    const sc_tensor *parts = y->in[0];
+    sc_status s;
+    if ((s = sc_want_dtype(parts, "the parts", SC_F32)) || (s = sc_want_rank(parts, "the parts", 4)) ||
+        (s = check_sinks(y->in[1], parts->shape.dim[1])))
+        return s;
+    if (parts->shape.dim[3] < 2 || !sc_is_contiguous(parts)) return sc_fail(SC_ESHAPE, "these are no parts");
+    y->dtype = SC_F32;
+    y->shape = (sc_shape){3, {parts->shape.dim[0], parts->shape.dim[1], parts->shape.dim[3] - 2}};
+    return SC_OK;
+}
+
+static sc_cost join_cost(const sc_step *s)
+{
+    double n = (double)sc_tensor_count(s->in[0]);
+    return (sc_cost){.flops = 3 * n, .bytes = 4 * n + sc_tensor_bytes(s->out)};
+}
+
+const sc_op sc_op_attention_join = {.name = "attention_join",
+                                    .id = SC_OP_attention_join,
+                                    .infer = join_infer,
+                                    .cost = join_cost,
+                                    .optional = 1 << 1};
+
+/* Worth it where there are fewer pairs of token and key head than a large machine can share among its threads, and the
+ * parts, which are as many as the longest sequence may have, are not much memory. */
+static bool want_parts(const sc_tensor *q, const sc_tensor *k, const sc_tensor *pages)
+{
+    enum { FEW = 64, MOST = 4 << 20 };
+    if (!q || !k || !pages || q->shape.rank != 3 || !is_cache(k) || pages->shape.rank != 2) return false;
+    int64_t segments = segments_of(pages), n = q->shape.dim[0] * k->shape.dim[1], floats;
+    return segments > 1 && n < FEW && sc_mul_ok(q->shape.dim[0] * q->shape.dim[1], segments, &floats) &&
+           sc_mul_ok(floats, q->shape.dim[2] + 2, &floats) && floats <= MOST;
+}
 
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {q, k, v, sc_contiguous(g, seqs->start), NULL, NULL};
-    return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
+    sc_tensor *in[] = {q, k, v, sc_contiguous(g, seqs->start), NULL, NULL, attr->sinks};
+    return sc_graph_node(g, &sc_op_attention, in, 7, attr, sizeof *attr);
 }
 
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
                                const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {
-        q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, seqs->past), sc_contiguous(g, seqs->pages)};
-    return sc_graph_node(g, &sc_op_attention, in, 6, attr, sizeof *attr);
+    sc_tensor *in[] = {q,
+                       kv.k,
+                       kv.v,
+                       sc_contiguous(g, seqs->start),
+                       sc_contiguous(g, seqs->past),
+                       sc_contiguous(g, seqs->pages),
+                       attr->sinks};
+    if (!want_parts(q, kv.k, seqs->pages)) return sc_graph_node(g, &sc_op_attention, in, 7, attr, sizeof *attr);
+    sc_tensor *parts = sc_graph_node(g, &sc_op_attention_parts, in, 6, attr, sizeof *attr);
+    return sc_graph_node(g, &sc_op_attention_join, (sc_tensor *[]){parts, attr->sinks}, 2, NULL, 0);
 }
+
+/* ---- kv_write ---- */
 
 static sc_status write_infer(sc_tensor *y)
 {

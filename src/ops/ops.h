@@ -115,14 +115,20 @@ typedef struct sc_rope_attr {
 
 /* ---- attention (tiled as in Dao et al. 2022, "FlashAttention") ---- */
 
-/* Keys a tile, and tokens a page of the cache: tiles begin at multiples of it in every sequence, so that a result does
- * not depend on what else is in the batch or whether a cache is used. */
-enum { SC_ATTENTION_TILE = 32 };
+/* Keys a tile, and tokens a page of the cache; and keys a segment, whole tiles. Both begin at multiples of their size in
+ * every sequence, so that a result does not depend on what else is in the batch, on whether a cache is used or on
+ * whether segments are attended to at the same time. */
+enum { SC_ATTENTION_TILE = 32, SC_ATTENTION_SEGMENT = 256 };
 
 typedef struct sc_attention_attr {
     float scale;
     bool causal;
-    int64_t window; /* > 0: a query sees itself and the window - 1 keys before it */
+    int64_t
+        window; /* > 0: a causal query sees itself and the window - 1 keys before it, any other one window / 2 keys
+                       to each side */
+    float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
+    sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
+                         nothing (gpt-oss). An input of the node */
 } sc_attention_attr;
 
 /* q (T, H, D), k and v (T, Hkv, D) f32 → (T, H, D). Query head h reads key head h / (H / Hkv). */
@@ -135,7 +141,9 @@ typedef struct sc_kv {
 } sc_kv;
 /* Puts x (T, Hkv, D) at seqs->slot of a cache and returns the cache as it is afterwards. */
 sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seqs *seqs);
-/* The same attention over a cache that sc_kv_write returned; a causal query sees past[s] + its place and before. */
+/* The same attention over a cache that sc_kv_write returned; a causal query sees past[s] + its place and before. For a few
+ * tokens over a long cache it is two nodes, so that the segments of a sequence can be attended to at the same time:
+ * attention_parts and attention_join. The result is the same bits. */
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
                                const sc_attention_attr *attr);
 

@@ -127,11 +127,13 @@ VEC void v_to_bf16(void *p, vf v)
 
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
+#include "cpu/kernels/vector_rows.h"
 
 void sc_kernels_neon(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
+    set_rows(k);
 }
 
 #endif

@@ -118,11 +118,13 @@ VEC void v_to_bf16(void *p, vf v)
 
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
+#include "cpu/kernels/vector_rows.h"
 
 void sc_kernels_avx512(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
+    set_rows(k);
 }
 
 #endif
