@@ -3,14 +3,14 @@
  * vector_convert.h: each vector is brought to f32 in a register once for all the rows, and then goes the way that it
  * goes in matmul_nt and matmul_nn_acc, so the bits are theirs. */
 
-/* Vector p of the elements from `at`, which is a multiple of 16 for q8_0, of a row. */
+/* Vector p of the elements from `at`, which for q8_0 begins a block. */
 VEC vf part_f16(const uint8_t *row, int64_t at, const int p) { return v_from_f16(row + 2 * (at + p * W)); }
 VEC vf part_bf16(const uint8_t *row, int64_t at, const int p) { return v_from_bf16(row + 2 * (at + p * W)); }
 VEC vf part_q8_0(const uint8_t *row, int64_t at, const int p)
 {
-    int64_t from = at + p * W / 16 * 16;
-    const uint8_t *b = row + (from >> 5) * 34;
-    return v_mul(v_part_s8(b_load(b + 2 + (from & 31)), p % (16 / W)), v_half(b));
+    const int into = p * W;
+    const uint8_t *b = row + (at / 32 + into / 32) * 34;
+    return v_mul(v_part_s8(b_load(b + 2 + into % 32 / 16 * 16), p % (16 / W)), v_half(b));
 }
 
 enum { DOT_ROWS = TILE_X > 3 ? 4 : 3 };
@@ -82,7 +82,7 @@ enum { DOT_ROWS = TILE_X > 3 ? 4 : 3 };
 
 /* clang-format on */
 
-#define ROW_STRIPS(name, narrow, add_rest, rows)                                                                   \
+#define ROW_STRIPS(name, wide, narrow, add_rest, rows)                                                             \
     KERNEL void dot_strip_##name##_##rows(int64_t nw, int64_t k, const float *x, int64_t ldx, const uint8_t *w,    \
                                           int64_t stride, float *y, int64_t ldy)                                   \
     {                                                                                                              \
@@ -94,19 +94,18 @@ enum { DOT_ROWS = TILE_X > 3 ? 4 : 3 };
                                           int64_t stride, float *y, int64_t ldy)                                   \
     {                                                                                                              \
         int64_t d = 0;                                                                                             \
-        for (; d + ACC_VECTORS * W <= n; d += ACC_VECTORS * W)                                                     \
-            add_tile_##name(rows, ACC_VECTORS, d, k, p, ldp, v, stride, y, ldy);                                   \
+        for (; d + (wide) <= n; d += (wide)) add_tile_##name(rows, (wide) / W, d, k, p, ldp, v, stride, y, ldy);   \
         for (; d + (narrow) <= n; d += (narrow))                                                                   \
             add_tile_##name(rows, (narrow) / W, d, k, p, ldp, v, stride, y, ldy);                                  \
         add_rest(name, rows)                                                                                       \
     }
 
-#define ROW_KERNELS(name, step, dot_rest, add_rest)                                                                \
+#define ROW_KERNELS(name, wide, step, dot_rest, add_rest)                                                          \
     ROW_TILES(name, step, dot_rest)                                                                                \
-    ROW_STRIPS(name, step, add_rest, 1)                                                                            \
-    ROW_STRIPS(name, step, add_rest, 2)                                                                            \
-    ROW_STRIPS(name, step, add_rest, 3)                                                                            \
-    ROW_STRIPS(name, step, add_rest, 4)                                                                            \
+    ROW_STRIPS(name, wide, step, add_rest, 1)                                                                      \
+    ROW_STRIPS(name, wide, step, add_rest, 2)                                                                      \
+    ROW_STRIPS(name, wide, step, add_rest, 3)                                                                      \
+    ROW_STRIPS(name, wide, step, add_rest, 4)                                                                      \
     KERNEL void dot_rows_##name(int64_t nx, int64_t nw, int64_t k, const float *x, int64_t ldx, const void *w,     \
                                 int64_t stride, float *y, int64_t ldy)                                             \
     {                                                                                                              \
@@ -131,9 +130,9 @@ enum { DOT_ROWS = TILE_X > 3 ? 4 : 3 };
             }                                                                                                      \
         }                                                                                                          \
     }
-ROW_KERNELS(f16, W, DOT_REST, ADD_REST)
-ROW_KERNELS(bf16, W, DOT_REST, ADD_REST)
-ROW_KERNELS(q8_0, 32, NO_REST, NO_REST)
+ROW_KERNELS(f16, ACC_VECTORS *W, W, DOT_REST, ADD_REST)
+ROW_KERNELS(bf16, ACC_VECTORS *W, W, DOT_REST, ADD_REST)
+ROW_KERNELS(q8_0, (ACC_VECTORS * W > 32 ? ACC_VECTORS * W : 32), 32, NO_REST, NO_REST)
 
 static void set_rows(sc_kernels *k)
 {
