@@ -56,7 +56,8 @@ typedef struct sc_text_request {
 typedef struct sc_text_result {
     const char *finish_reason;                              /* "stop", "length", "context", "cancelled" */
     int64_t prompt_tokens, cached_tokens, generated_tokens; /* cached: of the prompt, from the call before */
-    int64_t drafted_tokens, accepted_tokens; /* of speculative decoding: ids guessed, and those of them that stood */
+    int64_t drafted_tokens,
+        accepted_tokens; /* of speculative decoding: ids guessed, and those of them that stood */
     double prompt_seconds, decode_seconds;
     int32_t *ids; /* what was generated, without the id that ended it; sc_free */
     int64_t n_ids;

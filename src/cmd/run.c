@@ -49,13 +49,12 @@ static void print_json(const run *r, const sc_text_result *t)
 {
     json_t *ids = json_array();
     for (int64_t i = 0; i < t->n_ids; i++) json_array_append_new(ids, json_integer(t->ids[i]));
-    json_t *o =
-        json_pack("{s:s%, s:s, s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I}", "text", r->answer ? r->answer : "", r->n_answer,
-                  "finish_reason", t->finish_reason, "prompt_tokens", (json_int_t)t->prompt_tokens, "cached_tokens",
-                  (json_int_t)t->cached_tokens, "generated_tokens", (json_int_t)t->generated_tokens, "ids", ids,
-                  "prompt_seconds", t->prompt_seconds, "decode_seconds", t->decode_seconds,
-                  "drafted_tokens", (json_int_t)t->drafted_tokens, "accepted_tokens",
-                  (json_int_t)t->accepted_tokens);
+    json_t *o = json_pack("{s:s%, s:s, s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I}", "text", r->answer ? r->answer : "",
+                          r->n_answer, "finish_reason", t->finish_reason, "prompt_tokens",
+                          (json_int_t)t->prompt_tokens, "cached_tokens", (json_int_t)t->cached_tokens,
+                          "generated_tokens", (json_int_t)t->generated_tokens, "ids", ids, "prompt_seconds",
+                          t->prompt_seconds, "decode_seconds", t->decode_seconds, "drafted_tokens",
+                          (json_int_t)t->drafted_tokens, "accepted_tokens", (json_int_t)t->accepted_tokens);
     if (o) json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -366,9 +365,11 @@ static const sc_option options[] = {
     {"ignore-eos", 0, SC_OPT_FLAG, .help = "go on after the end-of-answer token"},
     {"num-beams", 0, SC_OPT_INT, "N", "beam search with N beams", .value = "1", .lo = 1, .hi = 512},
     {"speculative", 0, SC_OPT_STR, "lookup|MODEL",
-     "guess tokens and check several at once, which changes no answer's odds: by what followed the same words before, "
+     "guess tokens and check several at once, which changes no answer's odds: by what followed the same words "
+     "before, "
      "or by a smaller model with the same tokens"},
-    {"draft-tokens", 0, SC_OPT_INT, "N", "guess N tokens each time; 0: as many as pay", .value = "0", .lo = 0, .hi = 31},
+    {"draft-tokens", 0, SC_OPT_INT, "N", "guess N tokens each time; 0: as many as pay", .value = "0", .lo = 0,
+     .hi = 31},
     {"show-sampling", 0, SC_OPT_FLAG, .help = "say on stderr how tokens are chosen, in order"},
     {"context", 'c', SC_OPT_INT, "N",
      "tokens that prompt and answer may take; 0: the model's context, at most 8192", .value = "0", .lo = 0,
@@ -384,7 +385,8 @@ static const sc_example examples[] = {
     {"socle run model.gguf --raw --greedy -n 5 \"The capital of France is\"", "A plain continuation"},
     {"socle run model.gguf --json --temperature 0.7 --seed 1 < question.txt",
      "The prompt from a file, the answer as JSON"},
-    {"socle run SmolLM2-135M-Instruct --speculative lookup < edit-this.txt", "Faster where the answer repeats the prompt"},
+    {"socle run SmolLM2-135M-Instruct --speculative lookup < edit-this.txt",
+     "Faster where the answer repeats the prompt"},
     {0}};
 const sc_verb sc_verb_run = {
     .name = "run",

@@ -71,7 +71,8 @@ static sc_status evaluate(generation *g, int32_t last, const float **logits, int
     *n_draft = 0;
     if (g->how->drafter) {
         const int32_t *guess;
-        sc_status status = sc_drafter_guess(g->how->drafter, SC_MIN(most, g->longest - length - 1), &guess, n_draft);
+        sc_status status =
+            sc_drafter_guess(g->how->drafter, SC_MIN(most, g->longest - length - 1), &guess, n_draft);
         if (status) return status;
         ids[0] = last;
         memcpy(ids + 1, guess, sizeof *guess * (size_t)*n_draft);

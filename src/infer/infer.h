@@ -36,7 +36,7 @@ enum { SC_LOOKUP_LONGEST = 5 }; /* ids that are compared at most */
 
 /* Starts as {0}. */
 typedef struct sc_lookup {
-    int32_t *last;        /* (SC_LOOKUP_LONGEST, cap): one more than where a run of 1, 2, … ids last ended; 0: nowhere */
+    int32_t *last; /* (SC_LOOKUP_LONGEST, cap): one more than where a run of 1, 2, … ids last ended; 0: nowhere */
     int64_t cap, entered; /* of the ids, so many are in the tables */
 } sc_lookup;
 /* Takes in ids[0..n), which begin with those it was given before. */

@@ -52,13 +52,14 @@ static sc_status same_tokens(const sc_tokenizer *a, const sc_tokenizer *b)
         int64_t la = 0, lb = 0;
         const char *x = sc_tokenizer_token(a, i, &la), *y = sc_tokenizer_token(b, i, &lb);
         if (!x != !y || (x && (la != lb || memcmp(x, y, (size_t)la) != 0)))
-            return sc_fail(SC_EINVAL, "token %d is \"%s\" in the draft model and \"%s\" in the model", i, y ? y : "",
-                           x ? x : "");
+            return sc_fail(SC_EINVAL, "token %d is \"%s\" in the draft model and \"%s\" in the model", i,
+                           y ? y : "", x ? x : "");
     }
     return SC_OK;
 }
 
-sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const sc_session_options *options, int64_t tokens)
+sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const sc_session_options *options,
+                                int64_t tokens)
 {
     sc_tokenizer *t = NULL;
     sc_model *m = NULL;

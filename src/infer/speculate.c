@@ -23,7 +23,8 @@ struct sc_drafter {
     sc_lookup lookup;
     int32_t *ids; /* prompt and answer */
     int64_t n, cap, n_prompt;
-    int step, pause, backoff; /* draft ladder[step] ids; draft again after `pause` rounds, the next time `backoff` */
+    int step, pause,
+        backoff; /* draft ladder[step] ids; draft again after `pause` rounds, the next time `backoff` */
     int64_t drafted, accepted, evaluations;
 
     int32_t guess[SC_DRAFT_MOST];
