@@ -2,11 +2,11 @@
 /* How fast the kernels are, alone and as operations of a plan, against what the machine can do: a table, or JSON.
  *
  *     kernels [--threads T] [--only WORD] [--seconds S] [--best] [--json]
- *     kernels --gemm M,N,K --form nt|nn|tn [--threads T] [--repeat R] [--json]
+ *     kernels --gemm M,N,K --form nt|nn|tn [--type TYPE] [--threads T] [--repeat R] [--json]
  *
  * --only: rows whose name, type or level has WORD in it. --best: the machine's best level alone. The second form is one
  * product y (M, N) of f32 matrices, stored as the form says: nt x (M, K) w (N, K), nn x (M, K) w (K, N), tn x (K, M)
- * w (K, N); bench/peers.py sets it beside other libraries. */
+ * w (K, N), w of another type where given; bench/peers.py sets it beside other libraries. */
 #include "cpu/cpu.h"
 #include "socle/bench.h"
 
@@ -17,7 +17,7 @@
 
 typedef struct options {
     int threads, repeat;
-    const char *only, *gemm, *form;
+    const char *only, *gemm, *form, *type;
     double seconds; /* of each row, at least */
     bool json, best;
 } options;
@@ -276,8 +276,10 @@ typedef struct serial {
     int which;
 } serial;
 
-/* Width of a row, where the kernel has rows; quantisers search, so they get less to do. */
-enum { WIDTH = 2048, FEWER = 32 };
+enum { WIDTH = 2048 }; /* of a row, where the kernel has rows */
+
+/* Quantisers of block types search, so they get less to do. */
+static int64_t to_quantize(const serial *s) { return sc_dtype_get(s->type)->block > 1 ? s->n / 32 : s->n; }
 
 static void run_dequantize(void *p)
 {
@@ -288,7 +290,7 @@ static void run_dequantize(void *p)
 static void run_quantize(void *p)
 {
     serial *s = p;
-    s->k->quantize[s->type](s->x, s->stored, s->n / FEWER);
+    s->k->quantize[s->type](s->x, s->stored, to_quantize(s));
 }
 
 static void run_matvec(void *p)
@@ -339,7 +341,7 @@ static void bench_typed(bench *b, serial *s, const char *level)
         double flops, f32_bytes; /* of an element */
         int64_t n;
     } kinds[] = {{"dequantize", run_dequantize, s->k->dequantize[s->type] != NULL, 0, 4, s->n},
-                 {"quantize", run_quantize, s->k->quantize[s->type] != NULL, 0, 4, s->n / FEWER},
+                 {"quantize", run_quantize, s->k->quantize[s->type] != NULL, 0, 4, to_quantize(s)},
                  {"matvec", run_matvec, s->k->matvec[s->type] != NULL, 2, 0, s->n}};
     for (int i = 0; i < SC_COUNT(kinds); i++) {
         row r = {kinds[i].name, sc_dtype_get(s->type)->name, level, .limits = &b->one};
@@ -401,8 +403,15 @@ static int one_gemm(bench *b)
         fprintf(stderr, "kernels: --gemm M,N,K (1 to 65536 each) --form nt|nn|tn\n");
         return 2;
     }
-    product p = {m, n, k, form, SC_F32};
-    p.w = weights(SC_F32, form[1] == 'n' ? k : n, form[1] == 'n' ? n : k);
+    sc_dtype type = b->o.type ? sc_dtype_named(b->o.type) : SC_F32;
+    product p = {m, n, k, form, type};
+    int64_t width = form[1] == 'n' ? n : k;
+    p.w = type < SC_DTYPE_COUNT && width % sc_dtype_get(type)->block == 0 ? weights(type, n * k / width, width)
+                                                                          : NULL;
+    if (!p.w) {
+        fprintf(stderr, "kernels: no weights of this type and width\n");
+        return 1;
+    }
     product_open(&p, b, ~0u);
     double *t = room((int64_t)sizeof *t * b->o.repeat);
     run_plan(p.plan);
@@ -445,14 +454,17 @@ static int read_options(options *o, int argc, char **argv)
             o->gemm = v;
         else if (!strcmp(a, "--form"))
             o->form = v;
+        else if (!strcmp(a, "--type"))
+            o->type = v;
         else
             goto wrong;
         i++;
     }
     return 0;
 wrong:
-    fprintf(stderr, "usage: kernels [--threads T] [--only WORD] [--seconds S] [--best] [--json]\n"
-                    "       kernels --gemm M,N,K --form nt|nn|tn [--threads T] [--repeat R] [--json]\n");
+    fprintf(stderr,
+            "usage: kernels [--threads T] [--only WORD] [--seconds S] [--best] [--json]\n"
+            "       kernels --gemm M,N,K --form nt|nn|tn [--type TYPE] [--threads T] [--repeat R] [--json]\n");
     return 2;
 }
 
