@@ -100,6 +100,10 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
         int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
+        if (packed(s) && token_blocks == 1) { /* neighbours in one go: the kernel fetches ahead */
+            rows = SC_MIN(nb * (end - task), n - row);
+            task = end - 1;
+        }
         const char *first = (const char *)s->in_data[1] + row * row_bytes;
         if (packed(s)) {
             int64_t ldx = c / SC_PACKED;

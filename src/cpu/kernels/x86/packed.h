@@ -10,7 +10,7 @@
  *   i_left_by, i_right_by  by a number that is not constant
  *   i_look(table, i)       bytes of a 16-byte table by the low nibbles of i, whose upper nibbles are 0
  *   i_float, i_half        whole numbers as f32; the f16 in the low 16 bits
- *   i_gather(row, at)      4 bytes of each of W rows;  i_gather4(row, at, out): 16 of each, out[j] has bytes 4j to 4j+3
+ *   i_gather(w, stride)      4 bytes of each of W rows;  i_gather4(w, stride, out): 16 of each, out[j] has bytes 4j to 4j+3
  *   bytes(v)               signed bytes as they are kept in a panel of FORM_BYTES, with BYTES_SHIFT
  *   dots(span, n, q, tokens, x, ldx, at, s)
  *                          s[i] += bytes 4j to 4j+3 of q times those of x[i*ldx].q + at, j < n, in every lane; bytes so
@@ -42,7 +42,14 @@ typedef struct panel {
 /* Elements of a panel: it is to stay in the first cache beside the activations of a tile. */
 enum { PANEL = 512 };
 
-typedef void unpack_fn(const uint8_t *const *row, int64_t n, panel *out);
+/* n blocks of the type from W rows, `stride` bytes apart. What is at `ahead` will be wanted next: as many bytes. */
+typedef void unpack_fn(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead);
+
+VEC const uint8_t *fetch(const uint8_t *ahead, int bytes)
+{
+    for (int i = 0; i < bytes * W; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+    return ahead + bytes * W;
+}
 
 #define LOW i_set(0x0f0f0f0f)
 
@@ -55,21 +62,23 @@ VEC void put_nibbles(panel *p, const vi v[4])
     }
 }
 
-KERNEL void unpack_q4_0(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q4_0(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 18, out++) {
+    for (int64_t b = 0; b < n; b++, w += 18, out++) {
+        ahead = fetch(ahead, 18);
         vi v[4];
-        i_gather4(row, at + 2, v);
+        i_gather4(w + 2, stride, v);
         put_nibbles(out, v);
-        v_store(out->d, i_half(i_gather(row, at)));
+        v_store(out->d, i_half(i_gather(w, stride)));
     }
 }
 
-KERNEL void unpack_q4_1(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q4_1(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 20, out++) {
-        vi v[4], s = i_gather(row, at);
-        i_gather4(row, at + 4, v);
+    for (int64_t b = 0; b < n; b++, w += 20, out++) {
+        ahead = fetch(ahead, 20);
+        vi v[4], s = i_gather(w, stride);
+        i_gather4(w + 4, stride, v);
         put_nibbles(out, v);
         v_store(out->d, i_half(s));
         v_store(out->m, i_half(i_right(s, 16)));
@@ -92,49 +101,53 @@ VEC void put_fives(panel *p, const vi v[4], vi h)
     }
 }
 
-KERNEL void unpack_q5_0(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q5_0(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 22, out++) {
+    for (int64_t b = 0; b < n; b++, w += 22, out++) {
+        ahead = fetch(ahead, 22);
         vi v[4];
-        i_gather4(row, at + 6, v);
-        put_fives(out, v, i_gather(row, at + 2));
-        v_store(out->d, i_half(i_gather(row, at)));
+        i_gather4(w + 6, stride, v);
+        put_fives(out, v, i_gather(w + 2, stride));
+        v_store(out->d, i_half(i_gather(w, stride)));
     }
 }
 
-KERNEL void unpack_q5_1(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q5_1(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 24, out++) {
-        vi v[4], s = i_gather(row, at);
-        i_gather4(row, at + 8, v);
-        put_fives(out, v, i_gather(row, at + 4));
+    for (int64_t b = 0; b < n; b++, w += 24, out++) {
+        ahead = fetch(ahead, 24);
+        vi v[4], s = i_gather(w, stride);
+        i_gather4(w + 8, stride, v);
+        put_fives(out, v, i_gather(w + 4, stride));
         v_store(out->d, i_half(s));
         v_store(out->m, i_half(i_right(s, 16)));
     }
 }
 
-KERNEL void unpack_q8_0(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q8_0(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 34, out++) {
+    for (int64_t b = 0; b < n; b++, w += 34, out++) {
+        ahead = fetch(ahead, 34);
         vi v[4];
-        i_gather4(row, at + 2, v);
+        i_gather4(w + 2, stride, v);
         for (int j = 0; j < 4; j++) put(out, j, bytes(v[j]));
-        i_gather4(row, at + 18, v);
+        i_gather4(w + 18, stride, v);
         for (int j = 0; j < 4; j++) put(out, 4 + j, bytes(v[j]));
-        v_store(out->d, i_half(i_gather(row, at)));
+        v_store(out->d, i_half(i_gather(w, stride)));
     }
 }
 
-KERNEL void unpack_iq4_nl(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_iq4_nl(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 18, out++) {
+    for (int64_t b = 0; b < n; b++, w += 18, out++) {
+        ahead = fetch(ahead, 18);
         vi v[4];
-        i_gather4(row, at + 2, v);
+        i_gather4(w + 2, stride, v);
         for (int j = 0; j < 4; j++) {
             put(out, j, bytes(i_look(sc_iq4_values, i_and(v[j], LOW))));
             put(out, 4 + j, bytes(i_look(sc_iq4_values, i_and(i_right(v[j], 4), LOW))));
         }
-        v_store(out->d, i_half(i_gather(row, at)));
+        v_store(out->d, i_half(i_gather(w, stride)));
     }
 }
 
@@ -154,14 +167,15 @@ VEC void put_scales(panel *out, const vi h[4])
     }
 }
 
-KERNEL void unpack_q4_k(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q4_k(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
-    for (int64_t b = 0, at = 0; b < n; b++, at += 144, out += 8) {
+    for (int64_t b = 0; b < n; b++, w += 144, out += 8) {
+        ahead = fetch(ahead, 144);
         vi v[4];
-        i_gather4(row, at, v);
+        i_gather4(w, stride, v);
         put_scales(out, v);
         for (int c = 0; c < 8; c++) { /* 16 bytes: half of one block in the low nibbles, of the next in the high */
-            i_gather4(row, at + 16 + 16 * c, v);
+            i_gather4(w + 16 + 16 * c, stride, v);
             panel *low = out + c / 2 * 2, *high = low + 1;
             for (int j = 0; j < 4; j++) {
                 put(low, c % 2 * 4 + j, i_and(v[j], LOW));
@@ -171,17 +185,18 @@ KERNEL void unpack_q4_k(const uint8_t *const *row, int64_t n, panel *out)
     }
 }
 
-KERNEL void unpack_q5_k(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q5_k(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
     const vi one = i_set(0x01010101);
-    for (int64_t b = 0, at = 0; b < n; b++, at += 176, out += 8) {
+    for (int64_t b = 0; b < n; b++, w += 176, out += 8) {
+        ahead = fetch(ahead, 176);
         vi v[4], h[2][4];
-        i_gather4(row, at, v);
+        i_gather4(w, stride, v);
         put_scales(out, v);
-        i_gather4(row, at + 16, h[0]);
-        i_gather4(row, at + 32, h[1]);
+        i_gather4(w + 16, stride, h[0]);
+        i_gather4(w + 32, stride, h[1]);
         for (int c = 0; c < 8; c++) {
-            i_gather4(row, at + 48 + 16 * c, v);
+            i_gather4(w + 48 + 16 * c, stride, v);
             panel *low = out + c / 2 * 2, *high = low + 1;
             for (int j = 0; j < 4; j++) {
                 vi bits = i_right_by(h[c % 2][j], c / 2 * 2);
@@ -193,22 +208,23 @@ KERNEL void unpack_q5_k(const uint8_t *const *row, int64_t n, panel *out)
     }
 }
 
-KERNEL void unpack_q6_k(const uint8_t *const *row, int64_t n, panel *out)
+KERNEL void unpack_q6_k(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead)
 {
     const vi top = i_set(0x30303030);
-    for (int64_t b = 0, at = 0; b < n; b++, at += 210, out += 8) {
+    for (int64_t b = 0; b < n; b++, w += 210, out += 8) {
+        ahead = fetch(ahead, 210);
         vi s[4];
-        vf d = i_half(i_right(i_gather(row, at + 206), 16));
-        i_gather4(row, at + 192, s);
+        vf d = i_half(i_right(i_gather(w + 206, stride), 16));
+        i_gather4(w + 192, stride, s);
         for (int g = 0; g < 16; g++) {
             vf scale = i_float(i_right_signed(i_left_by(s[g / 4], 24 - g % 4 * 8), 24));
             v_store(g % 2 ? out[g / 2].m : out[g / 2].d, v_mul(d, scale));
         }
         for (int c = 0; c < 4; c++) { /* the first or last 16 numbers of four blocks */
             vi a[4], f[4], h[4];
-            i_gather4(row, at + c / 2 * 64 + c % 2 * 16, a);
-            i_gather4(row, at + c / 2 * 64 + c % 2 * 16 + 32, f);
-            i_gather4(row, at + 128 + c * 16, h);
+            i_gather4(w + c / 2 * 64 + c % 2 * 16, stride, a);
+            i_gather4(w + c / 2 * 64 + c % 2 * 16 + 32, stride, f);
+            i_gather4(w + 128 + c * 16, stride, h);
             panel *p = out + c / 2 * 4;
             for (int j = 0; j < 4; j++) {
                 int k = c % 2 * 4 + j;
@@ -307,11 +323,19 @@ typedef struct product {
 static inline void part(const kind *t, const product *p, int64_t j, int64_t c)
 {
     _Alignas(64) panel room[PANEL / 32];
-    const uint8_t *row[W];
-    int64_t lanes = p->nw - j < W ? p->nw - j : W, n = p->k - c < PANEL ? p->k - c : PANEL;
-    for (int r = 0; r < W; r++) /* past the last row that row again: nothing of it is stored */
-        row[r] = p->w + (j + (r < lanes ? r : lanes - 1)) * p->stride + c / t->elements * t->bytes;
-    t->unpack(row, n / t->elements, room);
+    uint8_t copy[W * PANEL / 32 * 34];
+    int64_t lanes = p->nw - j < W ? p->nw - j : W, n = p->k - c < PANEL ? p->k - c : PANEL, stride = p->stride;
+    int64_t at = c / t->elements * t->bytes, bytes = n / t->elements * t->bytes;
+    const uint8_t *w = p->w + j * stride, *ahead = w;
+    if (lanes < W) { /* rows beyond the last: zeros, of which nothing is stored */
+        for (int64_t r = 0; r < lanes; r++) memcpy(copy + r * bytes, w + r * stride + at, (size_t)bytes);
+        memset(copy + lanes * bytes, 0, (size_t)((W - lanes) * bytes));
+        t->unpack(copy, bytes, n / t->elements, room, copy);
+    } else {
+        /* The next panel is fetched evenly over the time of this one. */
+        if (j + 2 * W <= p->nw) ahead += W * stride + W * at;
+        t->unpack(w + at, stride, n / t->elements, room, ahead);
+    }
     t->strip(t->shift, p->nx, n / 32, room, p->x + c / 32, p->ldx, p->y + j, p->ldy, (int)lanes, c == 0);
 }
 
@@ -320,6 +344,7 @@ static void multiply(const kind *t, const product *p)
     /* A few rows of x stay where they are, so w is read row by row; many are read again for every panel, so a part of
      * them that the second cache holds is kept for all panels. */
     if (p->nx <= TILE) {
+        for (int64_t i = 0; p->nw >= W && i < W * p->stride; i += 64) __builtin_prefetch(p->w + i, 0, 2);
         for (int64_t j = 0; j < p->nw; j += W)
             for (int64_t c = 0; c == 0 || c < p->k; c += PANEL) part(t, p, j, c);
     } else {

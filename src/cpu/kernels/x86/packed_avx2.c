@@ -50,26 +50,26 @@ VEC vi i_look(const int8_t *table, vi i)
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), i);
 }
 
-VEC __m128i four(const uint8_t *const *row, int64_t at)
+VEC __m128i four(const uint8_t *w, int64_t stride)
 {
-    return _mm_setr_epi32((int)sc_load_u32(row[0] + at), (int)sc_load_u32(row[1] + at),
-                          (int)sc_load_u32(row[2] + at), (int)sc_load_u32(row[3] + at));
+    return _mm_setr_epi32((int)sc_load_u32(w), (int)sc_load_u32(w + stride), (int)sc_load_u32(w + 2 * stride),
+                          (int)sc_load_u32(w + 3 * stride));
 }
-VEC vi i_gather(const uint8_t *const *row, int64_t at)
+VEC vi i_gather(const uint8_t *w, int64_t stride)
 {
-    return _mm256_set_m128i(four(row + 4, at), four(row, at));
+    return _mm256_set_m128i(four(w + 4 * stride, stride), four(w, stride));
 }
 
-/* 16 bytes of each of the rows r and r + 4. */
-VEC vi every_fourth(const uint8_t *const *row, int r, int64_t at)
+VEC __m128i chunk(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+/* 16 bytes of each of the rows 0 and 4 after w. */
+VEC vi every_fourth(const uint8_t *w, int64_t stride)
 {
-    return _mm256_set_m128i(_mm_loadu_si128((const __m128i *)(const void *)(row[r + 4] + at)),
-                            _mm_loadu_si128((const __m128i *)(const void *)(row[r] + at)));
+    return _mm256_set_m128i(chunk(w + 4 * stride), chunk(w));
 }
-VEC void i_gather4(const uint8_t *const *row, int64_t at, vi out[4])
+VEC void i_gather4(const uint8_t *w, int64_t stride, vi out[4])
 {
-    vi a = every_fourth(row, 0, at), b = every_fourth(row, 1, at), c = every_fourth(row, 2, at),
-       d = every_fourth(row, 3, at);
+    vi a = every_fourth(w, stride), b = every_fourth(w + stride, stride),
+       c = every_fourth(w + 2 * stride, stride), d = every_fourth(w + 3 * stride, stride);
     vi ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
     out[0] = _mm256_unpacklo_epi64(ab, cd);
     out[1] = _mm256_unpackhi_epi64(ab, cd);

@@ -44,31 +44,31 @@ VEC vi i_look(const int8_t *table, vi i)
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), i);
 }
 
-VEC __m128i four(const uint8_t *const *row, int64_t at)
+VEC __m128i four(const uint8_t *w, int64_t stride)
 {
-    return _mm_setr_epi32((int)sc_load_u32(row[0] + at), (int)sc_load_u32(row[1] + at),
-                          (int)sc_load_u32(row[2] + at), (int)sc_load_u32(row[3] + at));
+    return _mm_setr_epi32((int)sc_load_u32(w), (int)sc_load_u32(w + stride), (int)sc_load_u32(w + 2 * stride),
+                          (int)sc_load_u32(w + 3 * stride));
 }
-VEC vi i_gather(const uint8_t *const *row, int64_t at)
+VEC vi i_gather(const uint8_t *w, int64_t stride)
 {
-    __m256i a = _mm256_set_m128i(four(row + 4, at), four(row, at));
-    __m256i b = _mm256_set_m128i(four(row + 12, at), four(row + 8, at));
+    __m256i a = _mm256_set_m128i(four(w + 4 * stride, stride), four(w, stride));
+    __m256i b = _mm256_set_m128i(four(w + 12 * stride, stride), four(w + 8 * stride, stride));
     return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
 }
 
 VEC __m128i chunk(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
-/* 16 bytes of each of the rows r, r + 4, r + 8, r + 12. */
-VEC vi every_fourth(const uint8_t *const *row, int r, int64_t at)
+/* 16 bytes of each of the rows 0, 4, 8 and 12 after w. */
+VEC vi every_fourth(const uint8_t *w, int64_t stride)
 {
-    vi v = _mm512_broadcast_i32x4(chunk(row[r] + at));
-    v = _mm512_mask_broadcast_i32x4(v, 0x00f0, chunk(row[r + 4] + at));
-    v = _mm512_mask_broadcast_i32x4(v, 0x0f00, chunk(row[r + 8] + at));
-    return _mm512_mask_broadcast_i32x4(v, 0xf000, chunk(row[r + 12] + at));
+    vi v = _mm512_broadcast_i32x4(chunk(w));
+    v = _mm512_mask_broadcast_i32x4(v, 0x00f0, chunk(w + 4 * stride));
+    v = _mm512_mask_broadcast_i32x4(v, 0x0f00, chunk(w + 8 * stride));
+    return _mm512_mask_broadcast_i32x4(v, 0xf000, chunk(w + 12 * stride));
 }
-VEC void i_gather4(const uint8_t *const *row, int64_t at, vi out[4])
+VEC void i_gather4(const uint8_t *w, int64_t stride, vi out[4])
 {
-    vi a = every_fourth(row, 0, at), b = every_fourth(row, 1, at), c = every_fourth(row, 2, at),
-       d = every_fourth(row, 3, at);
+    vi a = every_fourth(w, stride), b = every_fourth(w + stride, stride),
+       c = every_fourth(w + 2 * stride, stride), d = every_fourth(w + 3 * stride, stride);
     vi ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
     out[0] = _mm512_unpacklo_epi64(ab, cd);
     out[1] = _mm512_unpackhi_epi64(ab, cd);
