@@ -41,6 +41,8 @@ typedef struct panel {
 
 /* Elements of a panel: it is to stay in the first cache beside the activations of a tile. */
 enum { PANEL = 512 };
+/* Elements of x that stay in the second cache, 1.5 bytes each. */
+enum { X_KEPT = 160 << 10 };
 
 /* n blocks of the type from W rows, `stride` bytes apart. What is at `ahead` will be wanted next: as many bytes. */
 typedef void unpack_fn(const uint8_t *w, int64_t stride, int64_t n, panel *out, const uint8_t *ahead);
@@ -341,10 +343,11 @@ static inline void part(const kind *t, const product *p, int64_t j, int64_t c)
 
 static void multiply(const kind *t, const product *p)
 {
-    /* A few rows of x stay where they are, so w is read row by row; many are read again for every panel, so a part of
-     * them that the second cache holds is kept for all panels. */
-    if (p->nx <= TILE) {
-        for (int64_t i = 0; p->nw >= W && i < W * p->stride; i += 64) __builtin_prefetch(p->w + i, 0, 2);
+    /* As many rows of x as the second cache holds stay there, and w is read row by row; more are read again for every
+     * panel, so only the part of them that one panel meets is kept for all panels. */
+    if (p->nx * p->k <= X_KEPT) {
+        for (int64_t i = 0; p->nx <= TILE && p->nw >= W && i < W * p->stride; i += 64)
+            __builtin_prefetch(p->w + i, 0, 2);
         for (int64_t j = 0; j < p->nw; j += W)
             for (int64_t c = 0; c == 0 || c < p->k; c += PANEL) part(t, p, j, c);
     } else {

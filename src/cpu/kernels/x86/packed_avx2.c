@@ -62,14 +62,11 @@ VEC vi i_gather(const uint8_t *w, int64_t stride)
 
 VEC __m128i chunk(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
 /* 16 bytes of each of the rows 0 and 4 after w. */
-VEC vi every_fourth(const uint8_t *w, int64_t stride)
-{
-    return _mm256_set_m128i(chunk(w + 4 * stride), chunk(w));
-}
+VEC vi every_fourth(const uint8_t *w, int64_t stride) { return _mm256_set_m128i(chunk(w + 4 * stride), chunk(w)); }
 VEC void i_gather4(const uint8_t *w, int64_t stride, vi out[4])
 {
-    vi a = every_fourth(w, stride), b = every_fourth(w + stride, stride),
-       c = every_fourth(w + 2 * stride, stride), d = every_fourth(w + 3 * stride, stride);
+    vi a = every_fourth(w, stride), b = every_fourth(w + stride, stride), c = every_fourth(w + 2 * stride, stride),
+       d = every_fourth(w + 3 * stride, stride);
     vi ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
     out[0] = _mm256_unpacklo_epi64(ab, cd);
     out[1] = _mm256_unpackhi_epi64(ab, cd);

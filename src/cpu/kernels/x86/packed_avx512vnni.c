@@ -67,8 +67,8 @@ VEC vi every_fourth(const uint8_t *w, int64_t stride)
 }
 VEC void i_gather4(const uint8_t *w, int64_t stride, vi out[4])
 {
-    vi a = every_fourth(w, stride), b = every_fourth(w + stride, stride),
-       c = every_fourth(w + 2 * stride, stride), d = every_fourth(w + 3 * stride, stride);
+    vi a = every_fourth(w, stride), b = every_fourth(w + stride, stride), c = every_fourth(w + 2 * stride, stride),
+       d = every_fourth(w + 3 * stride, stride);
     vi ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
     out[0] = _mm512_unpacklo_epi64(ab, cd);
     out[1] = _mm512_unpackhi_epi64(ab, cd);
