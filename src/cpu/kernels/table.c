@@ -46,7 +46,7 @@ void sc_kernels_init(sc_kernels *k, unsigned mask)
     sc_kernels_ref_packed(k);
     sc_kernels_ref_quantize(k);
     sc_kernels_ref_quantize_k(k);
-    mask &= sc_cpu_detect();
+    if (mask) mask &= sc_cpu_detect();
 #if defined(__x86_64__)
     if (mask & SC_CPU(AVX2)) {
         sc_kernels_avx2(k);
