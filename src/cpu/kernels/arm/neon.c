@@ -132,6 +132,7 @@ void sc_kernels_neon(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
+    memset(k->matmul_packed, 0, sizeof k->matmul_packed); /* f32 is faster than the reference's integers */
 }
 
 #endif
