@@ -110,7 +110,7 @@ static inline void sc_pack_q6_k(const int8_t *scale, const uint8_t *q, uint8_t *
     memcpy(b + 192, scale, 16);
 }
 
-/* The exponent of an mxfp4 block: the power of two under the largest magnitude, so that this is 4 to 8 halves of it. */
+/* The exponent of an mxfp4 block: the power of two under the largest magnitude, which is then 4 to 8 halves of it. */
 static inline uint8_t sc_mxfp4_exponent(float amax)
 {
     int e = amax > 0 ? (isfinite(amax) ? ilogbf(amax) : 127) - 2 + 127 : 0;

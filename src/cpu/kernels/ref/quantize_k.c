@@ -9,9 +9,9 @@
  * see. Large values weigh more, as they do in the products that the weights enter. A value that is not finite
  * counts as 0 in a search.
  *
- * All of it is f32, rounded after every operation and summed in the order of the values: vector_quantize.h does the
- * same with a group in each lane, and a file does not depend on the machine that wrote it. A block is brought to
- * magnitudes below 2 by a power of two first, so that no square leaves the range. */
+ * All of it is f32, rounded after every operation (the build forbids fusing) and summed in the order of the values:
+ * vector_quantize.h does the same with a group in each lane, and a file does not depend on the machine that wrote it.
+ * A block is brought to magnitudes below 2 by a power of two first, so that no square leaves the range. */
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/pack.h"
 
