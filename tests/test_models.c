@@ -39,6 +39,64 @@ static void fixture_models_match(void **state)
     for (int i = 0; i < SC_COUNT(fixture_cases); i++) check_case(root, fixture_cases[i]);
 }
 
+/* Most checkpoints keep everything in a 16-bit type, norms and biases included: the logits must be those of the same
+ * values stored as f32. */
+static void sixteen_bit_checkpoints_are_their_values(void **state)
+{
+    static const sc_dtype types[] = {SC_BF16, SC_F16};
+    static const char *const names[] = {"llama_bias", "gpt2"};
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        sc_dtype type = types[k % 2];
+        const char *name = names[k / 2];
+        char dir[] = "/tmp/socle-models-XXXXXX", path[512], command[1024];
+        assert_non_null(mkdtemp(dir));
+        sc_outputs *out[2];
+        sc_safetensors *st = open_expected(OWN_MODELS, name), *weights;
+        const sc_file_tensor *ids = get(st, "input_ids");
+        sc_named_tensor in = {
+            .name = "input_ids", .dtype = ids->dtype, .rank = 2, .data = (void *)(uintptr_t)ids->data};
+        memcpy(in.dim, ids->dim, sizeof in.dim);
+        snprintf(path, sizeof path, "%s/%s", OWN_MODELS, name);
+        assert_int_equal(sc_safetensors_open(&weights, path), SC_OK);
+        snprintf(command, sizeof command, "cp '%s/config.json' %s", path, dir);
+        assert_int_equal(system(command), 0);
+        for (int wide = 0; wide < 2; wide++) {
+            sc_safetensors_writer *w;
+            void *keep[512];
+            int n_keep = 0;
+            snprintf(path, sizeof path, "%s/model.safetensors", dir);
+            assert_int_equal(sc_safetensors_writer_new(&w, path), SC_OK);
+            for (int64_t i = 0; i < sc_safetensors_count(weights); i++) {
+                const sc_file_tensor *t = sc_safetensors_get(weights, i);
+                int64_t n = t->bytes / 4;
+                void *narrow = malloc((size_t)n * 2), *full = malloc((size_t)n * 4);
+                assert_int_equal(sc_quantize(type, t->data, narrow, n), SC_OK);
+                assert_int_equal(sc_dequantize(type, narrow, full, n), SC_OK);
+                keep[n_keep++] = narrow, keep[n_keep++] = full;
+                assert_int_equal(sc_safetensors_writer_add(w, t->name, wide ? SC_F32 : type, t->rank, t->dim,
+                                                           wide ? full : narrow),
+                                 SC_OK);
+            }
+            assert_int_equal(sc_safetensors_writer_finish(w), SC_OK);
+            sc_safetensors_writer_free(w);
+            while (n_keep) free(keep[--n_keep]);
+            sc_model *m;
+            if (sc_model_open(&m, ctx, dir, NULL)) fail_msg("%s", sc_error());
+            if (sc_model_forward(&out[wide], m, &in, 1, false)) fail_msg("%s", sc_error());
+            sc_model_free(m);
+        }
+        const sc_named_tensor *a = sc_outputs_at(out[0], 0), *b = sc_outputs_at(out[1], 0);
+        assert_memory_equal(a->data, b->data, (size_t)elements(a) * sizeof(float));
+        sc_outputs_free(out[0]);
+        sc_outputs_free(out[1]);
+        sc_safetensors_free(weights);
+        sc_safetensors_free(st);
+        snprintf(command, sizeof command, "rm -r %s", dir);
+        assert_int_equal(system(command), 0);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -56,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_models_match),
+        cmocka_unit_test(sixteen_bit_checkpoints_are_their_values),
         cmocka_unit_test(fixture_models_match),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* socle tokenize: text to ids as JSON, and back. */
 #include "cmd/cmd.h"
+#include "socle/hub.h"
 #include "socle/tokenizer.h"
 
 #include <jansson.h>
@@ -97,8 +98,12 @@ static int decode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t le
 static int tokenize(sc_cmd *c)
 {
     sc_tokenizer *t;
-    if (sc_tokenizer_load(&t, sc_cmd_arg(c, 0))) return sc_cmd_fail(c);
+    char *path;
     int64_t len;
+    if (sc_hub_resolve(&path, sc_cmd_arg(c, 0))) return sc_cmd_fail(c);
+    sc_status s = sc_tokenizer_load(&t, path);
+    sc_free(path);
+    if (s) return sc_cmd_fail(c);
     char *text = sc_cmd_read(c, sc_cmd_arg(c, 1), MAX_INPUT, &len);
     int rc = !text ? 1 : sc_cmd_flag(c, "decode") ? decode(c, t, text, len) : encode(c, t, text, len);
     free(text);
@@ -114,7 +119,7 @@ static const sc_option options[] = {
 };
 
 static const sc_example examples[] = {
-    {"socle tokenize SmolLM2-135M-Instruct.gguf notes.txt", "The ids of a file as one JSON array"},
+    {"socle tokenize SmolLM2-135M-Instruct notes.txt", "The ids of a file as one JSON array"},
     {"echo 'Hello, world!' | socle tokenize --lines Qwen2.5-0.5B", "One array for each line of the input"},
     {"socle tokenize tokenizer.json a.txt | socle tokenize --decode tokenizer.json", "There and back"},
     {0},
@@ -124,9 +129,8 @@ const sc_verb sc_verb_tokenize = {
     .name = "tokenize",
     .summary = "Turn text into token ids, and back",
     .args = "MODEL [FILE]",
-    .about = "MODEL is a model's directory, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. FILE "
-             "is the "
-             "text; without it, standard input is read. Text that spells a special token becomes that token.\n\n"
+    .about = "MODEL is a model's directory or name, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. "
+             "FILE is the text; without it, standard input is read. Text that spells a special token becomes that token.\n\n"
              "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same "
              "bytes.",
     .min_args = 1,

@@ -12,36 +12,40 @@ sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t l
 static const char mark[] = "\xef\xb7\x90"; /* U+FDD0 */
 enum { MARK = 3 };
 
-/* The special token that p[0..n) begins with; 0: none. The longest one. */
-static int64_t special_at(const sc_tokenizer *t, const char *p, int64_t n)
+/* The length of the longest special token that p[0..n) begins with; 0: none. */
+static int64_t special_at(const sc_pipeline *t, const char *p, int64_t n)
 {
     int64_t best = 0;
-    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(t); id++) {
-        if (!sc_tokenizer_is_special(t, (int32_t)id)) continue;
-        const char *token = sc_tokenizer_token(t, (int32_t)id, &len);
-        if (token && len > best && len <= n && memcmp(token, p, (size_t)len) == 0) best = len;
+    if (!t->begins_special[(unsigned char)p[0]]) return 0; /* nearly always */
+    for (int64_t i = 0; i < t->n_special; i++) {
+        const sc_special *s = &t->special[i];
+        if (s->len > best && s->len <= n && s->text[1] == p[1] && memcmp(s->text, p, (size_t)s->len) == 0)
+            best = s->len;
     }
     return best;
 }
 
-/* Which bytes begin a special token, so that most text costs nothing. */
-static void special_starts(const sc_tokenizer *t, bool starts[256])
+sc_status sc_pipeline_find_specials(sc_pipeline *p)
 {
-    memset(starts, 0, 256);
-    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(t); id++) {
-        if (!sc_tokenizer_is_special(t, (int32_t)id)) continue;
-        const char *token = sc_tokenizer_token(t, (int32_t)id, &len);
-        if (token && len > 1) starts[(unsigned char)token[0]] = true;
+    int64_t cap = 0;
+    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(p->tokenizer); id++) {
+        if (!sc_tokenizer_is_special(p->tokenizer, (int32_t)id)) continue;
+        const char *text = sc_tokenizer_token(p->tokenizer, (int32_t)id, &len);
+        if (!text || len < 2) continue;
+        if (!sc_grow(&p->special, &cap, p->n_special + 1, sizeof *p->special)) return sc_nomem();
+        p->special[p->n_special++] = (sc_special){text, len};
+        p->begins_special[(unsigned char)text[0]] = true;
     }
+    return SC_OK;
 }
 
 /* Marks special tokens in every text of a JSON value, in place. */
-static sc_status guard(const sc_tokenizer *t, const bool starts[256], json_t *v)
+static sc_status guard(const sc_pipeline *t, json_t *v)
 {
     sc_status s = SC_OK;
     if (json_is_string(v)) {
         const char *p = json_string_value(v);
-        int64_t n = (int64_t)json_string_length(v), len;
+        int64_t n = (int64_t)json_string_length(v);
         sc_str marked = {0};
         bool changed = false;
         for (int64_t i = 0; i < n; i++) {
@@ -51,17 +55,17 @@ static sc_status guard(const sc_tokenizer *t, const bool starts[256], json_t *v)
                 continue;
             }
             sc_str_putc(&marked, p[i]);
-            if (!starts[(unsigned char)p[i]] || !(len = special_at(t, p + i, n - i))) continue;
+            if (special_at(t, p + i, n - i) == 0) continue;
             sc_str_append(&marked, mark, MARK);
             changed = true;
         }
         if (marked.oom || (changed && json_string_setn(v, marked.p, (size_t)marked.len) != 0)) s = sc_nomem();
         sc_str_free(&marked);
     } else if (json_is_array(v)) {
-        for (size_t i = 0; !s && i < json_array_size(v); i++) s = guard(t, starts, json_array_get(v, i));
+        for (size_t i = 0; !s && i < json_array_size(v); i++) s = guard(t, json_array_get(v, i));
     } else if (json_is_object(v)) {
         for (void *it = json_object_iter(v); !s && it; it = json_object_iter_next(v, it))
-            s = guard(t, starts, json_object_iter_value(it));
+            s = guard(t, json_object_iter_value(it));
     }
     return s;
 }
@@ -102,7 +106,7 @@ static sc_status encode_marked(const sc_pipeline *p, char *text, int64_t len, in
         int64_t first = at - text - 1; /* the token's first byte is before the mark */
         s = add_ids(p, &list, text + from, first - from, SC_TOKENIZE_PARSE_SPECIAL);
         at[MARK - 1] = text[first]; /* over the mark's last byte, so that the token is in one piece */
-        int64_t start = first + MARK, spelled = special_at(p->tokenizer, text + start, len - start);
+        int64_t start = first + MARK, spelled = special_at(p, text + start, len - start);
         if (!s) s = add_ids(p, &list, text + start, spelled, 0);
         from = start + spelled;
     }
@@ -142,12 +146,10 @@ sc_status sc_pipeline_chat_ids(const sc_pipeline *p, const char *variables, int6
     json_t *v = NULL;
     char *json = NULL, *text = NULL;
     int64_t text_len;
-    bool starts[256];
     if (!p->chat) return sc_fail(SC_ENOTFOUND, "the model has no chat template");
     sc_status s = sc_json_parse(&v, variables, len, "the template's variables");
     if (!s && !json_is_object(v)) s = sc_fail(SC_EFORMAT, "the template's variables are not a JSON object");
-    special_starts(p->tokenizer, starts);
-    if (!s) s = guard(p->tokenizer, starts, v);
+    if (!s) s = guard(p, v);
     if (!s) s = add_usual(p, v);
     if (!s && !(json = json_dumps(v, JSON_COMPACT))) s = sc_nomem();
     if (!s) s = sc_template_render(&text, &text_len, p->chat, json, (int64_t)strlen(json), NULL);

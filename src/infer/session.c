@@ -159,8 +159,8 @@ sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n,
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d", (long long)n, seq, s->sequences);
     int64_t before = sc_cache_length(s->cache, seq);
     if (n > s->context - before)
-        return sc_fail(SC_ELIMIT, "%lld tokens after %lld, more than the context of %lld", (long long)n,
-                       (long long)before, (long long)s->context);
+        return sc_fail(SC_ELIMIT, "%lld tokens do not fit a context of %lld that holds %lld", (long long)n,
+                       (long long)s->context, (long long)before);
     sc_status status = check_ids(s, ids, n);
     if (status) return status;
     const float *last = NULL;

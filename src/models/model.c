@@ -19,7 +19,7 @@ static sc_weight *find(sc_model *m, const char *name)
 static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_weight *w = find(user, want->name);
-    if (w) *out = w->storage;
+    if (w) *out = w->wide.data ? w->wide : w->storage;
     return SC_OK;
 }
 
@@ -122,6 +122,8 @@ static sc_status check_params(sc_model *m)
         if (!sc_shape_equal(&w->shape, &want))
             return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path,
                            w->name, sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
+        sc_status s = w->wide.data ? SC_OK : sc_weight_widen(w);
+        if (s) return s;
         w->used = true;
         p->dtype = w->storage.dtype;
         p->data = w->storage.data;

@@ -30,9 +30,25 @@ sc_weight *sc_weights_find(sc_weights *w, const char *name)
     return sc_map_get(&w->index, name, (int64_t)strlen(name), &i) ? &w->item[i] : NULL;
 }
 
+sc_status sc_weight_widen(sc_weight *w)
+{
+    sc_dtype t = w->storage.dtype;
+    if (w->shape.rank > 1 || (t != SC_F16 && t != SC_BF16)) return SC_OK;
+    int64_t n = sc_shape_elements(&w->shape);
+    sc_status s = sc_buffer_new(&w->wide.buffer, n * (int64_t)sizeof(float));
+    if (s) return s;
+    w->wide.dtype = SC_F32;
+    w->wide.data = w->wide.buffer->data;
+    sc_dense_strides(&w->shape, w->wide.stride);
+    return sc_dequantize(t, w->storage.data, w->wide.data, n);
+}
+
 void sc_weights_free(sc_weights *w)
 {
-    for (int64_t i = 0; i < w->count; i++) sc_buffer_unref(w->item[i].storage.buffer);
+    for (int64_t i = 0; i < w->count; i++) {
+        sc_buffer_unref(w->item[i].storage.buffer);
+        sc_buffer_unref(w->item[i].wide.buffer);
+    }
     sc_free(w->item);
     sc_map_free(&w->index);
     *w = (sc_weights){0};
