@@ -221,7 +221,7 @@ static void every_allocation_fails(void **state)
     assert_int_equal(sc_model_open(&kept, ctx, dir.dir, &fresh), SC_OK);
     for (int all_after = 0; all_after < 2; all_after++) {
         fail_each("speculation", speculation, all_after, 20);
-        fail_each("a context", context_alone, all_after, 4);
+        fail_each("a context", context_alone, all_after, 3);
         fail_each("a fresh model", fresh_model_and_all, all_after, 200);
         fail_each("a stored model", stored_model_and_all, all_after, 200);
     }
