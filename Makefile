@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 override PROMPT := $(value PROMPT)
 export PROMPT
 
-.PHONY: all build configure deps deps-test run model test debug asan tsan fuzz install clean help
+.PHONY: all build configure deps deps-test run model test bench debug asan tsan fuzz install clean help
 
 all: build
 
@@ -33,6 +33,12 @@ run: deps ## talk to the default model; PROMPT="..." answers once
 
 test: deps-test ## the whole test suite
 	@scripts/test.sh release
+
+bench: configure ## speed of the kernels and of the default model, against the machine's limits
+	@cmake -DSC_BENCH=ON build >/dev/null
+	@cmake --build build --target bench
+	@build/bench/kernels --best
+	@python3 bench/model.py "$$(scripts/fetch-model.sh)"
 
 debug asan tsan: deps-test ## the test suite of that build
 	@scripts/test.sh $@

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The verb run, as a user types it, on the small chat model: ids and texts against those of transformers."""
-import json, os, subprocess, sys
+import json, os, shutil, subprocess, sys, tempfile
 
 socle = os.environ["SOCLE"]
 model = os.path.join(os.environ["SOCLE_SOURCE_DIR"], "tests/data/chat_model")
@@ -44,6 +44,28 @@ check("threads do not matter", all(run(*base, "-t", str(t), "the sky is")[1] == 
 a = [run("run", model, "--temperature", "2", "--seed", s, "-n", "16", "hi", "--json")[1] for s in ("1", "1", "2")]
 ids = [json.loads(x)["ids"] for x in a]
 check("a seed repeats itself", ids[0] == ids[1] and ids[0] != ids[2], ids)
+for prompt in ("the sky is", "say it again: the sky is blue because the sky is blue because the sky"):
+    for options in (["--greedy"], ["--temperature", "0.8", "--seed", "3", "--repetition-penalty", "1.1"]):
+        args = ["run", model, "--raw", "-n", "48", "--json", *options]
+        plain = json.loads(run(*args, prompt)[1])
+        for how in (["lookup"], ["lookup", "--draft-tokens", "7"], [model]):
+            code, out, err = run(*args, "--speculative", *how, prompt)
+            got = json.loads(out) if code == 0 else {}
+            same = how[0] == model and options[0] != "--greedy" or all(
+                got.get(k) == plain[k] for k in ("ids", "text", "finish_reason", "generated_tokens"))
+            check(f"speculative {how} {options}", same and got["accepted_tokens"] <= got["drafted_tokens"], (got, plain, err))
+            if how[0] == model:
+                check(f"speculative {how} {options} drafts", got.get("accepted_tokens", 0) > 0, (got, err))
+check("plain decoding drafts nothing", plain["drafted_tokens"] == plain["accepted_tokens"] == 0, plain)
+with tempfile.TemporaryDirectory() as other:
+    shutil.copytree(model, other, dirs_exist_ok=True)
+    t = os.path.join(other, "tokenizer.json")
+    text = open(t, encoding="utf-8").read()
+    vocab = json.loads(text)
+    name, number = max(vocab["added_tokens"], key=lambda a: a["id"])["content"], max(a["id"] for a in vocab["added_tokens"])
+    open(t, "w", encoding="utf-8").write(text.replace(json.dumps(name), json.dumps(name + "x")))
+    code, out, err = run("run", model, "--speculative", other, "hi")
+    check("a draft model of other tokens", code == 1 and out == b"" and f"token {number} " in err and err.count("\n") == 1, err)
 code, out, err = run("run", model, "--show-sampling", "-n", "1", "hi")
 check("generation_config.json counts", "temperature 0.7 -> top_k 20 -> top_p 0.95" in err, err)
 for args, status, words in (
@@ -55,6 +77,9 @@ for args, status, words in (
     (["run", model, "--temperature", "-1", "hi"], 2, "temperature"),
     (["run", model, "--logit-bias", "x", "hi"], 2, "ID=BIAS"),
     (["run", model, "--logit-bias", "999999=1", "hi"], 1, "999999"),
+    (["run", model, "--speculative", "lookup", "--num-beams", "2", "hi"], 2, "--num-beams"),
+    (["run", model, "--draft-tokens", "4", "hi"], 2, "--speculative"),
+    (["run", model, "--speculative", model + "/nothing", "hi"], 1, "nothing"),
     (["run"], 2, "MODEL"),
 ):
     code, out, err = run(*args)

@@ -136,6 +136,39 @@ end:
     return status;
 }
 
+static sc_model *kept; /* for what is tried without opening a model each time */
+
+/* Four ids by look-up, four with a session of the same model for a draft. */
+static sc_status speculation(void)
+{
+    sc_status status = SC_OK;
+    sc_sampling o = SC_SAMPLING_INIT;
+    static const int32_t ids[] = {3, 3, 3};
+    o.do_sample = true;
+    for (int way = 0; way < 2 && !status; way++) {
+        sc_session *s = NULL, *draft = NULL;
+        sc_drafter *d = NULL;
+        sc_sampler *sampler = NULL;
+        const float *logits;
+        sc_stop_reason why;
+        int64_t n;
+        sc_session_options small = {.context = 32};
+        status = sc_session_new(&s, kept, &small);
+        if (!status && way) status = sc_session_new(&draft, kept, &small);
+        if (!status) status = sc_drafter_new(&d, kept, draft, 1);
+        if (!status) status = sc_drafter_start(d, &o, ids, 3);
+        if (!status) status = sc_sampler_new(&sampler, &o, 11);
+        if (!status) status = sc_session_eval(s, 0, ids, 3, &logits);
+        sc_generate how = {.max_new_tokens = 4, .token = listen, .drafter = d};
+        if (!status) status = sc_session_generate(s, 0, logits, sampler, &how, &why, &n);
+        sc_sampler_free(sampler);
+        sc_drafter_free(d);
+        sc_session_free(draft);
+        sc_session_free(s);
+    }
+    return status;
+}
+
 static sc_status fresh_model_and_all(void) { return all_of_it(dir.dir, &fresh); }
 static sc_status stored_model_and_all(void) { return all_of_it(SOCLE_SOURCE_DIR "/tests/data/chat_model", NULL); }
 
@@ -185,11 +218,14 @@ static void fail_each(const char *name, sc_status (*run)(void), bool all_after, 
 static void every_allocation_fails(void **state)
 {
     (void)state;
+    assert_int_equal(sc_model_open(&kept, ctx, dir.dir, &fresh), SC_OK);
     for (int all_after = 0; all_after < 2; all_after++) {
-        fail_each("a context", context_alone, all_after, 4);
+        fail_each("speculation", speculation, all_after, 20);
+        fail_each("a context", context_alone, all_after, 3);
         fail_each("a fresh model", fresh_model_and_all, all_after, 200);
         fail_each("a stored model", stored_model_and_all, all_after, 200);
     }
+    sc_model_free(kept);
 }
 
 /* A session goes on after a failure, with the same bits. */

@@ -420,6 +420,35 @@ static void plans_are_printed(void **state)
     sc_graph_free(g);
 }
 
+/* Two products of one tensor with block-quantised weights share one packing of it, in every plan of the graph; another
+ * tensor has its own, and an f32 weight none. A backend that multiplies in f32 packs nothing. */
+static void inputs_are_packed_once(void **state)
+{
+    (void)state;
+    sc_graph *g = new_graph();
+    sc_tensor *x = f(g, 2, 3, 64), *u = f(g, 2, 3, 64), *w = in(g, SC_Q4_0, 2, 5, 64),
+              *v = in(g, SC_Q8_0, 2, 5, 64);
+    sc_tensor *plain = f(g, 2, 5, 64);
+    sc_tensor *a = sc_apply_linear(g, x, w, NULL), *b = sc_apply_linear(g, x, v, NULL);
+    sc_tensor *out[] = {a, b, sc_apply_linear(g, x, plain, NULL), sc_apply_linear(g, u, w, NULL)};
+    sc_kernels k;
+    sc_kernels_init(&k, ~0u);
+    bool packs = k.matmul_packed[SC_Q4_0] && k.matmul_packed[SC_Q8_0];
+    int64_t nodes = 0;
+    for (int round = 0; round < 3; round++) {
+        int n = round == 1 ? 3 : 4, packings = 0;
+        sc_plan *p = plan_of(g, out, n);
+        for (int i = 0; i < p->n_steps; i++) packings += strcmp(p->step[i].op->name, "pack_rows") == 0;
+        assert_int_equal(packings, packs ? n - 2 : 0);
+        assert_int_equal(p->n_steps, n + packings);
+        assert_int_equal(p->n_stages, packs ? 2 : 1);
+        if (round) assert_int_equal(g->count, nodes);
+        nodes = g->count;
+        sc_plan_free(p);
+    }
+    sc_graph_free(g);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -442,6 +471,7 @@ int main(void)
         cmocka_unit_test(random_graphs_keep_their_values), cmocka_unit_test(inputs_and_outputs_stay),
         cmocka_unit_test(states_live_between_runs),        cmocka_unit_test(faults_leave_the_plan_usable),
         cmocka_unit_test(cancelling_stops_a_run),          cmocka_unit_test(plans_are_printed),
+        cmocka_unit_test(inputs_are_packed_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

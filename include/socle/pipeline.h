@@ -32,6 +32,12 @@ SC_API sc_status sc_pipeline_chat_ids(const sc_pipeline *p, const char *variable
 SC_API sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t len, int32_t **ids,
                                       int64_t *n);
 
+/* From now on answers are decoded speculatively (see sc_drafter in session.h; beam search takes no notice). draft: a
+ * directory or a .gguf file of a model with the very same tokens, opened and owned by the pipeline with a session like
+ * `options` (may be NULL); NULL: look-up. tokens: as in sc_drafter_new. On failure all is as before. */
+SC_API sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const sc_session_options *options,
+                                       int64_t tokens);
+
 typedef struct sc_text_request {
     const int32_t *ids; /* the prompt, n_ids > 0 */
     int64_t n_ids;
@@ -50,6 +56,8 @@ typedef struct sc_text_request {
 typedef struct sc_text_result {
     const char *finish_reason;                              /* "stop", "length", "context", "cancelled" */
     int64_t prompt_tokens, cached_tokens, generated_tokens; /* cached: of the prompt, from the call before */
+    int64_t drafted_tokens,
+        accepted_tokens; /* of speculative decoding: ids guessed, and those of them that stood */
     double prompt_seconds, decode_seconds;
     int32_t *ids; /* what was generated, without the id that ended it; sc_free */
     int64_t n_ids;

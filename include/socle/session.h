@@ -43,6 +43,22 @@ SC_API sc_status sc_session_trim(sc_session *s, int seq, int64_t n);
 
 typedef enum sc_stop_reason { SC_STOP_EOS, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_STOP_CALLER } sc_stop_reason;
 
+/* Speculative decoding: a drafter guesses the next ids, the model evaluates them at once, and what comes out has the same
+ * distribution as without. Greedily, and with look-up under the same seed too, it is the same ids. One owner. */
+typedef struct sc_drafter sc_drafter;
+enum { SC_DRAFT_MOST = 31 };
+/* draft: a session over a smaller model with the same vocabulary, whose sequence 0 is the drafter's from now on; it must
+ * outlive the drafter. NULL: look-up, which guesses that what followed the last ids before follows again.
+ * tokens: how many to guess each time, at most SC_DRAFT_MOST; 0: as many as seem to pay, at most 15. SC_EINVAL where
+ * the vocabulary of m, the model to speed up, has another size. */
+SC_API sc_status sc_drafter_new(sc_drafter **out, const sc_model *m, sc_session *draft, int64_t tokens);
+SC_API void sc_drafter_free(sc_drafter *d);
+/* Before an answer: how it will be sampled, and the n > 0 ids that the sequence holds by now. */
+SC_API sc_status sc_drafter_start(sc_drafter *d, const sc_sampling *sampling, const int32_t *ids, int64_t n);
+/* Since then: ids guessed, how many of them stood, and evaluations of the model, the one that gave the first logits
+ * counted. */
+SC_API void sc_drafter_counts(const sc_drafter *d, int64_t *drafted, int64_t *accepted, int64_t *evaluations);
+
 /* Samples until an end: continues a sequence whose next logits are given. Each id goes to `token`, but not one that ends
  * the answer (eos, n_eos of them); a false answer stops. The sampler is told of every id. */
 typedef struct sc_generate {
@@ -51,6 +67,7 @@ typedef struct sc_generate {
     int64_t n_eos;
     bool (*token)(void *user, int32_t id, float logprob);
     void *user;
+    sc_drafter *drafter; /* started; NULL: plain decoding */
 } sc_generate;
 SC_API sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler,
                                      const sc_generate *how, sc_stop_reason *why, int64_t *generated);

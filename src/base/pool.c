@@ -21,9 +21,16 @@
 /* About 20 microseconds of spinning: longer than the gap between two steps of a plan, far shorter than a time slice. */
 enum { SPINS = 2000 };
 
+/* What a worker is started with. */
+typedef struct member {
+    pthread_t thread;
+    sc_pool *pool;
+    int index;
+} member;
+
 struct sc_pool {
     int threads;
-    pthread_t *thread;
+    member *member; /* threads of them; 0 is the caller's */
     pthread_mutex_t turn, lock;
     pthread_cond_t wake, done, passed;
     atomic_uint job;
@@ -36,16 +43,10 @@ struct sc_pool {
     int member_count; /* threads that were really started, plus one */
 };
 
-typedef struct worker_arg {
-    sc_pool *pool;
-    int member;
-} worker_arg;
-
 static void *worker(void *p)
 {
-    worker_arg w = *(worker_arg *)p;
-    sc_free(p);
-    sc_pool *pool = w.pool;
+    const member *self = p;
+    sc_pool *pool = self->pool;
     unsigned seen = 0;
     for (;;) {
         for (int i = 0; i < SPINS && atomic_load_explicit(&pool->job, memory_order_acquire) == seen; i++) RELAX();
@@ -56,7 +57,7 @@ static void *worker(void *p)
         }
         seen++;
         if (atomic_load(&pool->stop)) return NULL;
-        pool->fn(pool->arg, w.member);
+        pool->fn(pool->arg, self->index);
         if (atomic_fetch_sub_explicit(&pool->active, 1, memory_order_acq_rel) == 1) {
             pthread_mutex_lock(&pool->lock);
             pthread_cond_signal(&pool->done);
@@ -70,8 +71,8 @@ sc_status sc_pool_new(sc_pool **out, int threads)
     if (threads < 1 || threads > 256) return sc_fail(SC_EINVAL, "threads is %d, outside 1 to 256", threads);
     sc_pool *p = sc_calloc(1, sizeof *p);
     if (!p) return sc_nomem();
-    p->thread = sc_calloc((size_t)threads, sizeof *p->thread);
-    if (!p->thread) {
+    p->member = sc_calloc((size_t)threads, sizeof *p->member);
+    if (!p->member) {
         sc_free(p);
         return sc_nomem();
     }
@@ -83,10 +84,9 @@ sc_status sc_pool_new(sc_pool **out, int threads)
     pthread_cond_init(&p->done, NULL);
     pthread_cond_init(&p->passed, NULL);
     for (int i = 1; i < threads; i++) {
-        worker_arg *w = sc_malloc(sizeof *w);
-        if (w) *w = (worker_arg){p, i};
-        if (!w || pthread_create(&p->thread[i], NULL, worker, w) != 0) {
-            sc_free(w);
+        p->member[i].pool = p;
+        p->member[i].index = i;
+        if (pthread_create(&p->member[i].thread, NULL, worker, &p->member[i]) != 0) {
             sc_pool_free(p);
             return sc_fail(SC_ENOMEM, "cannot start thread %d of %d", i + 1, threads);
         }
@@ -109,13 +109,13 @@ void sc_pool_free(sc_pool *p)
     if (!p) return;
     atomic_store(&p->stop, true);
     announce(p);
-    for (int i = 1; i < p->member_count; i++) pthread_join(p->thread[i], NULL);
+    for (int i = 1; i < p->member_count; i++) pthread_join(p->member[i].thread, NULL);
     pthread_mutex_destroy(&p->turn);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->wake);
     pthread_cond_destroy(&p->done);
     pthread_cond_destroy(&p->passed);
-    sc_free(p->thread);
+    sc_free(p->member);
     sc_free(p);
 }
 

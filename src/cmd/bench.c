@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `socle bench`: how fast a model reads a prompt and writes an answer here. */
+/* `socle bench`: how fast a model reads a prompt and writes an answer here, and how far that is from what the machine
+ * can do. */
+#include "socle/bench.h"
 #include "cmd/cmd.h"
 #include "socle/hub.h"
 #include "socle/session.h"
 
+#include <jansson.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+
+enum { MAX_LIMITS = 10 }; /* 1, 2, 4 … 256 threads, and as many as there are */
 
 static double now(void)
 {
@@ -16,28 +22,70 @@ static double now(void)
 
 typedef struct bench {
     sc_session *session;
+    const sc_model *model;
     sc_model_info info;
+    sc_dtype cache;
     int32_t *ids;
-    int64_t prefill, decode;
-    int repeat;
-    double *prefill_s, *decode_s;
+    int *seqs;
+    int64_t prefill, decode, fill; /* fill: tokens before those that are decoded */
+    int sequences, repeat;
+    double load, *prefill_s, *decode_s;
+    long peak_kib; /* of memory, before the limits are measured */
+    sc_limits limits[MAX_LIMITS];
+    int n_limits; /* 0: not measured; the last is that of all threads */
 } bench;
 
-/* One repetition: the whole prompt, then token by token. The ids are any: speed does not depend on them. */
+/* The prompt in a sequence of its own, then step by step all sequences behind their contexts. The ids are any: speed
+ * does not depend on them. */
 static sc_status once(bench *b, int i)
 {
     const float *logits;
-    sc_status s = sc_session_trim(b->session, 0, 0);
+    sc_status s = sc_session_trim(b->session, b->sequences, 0);
     double t0 = now();
-    if (!s) s = sc_session_eval(b->session, 0, b->ids, b->prefill, &logits);
-    double t1 = now();
+    if (!s) s = sc_session_eval(b->session, b->sequences, b->ids, b->prefill, &logits);
+    b->prefill_s[i] = now() - t0;
+    if (!s) s = sc_session_trim(b->session, b->sequences, 0);
+    t0 = now();
     for (int64_t k = 0; !s && k < b->decode; k++)
-        s = sc_session_eval(b->session, 0, b->ids + b->prefill + k, 1, &logits);
-    if (i >= 0) {
-        b->prefill_s[i] = t1 - t0;
-        b->decode_s[i] = now() - t1;
-    }
+        s = sc_session_step(b->session, b->seqs, b->ids + k, b->sequences, &logits);
+    b->decode_s[i] = now() - t0;
+    for (int q = 0; !s && q < b->sequences; q++) s = sc_session_trim(b->session, q, b->fill);
     return s;
+}
+
+/* What is done once: weights brought into memory, plans made, contexts filled, each with keys and values of its own. */
+static sc_status warm_up(bench *b)
+{
+    const float *logits;
+    sc_status s = SC_OK;
+    for (int q = 0; !s && b->fill && q < b->sequences; q++)
+        s = sc_session_eval(b->session, q, b->ids + q, b->fill, &logits);
+    return s ? s : once(b, 0);
+}
+
+static sc_status measure(bench *b)
+{
+    int64_t most = b->prefill > b->fill ? b->prefill : b->fill, n = most + b->decode + b->sequences;
+    b->ids = malloc(sizeof *b->ids * (size_t)n);
+    b->seqs = malloc(sizeof *b->seqs * (size_t)b->sequences);
+    b->prefill_s = calloc((size_t)b->repeat, sizeof *b->prefill_s);
+    b->decode_s = calloc((size_t)b->repeat, sizeof *b->decode_s);
+    if (!b->ids || !b->seqs || !b->prefill_s || !b->decode_s) return SC_ENOMEM;
+    for (int64_t i = 0; i < n; i++) b->ids[i] = (int32_t)((i * 7919 + 13) % b->info.vocab);
+    for (int q = 0; q < b->sequences; q++) b->seqs[q] = q;
+    sc_status s = warm_up(b);
+    for (int i = 0; !s && i < b->repeat; i++) s = once(b, i);
+    struct rusage use;
+    if (getrusage(RUSAGE_SELF, &use) == 0) b->peak_kib = use.ru_maxrss;
+    return s;
+}
+
+static sc_status measure_limits(sc_context *ctx, bench *b)
+{
+    sc_status s = SC_OK;
+    int all = sc_context_threads(ctx);
+    for (int t = 1; !s && t < all; t *= 2) s = sc_measure_limits(ctx, t, &b->limits[b->n_limits++]);
+    return s ? s : sc_measure_limits(ctx, all, &b->limits[b->n_limits++]);
 }
 
 static int ascending(const void *a, const void *b)
@@ -52,102 +100,185 @@ static double median(double *v, int n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-static void report(sc_cmd *c, bench *b, double load)
+/* Everything that is said about a run. */
+typedef struct result {
+    double prefill_tps, decode_tps, prefill_gflops, decode_gbs, decode_gflops;
+    double prefill_share, decode_share, decode_peak_share; /* of the limits; 0 where they were not measured */
+    sc_work decode;                                        /* of one step, in the middle of the decoding */
+} result;
+
+static sc_status evaluate(bench *b, result *r)
 {
+    sc_work prompt;
     double p = median(b->prefill_s, b->repeat), d = median(b->decode_s, b->repeat);
-    double prefill_tps = (double)b->prefill / p, decode_tps = b->decode ? (double)b->decode / d : 0;
-    /* Decoding reads every weight once a token; a prompt costs two operations a weight and token. The embedding is looked
-     * up and not multiplied, unless it is the output matrix too. */
-    double gbs = (double)b->info.bytes * decode_tps / 1e9,
-           gflops = 2 * (double)b->info.parameters * prefill_tps / 1e9;
-    int threads = sc_context_threads(sc_cmd_context(c));
-    if (sc_cmd_flag(c, "json"))
-        printf("{\"model\": \"%s\", \"threads\": %d, \"prefill_tokens\": %lld, \"decode_tokens\": %lld, "
-               "\"repeat\": %d, "
-               "\"prefill_tps\": %.3f, \"decode_tps\": %.3f, \"prefill_gflops\": %.3f, \"decode_gbs\": %.3f, "
-               "\"load_seconds\": %.4f, "
-               "\"weight_bytes\": %lld, \"parameters\": %lld, \"cache_bytes\": %lld}\n",
-               b->info.family, threads, (long long)b->prefill, (long long)b->decode, b->repeat, prefill_tps,
-               decode_tps, gflops, gbs, load, (long long)b->info.bytes, (long long)b->info.parameters,
-               (long long)sc_session_cache_bytes(b->session));
-    else
-        printf("prefill %8.1f tokens/s (%lld tokens, about %.1f GFLOP/s)\n"
-               "decode  %8.1f tokens/s (%lld tokens, about %.1f GB/s of weights)\n"
-               "%s, %lld parameters in %lld bytes, %d threads, median of %d; opened in %.3f s\n",
-               prefill_tps, (long long)b->prefill, gflops, decode_tps, (long long)b->decode, gbs, b->info.family,
-               (long long)b->info.parameters, (long long)b->info.bytes, threads, b->repeat, load);
+    sc_status s = sc_model_work(b->model, b->prefill, 1, 0, b->cache, &prompt);
+    if (!s) s = sc_model_work(b->model, 1, b->sequences, b->fill + b->decode / 2, b->cache, &r->decode);
+    if (s) return s;
+    double steps = b->decode ? (double)b->decode / d : 0; /* a second */
+    r->prefill_tps = (double)b->prefill / p;
+    r->decode_tps = steps * b->sequences;
+    r->prefill_gflops = prompt.flops / p * 1e-9;
+    r->decode_gbs = (r->decode.weight_bytes + r->decode.cache_bytes) * steps * 1e-9;
+    r->decode_gflops = r->decode.flops * steps * 1e-9;
+    if (b->n_limits) {
+        const sc_limits *l = &b->limits[b->n_limits - 1];
+        r->prefill_share = r->prefill_gflops / l->peak_gflops;
+        r->decode_share = r->decode_gbs / l->bandwidth_gbs;
+        r->decode_peak_share = r->decode_gflops / l->peak_gflops;
+    }
+    return SC_OK;
 }
 
-static sc_status measure(sc_cmd *c, bench *b)
+static void print_json(const bench *b, const result *r, int threads)
 {
-    int64_t n = b->prefill + b->decode;
-    b->ids = malloc(sizeof *b->ids * (size_t)n);
-    b->prefill_s = calloc((size_t)b->repeat, sizeof *b->prefill_s);
-    b->decode_s = calloc((size_t)b->repeat, sizeof *b->decode_s);
-    if (!b->ids || !b->prefill_s || !b->decode_s) return SC_ENOMEM;
-    for (int64_t i = 0; i < n; i++) b->ids[i] = (int32_t)((i * 7919 + 13) % b->info.vocab);
-    sc_status s = once(b, -1); /* brings the weights into memory and makes the plans */
-    for (int i = 0; !s && i < b->repeat; i++) s = once(b, i);
-    (void)c;
-    return s;
+    json_t *o = json_pack(
+        "{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "model", b->info.family, "path", b->info.path, "dtypes", b->info.dtypes, "threads", threads,
+        "prefill_tokens", (json_int_t)b->prefill, "decode_tokens", (json_int_t)b->decode, "context_fill",
+        (json_int_t)b->fill, "sequences", b->sequences, "repeat", b->repeat, "prefill_tps", r->prefill_tps,
+        "decode_tps", r->decode_tps, "prefill_gflops", r->prefill_gflops, "decode_gbs", r->decode_gbs,
+        "decode_gflops", r->decode_gflops, "load_seconds", b->load, "weight_bytes", (json_int_t)b->info.bytes,
+        "parameters", (json_int_t)b->info.parameters, "cache_bytes", (json_int_t)sc_session_cache_bytes(b->session),
+        "decode_weight_bytes", (json_int_t)r->decode.weight_bytes, "decode_cache_bytes",
+        (json_int_t)r->decode.cache_bytes, "peak_memory_bytes", (json_int_t)b->peak_kib * 1024);
+    if (o && b->n_limits) {
+        const sc_limits *l = &b->limits[b->n_limits - 1];
+        json_t *list = json_array();
+        json_object_set_new(o, "isa", json_string(l->isa));
+        json_object_set_new(o, "bandwidth_gbs", json_real(l->bandwidth_gbs));
+        json_object_set_new(o, "peak_gflops", json_real(l->peak_gflops));
+        json_object_set_new(o, "prefill_share", json_real(r->prefill_share));
+        json_object_set_new(o, "decode_share", json_real(r->decode_share));
+        json_object_set_new(o, "decode_peak_share", json_real(r->decode_peak_share));
+        for (int i = 0; i < b->n_limits; i++)
+            json_array_append_new(list,
+                                  json_pack("{s:i, s:f, s:f}", "threads", b->limits[i].threads, "bandwidth_gbs",
+                                            b->limits[i].bandwidth_gbs, "peak_gflops", b->limits[i].peak_gflops));
+        json_object_set_new(o, "limits", list);
+    }
+    if (o) json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(o);
+}
+
+static void print_share(const bench *b, double share, const char *of)
+{
+    if (b->n_limits) printf("  %5.1f%% of %s", 100 * share, of);
+}
+
+static void print_text(const bench *b, const result *r, int threads)
+{
+    printf("prefill %9.1f tokens/s %8.1f GFLOP/s", r->prefill_tps, r->prefill_gflops);
+    print_share(b, r->prefill_share, "the peak");
+    printf("       (%lld tokens)\n", (long long)b->prefill);
+    if (b->decode) {
+        printf("decode  %9.1f tokens/s %8.1f GB/s   ", r->decode_tps, r->decode_gbs);
+        print_share(b, r->decode_share, "the bandwidth");
+        printf("  (%lld tokens", (long long)b->decode);
+        if (b->sequences > 1) printf(" of each of %d sequences", b->sequences);
+        printf(" after %lld; %.1f MB of weights and %.1f MB of cache a step)\n", (long long)b->fill,
+               r->decode.weight_bytes * 1e-6, r->decode.cache_bytes * 1e-6);
+        if (b->sequences > 1) {
+            printf("                           %8.1f GFLOP/s", r->decode_gflops);
+            print_share(b, r->decode_peak_share, "the peak");
+            putchar('\n');
+        }
+    }
+    for (int i = 0; i < b->n_limits; i++)
+        printf("limit   %4d thread%s %8.1f GB/s read, %8.1f GFLOP/s in registers (%s, f32)\n", b->limits[i].threads,
+               b->limits[i].threads == 1 ? ": " : "s:", b->limits[i].bandwidth_gbs, b->limits[i].peak_gflops,
+               b->limits[i].isa);
+    printf("%s, %lld parameters in %lld bytes (%s), %d threads, median of %d; opened in %.3f s; %.1f MiB at most\n",
+           b->info.family, (long long)b->info.parameters, (long long)b->info.bytes, b->info.dtypes, threads,
+           b->repeat, b->load, (double)b->peak_kib / 1024);
+}
+
+static void end(bench *b, sc_model *m, char *path)
+{
+    sc_session_free(b->session);
+    sc_model_free(m);
+    sc_free(path);
+    free(b->ids);
+    free(b->seqs);
+    free(b->prefill_s);
+    free(b->decode_s);
 }
 
 static int bench_verb(sc_cmd *c)
 {
     bench b = {.prefill = sc_cmd_int(c, "prefill"),
                .decode = sc_cmd_int(c, "decode"),
+               .cache = sc_dtype_named(sc_cmd_str(c, "cache-type")),
+               .sequences = (int)sc_cmd_int(c, "sequences"),
                .repeat = (int)sc_cmd_int(c, "repeat")};
+    b.fill = sc_cmd_given(c, "context-fill") ? sc_cmd_int(c, "context-fill") : b.prefill;
     sc_model *m = NULL;
     char *path = NULL;
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
     sc_model_options o = {.weights = sc_cmd_flag(c, "synthetic") ? SC_WEIGHTS_SYNTHETIC : SC_WEIGHTS_FILE,
                           .type = sc_dtype_named(sc_cmd_str(c, "type"))};
-    sc_session_options so = {.context = b.prefill + b.decode, .cache = sc_dtype_named(sc_cmd_str(c, "cache-type"))};
+    /* One sequence more than are decoded: the prompt's. */
+    sc_session_options so = {
+        .context = (b.fill + b.decode) * b.sequences + b.prefill, .sequences = b.sequences + 1, .cache = b.cache};
     sc_status s = sc_hub_resolve(&path, sc_cmd_arg(c, 0));
     double t0 = now();
     if (!s) s = sc_model_open(&m, ctx, path, &o);
-    double load = now() - t0;
+    b.load = now() - t0;
+    b.model = m;
     if (!s) {
         sc_model_describe(m, &b.info);
         s = sc_session_new(&b.session, m, &so);
     }
-    if (!s) s = measure(c, &b);
+    result r = {0};
+    if (!s) s = measure(&b);
+    if (!s && !sc_cmd_flag(c, "no-limits")) s = measure_limits(ctx, &b);
+    if (!s) s = evaluate(&b, &r);
     if (!s) {
         sc_cmd_clear_progress(c);
-        report(c, &b, load);
+        (sc_cmd_flag(c, "json") ? print_json : print_text)(&b, &r, sc_context_threads(ctx));
     }
     int code = s ? sc_cmd_fail(c) : 0;
-    sc_session_free(b.session);
-    sc_model_free(m);
-    sc_free(path);
-    free(b.ids);
-    free(b.prefill_s);
-    free(b.decode_s);
+    end(&b, m, path);
     return code;
 }
 
 static const sc_option options[] = {
     {"prefill", 'p', SC_OPT_INT, "N", "tokens of the prompt", .value = "512", .lo = 1, .hi = 1e6},
-    {"decode", 'd', SC_OPT_INT, "M", "tokens generated one by one after it", .value = "64", .lo = 0, .hi = 1e6},
+    {"decode", 'd', SC_OPT_INT, "M", "tokens generated one by one", .value = "64", .lo = 0, .hi = 1e6},
+    {"context-fill", 'f', SC_OPT_INT, "N",
+     "tokens that are there before those generated (as many as the prompt has)", .lo = 0, .hi = 1e6},
+    {"sequences", 's', SC_OPT_INT, "N", "sequences generated together, a token of each a step", .value = "1",
+     .lo = 1, .hi = 1024},
     {"repeat", 'R', SC_OPT_INT, "R", "repetitions; the median counts", .value = "5", .lo = 1, .hi = 10000},
     {"synthetic", 0, SC_OPT_FLAG, .help = "random weights from config.json alone"},
     {"type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k",
      "with --synthetic: type of the matrices", .value = "f32"},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
+    {"no-limits", 0, SC_OPT_FLAG, .help = "do not measure what the machine can do"},
     {"json", 'j', SC_OPT_FLAG, .help = "as one JSON object"},
     SC_OPT_CONTEXT,
     {0}};
 static const sc_example examples[] = {
     {"socle bench model.gguf", "A prompt of 512 tokens, then 64 one by one"},
+    {"socle bench model.gguf --sequences 16 --context-fill 128", "Sixteen answers at once, behind short prompts"},
     {"socle bench ./model --synthetic --type q4_0 --prefill 128 --decode 32 --json",
      "Speed of a shape without its weights"},
     {0}};
-const sc_verb sc_verb_bench = {.name = "bench",
-                               .summary = "Measure a model's speed on this machine",
-                               .args = "MODEL",
-                               .min_args = 1,
-                               .max_args = 1,
-                               .options = options,
-                               .examples = examples,
-                               .run = bench_verb};
+const sc_verb sc_verb_bench = {
+    .name = "bench",
+    .summary = "Measure a model's speed on this machine",
+    .args = "MODEL",
+    .about = "Two limits are measured along with the model: how fast the threads read memory\n"
+             "that no cache holds, and how many f32 operations they do in registers. A\n"
+             "prompt's speed is given as a share of the second: two operations for each\n"
+             "weight of a matrix and token, and those of attention; weights of few bits can\n"
+             "pass 100%, since integer units are faster. The speed of generation is given as\n"
+             "a share of the first: the weights (of an embedding table that is not the\n"
+             "output matrix only one row a token) and the cached keys and values, each read\n"
+             "once a step.",
+    .min_args = 1,
+    .max_args = 1,
+    .options = options,
+    .examples = examples,
+    .run = bench_verb};

@@ -31,6 +31,12 @@ static const sc_cpu_op *const table[SC_OP_COUNT] = {
 #undef V
 };
 
+static const sc_op *lower(sc_backend *self, const sc_step *s, int i)
+{
+    const sc_cpu_op *op = table[s->op->id];
+    return op && op->lower ? op->lower(s, &((cpu_backend *)self)->kernels, i) : NULL;
+}
+
 static sc_status prepare(sc_backend *self, sc_step *s, int64_t *scratch)
 {
     const sc_cpu_op *op = table[s->op->id];
@@ -141,6 +147,7 @@ sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
     cpu_backend *b = sc_calloc(1, sizeof *b);
     if (!b) return sc_nomem();
     b->base = (sc_backend){.name = "cpu",
+                           .lower = lower,
                            .prepare = prepare,
                            .plan_ready = plan_ready,
                            .plan_free = plan_free,

@@ -11,6 +11,8 @@
 
 typedef struct sc_cpu_op {
     const char *(*refuse)(const sc_step *s); /* why this step cannot be run here, or NULL; may itself be NULL */
+    /* What input i is to go through first, or NULL (sc_backend.lower); may itself be NULL. */
+    const sc_op *(*lower)(const sc_step *s, const sc_kernels *k, int i);
     int64_t (*tasks)(const sc_step *s);
     int64_t (*scratch)(const sc_step *s); /* bytes each thread needs; NULL: none */
     /* Does tasks begin .. end. A fault in the values (an id out of range) returns a code with its message. */

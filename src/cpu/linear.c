@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens: the rows are brought to f32 once
- * for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over the whole of
- * C in the same order, so a token's result is the same alone and in any batch. */
+/* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens. Where the kernels have it, x comes
+ * packed (pack_rows) and is multiplied as whole numbers by the rows as they are stored. Otherwise the rows are brought
+ * to f32 once for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over
+ * the whole of C in the same order, so a token's result is the same alone and in any batch. */
 #include "cpu/cpu.h"
 
 enum {
     TOKENS = 256,            /* of a block: what bringing the rows to f32 is shared over */
     BLOCK_BYTES = 256 << 10, /* of w's rows as f32: they should stay in the second cache */
+    PACKED_ROWS = 32,        /* of w in a task on packed x: whole panels of every level's kernels */
     PAD = 16 /* floats after each of them: rows a power of two apart would fall into the same few cache lines */
 };
 
@@ -14,8 +16,20 @@ static int64_t features(const sc_step *s) { return s->in[1]->shape.dim[0]; }
 static int64_t width(const sc_step *s) { return s->in[1]->shape.dim[1]; }
 static int64_t tokens(const sc_step *s) { return features(s) ? sc_tensor_count(s->out) / features(s) : 0; }
 
+static bool packed(const sc_step *s) { return s->in[0]->dtype == SC_U8; }
+
+static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
+{
+    const sc_tensor *x = s->in[0], *w = s->in[1];
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    bool can = i == 0 && x->dtype == SC_F32 && width(s) > 0 && d->block > 1 && width(s) % d->block == 0 &&
+               sc_rows_dense(w) && k->matmul_packed[w->dtype];
+    return can ? &sc_op_pack_rows : NULL;
+}
+
 static int64_t block_rows(const sc_step *s)
 {
+    if (packed(s)) return PACKED_ROWS;
     int64_t fit = BLOCK_BYTES / (int64_t)sizeof(float) / SC_MAX(width(s), 1);
     return SC_MAX(SC_MIN(fit, 32), 4);
 }
@@ -41,7 +55,8 @@ static int64_t tasks(const sc_step *s)
 static int64_t scratch(const sc_step *s)
 {
     /* The block, and one row of a 16-bit type gathered from a column. */
-    return used_in_place(s->in[1]) ? 0 : (block_rows(s) + 1) * (width(s) + PAD) * (int64_t)sizeof(float);
+    return used_in_place(s->in[1]) || packed(s) ? 0
+                                                : (block_rows(s) + 1) * (width(s) + PAD) * (int64_t)sizeof(float);
 }
 
 /* Rows first .. first + n of w as f32 into out, `ld` apart. */
@@ -85,8 +100,16 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
         int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
-        if (straight) {
-            const char *first = (const char *)s->in_data[1] + row * row_bytes;
+        if (packed(s) && token_blocks == 1) { /* neighbours in one go: the kernel fetches ahead */
+            rows = SC_MIN(nb * (end - task), n - row);
+            task = end - 1;
+        }
+        const char *first = (const char *)s->in_data[1] + row * row_bytes;
+        if (packed(s)) {
+            int64_t ldx = c / SC_PACKED;
+            k->matmul_packed[w->dtype](stop - token, rows, c, (const sc_packed *)s->in_data[0] + token * ldx, ldx,
+                                       first, row_bytes, y + token * n + row, n);
+        } else if (straight) {
             k->matvec[w->dtype](rows, c, x, first, row_bytes, y + row);
         } else {
             const float *block = room;
@@ -108,4 +131,4 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_linear = {.refuse = refuse, .tasks = tasks, .scratch = scratch, .run = run};
+const sc_cpu_op sc_cpu_linear = {.refuse = refuse, .lower = lower, .tasks = tasks, .scratch = scratch, .run = run};

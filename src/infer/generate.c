@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sampling a sequence to its end, and beam search over a session's sequences. */
-#include "base/base.h"
-#include "socle/session.h"
+#include "infer/infer.h"
 
 static bool ends(const sc_generate *how, int32_t id)
 {
@@ -10,38 +9,103 @@ static bool ends(const sc_generate *how, int32_t id)
     return false;
 }
 
+typedef struct generation {
+    sc_session *s;
+    int seq;
+    sc_sampler *sampler;
+    const sc_generate *how;
+    int64_t vocab, longest; /* tokens that the sequence may have */
+    sc_stop_reason why;
+    int64_t generated;
+} generation;
+
+/* Hands an id over; `held` tokens are before it in the sequence. *more: the answer goes on. */
+static sc_status hand_over(generation *g, int32_t id, float logprob, int64_t held, bool *more)
+{
+    const sc_generate *how = g->how;
+    *more = false;
+    sc_status status = sc_sampler_accept(g->sampler, id);
+    if (!status && how->drafter) status = sc_drafter_add(how->drafter, id);
+    if (status) return status;
+    g->generated++;
+    if (ends(how, id))
+        g->why = SC_STOP_EOS;
+    else if (!how->token(how->user, id, logprob))
+        g->why = SC_STOP_CALLER;
+    else if (g->generated == how->max_new_tokens)
+        g->why = SC_STOP_LENGTH;
+    else if (held >= g->longest)
+        g->why = SC_STOP_CONTEXT;
+    else
+        *more = true;
+    return SC_OK;
+}
+
+/* Samples from rows of logits, the one after the sequence's last id but n_draft and those after the n_draft drafted ones,
+ * until one is not what was drafted. The sequence then ends before *last, the id that was sampled last. */
+static sc_status take_rows(generation *g, const float *logits, int64_t n_draft, int32_t *last, bool *more)
+{
+    sc_drafter *d = g->how->drafter;
+    int64_t base = sc_session_length(g->s, g->seq) - n_draft, row = 0, stood = 0;
+    bool accepted = false;
+    sc_status status;
+    do {
+        const float *x = logits + row * g->vocab;
+        float logprob;
+        status = d ? sc_drafter_choose(d, row, g->sampler, x, last, &logprob, &accepted)
+                   : sc_sampler_sample(g->sampler, x, last, &logprob);
+        if (!status) status = hand_over(g, *last, logprob, base + row, more);
+        stood += accepted;
+        row++;
+    } while (!status && accepted && *more);
+    if (d) sc_drafter_judge(d, stood);
+    sc_status trimmed = sc_session_trim(g->s, g->seq, base + row - 1);
+    return status ? status : trimmed;
+}
+
+/* Evaluates the last id and what the drafter, if any, guesses after it. */
+static sc_status evaluate(generation *g, int32_t last, const float **logits, int64_t *n_draft)
+{
+    int32_t ids[1 + SC_DRAFT_MOST];
+    int64_t length = sc_session_length(g->s, g->seq), most = g->how->max_new_tokens - g->generated - 1;
+    *n_draft = 0;
+    if (g->how->drafter) {
+        const int32_t *guess;
+        sc_status status =
+            sc_drafter_guess(g->how->drafter, SC_MIN(most, g->longest - length - 1), &guess, n_draft);
+        if (status) return status;
+        ids[0] = last;
+        memcpy(ids + 1, guess, sizeof *guess * (size_t)*n_draft);
+    }
+    if (*n_draft) {
+        sc_status status = sc_session_score(g->s, g->seq, ids, 1 + *n_draft, logits);
+        if (!status || status == SC_ECANCELLED || status == SC_ENOMEM) return status;
+        /* Other sequences may leave no room, or the chunk be shorter: it goes without a draft. */
+        sc_drafter_drop(g->how->drafter);
+        *n_draft = 0;
+    }
+    return sc_session_eval(g->s, g->seq, &last, 1, logits);
+}
+
 sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler,
                               const sc_generate *how, sc_stop_reason *why, int64_t *generated)
 {
-    sc_status status;
     sc_model_info info;
     sc_model_describe(sc_session_model(s), &info);
+    generation g = {.s = s, .seq = seq, .sampler = sampler, .how = how, .vocab = info.vocab, .why = SC_STOP_LENGTH};
     /* A session of several sequences may hold more tokens than the model takes in one. */
-    int64_t longest = info.context ? SC_MIN(info.context, sc_session_context(s)) : sc_session_context(s);
-    *why = SC_STOP_LENGTH;
-    for (*generated = 0; *generated < how->max_new_tokens;) {
-        int32_t id;
-        float logprob;
-        if ((status = sc_sampler_sample(sampler, logits, &id, &logprob)) ||
-            (status = sc_sampler_accept(sampler, id)))
-            return status;
-        ++*generated;
-        if (ends(how, id)) {
-            *why = SC_STOP_EOS;
-            return SC_OK;
-        }
-        if (!how->token(how->user, id, logprob)) {
-            *why = SC_STOP_CALLER;
-            return SC_OK;
-        }
-        if (*generated == how->max_new_tokens) break;
-        if (sc_session_length(s, seq) >= longest) {
-            *why = SC_STOP_CONTEXT;
-            return SC_OK;
-        }
-        if ((status = sc_session_eval(s, seq, &id, 1, &logits))) return status;
+    g.longest = info.context ? SC_MIN(info.context, sc_session_context(s)) : sc_session_context(s);
+    int64_t n_draft = 0;
+    int32_t last = 0;
+    bool more = how->max_new_tokens > 0;
+    sc_status status = SC_OK;
+    while (more && !status) {
+        status = take_rows(&g, logits, n_draft, &last, &more);
+        if (!status && more) status = evaluate(&g, last, &logits, &n_draft);
     }
-    return SC_OK;
+    *why = g.why;
+    *generated = g.generated;
+    return status;
 }
 
 /* One step's rows: each live beam continues a copy of its parent's sequence. Two sets of sequences take turns, since a

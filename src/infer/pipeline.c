@@ -24,6 +24,9 @@ sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
 void sc_pipeline_free(sc_pipeline *p)
 {
     if (!p) return;
+    sc_drafter_free(p->drafter);
+    sc_session_free(p->draft_session);
+    sc_model_free(p->draft_model);
     sc_session_free(p->session);
     sc_template_free(p->chat);
     sc_tokenizer_free(p->tokenizer);
@@ -37,6 +40,53 @@ const sc_model *sc_pipeline_model(const sc_pipeline *p) { return p->model; }
 const sc_tokenizer *sc_pipeline_tokenizer(const sc_pipeline *p) { return p->tokenizer; }
 bool sc_pipeline_has_template(const sc_pipeline *p) { return p->chat != NULL; }
 sc_session *sc_pipeline_session(sc_pipeline *p) { return p->session; }
+
+/* ---- speculation ---- */
+
+static sc_status same_tokens(const sc_tokenizer *a, const sc_tokenizer *b)
+{
+    int64_t n = sc_tokenizer_vocab_size(a), m = sc_tokenizer_vocab_size(b);
+    if (n != m)
+        return sc_fail(SC_EINVAL, "the draft model has %lld tokens, the model %lld", (long long)m, (long long)n);
+    for (int32_t i = 0; i < n; i++) {
+        int64_t la = 0, lb = 0;
+        const char *x = sc_tokenizer_token(a, i, &la), *y = sc_tokenizer_token(b, i, &lb);
+        if (!x != !y || (x && (la != lb || memcmp(x, y, (size_t)la) != 0)))
+            return sc_fail(SC_EINVAL, "token %d is \"%s\" in the draft model and \"%s\" in the model", i,
+                           y ? y : "", x ? x : "");
+    }
+    return SC_OK;
+}
+
+sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const sc_session_options *options,
+                                int64_t tokens)
+{
+    sc_tokenizer *t = NULL;
+    sc_model *m = NULL;
+    sc_session *session = NULL;
+    sc_drafter *d = NULL;
+    sc_status s = SC_OK;
+    if (draft) {
+        s = sc_tokenizer_load(&t, draft);
+        if (!s) s = same_tokens(p->tokenizer, t);
+        sc_tokenizer_free(t);
+        if (!s) s = sc_model_open(&m, p->ctx, draft, NULL);
+        if (!s) s = sc_session_new(&session, m, options);
+    }
+    if (!s) s = sc_drafter_new(&d, p->model, session, tokens);
+    if (s) {
+        sc_session_free(session);
+        sc_model_free(m);
+        return s;
+    }
+    sc_drafter_free(p->drafter);
+    sc_session_free(p->draft_session);
+    sc_model_free(p->draft_model);
+    p->drafter = d;
+    p->draft_session = session;
+    p->draft_model = m;
+    return SC_OK;
+}
 
 /* ---- generation ---- */
 
@@ -110,7 +160,7 @@ static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *l
     sc_model_info info;
     sc_sampler *sampler;
     sc_stop_reason why;
-    sc_generate how = {.max_new_tokens = r->max_new_tokens, .token = take, .user = w};
+    sc_generate how = {.max_new_tokens = r->max_new_tokens, .token = take, .user = w, .drafter = p->drafter};
     sc_model_describe(p->model, &info);
     if (!r->ignore_eos) how.eos = sc_model_eos(p->model, &how.n_eos);
     int32_t own = sc_tokenizer_eos(p->tokenizer);
@@ -118,7 +168,11 @@ static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *l
     sc_status s = sc_sampler_new(&sampler, &r->sampling, info.vocab);
     if (s) return s;
     s = sc_sampler_prompt(sampler, r->ids, r->n_ids);
+    if (!s && p->drafter) s = sc_drafter_start(p->drafter, &r->sampling, r->ids, r->n_ids);
     if (!s) s = sc_session_generate(p->session, 0, logits, sampler, &how, &why, &w->result->generated_tokens);
+    int64_t evaluations;
+    if (p->drafter)
+        sc_drafter_counts(p->drafter, &w->result->drafted_tokens, &w->result->accepted_tokens, &evaluations);
     sc_sampler_free(sampler);
     /* What the sequence holds by now: the answer, but for an id that was not evaluated any more. */
     int64_t more = SC_MIN(w->result->n_ids, sc_session_length(p->session, 0) - r->n_ids);

@@ -2,20 +2,24 @@
 /* One tensor from one type and order to another: rows are read, put in the output's order, and written in its type. */
 #include "models/models.h"
 
-#include <math.h>
-
-enum { PIECE = 8 << 20 }; /* bytes of f32 worked on at a time */
+/* A thread takes a unit of rows at a time; a piece of several units is written while the next is converted. Which
+ * thread has which unit changes no byte. */
+enum { UNIT = 64 << 10, UNITS = 16 }; /* values of f32; units of a piece, at least */
 
 typedef struct job {
     const sc_item *it;
     int64_t rows, width;          /* of the output */
-    int64_t first, count;         /* rows of this piece */
     int64_t from_bytes, to_bytes; /* of a row */
-    int threads;
-    const float *turned; /* the whole output in f32, where it is transposed */
-    float *whole;        /* being filled: the source's rows, turned */
-    float *scratch;      /* a row for each thread */
-    char *out;
+    int64_t unit;                 /* rows */
+    int64_t first, count;         /* rows of this piece */
+    atomic_llong next;            /* the first row of it that nobody has taken */
+    int64_t scratch_values;       /* of each thread */
+    float *scratch;
+    char *out[2];    /* the piece being filled, and the one being written */
+    int64_t waiting; /* bytes of the latter */
+    sc_sink *sink;
+    void *user;
+    sc_status written;
     atomic_bool overflow, not_finite;
 } job;
 
@@ -29,97 +33,132 @@ static int64_t source_row(const sc_item *it, int64_t r)
     return head * d + (it->to_pairs ? i % 2 * (d / 2) + i / 2 : i % (d / 2) * 2 + i / (d / 2));
 }
 
-static void check_values(job *j, const float *x)
+/* Whether a magnitude is of [lo, end), both as bits. */
+static bool any_within(const float *x, int64_t n, uint32_t lo, uint32_t end)
 {
+    uint32_t found = 0, u;
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(&u, x + i, sizeof u);
+        found |= (u & 0x7fffffff) - lo < end - lo;
+    }
+    return found;
+}
+
+static void check_values(job *j, const float *x, int64_t n)
+{
+    const uint32_t infinity = 0x7f800000, too_large = 0x477ff000; /* 65520 */
     sc_dtype to = j->it->to;
-    bool block = sc_dtype_get(to)->block > 1;
-    if (to != SC_F16 && !block) return;
-    for (int64_t i = 0; i < j->width; i++) {
-        if (block && !isfinite(x[i])) atomic_store(&j->not_finite, true);
-        if (to == SC_F16 && fabsf(x[i]) >= 65520 && isfinite(x[i])) atomic_store(&j->overflow, true);
-    }
+    if (sc_dtype_get(to)->block > 1 && any_within(x, n, infinity, 0x80000000)) atomic_store(&j->not_finite, true);
+    if (to == SC_F16 && any_within(x, n, too_large, infinity)) atomic_store(&j->overflow, true);
 }
 
-static void convert_rows(void *arg, int member)
+/* Rows of the output, whose source has `width` rows of `rows`: pieces of its rows become columns. Units begin and end
+ * with blocks and heads. */
+static void read_turned(const job *j, int64_t first, int64_t n, float *x)
 {
-    job *j = arg;
     const sc_item *it = j->it;
-    float *x = j->scratch + member * j->width;
-    for (int64_t i = member; i < j->count; i += j->threads) {
-        int64_t r = source_row(it, j->first + i);
-        char *to = j->out + i * j->to_bytes;
-        const char *from = (const char *)it->data + r * j->from_bytes;
-        if (!j->turned && it->from == it->to) {
-            memcpy(to, from, (size_t)j->to_bytes);
-            continue;
-        }
-        const float *row = j->turned ? j->turned + r * j->width : x;
-        if (!j->turned) sc_dequantize(it->from, from, x, j->width);
-        check_values(j, row);
-        sc_quantize(it->to, row, to, j->width);
+    float *line = x + n * j->width;
+    int64_t bytes = sc_dtype_size(it->from, j->rows);
+    const char *from = (const char *)it->data + sc_dtype_size(it->from, first);
+    for (int64_t i = 0; i < j->width; i++, from += bytes) {
+        sc_dequantize(it->from, from, line, n);
+        for (int64_t r = 0; r < n; r++) x[r * j->width + i] = line[source_row(it, first + r) - first];
     }
 }
 
-/* The source has `width` rows of `rows`. */
-static void turn(void *arg, int member)
+static void read_rows(const job *j, int64_t first, int64_t n, float *x)
+{
+    const sc_item *it = j->it;
+    const char *from = it->data;
+    if (it->transpose)
+        read_turned(j, first, n, x);
+    else if (!it->rotate)
+        sc_dequantize(it->from, from + first * j->from_bytes, x, n * j->width);
+    else
+        for (int64_t r = 0; r < n; r++)
+            sc_dequantize(it->from, from + source_row(it, first + r) * j->from_bytes, x + r * j->width, j->width);
+}
+
+static void convert_unit(job *j, int64_t at, float *x)
+{
+    const sc_item *it = j->it;
+    int64_t first = j->first + at, n = SC_MIN(j->unit, j->count - at);
+    char *to = j->out[0] + at * j->to_bytes;
+    if (!it->transpose && it->from == it->to) {
+        for (int64_t r = 0; r < n; r++)
+            memcpy(to + r * j->to_bytes, (const char *)it->data + source_row(it, first + r) * j->from_bytes,
+                   (size_t)j->to_bytes);
+        return;
+    }
+    read_rows(j, first, n, x);
+    check_values(j, x, n * j->width);
+    sc_quantize(it->to, x, to, n * j->width);
+}
+
+static void convert_piece(void *arg, int member)
 {
     job *j = arg;
-    float *x = j->scratch + member * j->rows;
-    int64_t bytes = sc_dtype_size(j->it->from, j->rows);
-    for (int64_t i = member; i < j->width; i += j->threads) {
-        sc_dequantize(j->it->from, (const char *)j->it->data + i * bytes, x, j->rows);
-        for (int64_t r = 0; r < j->rows; r++) j->whole[r * j->width + i] = x[r];
-    }
+    float *x = j->scratch + member * j->scratch_values;
+    if (member == 0 && j->waiting) j->written = j->sink(j->user, j->out[1], j->waiting);
+    for (int64_t at; (at = atomic_fetch_add(&j->next, j->unit)) < j->count;) convert_unit(j, at, x);
 }
 
-static sc_status run(const sc_context *ctx, job *j, sc_sink *sink, void *user)
+static sc_status run(const sc_context *ctx, job *j)
 {
-    int64_t piece = SC_MAX(PIECE / (SC_MAX(j->width, 1) * 4), j->threads);
+    int64_t piece = j->unit * SC_MAX(UNITS, 4 * sc_pool_threads(ctx->pool));
     piece = SC_MIN(piece, j->rows);
-    if (!(j->out = sc_malloc((size_t)(piece * j->to_bytes)))) return sc_nomem();
+    for (int i = 0; i < 2; i++)
+        if (!(j->out[i] = sc_malloc((size_t)(piece * j->to_bytes)))) return sc_nomem();
     for (j->first = 0; j->first < j->rows; j->first += piece) {
         j->count = SC_MIN(piece, j->rows - j->first);
+        atomic_store(&j->next, 0);
         if (sc_context_cancelled(ctx)) return sc_fail(SC_ECANCELLED, "cancelled");
-        sc_pool_run(ctx->pool, convert_rows, j);
+        sc_pool_run(ctx->pool, convert_piece, j);
+        if (j->written) return j->written;
         if (j->overflow)
             return sc_fail(SC_ELIMIT, "'%s' has values beyond what f16 holds; bf16 holds them", j->it->name);
         if (j->not_finite)
             return sc_fail(SC_ELIMIT, "'%s' has values that are not finite, which %s cannot hold", j->it->name,
                            sc_dtype_get(j->it->to)->name);
-        sc_status s = sink(user, j->out, j->count * j->to_bytes);
-        if (s) return s;
+        char *full = j->out[0];
+        j->out[0] = j->out[1];
+        j->out[1] = full;
+        j->waiting = j->count * j->to_bytes;
     }
-    return SC_OK;
+    return j->sink(j->user, j->out[1], j->waiting);
+}
+
+/* How many rows make a unit: a transposed source is cut between its blocks and its heads. */
+static int64_t unit_rows(const job *j)
+{
+    const sc_item *it = j->it;
+    int64_t block = sc_dtype_get(it->from)->block, d = SC_MAX(it->rotate, 1), step = 1;
+    if (it->transpose) step = block % d == 0 ? block : d % block == 0 ? d : block * d;
+    int64_t n = SC_MAX(UNIT / SC_MAX(j->width, 1) / step, 1) * step;
+    return SC_MIN(n, j->rows);
 }
 
 sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sink, void *user)
 {
     sc_shape shape = {.rank = it->rank};
     memcpy(shape.dim, it->dim, sizeof shape.dim);
-    int64_t n = sc_shape_elements(&shape), longest;
+    int64_t n = sc_shape_elements(&shape);
     if (n == 0) return SC_OK;
-    job j = {.it = it, .threads = sc_pool_threads(ctx->pool)};
+    job j = {.it = it, .sink = sink, .user = user};
     /* A vector whose elements change places is a column. */
     j.width = it->rank == 0 || (it->rank == 1 && it->rotate) ? 1 : it->dim[it->rank - 1];
     j.rows = n / j.width;
-    longest = it->transpose ? SC_MAX(j.rows, j.width) : j.width;
     j.from_bytes = it->transpose ? 0 : sc_dtype_size(it->from, j.width);
     j.to_bytes = sc_dtype_size(it->to, j.width);
     if (j.from_bytes < 0 || j.to_bytes < 0)
         return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are no whole number of blocks", it->name,
                        (long long)j.width);
-    sc_status s = SC_OK;
-    if (!(j.scratch = sc_malloc(sizeof *j.scratch * (size_t)(longest * j.threads)))) return sc_nomem();
-    if (it->transpose) {
-        if (!(j.whole = sc_malloc(sizeof *j.whole * (size_t)n)))
-            s = sc_nomem();
-        else
-            sc_pool_run(ctx->pool, turn, &j);
-        j.turned = j.whole;
-    }
-    if (!s) s = run(ctx, &j, sink, user);
-    sc_free(j.out);
-    sc_free(j.whole);
+    j.unit = unit_rows(&j);
+    j.scratch_values = j.unit * (j.width + 1);
+    size_t bytes = sizeof *j.scratch * (size_t)(j.scratch_values * sc_pool_threads(ctx->pool));
+    sc_status s = (j.scratch = sc_malloc(bytes)) ? run(ctx, &j) : sc_nomem();
+    sc_free(j.out[0]);
+    sc_free(j.out[1]);
     sc_free(j.scratch);
     return s;
 }

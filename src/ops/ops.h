@@ -57,6 +57,9 @@ sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tenso
 typedef struct sc_norm_attr {
     float eps;
 } sc_norm_attr;
+/* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
+ * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
+enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 

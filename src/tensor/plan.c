@@ -2,11 +2,12 @@
 /* From a graph to steps. In order:
  *  1. what the outputs need, and one step for each node among it that computes;
  *  2. fusion: a step whose result has one user may absorb that user (sc_op.absorb);
- *  3. stages: a step's stage is one more than the latest stage it reads from, so projections of one input, or the norms
+ *  3. lowering: the backend may have an input put into another form first, once for all that read it so;
+ *  4. stages: a step's stage is one more than the latest stage it reads from, so projections of one input, or the norms
  *     of queries and keys, come to run side by side without a barrier between them;
- *  4. storage: values whose stages do not overlap share bytes of one arena; never within a stage, so sharing adds no
+ *  5. storage: values whose stages do not overlap share bytes of one arena; never within a stage, so sharing adds no
  *     dependence;
- *  5. the backend chooses kernels.
+ *  6. the backend chooses kernels.
  * All of it depends on shapes alone: the same graph gives the same plan. */
 #include "tensor/tensor.h"
 
@@ -29,6 +30,7 @@ typedef struct note {
 typedef struct planner {
     sc_plan *p;
     note *note;
+    int64_t cap_notes;
 } planner;
 
 static void mark_needed(planner *pl, sc_tensor *const *outputs, int n)
@@ -106,6 +108,65 @@ static void fuse(planner *pl)
         p->step[kept++] = p->step[i];
     }
     p->n_steps = kept;
+}
+
+/* The tensor that `op` makes of x; a plan made before of the same graph may have asked for it already. */
+static sc_tensor *lowered(planner *pl, sc_tensor *x, const sc_op *op)
+{
+    sc_graph *g = pl->p->graph;
+    for (int64_t i = x->id + 1; i < g->count; i++)
+        if (g->tensor[i]->op == op && g->tensor[i]->in[0] == x) return g->tensor[i];
+    int64_t before = g->count;
+    sc_tensor *y = sc_graph_node(g, op, &x, 1, NULL, 0);
+    if (!y) return NULL;
+    if (!sc_grow(&pl->note, &pl->cap_notes, g->count, sizeof *pl->note)) {
+        sc_nomem();
+        return NULL;
+    }
+    memset(pl->note + before, 0, sizeof *pl->note * (size_t)(g->count - before));
+    pl->note[y->id].maker = -1;
+    return y;
+}
+
+static sc_status lower(planner *pl)
+{
+    sc_plan *p = pl->p;
+    sc_step *step = NULL;
+    int64_t cap = 0;
+    int n = 0;
+    sc_status status = SC_OK;
+    for (int i = 0; i < p->n_steps; i++) {
+        sc_step s = p->step[i];
+        if (!sc_grow(&step, &cap, n + 1 + s.n_in, sizeof *step)) {
+            status = sc_nomem();
+            goto fail;
+        }
+        for (int k = 0; k < s.n_in; k++) {
+            const sc_op *op = s.in[k] ? p->backend->lower(p->backend, &s, k) : NULL;
+            if (!op) continue;
+            sc_tensor *y = lowered(pl, s.in[k], op);
+            if (!y) {
+                status = p->graph->status ? p->graph->status : SC_ENOMEM;
+                goto fail;
+            }
+            note *o = &pl->note[y->id];
+            if (!o->needed) {
+                o->needed = true;
+                o->maker = n;
+                step[n++] = (sc_step){.op = op, .in = {s.in[k]}, .n_in = 1, .out = y};
+            }
+            s.in[k] = y;
+        }
+        pl->note[s.out->id].maker = n;
+        step[n++] = s;
+    }
+    sc_free(p->step);
+    p->step = step;
+    p->n_steps = n;
+    return SC_OK;
+fail:
+    sc_free(step);
+    return status;
 }
 
 static sc_status make_stages(planner *pl)
@@ -303,7 +364,7 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
         if (!sc_is_contiguous(outputs[i])) return sc_fail(SC_EINVAL, "output %d is not contiguous", i);
     }
     sc_plan *p = sc_calloc(1, sizeof *p);
-    planner pl = {.p = p, .note = sc_calloc((size_t)g->count, sizeof *pl.note)};
+    planner pl = {.p = p, .note = sc_calloc((size_t)g->count, sizeof *pl.note), .cap_notes = g->count};
     sc_status s = SC_OK;
     if (!p || !pl.note) {
         s = sc_nomem();
@@ -314,7 +375,7 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     mark_needed(&pl, outputs, n_outputs);
     if ((s = make_steps(&pl))) goto end;
     fuse(&pl);
-    if ((s = make_stages(&pl)) || (s = lifetimes(&pl))) goto end;
+    if ((s = lower(&pl)) || (s = make_stages(&pl)) || (s = lifetimes(&pl))) goto end;
     share_in_place(&pl);
     if ((s = place(&pl)) || (s = bind(&pl)) || (s = choose_kernels(p))) goto end;
     s = backend->plan_ready(backend, p);

@@ -202,6 +202,9 @@ struct sc_plan {
 /* Where the work is done. `self` is the backend; functions may be called from the plan's owner only. */
 struct sc_backend {
     const char *name;
+    /* An operation that input i of a step is to go through first, a form that this backend's kernel for the step reads
+     * faster; NULL: none. One step makes it for all that read the same tensor so. */
+    const sc_op *(*lower)(sc_backend *self, const sc_step *s, int i);
     /* Chooses a kernel and fills s->tasks and s->kernel and raises *scratch, or says why there is none. */
     sc_status (*prepare)(sc_backend *self, sc_step *s, int64_t *scratch);
     sc_status (*plan_ready)(sc_backend *self, sc_plan *p); /* may set p->backend_state */

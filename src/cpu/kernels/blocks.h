@@ -47,6 +47,9 @@
     X(IQ4_XS, iq4_xs, 256, 136)
 /* clang-format on */
 
+/* The least largest magnitude of 32 activations that pack as anything but zeros: under it 127 over it might overflow. */
+#define SC_PACKED_LEAST 0x1p-100f
+
 static const int8_t sc_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 /* Twice the values of the four-bit float e2m1: halves become integers, and the scale is halved instead. */
 static const int8_t sc_mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};

@@ -31,6 +31,7 @@ unsigned sc_cpu_detect(void)
     if ((levels & SC_CPU(AVX2)) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         levels |= SC_CPU(AVX512);
+    if ((levels & SC_CPU(AVX512)) && __builtin_cpu_supports("avx512vnni")) levels |= SC_CPU(AVX512VNNI);
 #elif defined(__aarch64__)
     levels |= SC_CPU(NEON); /* part of the base architecture */
 #endif
@@ -43,12 +44,17 @@ void sc_kernels_init(sc_kernels *k, unsigned mask)
     sc_kernels_ref_math(k);
     sc_kernels_ref_rows(k);
     sc_kernels_ref_dequantize(k);
+    sc_kernels_ref_packed(k);
     sc_kernels_ref_quantize(k);
     sc_kernels_ref_quantize_k(k);
-    mask &= sc_cpu_detect();
+    if (mask) mask &= sc_cpu_detect();
 #if defined(__x86_64__)
-    if (mask & SC_CPU(AVX2)) sc_kernels_avx2(k);
+    if (mask & SC_CPU(AVX2)) {
+        sc_kernels_avx2(k);
+        sc_kernels_avx2_packed(k);
+    }
     if (mask & SC_CPU(AVX512)) sc_kernels_avx512(k);
+    if (mask & SC_CPU(AVX512VNNI)) sc_kernels_avx512vnni(k);
 #elif defined(__aarch64__)
     if (mask & SC_CPU(NEON)) sc_kernels_neon(k);
 #endif

@@ -46,6 +46,7 @@ VEC vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 VEC vf v_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); }
 VEC vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 VEC vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+VEC vf v_sqrt(vf v) { return vsqrtq_f32(v); }
 VEC vf v_abs(vf v) { return vabsq_f32(v); }
 VEC vf v_floor(vf v) { return vrndmq_f32(v); }
 VEC vf v_round(vf v) { return vrndnq_f32(v); }
@@ -128,12 +129,15 @@ VEC void v_to_bf16(void *p, vf v)
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_rows.h"
+#include "cpu/kernels/vector_quantize.h"
 
 void sc_kernels_neon(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
     set_rows(k);
+    set_quantize(k);
+    memset(k->matmul_packed, 0, sizeof k->matmul_packed); /* f32 is faster than the reference's integers */
 }
 
 #endif

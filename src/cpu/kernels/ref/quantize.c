@@ -5,8 +5,8 @@
  * Every step is rounded to f32 as those tools do: a product is taken in f64 (exact there) and rounded by the
  * conversion, so that no compiler can fuse it with the following addition.
  * Values that are not finite give some valid block. */
-#include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/pack.h"
 
 #include <math.h>
 
@@ -17,7 +17,6 @@
     }
 
 static float mul_f32(float a, float b) { return (float)((double)a * b); }
-static void put_half(uint8_t *p, float f) { sc_store_u16(p, sc_float_half(f)); }
 static float inverse(float d) { return d != 0 && isfinite(1 / d) ? 1 / d : 0; }
 
 /* v cut to an integer of [0, hi]. */
@@ -34,22 +33,11 @@ static float extreme(const float *x, int n)
 
 static void range(const float *x, int n, float *lo, float *hi)
 {
-    *lo = *hi = x[0];
+    *lo = *hi = x[0] == x[0] ? x[0] : 0;
     for (int i = 1; i < n; i++) {
         *lo = x[i] < *lo ? x[i] : *lo;
         *hi = x[i] > *hi ? x[i] : *hi;
     }
-}
-
-static void put_nibbles(const uint8_t q[32], uint8_t *b)
-{
-    for (int i = 0; i < 16; i++) b[i] = (uint8_t)((q[i] & 15) | q[16 + i] << 4);
-}
-
-static void put_fifth_bits(const uint8_t q[32], uint8_t h[4])
-{
-    memset(h, 0, 4);
-    for (int i = 0; i < 32; i++) h[i / 8] |= (uint8_t)((q[i] >> 4) << (i & 7));
 }
 
 static void block_f16(const float *x, uint8_t *b) { sc_store_u16(b, sc_float_half(x[0])); }
@@ -59,7 +47,7 @@ static void block_bf16(const float *x, uint8_t *b) { sc_store_u16(b, sc_float_bf
 static void symmetric(const float *x, int mid, uint8_t *d, uint8_t q[32])
 {
     float scale = extreme(x, 32) / (float)-mid, id = inverse(scale);
-    put_half(d, scale);
+    sc_put_half(d, scale);
     for (int i = 0; i < 32; i++) q[i] = cut(mul_f32(x[i], id) + ((float)mid + 0.5f), 2 * mid - 1);
 }
 
@@ -69,8 +57,8 @@ static void affine(const float *x, int top, uint8_t *d, uint8_t *m, uint8_t q[32
     float lo, hi;
     range(x, 32, &lo, &hi);
     float scale = (hi - lo) / (float)top, id = inverse(scale);
-    put_half(d, scale);
-    put_half(m, lo);
+    sc_put_half(d, scale);
+    sc_put_half(m, lo);
     for (int i = 0; i < 32; i++) q[i] = cut(mul_f32(x[i] - lo, id) + 0.5f, top);
 }
 
@@ -78,56 +66,53 @@ static void block_q4_0(const float *x, uint8_t *b)
 {
     uint8_t q[32];
     symmetric(x, 8, b, q);
-    put_nibbles(q, b + 2);
+    sc_pack_nibbles(q, b + 2);
 }
 
 static void block_q4_1(const float *x, uint8_t *b)
 {
     uint8_t q[32];
     affine(x, 15, b, b + 2, q);
-    put_nibbles(q, b + 4);
+    sc_pack_nibbles(q, b + 4);
 }
 
 static void block_q5_0(const float *x, uint8_t *b)
 {
     uint8_t q[32];
     symmetric(x, 16, b, q);
-    put_fifth_bits(q, b + 2);
-    put_nibbles(q, b + 6);
+    sc_pack_fifth_bits(q, b + 2);
+    sc_pack_nibbles(q, b + 6);
 }
 
 static void block_q5_1(const float *x, uint8_t *b)
 {
     uint8_t q[32];
     affine(x, 31, b, b + 2, q);
-    put_fifth_bits(q, b + 4);
-    put_nibbles(q, b + 8);
+    sc_pack_fifth_bits(q, b + 4);
+    sc_pack_nibbles(q, b + 8);
 }
 
 static void block_q8_0(const float *x, uint8_t *b)
 {
     float d = fabsf(extreme(x, 32)) / 127, id = inverse(d);
-    put_half(b, d);
+    sc_put_half(b, d);
     for (int i = 0; i < 32; i++) {
         float v = roundf(x[i] * id); /* at most 127 in magnitude, or NaN beside an infinity */
         b[2 + i] = (uint8_t)(int8_t)(v == v ? (int)v : 0);
     }
 }
 
-/* The scale is the power of two under the largest magnitude, so that this is 4 to 8 halves of it; each value takes
- * the nearest of the sixteen, the first of equals. */
+/* Each value takes the nearest of the sixteen, the first of equals. */
 static void block_mxfp4(const float *x, uint8_t *b)
 {
-    float amax = fabsf(extreme(x, 32));
-    int e = amax > 0 ? (isfinite(amax) ? ilogbf(amax) : 127) - 2 + 127 : 0;
-    b[0] = (uint8_t)(e < 0 ? 0 : e);
+    b[0] = sc_mxfp4_exponent(fabsf(extreme(x, 32)));
     float d = sc_e8m0_half(b[0]);
     uint8_t q[32] = {0};
     for (int i = 0; i < 32; i++)
         for (int j = 1; j < 16; j++)
             if (fabsf(d * (float)sc_mxfp4_values[j] - x[i]) < fabsf(d * (float)sc_mxfp4_values[q[i]] - x[i]))
                 q[i] = (uint8_t)j;
-    put_nibbles(q, b + 1);
+    sc_pack_nibbles(q, b + 1);
 }
 
 DEFINE(F16, f16, 1, 2)

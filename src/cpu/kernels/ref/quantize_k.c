@@ -7,138 +7,143 @@
  * with the least weighted error wins. The scales are then rounded into the block's own scale, each to the
  * neighbour that errs least when the integers are assigned anew, so that these suit the scale that a reader will
  * see. Large values weigh more, as they do in the products that the weights enter. A value that is not finite
- * counts as 0 in a search. */
-#include "cpu/kernels/blocks.h"
+ * counts as 0 in a search.
+ *
+ * All of it is f32, rounded after every operation (the build forbids fusing) and summed in the order of the values:
+ * vector_quantize.h does the same with a group in each lane, and a file does not depend on the machine that wrote it.
+ * A block is brought to magnitudes below 2 by a power of two first, so that no square leaves the range. */
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/pack.h"
 
 #include <math.h>
 
-static void put_half(uint8_t *p, float f) { sc_store_u16(p, sc_float_half(f)); }
 static float half_at(const uint8_t *p) { return sc_half_float(sc_load_u16(p)); }
-static double inverse(double d) { return d != 0 && isfinite(1 / d) ? 1 / d : 0; }
+static float inverse(float d) { return fabsf(d) > 0 ? 1 / d : 0; }
+/* b where either is NaN. */
+static float lesser(float a, float b) { return a < b ? a : b; }
+static float greater(float a, float b) { return a > b ? a : b; }
 
-/* The integer of [lo, hi] nearest to v. */
-static int nearest(double v, int lo, int hi) { return v <= lo ? lo : v >= hi ? hi : v == v ? (int)lrint(v) : lo; }
-
-/* The finite values of x, and their weights: the root of the mean square plus the magnitude. */
-static void weigh(int n, const float *x, float *v, double *w)
+/* The integer of [lo, hi] nearest to v, ties to even; lo for NaN. All are far below 2^22. */
+static float nearest(float v, int lo, int hi)
 {
-    double sum = 0;
-    for (int i = 0; i < n; i++) {
-        v[i] = isfinite(x[i]) ? x[i] : 0;
-        sum += (double)v[i] * v[i];
-    }
-    double rms = sqrt(sum / n);
-    for (int i = 0; i < n; i++) w[i] = rms + fabs(v[i]);
+    return lesser(greater(v, (float)lo), (float)hi) + 0x1.8p23f - 0x1.8p23f;
 }
 
-/* ---- values as s q, q of [lo, hi] or an index into iq4's table ---- */
+/* The finite values of a block times a power of two, 1 / *back. */
+static void normalise(int n, const float *x, float *v, float *back)
+{
+    float amax = 0;
+    for (int i = 0; i < n; i++) {
+        v[i] = isfinite(x[i]) ? x[i] : 0;
+        amax = greater(fabsf(v[i]), amax);
+    }
+    float unit = sc_block_unit(amax);
+    for (int i = 0; i < n; i++) v[i] *= unit;
+    *back = 1 / unit;
+}
 
-/* The table's entry nearest to v; its entries ascend. */
-static int nearest_iq4(double v)
+/* Weights: the root of the mean square plus the magnitude. */
+static void weigh(int n, const float *v, float *w)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++) sum += v[i] * v[i];
+    float rms = sqrtf(sum / (float)n);
+    for (int i = 0; i < n; i++) w[i] = rms + fabsf(v[i]);
+}
+
+/* ---- values as s q, q of [lo, hi] or of iq4's table ---- */
+
+/* The index of the table's entry nearest to v; its entries ascend. */
+static int nearest_iq4(float v)
 {
     int j = 0;
     for (int step = 8; step; step /= 2)
-        if (2 * v > sc_iq4_values[j + step - 1] + sc_iq4_values[j + step]) j += step;
+        if (2 * v > (float)(sc_iq4_values[j + step - 1] + sc_iq4_values[j + step])) j += step;
     return j;
 }
 
-/* The q of v / s: an integer of [lo, hi], or an index into the table where these agree; and its value. */
-static int level(double v, int lo, int hi) { return lo == hi ? nearest_iq4(v) : nearest(v, lo, hi); }
-static int level_value(int q, int lo, int hi) { return lo == hi ? sc_iq4_values[q] : q; }
+/* The q nearest to v: an integer of [lo, hi], or of the table where these agree. */
+static float level(float v, int lo, int hi)
+{
+    return lo == hi ? (float)sc_iq4_values[nearest_iq4(v)] : nearest(v, lo, hi);
+}
 
 /* The best s for integers of [lo, hi], or for the table where lo == hi. */
-static float fit_scale(int n, const float *x, int lo, int hi)
+static float fit_scale(int n, const float *v, const float *w, int lo, int hi)
 {
-    float v[32], top = 0;
-    double w[32], best = 0, best_s = 0;
-    weigh(n, x, v, w);
-    for (int i = 0; i < n; i++) top = fabsf(v[i]) > fabsf(top) ? v[i] : top;
-    if (top == 0) return 0;
+    float least = 0, most = 0, best = 0, s = 0;
+    for (int i = 0; i < n; i++) {
+        least = lesser(v[i], least);
+        most = greater(v[i], most);
+    }
+    float inv = 1 / (most < -least ? least : most);
     bool table = lo == hi;
-    double ends[2] = {table ? -127 : lo, table ? 113 : hi};
+    float ends[2] = {table ? -127 : (float)lo, table ? 113 : (float)hi};
     /* The extreme value goes near the lower end, then near the upper one, where s has the other sign. */
     for (int end = 0; end < 2; end++)
-        for (int t = -10; t <= 10; t++) {
-            double is = ends[end] * (1 + 0.1 * t / (table ? 8 : fabs(ends[end]))) / top, xq = 0, qq = 0;
+        for (int t = -SC_TRIALS; t <= SC_TRIALS; t++) {
+            float is = sc_trial(ends[end], t, table ? 3 : SC_TRIAL_STEP) * inv, xq = 0, qq = 0;
             for (int i = 0; i < n; i++) {
-                double q = level_value(level(is * v[i], lo, hi), lo, hi);
-                xq += w[i] * v[i] * q;
-                qq += w[i] * q * q;
+                float q = level(v[i] * is, lo, hi), wq = w[i] * q;
+                xq += wq * v[i];
+                qq += wq * q;
             }
-            /* The error is sum w x^2 - xq^2/qq. */
-            if (qq > 0 && xq * xq > best * qq) {
-                best = xq * xq / qq;
-                best_s = xq / qq;
+            float ratio = xq / qq, gain = ratio * xq; /* the error is sum w v^2 less the gain */
+            if (best < gain) {
+                best = gain;
+                s = ratio;
             }
         }
-    return (float)best_s;
+    return s;
 }
 
 /* ---- values as s q - m, q of [0, top], s and m not negative ---- */
 
-/* Weighted sums over the trial's integers, and what follows from them. */
-typedef struct fit {
-    double s, m, error;
-} fit;
-
-static fit solve(int n, const float *v, const double *w, const uint8_t *q)
+static void fit_scale_min(int n, const float *v, const float *w, int top, float *s, float *m)
 {
-    double sw = 0, sx = 0, sq = 0, sqq = 0, sxq = 0;
+    float lo = 0, hi = 0, sw = 0, sx = 0, best = 0;
     for (int i = 0; i < n; i++) {
+        lo = lesser(v[i], lo);
+        hi = greater(v[i], hi);
         sw += w[i];
         sx += w[i] * v[i];
-        sq += w[i] * q[i];
-        sqq += w[i] * q[i] * q[i];
-        sxq += w[i] * v[i] * q[i];
     }
-    double det = sw * sqq - sq * sq;
-    fit f = {0, 0, 0};
-    if (det > 0) {
-        f.s = (sw * sxq - sx * sq) / det;
-        f.m = (sq * sxq - sqq * sx) / det;
+    float inv = inverse(hi - lo);
+    *s = *m = 0;
+    for (int t = -SC_TRIALS; t <= SC_TRIALS; t++) {
+        float is = sc_trial((float)top, t, SC_TRIAL_STEP) * inv, sq = 0, sqq = 0, sxq = 0;
+        for (int i = 0; i < n; i++) {
+            float q = nearest((v[i] - lo) * is, 0, top), wq = w[i] * q;
+            sq += wq;
+            sqq += wq * q;
+            sxq += wq * v[i];
+        }
+        float det = sw * sqq - sq * sq;
+        float a = (sw * sxq - sx * sq) / det, b = (sq * sxq - sqq * sx) / det;
+        /* Integers too equal to tell s from m, or a minimum that cannot be stored. */
+        if (!(sw * sqq * 0x1p-13f < det) || b < 0) {
+            a = 0 < sqq ? sxq / sqq : 0;
+            b = 0 < sqq ? 0 : greater(-sx / sw, 0);
+        }
+        /* The weighted error, less sum w v^2. */
+        float error = a * (a * sqq - 2 * (sxq + b * sq)) + b * (b * sw + 2 * sx);
+        if (error < best && !(a < 0)) {
+            best = error;
+            *s = a;
+            *m = b;
+        }
     }
-    if (!(det > 0) || f.m < 0) { /* all integers equal, or a minimum that cannot be stored */
-        f.m = sqq > 0 || !(sx < 0) ? 0 : -sx / sw;
-        f.s = sqq > 0 ? sxq / sqq : 0;
-    }
-    for (int i = 0; i < n; i++) {
-        double e = f.s * q[i] - f.m - v[i];
-        f.error += w[i] * e * e;
-    }
-    return f;
-}
-
-static void fit_scale_min(int n, const float *x, int top, float *s, float *m)
-{
-    float v[32], lo = 0, hi = 0;
-    double w[32];
-    weigh(n, x, v, w);
-    for (int i = 0; i < n; i++) {
-        lo = v[i] < lo ? v[i] : lo;
-        hi = v[i] > hi ? v[i] : hi;
-    }
-    fit best = {0, 0, INFINITY};
-    for (int t = -10; t <= 10; t++) {
-        uint8_t q[32];
-        double is = (top + 0.1 * t) * inverse((double)hi - lo);
-        for (int i = 0; i < n; i++) q[i] = (uint8_t)nearest(is * ((double)v[i] - lo), 0, top);
-        fit f = solve(n, v, w, q);
-        if (f.s >= 0 && f.error < best.error) best = f;
-    }
-    *s = (float)best.s;
-    *m = (float)best.m;
 }
 
 /* ---- blocks ---- */
 
 /* The weighted error of what a reader would see. */
-static double affine_error(int n, const float *v, const double *w, double s, double m, int top)
+static float affine_error(int n, const float *v, const float *w, float s, float m, int top)
 {
-    double error = 0, is = inverse(s);
+    float error = 0, is = inverse(s);
     for (int i = 0; i < n; i++) {
-        double e = s * nearest((v[i] + m) * is, 0, top) - m - v[i];
-        error += w[i] * e * e;
+        float u = v[i] + m, e = s * nearest(u * is, 0, top) - u;
+        error += e * e * w[i];
     }
     return error;
 }
@@ -147,98 +152,74 @@ static double affine_error(int n, const float *v, const double *w, double s, dou
 static void affine_block(const float *x, int groups, int top, int limit, uint8_t *d, uint8_t *dmin, uint8_t *scale,
                          uint8_t *min, uint8_t q[256])
 {
-    int size = 256 / groups;
-    float s[16], m[16], smax = 0, mmax = 0;
+    int n = 256 / groups;
+    float v[256], w[256], s[16], m[16], smax = 0, mmax = 0, back;
+    normalise(256, x, v, &back);
     for (int g = 0; g < groups; g++) {
-        fit_scale_min(size, x + g * size, top, &s[g], &m[g]);
-        smax = s[g] > smax ? s[g] : smax;
-        mmax = m[g] > mmax ? m[g] : mmax;
+        weigh(n, v + g * n, w + g * n);
+        fit_scale_min(n, v + g * n, w + g * n, top, &s[g], &m[g]);
+        smax = greater(s[g], smax);
+        mmax = greater(m[g], mmax);
     }
-    put_half(d, smax / (float)limit);
-    put_half(dmin, mmax / (float)limit);
-    double fd = half_at(d), fm = half_at(dmin);
+    sc_put_half(d, smax * back / (float)limit);
+    sc_put_half(dmin, mmax * back / (float)limit);
+    float fd = half_at(d) / back, fm = half_at(dmin) / back, id = inverse(fd), im = inverse(fm);
     for (int g = 0; g < groups; g++) {
-        int sg = nearest(s[g] * inverse(fd), 0, limit), mg = nearest(m[g] * inverse(fm), 0, limit);
-        double least = INFINITY, w[32];
-        float v[32];
-        weigh(size, x + g * size, v, w);
-        scale[g] = (uint8_t)sg;
-        min[g] = (uint8_t)mg;
+        const float *vg = v + g * n, *wg = w + g * n;
+        float sg = nearest(s[g] * id, 0, limit), mg = nearest(m[g] * im, 0, limit);
+        float bs = sg, bm = mg, least = INFINITY;
         for (int t = 0; t < 9; t++) {
-            int i = sg + t / 3 - 1, j = mg + t % 3 - 1;
-            if (i < 0 || i > limit || j < 0 || j > limit) continue;
-            double error = affine_error(size, v, w, fd * i, fm * j, top);
+            float i = nearest(sg + (float)(t / 3 - 1), 0, limit), j = nearest(mg + (float)(t % 3 - 1), 0, limit);
+            float error = affine_error(n, vg, wg, fd * i, fm * j, top);
             if (!(error < least)) continue;
             least = error;
-            scale[g] = (uint8_t)i;
-            min[g] = (uint8_t)j;
+            bs = i;
+            bm = j;
         }
-        double is = inverse(fd * scale[g]), offset = fm * min[g];
-        for (int i = 0; i < size; i++) q[g * size + i] = (uint8_t)nearest((v[i] + offset) * is, 0, top);
+        float is = inverse(fd * bs), offset = fm * bm;
+        for (int i = 0; i < n; i++) q[g * n + i] = (uint8_t)nearest((vg[i] + offset) * is, 0, top);
+        scale[g] = (uint8_t)bs;
+        min[g] = (uint8_t)bm;
     }
 }
 
-static double symmetric_error(int n, const float *v, const double *w, double s, int lo, int hi)
+static float symmetric_error(int n, const float *v, const float *w, float s, int lo, int hi)
 {
-    double error = 0, is = inverse(s);
+    float error = 0, is = inverse(s);
     for (int i = 0; i < n; i++) {
-        double e = s * level_value(level(v[i] * is, lo, hi), lo, hi) - v[i];
-        error += w[i] * e * e;
+        float e = s * level(v[i] * is, lo, hi) - v[i];
+        error += e * e * w[i];
     }
     return error;
 }
 
-/* The same for s q: scales are rounded to [low, -low - 1] times d. */
+/* The same for s q: scales are rounded to [low, -low - 1] times d. The integers are q - lo, or the table's indices. */
 static void symmetric_block(const float *x, int groups, int lo, int hi, int low, uint8_t *d, int8_t *scale,
-                            int8_t q[256])
+                            uint8_t q[256])
 {
-    int size = 256 / groups;
-    float s[16], top = 0;
+    int n = 256 / groups;
+    float v[256], w[256], s[16], top = 0, back;
+    normalise(256, x, v, &back);
     for (int g = 0; g < groups; g++) {
-        s[g] = fit_scale(size, x + g * size, lo, hi);
+        weigh(n, v + g * n, w + g * n);
+        s[g] = fit_scale(n, v + g * n, w + g * n, lo, hi);
         top = fabsf(s[g]) > fabsf(top) ? s[g] : top;
     }
-    put_half(d, top / (float)low);
-    double fd = half_at(d);
+    sc_put_half(d, top * back / (float)low);
+    float fd = half_at(d) / back, id = inverse(fd);
     for (int g = 0; g < groups; g++) {
-        int sg = nearest(s[g] * inverse(fd), low, -low - 1);
-        double least = INFINITY, w[32];
-        float v[32];
-        weigh(size, x + g * size, v, w);
-        scale[g] = (int8_t)sg;
-        for (int i = sg - 1; i <= sg + 1; i++) {
-            if (i < low || i > -low - 1) continue;
-            double error = symmetric_error(size, v, w, fd * i, lo, hi);
+        const float *vg = v + g * n, *wg = w + g * n;
+        float sg = nearest(s[g] * id, low, -low - 1), bs = sg, least = INFINITY;
+        for (int t = -1; t <= 1; t++) {
+            float i = nearest(sg + (float)t, low, -low - 1), error = symmetric_error(n, vg, wg, fd * i, lo, hi);
             if (!(error < least)) continue;
             least = error;
-            scale[g] = (int8_t)i;
+            bs = i;
         }
-        double is = inverse(fd * scale[g]);
-        for (int i = 0; i < size; i++) q[g * size + i] = (int8_t)level(v[i] * is, lo, hi);
-    }
-}
-
-/* Two bits of each of 256 integers, as q2_k and q3_k store them. */
-static void put_pairs(const uint8_t q[256], uint8_t *b)
-{
-    memset(b, 0, 64);
-    for (int i = 0; i < 256; i++) b[i / 128 * 32 + i % 32] |= (uint8_t)((q[i] & 3) << i % 128 / 32 * 2);
-}
-
-/* Nibbles of 256 integers, `span` low ones and then as many high ones. */
-static void put_nibbles(const uint8_t q[256], int span, uint8_t *b)
-{
-    memset(b, 0, 128);
-    for (int i = 0; i < 256; i++)
-        b[i / (2 * span) * span + i % span] |= (uint8_t)((q[i] & 15) << i % (2 * span) / span * 4);
-}
-
-static void put_k4_scales(const uint8_t scale[8], const uint8_t min[8], uint8_t s[12])
-{
-    for (int i = 0; i < 4; i++) {
-        s[i] = (uint8_t)(scale[i] | (scale[4 + i] >> 4) << 6);
-        s[4 + i] = (uint8_t)(min[i] | (min[4 + i] >> 4) << 6);
-        s[8 + i] = (uint8_t)((scale[4 + i] & 15) | (min[4 + i] & 15) << 4);
+        float is = inverse(fd * bs);
+        for (int i = 0; i < n; i++)
+            q[g * n + i] = (uint8_t)(lo == hi ? nearest_iq4(vg[i] * is) : (int)nearest(vg[i] * is, lo, hi) - lo);
+        scale[g] = (int8_t)bs;
     }
 }
 
@@ -246,71 +227,55 @@ static void block_q2_k(const float *x, uint8_t *b)
 {
     uint8_t scale[16], min[16], q[256];
     affine_block(x, 16, 3, 15, b + 80, b + 82, scale, min, q);
-    for (int g = 0; g < 16; g++) b[g] = (uint8_t)(scale[g] | min[g] << 4);
-    put_pairs(q, b + 16);
+    sc_pack_q2_k(scale, min, q, b);
 }
 
 static void block_q3_k(const float *x, uint8_t *b)
 {
-    int8_t scale[16], q[256];
-    uint8_t u[256];
+    int8_t scale[16];
+    uint8_t q[256];
     symmetric_block(x, 16, -4, 3, -32, b + 108, scale, q);
-    memset(b, 0, 32);
-    for (int i = 0; i < 256; i++) {
-        u[i] = (uint8_t)(q[i] + 4);
-        b[i % 32] |= (uint8_t)((u[i] >> 2) << i / 32);
-    }
-    put_pairs(u, b + 32);
-    memset(b + 96, 0, 12);
-    for (int g = 0; g < 16; g++) {
-        int s = scale[g] + 32;
-        b[96 + g % 8] |= (uint8_t)((s & 15) << (g < 8 ? 0 : 4));
-        b[104 + g % 4] |= (uint8_t)((s >> 4) << g / 4 * 2);
-    }
+    sc_pack_q3_k(scale, q, b);
 }
 
 static void block_q4_k(const float *x, uint8_t *b)
 {
     uint8_t scale[8], min[8], q[256];
     affine_block(x, 8, 15, 63, b, b + 2, scale, min, q);
-    put_k4_scales(scale, min, b + 4);
-    put_nibbles(q, 32, b + 16);
+    sc_pack_q4_k(scale, min, q, b);
 }
 
 static void block_q5_k(const float *x, uint8_t *b)
 {
     uint8_t scale[8], min[8], q[256];
     affine_block(x, 8, 31, 63, b, b + 2, scale, min, q);
-    put_k4_scales(scale, min, b + 4);
-    memset(b + 16, 0, 32);
-    for (int i = 0; i < 256; i++) b[16 + i % 32] |= (uint8_t)((q[i] >> 4) << i / 32);
-    put_nibbles(q, 32, b + 48);
+    sc_pack_q5_k(scale, min, q, b);
 }
 
 static void block_q6_k(const float *x, uint8_t *b)
 {
-    int8_t scale[16], q[256];
-    uint8_t u[256];
+    int8_t scale[16];
+    uint8_t q[256];
     symmetric_block(x, 16, -32, 31, -128, b + 208, scale, q);
-    memset(b + 128, 0, 64);
-    for (int i = 0; i < 256; i++) {
-        u[i] = (uint8_t)(q[i] + 32);
-        b[128 + i / 128 * 32 + i % 32] |= (uint8_t)((u[i] >> 4) << i % 128 / 32 * 2);
-    }
-    put_nibbles(u, 64, b);
-    memcpy(b + 192, scale, 16);
+    sc_pack_q6_k(scale, q, b);
 }
 
 static void block_iq4_nl(const float *x, uint8_t *b)
 {
-    put_half(b, fit_scale(32, x, 0, 0));
-    double id = inverse(half_at(b));
-    for (int i = 0; i < 16; i++) b[2 + i] = (uint8_t)(nearest_iq4(x[i] * id) | nearest_iq4(x[16 + i] * id) << 4);
+    float v[32], w[32], back;
+    uint8_t q[32];
+    normalise(32, x, v, &back);
+    weigh(32, v, w);
+    sc_put_half(b, fit_scale(32, v, w, 0, 0) * back);
+    float id = inverse(half_at(b) / back);
+    for (int i = 0; i < 32; i++) q[i] = (uint8_t)nearest_iq4(v[i] * id);
+    sc_pack_nibbles(q, b + 2);
 }
 
 static void block_iq4_xs(const float *x, uint8_t *b)
 {
-    int8_t scale[8], q[256];
+    int8_t scale[8];
+    uint8_t q[256];
     symmetric_block(x, 8, 0, 0, -32, b, scale, q);
     unsigned high = 0;
     memset(b + 4, 0, 4);
@@ -318,7 +283,7 @@ static void block_iq4_xs(const float *x, uint8_t *b)
         unsigned s = (unsigned)(scale[g] + 32);
         b[4 + g / 2] |= (uint8_t)((s & 15) << 4 * (g & 1));
         high |= (s >> 4) << 2 * g;
-        for (int i = 0; i < 16; i++) b[8 + 16 * g + i] = (uint8_t)(q[32 * g + i] | q[32 * g + 16 + i] << 4);
+        sc_pack_nibbles(q + 32 * g, b + 8 + 16 * g);
     }
     sc_store_u16(b + 2, (uint16_t)high);
 }

@@ -35,6 +35,7 @@ VEC vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 VEC vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 VEC vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+VEC vf v_sqrt(vf v) { return _mm512_sqrt_ps(v); }
 VEC vf v_abs(vf v) { return _mm512_abs_ps(v); }
 VEC vf v_floor(vf v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 VEC vf v_round(vf v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
@@ -119,12 +120,14 @@ VEC void v_to_bf16(void *p, vf v)
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_rows.h"
+#include "cpu/kernels/vector_quantize.h"
 
 void sc_kernels_avx512(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
     set_rows(k);
+    set_quantize(k);
 }
 
 #endif
