@@ -129,10 +129,12 @@ const sc_verb sc_verb_tokenize = {
     .name = "tokenize",
     .summary = "Turn text into token ids, and back",
     .args = "MODEL [FILE]",
-    .about = "MODEL is a model's directory or name, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. "
-             "FILE is the text; without it, standard input is read. Text that spells a special token becomes that token.\n\n"
-             "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same "
-             "bytes.",
+    .about =
+        "MODEL is a model's directory or name, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. "
+        "FILE is the text; without it, standard input is read. Text that spells a special token becomes that "
+        "token.\n\n"
+        "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same "
+        "bytes.",
     .min_args = 1,
     .max_args = 2,
     .options = options,
