@@ -126,7 +126,7 @@ static void type(term *t, const char *text) { assert_int_equal(write(t->fd, text
 static void ready(term *t)
 {
     await(t, "> ");
-    usleep(20000);
+    usleep(100000);
 }
 
 static int end(term *t)
