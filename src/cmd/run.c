@@ -249,8 +249,6 @@ static int read_biases(sc_cmd *c, sc_sampling *o)
     return 0;
 }
 
-static sc_dtype cache_type(const char *name) { return sc_dtype_named(name); }
-
 /* One prompt, from the argument or stdin. */
 static int once(run *r, const char *prompt, int64_t len)
 {
@@ -329,7 +327,7 @@ static int run_verb(sc_cmd *c)
         prompt = input;
     }
     sc_session_options o = {.context = sc_cmd_int(c, "context"),
-                            .cache = cache_type(sc_cmd_str(c, "cache-type")),
+                            .cache = sc_dtype_named(sc_cmd_str(c, "cache-type")),
                             .sequences = beams > 1 ? (int)(2 * beams) : 1};
     sc_context *ctx = sc_cmd_context(c);
     sc_status s = ctx ? sc_hub_resolve(&path, model) : SC_ENOMEM;
