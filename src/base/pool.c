@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -83,15 +84,21 @@ sc_status sc_pool_new(sc_pool **out, int threads)
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
     pthread_cond_init(&p->passed, NULL);
+    /* Signals are the program's: a worker that took one would leave the program's own wait undisturbed. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 1; i < threads; i++) {
         p->member[i].pool = p;
         p->member[i].index = i;
         if (pthread_create(&p->member[i].thread, NULL, worker, &p->member[i]) != 0) {
+            pthread_sigmask(SIG_SETMASK, &before, NULL);
             sc_pool_free(p);
             return sc_fail(SC_ENOMEM, "cannot start thread %d of %d", i + 1, threads);
         }
         p->member_count++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     *out = p;
     return SC_OK;
 }

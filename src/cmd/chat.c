@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,18 +21,37 @@
 
 #define PROMPT "> "
 
-/* Where lines come from. `edit` is NULL when they come from getline. */
+/* Where lines come from. `edit` is NULL when they are read plainly. */
 typedef struct reader {
 #if SC_WITH_EDIT
     EditLine *edit;
     History *history;
     char history_path[PATH_MAX]; /* "": no place for it */
 #endif
-    char *line;
+    char *line; /* what was typed, without its newline */
     size_t cap;
 } reader;
 
 typedef enum { LINE, INTERRUPTED, END } outcome;
+
+/* The next byte typed: 1, 0 at the end, or -1 on an error or after Ctrl-C. A Ctrl-C that comes before the wait has begun
+ * must end it too, so the signal is let through only while ppoll waits. */
+static int read_byte(char *byte)
+{
+    sigset_t interrupt, before;
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t n = -1;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    while (!sc_cmd_interrupted()) {
+        int ready = ppoll(&in, 1, NULL, &before);
+        if (ready > 0) n = read(STDIN_FILENO, byte, 1);
+        if (ready > 0 ? n >= 0 || errno != EINTR : errno != EINTR) break;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return (int)n;
+}
 
 #if SC_WITH_EDIT
 
@@ -46,9 +68,8 @@ static int read_char(EditLine *e, wchar_t *out)
     (void)e;
     for (;;) {
         char byte;
-        ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n < 0 && errno == EINTR && !sc_cmd_interrupted()) continue;
-        if (n <= 0) return (int)n;
+        int n = read_byte(&byte);
+        if (n <= 0) return n;
         size_t used = mbrtowc(out, &byte, 1, &state);
         if (used == (size_t)-2) continue; /* more bytes of this character to come */
         if (used != (size_t)-1) return 1;
@@ -116,7 +137,6 @@ static void close_editor(reader *r)
     if (r->edit) el_end(r->edit);
 }
 
-/* r->line holds what was typed, without its newline. */
 static outcome edit_line(reader *r)
 {
     int n = 0;
@@ -147,15 +167,19 @@ static outcome plain_line(reader *r)
         fputs(PROMPT, stderr);
         fflush(stderr);
     }
-    errno = 0;
-    ssize_t n = getline(&r->line, &r->cap, stdin);
-    if (n < 0 && sc_cmd_interrupted()) {
-        clearerr(stdin);
-        return INTERRUPTED;
-    }
-    if (n < 0) return END;
-    r->line[strcspn(r->line, "\n")] = 0;
-    return LINE;
+    int got;
+    size_t n = 0;
+    do {
+        if (n == r->cap) {
+            char *more = realloc(r->line, r->cap = 2 * r->cap + 128);
+            if (!more) return END;
+            r->line = more;
+        }
+        r->line[n++] = 0;
+    } while ((got = read_byte(&r->line[n - 1])) > 0 && r->line[n - 1] != '\n');
+    r->line[n - 1] = 0;
+    if (sc_cmd_interrupted()) return INTERRUPTED;
+    return got > 0 || n > 1 ? LINE : END;
 }
 
 static outcome next_line(reader *r)
