@@ -608,6 +608,21 @@ static void operations_match_loops(void **state)
         if (!seen[i]) fail_msg("operation %d of ops.def has no row here", i);
 }
 
+/* Training needs to know of each operation how gradients pass back, or why they need not. */
+static void operations_declare_a_derivative(void **state)
+{
+    (void)state;
+    static const sc_op *const op[] = {
+#define X(name) &sc_op_##name,
+#define V(name) &sc_op_##name,
+#include "ops/ops.def"
+#undef X
+#undef V
+    };
+    for (int i = 0; i < SC_COUNT(op); i++)
+        if (!op[i]->derivative || strlen(op[i]->derivative) < 5) fail_msg("%s has no derivative", op[i]->name);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -630,6 +645,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_match_loops),
+        cmocka_unit_test(operations_declare_a_derivative),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -36,7 +36,7 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     const int64_t wide = 1 << 20;
     d->layers = sc_config_int(c, "num_hidden_layers", SC_REQUIRED, 1, 1024);
     d->width = sc_config_int(c, "hidden_size", SC_REQUIRED, 1, wide);
-    d->ffn = sc_config_int(c, "intermediate_size", SC_REQUIRED, 1, wide * 4);
+    d->ffn_width = sc_config_int(c, "intermediate_size", SC_REQUIRED, 1, wide * 4);
     d->vocab = sc_config_int(c, "vocab_size", SC_REQUIRED, 1, 1 << 24);
     d->context = sc_config_int(c, "max_position_embeddings", 2048, 1, (int64_t)1 << 30);
     d->eps = (float)sc_config_num(c, "rms_norm_eps", 1e-6, 0, 1);
@@ -59,13 +59,13 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
 }
 
 /* x (T, C) */
-static sc_tensor *block(sc_graph *g, const sc_decoder *d, sc_text_in *in, const sc_attention_config *attn,
-                        sc_tensor *x)
+static sc_tensor *block(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in,
+                        const sc_attention_config *attn, sc_tensor *x)
 {
     sc_tensor *h = sc_rms_norm(g, "input_layernorm", x, d->eps);
-    x = sc_add(g, x, sc_self_attention(g, "self_attn", h, in, attn));
+    x = sc_add(g, x, d->mixer ? d->mixer(g, d, i, in, h) : sc_self_attention(g, "self_attn", h, in, attn));
     h = sc_rms_norm(g, "post_attention_layernorm", x, d->eps);
-    return sc_add(g, x, sc_glu(g, "mlp", h, d->ffn, d->act, d->mlp_bias));
+    return sc_add(g, x, d->ffn ? d->ffn(g, d, i, in, h) : sc_glu(g, "mlp", h, d->ffn_width, d->act, d->mlp_bias));
 }
 
 sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in)
@@ -79,7 +79,7 @@ sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in)
         attn.window = d->sliding[i] ? d->window : 0;
         sc_tap(g, x, "hidden_states.%d", (int)i);
         sc_scope_push(g, "layers.%d", (int)i);
-        x = block(g, d, in, &attn, x);
+        x = block(g, d, i, in, &attn, x);
         sc_scope_pop(g);
     }
     x = sc_rms_norm(g, "norm", x, d->eps);

@@ -33,18 +33,25 @@ void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
 /* ---- what decoder-only families share (decoder.c) ---- */
 
-/* The keys that HuggingFace's LLaMA-like configurations have in common. */
-typedef struct sc_decoder {
-    int64_t layers, width, ffn, vocab, context;
+typedef struct sc_decoder sc_decoder;
+/* A part of layer i, named as its checkpoints name it: x (T, C) → (T, C). */
+typedef sc_tensor *sc_decoder_part(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in, sc_tensor *x);
+
+/* The keys that HuggingFace's LLaMA-like configurations have in common. A family with more of them begins its own
+ * configuration with this one. */
+struct sc_decoder {
+    int64_t layers, width, ffn_width, vocab, context;
     float eps;
     bool tied;
     sc_unary_kind act;
     unsigned mlp_bias; /* SC_BIAS or 0 */
     sc_attention_config attn;
     sc_rope_params rope;
-    int64_t window;      /* of the layers that have one; 0: none has */
-    const bool *sliding; /* of each layer */
-} sc_decoder;
+    int64_t window;         /* of the layers that have one; 0: none has */
+    const bool *sliding;    /* of each layer */
+    sc_decoder_part *mixer; /* between tokens; NULL: "self_attn" as `attn` says */
+    sc_decoder_part *ffn;   /* of each token; NULL: the gated "mlp" */
+};
 /* d->attn.d may hold the family's own default for head_dim; 0: hidden_size / num_attention_heads. */
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
 /* Qwen's use of windows, after sc_decoder_configure: only with use_sliding_window, in layers from max_window_layers on. */

@@ -77,8 +77,15 @@ static sc_cost cost(const sc_step *s)
     return c;
 }
 
-const sc_op sc_op_attention = {
-    .name = "attention", .id = SC_OP_attention, .infer = infer, .cost = cost, .optional = 1 << 4 | 1 << 5 | 1 << 6};
+const sc_op sc_op_attention = {.name = "attention",
+                               .id = SC_OP_attention,
+                               .derivative =
+                                   "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
+                                   "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
+                                   "/ cap)^2; a sink's score gets minus its share of the row sums",
+                               .infer = infer,
+                               .cost = cost,
+                               .optional = 1 << 4 | 1 << 5 | 1 << 6};
 
 /* ---- in parts ---- */
 
@@ -98,8 +105,11 @@ static sc_status parts_infer(sc_tensor *y)
     return SC_OK;
 }
 
-const sc_op sc_op_attention_parts = {
-    .name = "attention_parts", .id = SC_OP_attention_parts, .infer = parts_infer, .cost = cost};
+const sc_op sc_op_attention_parts = {.name = "attention_parts",
+                                     .id = SC_OP_attention_parts,
+                                     .derivative = "none: only over a cache, which generation alone uses",
+                                     .infer = parts_infer,
+                                     .cost = cost};
 
 static sc_status join_infer(sc_tensor *y)
 {
@@ -122,6 +132,7 @@ static sc_cost join_cost(const sc_step *s)
 
 const sc_op sc_op_attention_join = {.name = "attention_join",
                                     .id = SC_OP_attention_join,
+                                    .derivative = "none: only over a cache, which generation alone uses",
                                     .infer = join_infer,
                                     .cost = join_cost,
                                     .optional = 1 << 1};
@@ -182,7 +193,11 @@ static sc_cost write_cost(const sc_step *s)
     return (sc_cost){.flops = 0, .bytes = 2 * sc_tensor_bytes(s->in[1])};
 }
 
-const sc_op sc_op_kv_write = {.name = "kv_write", .id = SC_OP_kv_write, .infer = write_infer, .cost = write_cost};
+const sc_op sc_op_kv_write = {.name = "kv_write",
+                              .id = SC_OP_kv_write,
+                              .derivative = "none: the cache is a state of generation, not a function of weights",
+                              .infer = write_infer,
+                              .cost = write_cost};
 
 sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seqs *seqs)
 {

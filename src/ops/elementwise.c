@@ -20,10 +20,18 @@ static sc_tensor *binary(sc_graph *g, const sc_op *op, sc_tensor *a, sc_tensor *
     return sc_graph_node(g, op, in, 2, NULL, 0);
 }
 
-const sc_op sc_op_add = {
-    .name = "add", .id = SC_OP_add, .infer = binary_infer, .cost = sc_cost_elementwise, .in_place = true};
-const sc_op sc_op_mul = {
-    .name = "mul", .id = SC_OP_mul, .infer = binary_infer, .cost = sc_cost_elementwise, .in_place = true};
+const sc_op sc_op_add = {.name = "add",
+                         .id = SC_OP_add,
+                         .derivative = "da = dy; db = dy summed over the axes that b lacks",
+                         .infer = binary_infer,
+                         .cost = sc_cost_elementwise,
+                         .in_place = true};
+const sc_op sc_op_mul = {.name = "mul",
+                         .id = SC_OP_mul,
+                         .derivative = "da = dy * b; db = dy * a summed over the axes that b lacks",
+                         .infer = binary_infer,
+                         .cost = sc_cost_elementwise,
+                         .in_place = true};
 
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &sc_op_add, a, b); }
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &sc_op_mul, a, b); }
@@ -56,6 +64,7 @@ static bool unary_absorb(sc_step *s, const sc_step *user)
 
 const sc_op sc_op_unary = {.name = "unary",
                            .id = SC_OP_unary,
+                           .derivative = "dx = dy * f'(x)",
                            .infer = unary_infer,
                            .cost = unary_cost,
                            .absorb = unary_absorb,

@@ -38,6 +38,8 @@ static bool absorb(sc_step *s, const sc_step *user)
 
 const sc_op sc_op_linear = {.name = "linear",
                             .id = SC_OP_linear,
+                            .derivative =
+                                "dx = dy w; dw = dy^T x; dbias = dy summed over the rows; the residual's is dy",
                             .infer = infer,
                             .cost = cost,
                             .absorb = absorb,

@@ -26,14 +26,19 @@ static sc_cost norm_cost(const sc_step *s)
     return c;
 }
 
-const sc_op sc_op_rms_norm = {.name = "rms_norm",
-                              .id = SC_OP_rms_norm,
-                              .infer = norm_infer,
-                              .cost = norm_cost,
-                              .optional = 1 << 1,
-                              .in_place = true};
+const sc_op sc_op_rms_norm = {
+    .name = "rms_norm",
+    .id = SC_OP_rms_norm,
+    .derivative =
+        "with r = 1 / sqrt(mean x^2 + eps): dw = x r dy summed over the rows; dx = r (w dy - x r^2 mean(x w dy))",
+    .infer = norm_infer,
+    .cost = norm_cost,
+    .optional = 1 << 1,
+    .in_place = true};
 const sc_op sc_op_layer_norm = {.name = "layer_norm",
                                 .id = SC_OP_layer_norm,
+                                .derivative = "with n = (x - mean) r: dw = n dy and db = dy, summed over the rows; "
+                                              "g = w dy: dx = r (g - mean(g) - n mean(g n))",
                                 .infer = norm_infer,
                                 .cost = norm_cost,
                                 .optional = 1 << 1 | 1 << 2,

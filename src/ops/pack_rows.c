@@ -16,4 +16,8 @@ static sc_status infer(sc_tensor *y)
 }
 
 const sc_op sc_op_pack_rows = {
-    .name = "pack_rows", .id = SC_OP_pack_rows, .infer = infer, .cost = sc_cost_elementwise};
+    .name = "pack_rows",
+    .id = SC_OP_pack_rows,
+    .derivative = "none: rounding to whole numbers, which only inference on quantised weights asks for",
+    .infer = infer,
+    .cost = sc_cost_elementwise};

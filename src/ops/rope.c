@@ -89,8 +89,11 @@ static sc_status table_infer(sc_tensor *y)
     return SC_OK;
 }
 
-const sc_op sc_op_rope_table = {
-    .name = "rope_table", .id = SC_OP_rope_table, .infer = table_infer, .cost = sc_cost_elementwise};
+const sc_op sc_op_rope_table = {.name = "rope_table",
+                                .id = SC_OP_rope_table,
+                                .derivative = "none: angles are made of positions, which are whole numbers",
+                                .infer = table_infer,
+                                .cost = sc_cost_elementwise};
 
 /* A copy of n floats in the graph's arena; NULL stays NULL. */
 static sc_status keep(sc_graph *g, const float **p, int64_t n)
@@ -144,8 +147,12 @@ static sc_cost rope_cost(const sc_step *s)
     return c;
 }
 
-const sc_op sc_op_rope = {
-    .name = "rope", .id = SC_OP_rope, .infer = rope_infer, .cost = rope_cost, .in_place = true};
+const sc_op sc_op_rope = {.name = "rope",
+                          .id = SC_OP_rope,
+                          .derivative = "dx = dy rotated by the opposite angles; none for the table",
+                          .infer = rope_infer,
+                          .cost = rope_cost,
+                          .in_place = true};
 
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours)
 {

@@ -19,7 +19,11 @@ static sc_cost cost(const sc_step *s)
     return (sc_cost){.bytes = sc_tensor_bytes(s->out) + sc_tensor_bytes(s->in[0]) * SC_MIN(share, 1.0)};
 }
 
-const sc_op sc_op_rows = {.name = "rows", .id = SC_OP_rows, .infer = infer, .cost = cost};
+const sc_op sc_op_rows = {.name = "rows",
+                          .id = SC_OP_rows,
+                          .derivative = "dtable = dy added to the rows that ids name; none for ids",
+                          .infer = infer,
+                          .cost = cost};
 
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids)
 {

@@ -56,7 +56,11 @@ static sc_status reshape_infer(sc_tensor *y)
     return SC_OK;
 }
 
-const sc_op sc_op_reshape = {.name = "reshape", .id = SC_OP_reshape, .infer = reshape_infer, .view = true};
+const sc_op sc_op_reshape = {.name = "reshape",
+                             .id = SC_OP_reshape,
+                             .derivative = "dx = dy in x's shape",
+                             .infer = reshape_infer,
+                             .view = true};
 
 sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim)
 {
@@ -102,7 +106,11 @@ static sc_status permute_infer(sc_tensor *y)
     return SC_OK;
 }
 
-const sc_op sc_op_permute = {.name = "permute", .id = SC_OP_permute, .infer = permute_infer, .view = true};
+const sc_op sc_op_permute = {.name = "permute",
+                             .id = SC_OP_permute,
+                             .derivative = "dx = dy with the axes permuted back",
+                             .infer = permute_infer,
+                             .view = true};
 
 sc_tensor *sc_permute(sc_graph *g, sc_tensor *x, const int *order)
 {
@@ -133,7 +141,11 @@ static sc_status slice_infer(sc_tensor *y)
     return SC_OK;
 }
 
-const sc_op sc_op_slice = {.name = "slice", .id = SC_OP_slice, .infer = slice_infer, .view = true};
+const sc_op sc_op_slice = {.name = "slice",
+                           .id = SC_OP_slice,
+                           .derivative = "dx = dy at the slice's place, 0 around it",
+                           .infer = slice_infer,
+                           .view = true};
 
 sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t n)
 {
@@ -142,8 +154,11 @@ sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t 
 
 /* ---- contiguous ---- */
 
-const sc_op sc_op_contiguous = {
-    .name = "contiguous", .id = SC_OP_contiguous, .infer = sc_infer_like_input, .cost = sc_cost_elementwise};
+const sc_op sc_op_contiguous = {.name = "contiguous",
+                                .id = SC_OP_contiguous,
+                                .derivative = "dx = dy",
+                                .infer = sc_infer_like_input,
+                                .cost = sc_cost_elementwise};
 
 sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x)
 {
