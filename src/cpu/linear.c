@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens. Where the kernels have it, x comes
- * packed (pack_rows) and is multiplied as whole numbers by the rows as they are stored. Otherwise the rows are brought
+ * packed (pack_rows) and is multiplied as whole numbers by the rows, in the layout of the kernels (own_layout.c) or as
+ * they are stored. Otherwise the rows are brought
  * to f32 once for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over
  * the whole of C in the same order, so a token's result is the same alone and in any batch. */
 #include "cpu/cpu.h"
@@ -25,6 +26,35 @@ static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
     bool can = i == 0 && x->dtype == SC_F32 && width(s) > 0 && d->block > 1 && width(s) % d->block == 0 &&
                sc_rows_dense(w) && k->matmul_packed[w->dtype];
     return can ? &sc_op_pack_rows : NULL;
+}
+
+static int64_t row_bytes(const sc_tensor *w)
+{
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    return w->stride[0] / d->block * d->bytes;
+}
+
+static bool rows(const sc_step *s, const sc_kernels *k, sc_cpu_matrix *out)
+{
+    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
+    if (!packed(s) || !k->interleave[w->dtype] || root->leaf != SC_PARAM || !root->storage.buffer) return false;
+    *out = (sc_cpu_matrix){w->dtype, features(s), width(s), row_bytes(w), s->in_data[1], root->storage.buffer};
+    return true;
+}
+
+/* Packed tokens times nw rows of w. */
+static void multiply_packed(const sc_step *s, const sc_kernels *k, int64_t token, int64_t nx, int64_t row,
+                            int64_t nw)
+{
+    const sc_tensor *w = s->in[1];
+    int64_t c = width(s), n = features(s), ldx = c / SC_PACKED, stride = row_bytes(w);
+    const sc_packed *x = (const sc_packed *)s->in_data[0] + token * ldx;
+    float *y = (float *)s->out_data + token * n + row;
+    if (s->own)
+        k->matmul_interleaved[w->dtype](nx, nw, c, x, ldx,
+                                        (const char *)s->own + k->interleaved_bytes[w->dtype](row, c), y, n);
+    else
+        k->matmul_packed[w->dtype](nx, nw, c, x, ldx, (const char *)s->in_data[1] + row * stride, stride, y, n);
 }
 
 static int64_t block_rows(const sc_step *s)
@@ -92,43 +122,40 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     int64_t n = features(s), c = width(s), t = tokens(s), nb = block_rows(s), token_blocks = sc_tasks_of(t, TOKENS);
     const float *x = s->in_data[0], *bias = s->in_data[2], *residual = s->in_data[3];
     float *y = s->out_data;
-    const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    int64_t row_bytes = w->stride[0] / d->block * d->bytes;
     /* With one token there is nobody to share the bringing with: multiplied as it is read, to the same bits. */
     bool straight = t == 1 && !used_in_place(w) && sc_rows_dense(w) && k->matvec[w->dtype];
     int64_t have = -1; /* the block of rows that is in `room` */
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
-        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
+        int64_t nw = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
         if (packed(s) && token_blocks == 1) { /* neighbours in one go: the kernel fetches ahead */
-            rows = SC_MIN(nb * (end - task), n - row);
+            nw = SC_MIN(nb * (end - task), n - row);
             task = end - 1;
         }
-        const char *first = (const char *)s->in_data[1] + row * row_bytes;
         if (packed(s)) {
-            int64_t ldx = c / SC_PACKED;
-            k->matmul_packed[w->dtype](stop - token, rows, c, (const sc_packed *)s->in_data[0] + token * ldx, ldx,
-                                       first, row_bytes, y + token * n + row, n);
+            multiply_packed(s, k, token, stop - token, row, nw);
         } else if (straight) {
-            k->matvec[w->dtype](rows, c, x, first, row_bytes, y + row);
+            int64_t stride = row_bytes(w);
+            k->matvec[w->dtype](nw, c, x, (const char *)s->in_data[1] + row * stride, stride, y + row);
         } else {
             const float *block = room;
             if (used_in_place(w)) {
                 block = (const float *)s->in_data[1] + row * w->stride[0];
                 ld = w->stride[0];
             } else if (have != row) {
-                bring_rows(s, k, row, rows, room, ld);
+                bring_rows(s, k, row, nw, room, ld);
                 have = row;
             }
-            k->matmul_nt(stop - token, rows, c, x + token * c, c, block, ld, y + token * n + row, n);
+            k->matmul_nt(stop - token, nw, c, x + token * c, c, block, ld, y + token * n + row, n);
         }
         for (int64_t i = token; i < stop && (bias || residual); i++) {
             float *at = y + i * n + row;
-            if (bias) k->add(rows, at, bias + row, at);
-            if (residual) k->add(rows, at, residual + i * n + row, at);
+            if (bias) k->add(nw, at, bias + row, at);
+            if (residual) k->add(nw, at, residual + i * n + row, at);
         }
     }
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_linear = {.refuse = refuse, .lower = lower, .tasks = tasks, .scratch = scratch, .run = run};
+const sc_cpu_op sc_cpu_linear = {
+    .refuse = refuse, .lower = lower, .rows = rows, .tasks = tasks, .scratch = scratch, .run = run};
