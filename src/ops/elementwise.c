@@ -63,9 +63,15 @@ static sc_status affine_infer(sc_tensor *y)
     return s ? s : sc_infer_like_input(y);
 }
 
+static void affine_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_gradient_add(b, y->in[0], sc_affine(sc_gradient_graph(b), dy, SC_ATTR(y, sc_affine_attr)->scale, 0));
+}
+
 const sc_op sc_op_affine = {.name = "affine",
                             .id = SC_OP_affine,
                             .derivative = "dx = scale * dy",
+                            .backward = affine_backward,
                             .infer = affine_infer,
                             .cost = sc_cost_elementwise,
                             .in_place = true};
