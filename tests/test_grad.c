@@ -151,6 +151,13 @@ static sc_tensor *cross_entropy(trial *t)
     return sc_cross_entropy(t->g, x, labels, weight);
 }
 
+static sc_tensor *affine(trial *t)
+{
+    int64_t a = size(t), b = size(t);
+    sc_tensor *x = values(t, 2, DIMS(a, b));
+    return sc_mul(t->g, x, sc_affine(t->g, x, -1.5f, 0.25f));
+}
+
 static sc_tensor *attention(trial *t)
 {
     int64_t kv = random_in(&t->seed, 1, 2), heads = kv * random_in(&t->seed, 1, 3), d = random_in(&t->seed, 1, 5);
@@ -163,7 +170,8 @@ static sc_tensor *attention(trial *t)
     sc_attention_attr a = {.scale = 1 / sqrtf((float)d),
                            .causal = random_in(&t->seed, 0, 2),
                            .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 6) : 0,
-                           .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f};
+                           .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f,
+                           .alibi = random_in(&t->seed, 0, 2) == 0};
     if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
     sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, kv, d)),
               *v = values(t, 3, DIMS(n, kv, d));
@@ -177,7 +185,8 @@ static const struct row {
     int trials;
 } rows_of_table[] = {
     {"add", SC_OP_add, add, 6},
-    {"attention", SC_OP_attention, attention, 24},
+    {"affine", SC_OP_affine, affine, 6},
+    {"attention", SC_OP_attention, attention, 36},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},

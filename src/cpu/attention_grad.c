@@ -71,6 +71,7 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t 
     const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
     const float *sinks = t->s->in_data[6];
     float *score = t->score + r * n, *p = t->p + r * n, top = -INFINITY, sink = 0;
+    const float *with = score; /* the scores that count: those that a cap left, and what ALiBi takes from them */
     int64_t lo, hi;
     seen(t, at, &lo, &hi);
     lo -= from;
@@ -81,14 +82,19 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t 
         t->kn->scale(n, score, a->cap, score);
     }
     memset(p, 0, sizeof *p * (size_t)n);
-    if (hi > lo) top = t->kn->max(hi - lo, score + lo);
+    if (a->alibi && hi > lo) {
+        memcpy(p + lo, score + lo, sizeof *p * (size_t)(hi - lo));
+        sc_alibi(sc_alibi_slope(t->head * t->g.group + r % t->g.group, t->g.heads), at - from - lo, hi - lo,
+                 p + lo);
+        with = p;
+    }
+    if (hi > lo) top = t->kn->max(hi - lo, with + lo);
     if (sinks) {
         sink = sinks[t->head * t->g.group + r % t->g.group];
         top = SC_MAX(top, sink);
     }
     if (top == -INFINITY) return 0;
-    float sum = hi > lo ? t->kn->exp_sum(hi - lo, score + lo, top, p + lo) : 0,
-          share = sinks ? expf(sink - top) : 0;
+    float sum = hi > lo ? t->kn->exp_sum(hi - lo, with + lo, top, p + lo) : 0, share = sinks ? expf(sink - top) : 0;
     sum += share;
     if (hi > lo) t->kn->scale(hi - lo, p + lo, 1 / sum, p + lo);
     return share / sum;
