@@ -224,6 +224,10 @@ struct sc_model {
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
+/* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
+ * NULL: none. (model.c) */
+sc_weight *sc_model_weight(sc_model *m, const char *name);
+
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;
