@@ -84,8 +84,9 @@ static sc_status check_adapters(sc_model *m)
         sc_weight *w = sc_model_weight(m, name);
         if (!part->used || !w)
             return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
-        if (!w->permuted) continue;
-        sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        sc_status s = SC_OK;
+        if (w->permuted) s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        if (w->joined) s = sc_adapter_join(part, w->shape.dim[0], m->info.heads);
         if (s) return s;
     }
     return SC_OK;
@@ -128,6 +129,8 @@ static sc_status check_params(sc_model *m)
         p->data = w->storage.data;
         p->transposed = w->transposed;
         p->permuted = w->permuted;
+        p->joined = w->joined;
+        p->plus_one = w->plus_one;
     }
     if (missing)
         return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,
