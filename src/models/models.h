@@ -62,6 +62,19 @@ void sc_decoder_describe(const void *decoder, sc_model_info *info);
  * x = x + mlp(post_attention_layernorm(x)), the mlp gated. */
 sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
 
+/* ---- what decoders with mixtures of experts share (experts.c) ---- */
+
+typedef struct sc_moe_decoder {
+    sc_decoder decoder;
+    sc_moe_config moe;
+    const char *name;   /* of a mixture within its layer */
+    const bool *sparse; /* of each layer: has a mixture; else the gated "mlp" */
+} sc_moe_decoder;
+/* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
+ * weighed, and which layers have them. What the family has set stands where the configuration does not say otherwise. */
+void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m);
+void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
+
 /* ---- families ---- */
 
 typedef struct sc_family {
@@ -164,6 +177,7 @@ struct sc_model {
     sc_model_info info;
     sc_model_param *param;
     int64_t n_params, cap_params;
+    sc_map declared; /* name → place in param */
     const char **unexpected;
     int64_t n_unexpected;
     int32_t *eos;

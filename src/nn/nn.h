@@ -67,6 +67,23 @@ sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t r
 /* down(act(gate(x)) * up(x)): "name.gate_proj", "name.up_proj" (n), "name.down_proj". */
 sc_tensor *sc_glu(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_unary_kind act, unsigned flags);
 
+/* A mixture of experts: those that its router chooses for a token, each a gated feed-forward, and one that is shared. */
+typedef struct sc_moe_config {
+    int64_t experts, width; /* E, and the width of each */
+    sc_routing routing;
+    sc_unary_kind act;
+    float alpha, limit;           /* alpha > 0: the clamped gate of gpt-oss in place of act */
+    const char *router;           /* of the logits */
+    const char *correction;       /* what is added to the scores for choosing; NULL: nothing */
+    const char *gate, *up, *down; /* matrices of "experts.N" */
+    unsigned router_bias, bias;   /* SC_BIAS or 0; bias: of the experts' matrices */
+    const char *shared;           /* a gated feed-forward for every token; NULL: none */
+    int64_t shared_width;
+    const char *shared_gate; /* how much it counts: the sigmoid of this matrix's (1, C) product; NULL: as it is */
+} sc_moe_config;
+/* x (T, C) → (T, C). */
+sc_tensor *sc_moe(sc_graph *g, const char *name, sc_tensor *x, const sc_moe_config *m);
+
 typedef struct sc_attention_config {
     int64_t heads, kv_heads, d;
     int64_t window;              /* 0: none */
