@@ -184,6 +184,20 @@ static void unary_trial(trial *t)
     }
 }
 
+static void affine_trial(trial *t)
+{
+    int64_t dim[SC_MAX_RANK];
+    int rank = any_shape(t, dim, 1, 4);
+    if (rank == 1 && random_in(&t->seed, 0, 3) == 0) dim[0] = 9001;
+    float scale = (float)random_in(&t->seed, -9, 9) / 4, shift = (float)random_in(&t->seed, -2, 2);
+    value x = look(t, ANY, rank, dim);
+    answer(t, sc_affine(t->g, x.t, scale, shift), 1e-6);
+    for (int64_t i = 0; i < product(rank, dim); i++) {
+        t->want[i] = (double)scale * x.v[i] + (double)shift;
+        t->scale[i] = fabs((double)scale * x.v[i]) + fabs((double)shift);
+    }
+}
+
 static void norm_trial(trial *t, bool layer)
 {
     int64_t dim[SC_MAX_RANK];
@@ -391,7 +405,7 @@ static void rope_trial(trial *t)
 
 /* The query at place `at` of its sequence over n keys at k and v whose rows lie `ld` apart; sink: of its head, or NULL. */
 static void attend(const double *q, const double *k, const double *v, int64_t ld, int64_t d, int64_t at, int64_t n,
-                   const sc_attention_attr *a, const double *sink, double *want, double *size)
+                   const sc_attention_attr *a, double slope, const double *sink, double *want, double *size)
 {
     double sum = 0, top = -INFINITY, p[1024];
     int64_t lo = 0, hi = a->causal ? at + 1 : n;
@@ -401,6 +415,7 @@ static void attend(const double *q, const double *k, const double *v, int64_t ld
         p[j] = 0;
         for (int64_t i = 0; i < d; i++) p[j] += q[i] * k[j * ld + i] * a->scale;
         if (a->cap > 0) p[j] = a->cap * tanh(p[j] / a->cap);
+        if (a->alibi) p[j] -= slope * (double)llabs(at - j);
         top = fmax(top, p[j]);
     }
     if (sink) {
@@ -413,6 +428,16 @@ static void attend(const double *q, const double *k, const double *v, int64_t ld
         for (int64_t j = lo; j < hi; j++) want[i] += p[j] / sum * v[j * ld + i];
         size[i] = 1;
     }
+}
+
+/* ALiBi's slope as its authors state it: a geometric sequence for powers of two, and for other numbers of heads the
+ * sequence of the power below, then each second one of the power above. */
+static double alibi_slope(int64_t h, int64_t heads)
+{
+    int64_t p = 1;
+    while (2 * p <= heads) p *= 2;
+    if (h < p) return pow(pow(2, -8.0 / (double)p), (double)(h + 1));
+    return pow(pow(2, -8.0 / (double)(2 * p)), (double)(2 * (h - p) + 1));
 }
 
 /* Sinks for some trials. */
@@ -432,7 +457,8 @@ static void attention_trial(trial *t)
     sc_attention_attr attr = {.scale = 2 / sqrtf((float)d),
                               .causal = random_in(&t->seed, 0, 3),
                               .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 40) : 0,
-                              .cap = random_in(&t->seed, 0, 2) ? 0 : 1.5f};
+                              .cap = random_in(&t->seed, 0, 2) ? 0 : 1.5f,
+                              .alibi = random_in(&t->seed, 0, 3) == 0};
     value sinks = any_sinks(t, heads, &attr);
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d});
     value k = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d}),
@@ -442,8 +468,8 @@ static void attention_trial(trial *t)
         for (int64_t i = 0, n = b.start[s + 1] - b.start[s]; i < n; i++)
             for (int64_t h = 0; h < heads; h++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, from = (b.start[s] * kv + h / (heads / kv)) * d;
-                attend(q.v + at, k.v + from, v.v + from, kv * d, d, i, n, &attr, sinks.v ? sinks.v + h : NULL,
-                       t->want + at, t->scale + at);
+                attend(q.v + at, k.v + from, v.v + from, kv * d, d, i, n, &attr, alibi_slope(h, heads),
+                       sinks.v ? sinks.v + h : NULL, t->want + at, t->scale + at);
             }
 }
 
@@ -460,7 +486,8 @@ static void cached_over(trial *t, bool parts)
     sc_attention_attr attr = {.scale = 1 / sqrtf((float)d),
                               .causal = true,
                               .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, parts ? 400 : 60) : 0,
-                              .cap = random_in(&t->seed, 0, 2) ? 0 : 0.7f};
+                              .cap = random_in(&t->seed, 0, 2) ? 0 : 0.7f,
+                              .alibi = random_in(&t->seed, 0, 3) == 0};
     value sinks = any_sinks(t, heads, &attr);
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d}), x[2];
     int32_t page[96], slot[256], deck[96];
@@ -506,8 +533,8 @@ static void cached_over(trial *t, bool parts)
             }
             for (int64_t i = 0; i < n; i++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, me = b.past[s] + i;
-                attend(q.v + at, k, v, d, d, me, b.past[s] + n, &attr, sinks.v ? sinks.v + h : NULL, t->want + at,
-                       t->scale + at);
+                attend(q.v + at, k, v, d, d, me, b.past[s] + n, &attr, alibi_slope(h, heads),
+                       sinks.v ? sinks.v + h : NULL, t->want + at, t->scale + at);
             }
         }
     assert_true(t->y->op->id == (parts && b.tokens * kv < 64 ? SC_OP_attention_join : SC_OP_attention));
@@ -522,7 +549,8 @@ static const struct row {
     int trials;
 } rows_of_table[] = {
     {"add", SC_OP_add, add_trial, 30},
-    {"attention", SC_OP_attention, attention_trial, 30},
+    {"affine", SC_OP_affine, affine_trial, 30},
+    {"attention", SC_OP_attention, attention_trial, 40},
     {"attention over a cache", SC_OP_kv_write, cached_trial, 30},
     {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
     {"attention joined", SC_OP_attention_join, parts_trial, 40},

@@ -5,17 +5,7 @@
 static sc_tensor *ffn(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in, sc_tensor *x)
 {
     const sc_moe_decoder *m = (const sc_moe_decoder *)d;
-    (void)in;
-    return m->sparse[i] ? sc_moe(g, m->name, x, &m->moe) : sc_glu(g, "mlp", x, d->ffn_width, d->act, d->mlp_bias);
-}
-
-/* Every family has its own name for it, and transformers 5 writes another than it reads. */
-static int64_t count_experts(sc_config *c)
-{
-    static const char *const keys[] = {"num_experts", "num_local_experts", "n_routed_experts"};
-    int i = 0;
-    while (i < SC_COUNT(keys) - 1 && !json_object_get(c->json, keys[i])) i++;
-    return sc_config_int(c, keys[i], SC_REQUIRED, 1, 1 << 16);
+    return m->sparse[i] ? sc_moe(g, m->name, x, &m->moe) : sc_decoder_ffn(g, d, i, in, x);
 }
 
 static bool listed(const json_t *list, int64_t n)
@@ -27,11 +17,11 @@ static bool listed(const json_t *list, int64_t n)
 
 /* "mlp_layer_types" where given; else all from first_k_dense_replace on but mlp_only_layers and those that
  * decoder_sparse_step leaves out. */
-static const bool *sparse_layers(sc_config *c, int64_t layers)
+static const bool *sparse_layers(sc_config *c, int64_t layers, int64_t otherwise)
 {
     const json_t *types = json_object_get(c->json, "mlp_layer_types"),
                  *only = json_object_get(c->json, "mlp_only_layers");
-    int64_t first = sc_config_int(c, "first_k_dense_replace", 0, 0, 1 << 20),
+    int64_t first = sc_config_int(c, "first_k_dense_replace", otherwise, 0, 1 << 20),
             step = sc_config_int(c, "decoder_sparse_step", 1, 1, 1 << 20);
     bool given = types && !json_is_null(types), *sparse = sc_arena_alloc(c->arena, (size_t)layers);
     if (!sparse) {
@@ -56,7 +46,7 @@ static void read_routing(sc_config *c, sc_moe_config *m)
     sc_routing *r = &m->routing;
     r->used = sc_config_int(c, "num_experts_per_tok", r->used ? r->used : SC_REQUIRED, 1, 1 << 10);
     r->normalise = sc_config_bool(c, "norm_topk_prob", r->normalise);
-    r->scale = (float)sc_config_num(c, "routed_scaling_factor", 1, 0, 1e6);
+    r->scale = (float)sc_config_num(c, "routed_scaling_factor", r->scale > 0 ? r->scale : 1, 0, 1e6);
     r->groups = sc_config_int(c, "n_group", 1, 1, 1 << 16);
     r->groups_used = sc_config_int(c, "topk_group", r->groups, 1, 1 << 16);
     if (r->groups <= 1 || r->groups_used >= r->groups) r->groups = r->groups_used = 1; /* no limit */
@@ -75,10 +65,16 @@ void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m)
     if (!e->router) e->router = "gate";
     if (!e->gate) e->gate = "gate_proj", e->up = "up_proj", e->down = "down_proj";
     e->act = d->act;
-    e->experts = count_experts(c);
+    e->experts = sc_config_int(c, "num_experts|num_local_experts|n_routed_experts",
+                               e->experts ? e->experts : SC_REQUIRED, 1, 1 << 16);
     e->width = sc_config_int(c, "moe_intermediate_size", e->width ? e->width : SC_REQUIRED, 1, wide);
     read_routing(c, e);
-    m->sparse = sparse_layers(c, d->layers);
+    int64_t shared = sc_config_int(c, "n_shared_experts|num_shared_experts", m->shared, 0, 1 << 10);
+    if (!e->shared && shared) {
+        e->shared = "shared_experts";
+        e->shared_width = shared * e->width;
+    }
+    m->sparse = sparse_layers(c, d->layers, m->first_sparse);
     d->ffn = ffn;
 }
 

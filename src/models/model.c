@@ -297,6 +297,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
+    if (file && m->family->adapt && (s = m->family->adapt(m->config, &m->weights))) {
+        s = sc_fail_in(s, "%s", path);
+        goto end;
+    }
     for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
     if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
         (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))

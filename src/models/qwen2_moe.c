@@ -34,5 +34,6 @@ const sc_family sc_family_qwen2_moe = {.name = "qwen2_moe",
                                        .prefix = "model",
                                        .config_size = sizeof(sc_moe_decoder),
                                        .configure = configure,
+                                       .adapt = sc_moe_adapt,
                                        .build = sc_decoder_build,
                                        .describe = sc_moe_decoder_describe};

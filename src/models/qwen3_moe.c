@@ -10,8 +10,7 @@ static void configure(sc_config *c, void *config)
     sc_decoder_configure(c, d);
     if (!json_object_get(c->json, "sliding_window")) d->window = 4096; /* null says none */
     if (!sc_config_bool(c, "use_sliding_window", false)) d->window = 0;
-    d->attn.head_norm = true;
-    d->attn.eps = d->eps;
+    d->attn.head_norm = SC_QK_NORM_HEAD;
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
     m->moe.routing = (sc_routing){.used = 8, .score = SC_SCORE_SOFTMAX};
     sc_moe_decoder_configure(c, m);
@@ -22,5 +21,6 @@ const sc_family sc_family_qwen3_moe = {.name = "qwen3_moe",
                                        .prefix = "model",
                                        .config_size = sizeof(sc_moe_decoder),
                                        .configure = configure,
+                                       .adapt = sc_moe_adapt,
                                        .build = sc_decoder_build,
                                        .describe = sc_moe_decoder_describe};

@@ -43,6 +43,11 @@ sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b);
+/* y = scale x + shift. */
+sc_tensor *sc_affine(sc_graph *g, sc_tensor *x, float scale, float shift);
+typedef struct sc_affine_attr {
+    float scale, shift;
+} sc_affine_attr;
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;
@@ -164,6 +169,7 @@ typedef struct sc_attention_attr {
         window; /* > 0: a causal query sees itself and the window - 1 keys before it, any other one window / 2 keys
                        to each side */
     float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
+    bool alibi; /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
 } sc_attention_attr;
