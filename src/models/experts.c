@@ -47,8 +47,8 @@ static void read_routing(sc_config *c, sc_moe_config *m)
     r->used = sc_config_int(c, "num_experts_per_tok", r->used ? r->used : SC_REQUIRED, 1, 1 << 10);
     r->normalise = sc_config_bool(c, "norm_topk_prob", r->normalise);
     r->scale = (float)sc_config_num(c, "routed_scaling_factor", r->scale > 0 ? r->scale : 1, 0, 1e6);
-    r->groups = sc_config_int(c, "n_group", 1, 1, 1 << 16);
-    r->groups_used = sc_config_int(c, "topk_group", r->groups, 1, 1 << 16);
+    r->groups = sc_config_int(c, "n_group", SC_MAX(r->groups, 1), 1, 1 << 16);
+    r->groups_used = sc_config_int(c, "topk_group", r->groups_used ? r->groups_used : r->groups, 1, 1 << 16);
     if (r->groups <= 1 || r->groups_used >= r->groups) r->groups = r->groups_used = 1; /* no limit */
     int64_t size = m->experts / r->groups;
     if (m->experts % r->groups || r->used > size * r->groups_used || (r->groups > 1 && r->group_best > size))

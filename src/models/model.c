@@ -28,7 +28,9 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
 {
     sc_model *m = user;
     int64_t bytes;
+    sc_weight *w = want->by_columns ? find(m, want->name) : NULL;
     (void)out;
+    if (w) w->by_columns = true;
     int64_t n = (int64_t)strlen(want->name), old;
     if (sc_map_get(&m->declared, want->name, n, &old)) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();

@@ -40,6 +40,9 @@ sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t 
 /* x itself where it is contiguous (or NULL), else a copy that is. */
 sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
 
+/* n tensors, alike in all axes but the last, side by side on that. */
+sc_tensor *sc_concat(sc_graph *g, int n, sc_tensor *const *x);
+
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b);
@@ -174,11 +177,12 @@ typedef struct sc_attention_attr {
                          nothing (gpt-oss). An input of the node */
 } sc_attention_attr;
 
-/* q (T, H, D), k and v (T, Hkv, D) f32 → (T, H, D). Query head h reads key head h / (H / Hkv). */
+/* q (T, H, D), k (T, Hkv, D), v (T, Hkv, Dv) f32 → (T, H, Dv). Query head h reads key head h / (H / Hkv). */
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr);
 
-/* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0. */
+/* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0, or v a view
+ * of the first features of each key. */
 typedef struct sc_kv {
     sc_tensor *k, *v;
 } sc_kv;
