@@ -214,9 +214,7 @@ static void mask(float *score, const sc_attention_attr *a, int64_t at, int64_t f
     for (int64_t c = SC_MAX(hi, 0); c < TILE; c++) score[c] = -INFINITY;
 }
 
-/* What a key loses for each token between it and the query: 2^(-8 i / n) for head i of n, i from 1, where n is a power of
- * two; else as for the largest power p below for the first p heads, and the odd ones of 2p for the rest. */
-static float slope(int64_t head, int64_t heads)
+float sc_alibi_slope(int64_t head, int64_t heads)
 {
     int64_t p = 1;
     while (p * 2 <= heads) p *= 2;
@@ -224,10 +222,9 @@ static float slope(int64_t head, int64_t heads)
                     : (float)exp2(-4.0 * (double)(2 * (head - p) + 1) / (double)p);
 }
 
-/* Keys first .. first + n for query `at`; what comes after the query is masked later. */
-static void slope_scores(float *score, float down, int64_t at, int64_t first, int64_t n)
+void sc_alibi(float slope, int64_t query, int64_t n, float *score)
 {
-    for (int64_t c = 0; c < n; c++) score[c] -= down * (float)(at > first + c ? at - first - c : first + c - at);
+    for (int64_t i = 0; i < n; i++) score[i] -= slope * (float)(query > i ? query - i : i - query);
 }
 
 static void cap_scores(const sc_kernels *kn, float cap, int64_t n, float *score)
@@ -276,7 +273,7 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
             float *score = m->score + r * TILE;
             int64_t at = p->first + r / g->group + p->base;
             if (a->cap > 0) cap_scores(kn, a->cap, n, score);
-            if (a->alibi) slope_scores(score, m->slope[r], at, j, n);
+            if (a->alibi) sc_alibi(m->slope[r], at - j, n, score);
             mask(score, a, at, j, n);
             fold(kn, g, m, r);
         }
@@ -321,7 +318,7 @@ static void take_queries(const sc_step *s, const sc_kernels *kn, const geometry 
 {
     const sc_tensor *q = s->in[0];
     for (int64_t r = 0; SC_ATTR(s, sc_attention_attr)->alibi && r < p->rows; r++)
-        m->slope[r] = slope(p->head * g->group + r % g->group, g->heads);
+        m->slope[r] = sc_alibi_slope(p->head * g->group + r % g->group, g->heads);
     for (int64_t r = 0; r < p->rows; r++)
         kn->scale(g->d,
                   (const float *)s->in_data[0] + (p->first + r / g->group) * q->stride[0] +
