@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens. Where the kernels have it, x comes
- * packed (pack_rows) and is multiplied as whole numbers by the rows, in the layout of the kernels (own_layout.c) or as
- * they are stored. Otherwise the rows are brought
+ * packed (pack_rows) and is multiplied as whole numbers by the rows, in the kernels' own layout or as they
+ * are stored. Otherwise the rows are brought
  * to f32 once for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over
  * the whole of C in the same order, so a token's result is the same alone and in any batch. */
 #include "cpu/cpu.h"
@@ -19,62 +19,62 @@ static int64_t tokens(const sc_step *s) { return features(s) ? sc_tensor_count(s
 
 static bool packed(const sc_step *s) { return s->in[0]->dtype == SC_U8; }
 
-static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
-{
-    const sc_tensor *x = s->in[0], *w = s->in[1];
-    const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    bool can = i == 0 && x->dtype == SC_F32 && width(s) > 0 && d->block > 1 && width(s) % d->block == 0 &&
-               sc_rows_dense(w) && k->matmul_packed[w->dtype];
-    return can ? &sc_op_pack_rows : NULL;
-}
-
-static int64_t row_bytes(const sc_tensor *w)
-{
-    const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    return w->stride[0] / d->block * d->bytes;
-}
-
-static bool rows(const sc_step *s, const sc_kernels *k, sc_cpu_matrix *out)
-{
-    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
-    if (!packed(s) || !k->interleave[w->dtype] || root->leaf != SC_PARAM || !root->storage.buffer) return false;
-    *out = (sc_cpu_matrix){w->dtype, features(s), width(s), row_bytes(w), s->in_data[1], root->storage.buffer};
-    return true;
-}
-
-/* Packed tokens times nw rows of w. */
-static void multiply_packed(const sc_step *s, const sc_kernels *k, int64_t token, int64_t nx, int64_t row,
-                            int64_t nw)
+static sc_cpu_matrix matrix(const sc_step *s)
 {
     const sc_tensor *w = s->in[1];
-    int64_t c = width(s), n = features(s), ldx = c / SC_PACKED, stride = row_bytes(w);
-    const sc_packed *x = (const sc_packed *)s->in_data[0] + token * ldx;
-    float *y = (float *)s->out_data + token * n + row;
-    if (s->own)
-        k->matmul_interleaved[w->dtype](nx, nw, c, x, ldx,
-                                        (const char *)s->own + k->interleaved_bytes[w->dtype](row, c), y, n);
-    else
-        k->matmul_packed[w->dtype](nx, nw, c, x, ldx, (const char *)s->in_data[1] + row * stride, stride, y, n);
+    return (sc_cpu_matrix){
+        w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}, s->own};
+}
+
+bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
+{
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    return w->width > 0 && d->block > 1 && w->width % d->block == 0 && w->stride[1] == 1 &&
+           k->matmul_packed[w->dtype];
+}
+
+static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
+{
+    sc_cpu_matrix w = matrix(s);
+    return i == 0 && s->in[0]->dtype == SC_F32 && sc_cpu_matrix_packed(&w, k) ? &sc_op_pack_rows : NULL;
+}
+
+static bool weight(const sc_step *s, const sc_kernels *k, sc_cpu_weight *out)
+{
+    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
+    *out = (sc_cpu_weight){matrix(s), features(s), root->storage.buffer};
+    return packed(s) && k->interleave[w->dtype] && root->leaf == SC_PARAM && out->buffer;
+}
+
+int64_t sc_cpu_matrix_rows(const sc_cpu_matrix *w, bool packed)
+{
+    if (packed) return PACKED_ROWS;
+    int64_t fit = BLOCK_BYTES / (int64_t)sizeof(float) / SC_MAX(w->width, 1);
+    return SC_MAX(SC_MIN(fit, 32), 4);
 }
 
 static int64_t block_rows(const sc_step *s)
 {
-    if (packed(s)) return PACKED_ROWS;
-    int64_t fit = BLOCK_BYTES / (int64_t)sizeof(float) / SC_MAX(width(s), 1);
-    return SC_MAX(SC_MIN(fit, 32), 4);
+    sc_cpu_matrix w = matrix(s);
+    return sc_cpu_matrix_rows(&w, packed(s));
 }
 
-static bool used_in_place(const sc_tensor *w) { return w->dtype == SC_F32 && sc_rows_dense(w); }
+static bool used_in_place(const sc_cpu_matrix *w) { return w->dtype == SC_F32 && w->stride[1] == 1; }
 
-static const char *refuse(const sc_step *s)
+const char *sc_cpu_matrix_refuse(const sc_cpu_matrix *w)
 {
-    const sc_tensor *w = s->in[1];
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
     if (w->dtype != SC_F32 && w->dtype != SC_F16 && w->dtype != SC_BF16 && d->block == 1)
         return "an integer weight";
-    if (d->block > 1 && !sc_rows_dense(w)) return "a block-quantised weight stored by columns";
-    if (w->shape.dim[1] % d->block) return "a weight whose rows are not whole blocks";
+    if (d->block > 1 && w->stride[1] != 1) return "a block-quantised weight stored by columns";
+    if (w->width % d->block) return "a weight whose rows are not whole blocks";
     return NULL;
+}
+
+static const char *refuse(const sc_step *s)
+{
+    sc_cpu_matrix w = matrix(s);
+    return sc_cpu_matrix_refuse(&w);
 }
 
 static int64_t tasks(const sc_step *s)
@@ -82,80 +82,97 @@ static int64_t tasks(const sc_step *s)
     return sc_tasks_of(features(s), block_rows(s)) * sc_tasks_of(tokens(s), TOKENS);
 }
 
-static int64_t scratch(const sc_step *s)
+int64_t sc_cpu_matrix_scratch(const sc_cpu_matrix *w, bool packed)
 {
     /* The block, and one row of a 16-bit type gathered from a column. */
-    return used_in_place(s->in[1]) || packed(s) ? 0
-                                                : (block_rows(s) + 1) * (width(s) + PAD) * (int64_t)sizeof(float);
+    if (used_in_place(w) || packed) return 0;
+    return (sc_cpu_matrix_rows(w, false) + 1) * (w->width + PAD) * (int64_t)sizeof(float);
+}
+
+static int64_t scratch(const sc_step *s)
+{
+    sc_cpu_matrix w = matrix(s);
+    return sc_cpu_matrix_scratch(&w, packed(s));
 }
 
 /* Rows first .. first + n of w as f32 into out, `ld` apart. */
-static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int64_t n, float *out, int64_t ld)
+static void bring_rows(const sc_cpu_matrix *w, const sc_kernels *k, int64_t first, int64_t n, float *out,
+                       int64_t ld)
 {
-    const sc_tensor *w = s->in[1];
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    int64_t c = width(s);
-    if (sc_rows_dense(w)) {
+    int64_t c = w->width;
+    if (w->stride[1] == 1) {
         for (int64_t r = 0; r < n; r++)
-            k->dequantize[w->dtype](
-                (const char *)s->in_data[1] + (first + r) * (w->stride[0] / d->block) * d->bytes, out + r * ld, c);
+            k->dequantize[w->dtype]((const char *)w->data + (first + r) * (w->stride[0] / d->block) * d->bytes,
+                                    out + r * ld, c);
         return;
     }
     if (w->dtype == SC_F32) {
         /* Column by column: neighbouring rows are neighbours in memory. */
-        const float *from = (const float *)s->in_data[1] + first * w->stride[0];
+        const float *from = (const float *)w->data + first * w->stride[0];
         for (int64_t i = 0; i < c; i++)
             for (int64_t r = 0; r < n; r++) out[r * ld + i] = from[r * w->stride[0] + i * w->stride[1]];
         return;
     }
     uint16_t *row = (uint16_t *)(out + n * ld);
-    const uint16_t *from = (const uint16_t *)s->in_data[1] + first * w->stride[0];
+    const uint16_t *from = (const uint16_t *)w->data + first * w->stride[0];
     for (int64_t r = 0; r < n; r++) {
         for (int64_t i = 0; i < c; i++) row[i] = from[r * w->stride[0] + i * w->stride[1]];
         k->dequantize[w->dtype](row, out + r * ld, c);
     }
 }
 
+void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t row, int64_t rows, bool packed,
+                         int64_t tokens, const void *x, int64_t ldx, float *y, int64_t ldy, float *room,
+                         int64_t *have)
+{
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    int64_t row_bytes = w->stride[0] / d->block * d->bytes, ld = w->width + PAD;
+    const char *first = (const char *)w->data + row * row_bytes;
+    if (packed && w->own) {
+        const char *own = (const char *)w->own + k->interleaved_bytes[w->dtype](row, w->width);
+        k->matmul_interleaved[w->dtype](tokens, rows, w->width, x, ldx, own, y, ldy);
+    } else if (packed) {
+        k->matmul_packed[w->dtype](tokens, rows, w->width, x, ldx, first, row_bytes, y, ldy);
+    } else if (used_in_place(w)) {
+        k->matmul_nt(tokens, rows, w->width, x, ldx, (const float *)w->data + row * w->stride[0], w->stride[0], y,
+                     ldy);
+    } else if (tokens == 1 && w->stride[1] == 1 && k->matvec[w->dtype]) {
+        /* Nobody to share the bringing with: multiplied as it is read, to the same bits. */
+        k->matvec[w->dtype](rows, w->width, x, first, row_bytes, y);
+    } else {
+        if (*have != row) bring_rows(w, k, row, rows, room, ld);
+        *have = row;
+        k->matmul_nt(tokens, rows, w->width, x, ldx, room, ld, y, ldy);
+    }
+}
+
 static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *room)
 {
-    const sc_tensor *w = s->in[1];
     int64_t n = features(s), c = width(s), t = tokens(s), nb = block_rows(s), token_blocks = sc_tasks_of(t, TOKENS);
-    const float *x = s->in_data[0], *bias = s->in_data[2], *residual = s->in_data[3];
+    const float *bias = s->in_data[2], *residual = s->in_data[3];
     float *y = s->out_data;
-    /* With one token there is nobody to share the bringing with: multiplied as it is read, to the same bits. */
-    bool straight = t == 1 && !used_in_place(w) && sc_rows_dense(w) && k->matvec[w->dtype];
+    sc_cpu_matrix w = matrix(s);
     int64_t have = -1; /* the block of rows that is in `room` */
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
-        int64_t nw = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
+        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t);
         if (packed(s) && token_blocks == 1) { /* neighbours in one go: the kernel fetches ahead */
-            nw = SC_MIN(nb * (end - task), n - row);
+            rows = SC_MIN(nb * (end - task), n - row);
             task = end - 1;
         }
-        if (packed(s)) {
-            multiply_packed(s, k, token, stop - token, row, nw);
-        } else if (straight) {
-            int64_t stride = row_bytes(w);
-            k->matvec[w->dtype](nw, c, x, (const char *)s->in_data[1] + row * stride, stride, y + row);
-        } else {
-            const float *block = room;
-            if (used_in_place(w)) {
-                block = (const float *)s->in_data[1] + row * w->stride[0];
-                ld = w->stride[0];
-            } else if (have != row) {
-                bring_rows(s, k, row, nw, room, ld);
-                have = row;
-            }
-            k->matmul_nt(stop - token, nw, c, x + token * c, c, block, ld, y + token * n + row, n);
-        }
+        int64_t ldx = packed(s) ? c / SC_PACKED : c;
+        const char *x = (const char *)s->in_data[0] +
+                        token * ldx * (packed(s) ? (int64_t)sizeof(sc_packed) : (int64_t)sizeof(float));
+        sc_cpu_matrix_times(k, &w, row, rows, packed(s), stop - token, x, ldx, y + token * n + row, n, room, &have);
         for (int64_t i = token; i < stop && (bias || residual); i++) {
             float *at = y + i * n + row;
-            if (bias) k->add(nw, at, bias + row, at);
-            if (residual) k->add(nw, at, residual + i * n + row, at);
+            if (bias) k->add(rows, at, bias + row, at);
+            if (residual) k->add(rows, at, residual + i * n + row, at);
         }
     }
     return SC_OK;
 }
 
 const sc_cpu_op sc_cpu_linear = {
-    .refuse = refuse, .lower = lower, .rows = rows, .tasks = tasks, .scratch = scratch, .run = run};
+    .refuse = refuse, .lower = lower, .weight = weight, .tasks = tasks, .scratch = scratch, .run = run};

@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 typedef struct entry {
-    sc_cpu_matrix rows;
+    sc_cpu_weight weight;
     int64_t offset; /* in its region */
     const char *data;
 } entry;
@@ -36,7 +36,7 @@ sc_cpu_own *sc_cpu_own_new(void)
 void sc_cpu_own_free(sc_cpu_own *o)
 {
     if (!o) return;
-    for (int64_t i = 0; i < o->count; i++) sc_buffer_unref(o->entry[i].rows.buffer);
+    for (int64_t i = 0; i < o->count; i++) sc_buffer_unref(o->entry[i].weight.buffer);
     for (int64_t i = 0; i < o->regions; i++) sc_buffer_unref(o->region[i]);
     sc_free(o->entry);
     sc_free(o->region);
@@ -44,18 +44,25 @@ void sc_cpu_own_free(sc_cpu_own *o)
     sc_free(o);
 }
 
-static bool same(const sc_cpu_matrix *a, const sc_cpu_matrix *b)
+static bool same(const sc_cpu_weight *a, const sc_cpu_weight *b)
 {
-    return a->data == b->data && a->type == b->type && a->n == b->n && a->width == b->width &&
-           a->stride == b->stride && a->buffer == b->buffer;
+    return a->w.data == b->w.data && a->w.dtype == b->w.dtype && a->rows == b->rows && a->w.width == b->w.width &&
+           a->w.stride[0] == b->w.stride[0] && a->buffer == b->buffer;
 }
 
-/* The entry of these rows; -1: none. *hint is where to begin: steps ask in the order in which entries were made. */
-static int64_t find(const sc_cpu_own *o, const sc_cpu_matrix *rows, int64_t *hint)
+/* Bytes of a stored row, from one to the next. */
+static int64_t row_bytes(const sc_cpu_weight *x)
+{
+    const sc_dtype_info *d = sc_dtype_get(x->w.dtype);
+    return x->w.stride[0] / d->block * d->bytes;
+}
+
+/* The entry of a weight; -1: none. *hint is where to begin: steps ask in the order in which entries were made. */
+static int64_t find(const sc_cpu_own *o, const sc_cpu_weight *weight, int64_t *hint)
 {
     for (int64_t i = 0; i < o->count; i++) {
         int64_t at = (*hint + i) % o->count;
-        if (!same(&o->entry[at].rows, rows)) continue;
+        if (!same(&o->entry[at].weight, weight)) continue;
         *hint = at + 1;
         return at;
     }
@@ -70,9 +77,9 @@ typedef struct bringing {
     atomic_llong next; /* piece, counted over all entries */
 } bringing;
 
-static int64_t piece_rows(const sc_cpu_matrix *r)
+static int64_t piece_rows(const sc_cpu_weight *x)
 {
-    return SC_MAX(PIECE_BYTES / SC_MAX(r->stride, 1) / ALIGN_ROWS, 1) * ALIGN_ROWS;
+    return SC_MAX(PIECE_BYTES / SC_MAX(row_bytes(x), 1) / ALIGN_ROWS, 1) * ALIGN_ROWS;
 }
 
 static void bring(void *arg, int member)
@@ -84,16 +91,16 @@ static void bring(void *arg, int member)
         int64_t piece = atomic_fetch_add_explicit(&b->next, 1, memory_order_relaxed), each, pieces;
         for (;; first += pieces, i++) {
             if (i == b->count) return;
-            each = piece_rows(&b->entry[i].rows);
-            pieces = sc_tasks_of(b->entry[i].rows.n, each);
+            each = piece_rows(&b->entry[i].weight);
+            pieces = sc_tasks_of(b->entry[i].weight.rows, each);
             if (piece < first + pieces) break;
         }
-        const sc_cpu_matrix *r = &b->entry[i].rows;
-        int64_t row = (piece - first) * each, n = SC_MIN(each, r->n - row);
-        const char *from = (const char *)r->data + row * r->stride;
-        b->k->interleave[r->type](n, r->width, from, r->stride,
-                                  b->room + b->entry[i].offset + b->k->interleaved_bytes[r->type](row, r->width));
-        sc_file_forget(r->buffer, from, n * r->stride);
+        const sc_cpu_weight *x = &b->entry[i].weight;
+        int64_t row = (piece - first) * each, n = SC_MIN(each, x->rows - row), stride = row_bytes(x);
+        const char *from = (const char *)x->w.data + row * stride;
+        char *to = b->room + b->entry[i].offset + b->k->interleaved_bytes[x->w.dtype](row, x->w.width);
+        b->k->interleave[x->w.dtype](n, x->w.width, from, stride, to);
+        sc_file_forget(x->buffer, from, n * stride);
     }
 }
 
@@ -104,15 +111,16 @@ static void fill(sc_cpu_own *o, sc_context *ctx, const sc_kernels *k, int64_t fi
     bool room = o->count > first && sc_grow(&o->region, &o->cap_regions, o->regions + 1, sizeof *o->region) &&
                 sc_buffer_pages(&region, bytes) == SC_OK;
     if (!room) {
-        while (o->count > first) sc_buffer_unref(o->entry[--o->count].rows.buffer);
+        while (o->count > first) sc_buffer_unref(o->entry[--o->count].weight.buffer);
         return;
     }
     bringing b = {.k = k, .entry = o->entry + first, .count = o->count - first, .room = region->data};
     sc_pool_run(ctx->pool, bring, &b);
     for (int64_t i = first; i < o->count; i++) {
-        const sc_cpu_matrix *r = &o->entry[i].rows;
+        const sc_cpu_weight *x = &o->entry[i].weight;
         o->entry[i].data = b.room + o->entry[i].offset;
-        sc_file_forget(r->buffer, r->data, r->n * r->stride); /* also what reading a neighbour brought along */
+        sc_file_forget(x->buffer, x->w.data,
+                       x->rows * row_bytes(x)); /* also what reading a neighbour brought along */
     }
     o->region[o->regions++] = region;
     o->bytes += bytes;
@@ -120,22 +128,22 @@ static void fill(sc_cpu_own *o, sc_context *ctx, const sc_kernels *k, int64_t fi
 
 void sc_cpu_own_bind(sc_cpu_own *o, sc_context *ctx, const sc_kernels *k, sc_plan *p)
 {
-    sc_cpu_matrix rows;
+    sc_cpu_weight x;
     pthread_mutex_lock(&o->lock);
     int64_t first = o->count, bytes = 0, hint = 0, most = sc_memory_size() / 2 - o->bytes;
     for (int i = 0; i < p->n_steps; i++) {
         const sc_cpu_op *op = p->step[i].kernel;
-        if (!op->rows || !op->rows(&p->step[i], k, &rows) || find(o, &rows, &hint) >= 0) continue;
-        int64_t more = k->interleaved_bytes[rows.type](rows.n, rows.width);
+        if (!op->weight || !op->weight(&p->step[i], k, &x) || find(o, &x, &hint) >= 0) continue;
+        int64_t more = k->interleaved_bytes[x.w.dtype](x.rows, x.w.width);
         if (more > most - bytes || !sc_grow(&o->entry, &o->cap, o->count + 1, sizeof *o->entry)) break;
-        o->entry[o->count++] = (entry){.rows = rows, .offset = bytes};
-        sc_buffer_ref(rows.buffer);
+        o->entry[o->count++] = (entry){.weight = x, .offset = bytes};
+        sc_buffer_ref(x.buffer);
         bytes += more;
     }
     fill(o, ctx, k, first, bytes);
     for (int i = 0; i < p->n_steps; i++) {
         const sc_cpu_op *op = p->step[i].kernel;
-        int64_t at = op->rows && op->rows(&p->step[i], k, &rows) ? find(o, &rows, &hint) : -1;
+        int64_t at = op->weight && op->weight(&p->step[i], k, &x) ? find(o, &x, &hint) : -1;
         if (at >= 0) p->step[i].own = o->entry[at].data;
     }
     pthread_mutex_unlock(&o->lock);

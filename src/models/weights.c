@@ -30,11 +30,33 @@ sc_weight *sc_weights_find(sc_weights *w, const char *name)
     return sc_map_get(&w->index, name, (int64_t)strlen(name), &i) ? &w->item[i] : NULL;
 }
 
+/* n values as f16, a row at a time. */
+static sc_status unpack(sc_weight *w, int64_t n)
+{
+    int64_t c = w->shape.dim[w->shape.rank - 1], bytes = sc_dtype_size(w->storage.dtype, c);
+    float *row = sc_malloc(sizeof *row * (size_t)c);
+    sc_status s = row ? bytes > 0 ? sc_buffer_new(&w->wide.buffer, n * 2)
+                                  : sc_fail(SC_ESHAPE, "'%s' has rows that are not whole blocks", w->name)
+                      : sc_nomem();
+    if (!s) {
+        w->wide.dtype = SC_F16;
+        w->wide.data = w->wide.buffer->data;
+        sc_dense_strides(&w->shape, w->wide.stride);
+    }
+    for (int64_t i = 0; !s && i < n; i += c) {
+        s = sc_dequantize(w->storage.dtype, (const char *)w->storage.data + i / c * bytes, row, c);
+        if (!s) s = sc_quantize(SC_F16, row, (uint16_t *)w->wide.data + i, c);
+    }
+    sc_free(row);
+    return s;
+}
+
 sc_status sc_weight_widen(sc_weight *w)
 {
     sc_dtype t = w->storage.dtype;
-    if (w->shape.rank > 1 || (t != SC_F16 && t != SC_BF16)) return SC_OK;
     int64_t n = sc_shape_elements(&w->shape);
+    if (w->by_columns && sc_dtype_get(t)->block > 1) return unpack(w, n);
+    if (w->shape.rank > 1 || (t != SC_F16 && t != SC_BF16)) return SC_OK;
     sc_status s = sc_buffer_new(&w->wide.buffer, n * (int64_t)sizeof(float));
     if (s) return s;
     w->wide.dtype = SC_F32;
