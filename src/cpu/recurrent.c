@@ -211,6 +211,7 @@ static sc_status decay_run(const sc_step *s, const sc_kernels *k, int64_t begin,
     states st = states_of(s);
     int64_t heads = s->in[0]->shape.dim[1], p = s->in[0]->shape.dim[2], n = s->in[3]->shape.dim[2];
     int64_t group = heads / s->in[3]->shape.dim[1];
+    const sc_decay_attr *attr = SC_ATTR(s, sc_decay_attr);
     const float *a = s->in_data[2], *d = s->in_data[5];
     float *scaled = scratch, *spare = scaled + block_rows(p, n), *h;
     for (int64_t i = begin; i < end; i++) {
@@ -219,7 +220,8 @@ static sc_status decay_run(const sc_step *s, const sc_kernels *k, int64_t begin,
         if (status) return status;
         for (int64_t t = b.begin; t < b.end; t++) {
             const float *x = at(s, 0, t, b.head) + b.first;
-            float *y = (float *)s->out_data + (t * heads + b.head) * p + b.first, dt = *at(s, 1, t, b.head);
+            float *y = (float *)s->out_data + (t * heads + b.head) * p + b.first;
+            float dt = SC_MIN(SC_MAX(*at(s, 1, t, b.head), attr->dt_min), attr->dt_max);
             k->scale(b.rows, x, dt, scaled);
             k->decay_step(b.rows, n, expf(dt * a[b.head]), scaled, at(s, 3, t, b.head / group),
                           at(s, 4, t, b.head / group), h, y);

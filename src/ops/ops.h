@@ -169,8 +169,12 @@ sc_tensor *sc_conv_causal(sc_graph *g, sc_tensor *const *part, int parts, sc_ten
 
 typedef struct sc_selective_scan {
     sc_tensor *x, *dt, *a, *b, *c;
-    sc_tensor *d; /* NULL: none */
+    sc_tensor *d;         /* NULL: none */
+    float dt_min, dt_max; /* of sc_scan_decay: dt is brought into this range; dt_max 0: any */
 } sc_selective_scan;
+typedef struct sc_decay_attr {
+    float dt_min, dt_max;
+} sc_decay_attr;
 /* Mamba (Gu and Dao 2023). h = exp(dt a) h + dt x b; y = h c + d x. x, dt (T, C), a (C, N), b, c (T, N), d (C); states
  * (C, N) → (T, C) */
 sc_tensor *sc_scan_selective(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);

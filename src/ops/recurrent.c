@@ -6,6 +6,8 @@
  * each sequence's state is read from (-1: it begins with zeros) and the slot that it is written to. */
 #include "ops/ops.h"
 
+#include <math.h>
+
 static sc_status want_vector(const sc_tensor *t, const char *what, int64_t n)
 {
     sc_status s;
@@ -227,7 +229,8 @@ sc_tensor *sc_scan_decay(sc_graph *g, const sc_selective_scan *p, const sc_seqs 
 {
     sc_tensor *in[SC_MAX_INPUTS] = {p->x, p->dt, sc_contiguous(g, p->a), p->b, p->c, sc_contiguous(g, p->d)};
     int n = put_states(g, in, 6, seqs, state);
-    return sc_graph_node(g, &sc_op_scan_decay, in, n, NULL, 0);
+    sc_decay_attr a = {p->dt_min, p->dt_max > 0 ? p->dt_max : INFINITY};
+    return sc_graph_node(g, &sc_op_scan_decay, in, n, &a, sizeof a);
 }
 
 /* ---- the gated delta rule: q, k (T, Hk, N), v (T, H, P), g, beta (T, H) ---- */

@@ -112,10 +112,18 @@ typedef struct sc_init {
     float std; /* of SC_INIT_NORMAL */
 } sc_init;
 
+/* What is made of a stored parameter once, when a model is opened; always f32. */
+typedef enum sc_form {
+    SC_FORM_STORED,  /* nothing */
+    SC_FORM_TAPS,    /* (C, 1, K) with the last axis outermost in memory: convolutions go along the channels */
+    SC_FORM_NEG_EXP, /* -exp(x): rates of decay, which checkpoints keep as logarithms */
+} sc_form;
+
 typedef struct sc_param_request {
     const char *name; /* scope and name, HuggingFace's */
     sc_shape shape;
     sc_init init;
+    sc_form form;
 } sc_param_request;
 
 /* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". */
@@ -165,6 +173,7 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
+sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim);
 /* A constant that is there already. */
 sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 /* Marks t as an intermediate output that a caller may ask for by name, e.g. "hidden_states.%d". Returns t. */
