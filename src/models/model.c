@@ -31,13 +31,14 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
     int64_t bytes;
     (void)out;
     if (w) w->form = want->form;
-    for (int64_t i = 0; i < m->n_params; i++)
-        if (strcmp(m->param[i].name, want->name) == 0) return SC_OK; /* tied */
+    int64_t n = (int64_t)strlen(want->name), old;
+    if (sc_map_get(&m->declared, want->name, n, &old)) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
     sc_model_param *p = &m->param[m->n_params];
-    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, strlen(want->name)),
-                          .rank = want->shape.rank};
-    if (!p->name) return sc_nomem();
+    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, (size_t)n),
+                          .rank = want->shape.rank,
+                          .expert = want->expert};
+    if (!p->name || !sc_map_put(&m->declared, p->name, n, m->n_params)) return sc_nomem();
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;
     if (m->info.format) return SC_OK; /* the weights come from a file */
@@ -175,7 +176,7 @@ static sc_status note_unexpected(sc_model *m)
 
 static sc_status summarize(sc_model *m)
 {
-    int64_t of_type[SC_DTYPE_COUNT] = {0};
+    int64_t of_type[SC_DTYPE_COUNT] = {0}, of_experts = 0;
     sc_str text = {0};
     for (int64_t i = 0; i < m->n_params; i++) {
         const sc_model_param *p = &m->param[i];
@@ -183,9 +184,12 @@ static sc_status summarize(sc_model *m)
         memcpy(shape.dim, p->dim, sizeof shape.dim);
         int64_t n = sc_shape_elements(&shape);
         m->info.parameters += n;
+        of_experts += p->expert ? n : 0;
         m->info.bytes += sc_dtype_size(p->dtype, n);
         of_type[p->dtype]++;
     }
+    m->info.active = m->info.parameters - of_experts;
+    if (of_experts) m->info.active += of_experts / SC_MAX(m->info.experts, 1) * m->info.experts_used;
     for (int t = 0; t < SC_DTYPE_COUNT; t++)
         if (of_type[t])
             sc_str_printf(&text, "%s%s %lld", text.len ? ", " : "", sc_dtype_get((sc_dtype)t)->name,
@@ -302,6 +306,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
+    if (file && m->family->adapt && (s = m->family->adapt(m->config, &m->weights))) {
+        s = sc_fail_in(s, "%s", path);
+        goto end;
+    }
     for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
     if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
         (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
@@ -327,6 +335,7 @@ void sc_model_free(sc_model *m)
     json_decref(m->json);
     sc_free(m->generation);
     sc_free(m->param);
+    sc_map_free(&m->declared);
     sc_free(m->eos);
     sc_arena_free(m->arena);
     sc_free(m);

@@ -47,21 +47,46 @@ static sc_status turn_taps(sc_weight *w)
     return SC_OK;
 }
 
+/* n values as f16, a row at a time. */
+static sc_status unpack(sc_weight *w, int64_t n)
+{
+    int64_t c = w->shape.dim[w->shape.rank - 1], bytes = sc_dtype_size(w->storage.dtype, c);
+    float *row = sc_malloc(sizeof *row * (size_t)c);
+    sc_status s = row ? bytes > 0 ? sc_buffer_new(&w->wide.buffer, n * 2)
+                                  : sc_fail(SC_ESHAPE, "'%s' has rows that are not whole blocks", w->name)
+                      : sc_nomem();
+    if (!s) {
+        w->wide.dtype = SC_F16;
+        w->wide.data = w->wide.buffer->data;
+        sc_dense_strides(&w->shape, w->wide.stride);
+    }
+    for (int64_t i = 0; !s && i < n; i += c) {
+        s = sc_dequantize(w->storage.dtype, (const char *)w->storage.data + i / c * bytes, row, c);
+        if (!s) s = sc_quantize(SC_F16, row, (uint16_t *)w->wide.data + i, c);
+    }
+    sc_free(row);
+    return s;
+}
+
 sc_status sc_weight_widen(sc_weight *w)
 {
     sc_dtype t = w->storage.dtype;
-    bool half = t == SC_F16 || t == SC_BF16, made = w->form == SC_FORM_NEG_EXP && w->formed;
-    if (t == SC_F32 && (w->form == SC_FORM_STORED || made)) return SC_OK;
-    if (w->form == SC_FORM_STORED && (w->shape.rank > 1 || !half)) return SC_OK;
+    sc_form form = w->form == SC_FORM_NEG_EXP && w->formed ? SC_FORM_STORED : w->form;
+    bool blocks = sc_dtype_get(t)->block > 1, vector = w->shape.rank <= 1 || w->form == SC_FORM_NEG_EXP;
     int64_t n = sc_shape_elements(&w->shape);
+    if (form == SC_FORM_COLUMNS) {
+        if (blocks) return unpack(w, n);
+        form = SC_FORM_STORED;
+    }
+    if (form == SC_FORM_STORED && (t == SC_F32 || blocks || !vector)) return SC_OK;
     sc_status s = sc_buffer_new(&w->wide.buffer, n * (int64_t)sizeof(float));
     if (s) return s;
     float *x = w->wide.data = w->wide.buffer->data;
     w->wide.dtype = SC_F32;
     sc_dense_strides(&w->shape, w->wide.stride);
     if ((s = sc_dequantize(t, w->storage.data, x, n))) return sc_fail_in(s, "'%s'", w->name);
-    for (int64_t i = 0; i < n && w->form == SC_FORM_NEG_EXP && !made; i++) x[i] = -expf(x[i]);
-    return w->form == SC_FORM_TAPS ? turn_taps(w) : SC_OK;
+    for (int64_t i = 0; i < n && form == SC_FORM_NEG_EXP; i++) x[i] = -expf(x[i]);
+    return form == SC_FORM_TAPS ? turn_taps(w) : SC_OK;
 }
 
 void sc_weights_free(sc_weights *w)

@@ -34,10 +34,16 @@ struct sc_cache {
 
 static int64_t pages_for(int64_t tokens) { return (tokens + TILE - 1) / TILE; }
 
-/* Bytes of one page of keys (or values) in a layer. */
-static int64_t page_bytes(const sc_cache *c, int layer)
+/* The width of a layer's keys (even i) or values. */
+static int64_t width_of(const sc_cache_spec *spec, int i)
 {
-    return sc_dtype_size(c->dtype, c->spec.layer[layer].kv_heads * TILE * c->spec.layer[layer].d);
+    return i % 2 ? spec->layer[i / 2].v_d : spec->layer[i / 2].d;
+}
+
+/* Bytes of one page in store i. */
+static int64_t page_bytes(const sc_cache *c, int i)
+{
+    return sc_dtype_size(c->dtype, c->spec.layer[i / 2].kv_heads * TILE * width_of(&c->spec, i));
 }
 
 static sc_status too_large(int64_t tokens)
@@ -93,12 +99,12 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
     }
     int64_t total = 0;
     for (int i = 0; !s && i < spec->n_layers * 2; i++) {
-        int64_t one = page_bytes(c, i / 2), bytes;
-        if (spec->layer[i / 2].d % sc_dtype_get(dtype)->block) /* a page may still be whole blocks */
+        int64_t one = page_bytes(c, i), bytes;
+        if (width_of(spec, i) % sc_dtype_get(dtype)->block) /* a page may still be whole blocks */
             s = sc_fail(SC_EUNSUPPORTED,
                         "a %s cache needs heads that are a multiple of %lld wide; layer %d has %lld",
                         sc_dtype_get(dtype)->name, (long long)sc_dtype_get(dtype)->block, i / 2,
-                        (long long)spec->layer[i / 2].d);
+                        (long long)width_of(spec, i));
         else if (one < 0 || !sc_mul_ok(one, c->pages, &bytes) || !sc_add_ok(total, bytes, &total) ||
                  total > sc_memory_size())
             s = too_large(tokens);
@@ -201,7 +207,7 @@ sc_status sc_cache_append(sc_cache *c, int seq, int64_t n, int32_t *slots)
     if (split) {
         int32_t old = q->page[have - 1], fresh = take(c);
         for (int i = 0; i < c->spec.n_layers * 2; i++) {
-            int64_t bytes = page_bytes(c, i / 2);
+            int64_t bytes = page_bytes(c, i);
             char *base = c->store[i]->data;
             memcpy(base + fresh * bytes, base + old * bytes, (size_t)bytes);
         }
@@ -264,14 +270,14 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer)
         sc_graph_fault(g, sc_fail(SC_EINVAL, "layer %d of a cache of %d", layer, c->spec.n_layers));
         return kv;
     }
-    int64_t heads = c->spec.layer[layer].kv_heads, d = c->spec.layer[layer].d;
-    sc_shape shape = {4, {c->pages, heads, TILE, d}};
-    sc_storage st = {.dtype = c->dtype, .stride = {heads * TILE * d, TILE * d, d, 1}};
+    int64_t heads = c->spec.layer[layer].kv_heads;
     for (int i = 0; i < 2; i++) {
+        int64_t d = width_of(&c->spec, layer * 2 + i);
+        sc_shape shape = {4, {c->pages, heads, TILE, d}};
+        sc_storage st = {.dtype = c->dtype, .stride = {heads * TILE * d, TILE * d, d, 1}};
         st.buffer = c->store[layer * 2 + i];
         st.data = st.buffer->data;
-        sc_tensor *t = sc_graph_state(g, i ? "cache.value" : "cache.key", &shape, &st);
-        *(i ? &kv.v : &kv.k) = t;
+        if (d) *(i ? &kv.v : &kv.k) = sc_graph_state(g, i ? "cache.value" : "cache.key", &shape, &st);
     }
     return kv;
 }
@@ -293,4 +299,19 @@ sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n)
     sc_storage st = {.dtype = SC_F32, .stride = {rows * n, n, 1}, .buffer = in->cache->state[i]};
     st.data = st.buffer->data;
     return sc_graph_state(g, "cache.state", &(sc_shape){3, {in->cache->slots, rows, n}}, &st);
+}
+
+int sc_cache_next(sc_graph *g, sc_text_in *in, int64_t kv_heads, int64_t d, int64_t v_d)
+{
+    int layer = in->layer++;
+    if (!in->spec) return layer;
+    if (layer >= SC_COUNT(in->spec->layer)) {
+        sc_graph_fault(g, sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
+        return -1;
+    }
+    in->spec->n_layers = layer + 1;
+    in->spec->layer[layer].kv_heads = kv_heads;
+    in->spec->layer[layer].d = d;
+    in->spec->layer[layer].v_d = v_d;
+    return layer;
 }

@@ -13,7 +13,7 @@
 typedef struct sc_cache_spec {
     int n_layers, n_states;
     struct {
-        int64_t kv_heads, d;
+        int64_t kv_heads, d, v_d; /* widths of a key and of a value; v_d 0: values are a part of the keys */
     } layer[512];
     struct {
         int64_t rows, n;
@@ -50,7 +50,7 @@ void sc_cache_mark(sc_cache *c, int seq);
 int64_t sc_cache_trim(sc_cache *c, int seq, int64_t n);
 /* Makes `to` share what `from` holds; what `to` held is dropped. */
 void sc_cache_fork(sc_cache *c, int from, int to);
-/* The states of one layer in a graph. */
+/* The states of one layer in a graph; v is NULL where values are a part of the keys. */
 sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 
 /* ---- what a text model is given ---- */
@@ -143,6 +143,9 @@ typedef struct sc_attention_config {
     const sc_attention_names *names; /* NULL: LLaMA's, as of sc_self_attention */
 } sc_attention_config;
 
+/* Counts in->layer up, notes its cache's sizes in in->spec, and returns its number; -1 and a fault where there are too
+ * many. */
+int sc_cache_next(sc_graph *g, sc_text_in *in, int64_t kv_heads, int64_t d, int64_t v_d);
 /* Causal attention of q (T, H*D) or (T, H, D), k and v (T, Hkv*D) or (T, Hkv, D), normed, rotated, through the cache where
  * there is one → (T, H*D). */
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
@@ -156,5 +159,54 @@ sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_tex
 sc_tensor *sc_wanted_rows(sc_graph *g, const sc_text_in *in, sc_tensor *x);
 /* The rows whose logits are wanted, times the table "name.weight" (V, C). */
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab);
+
+/* ---- multi-head latent attention (DeepSeek-V2, arXiv:2405.04434; latent_attention.c) ---- */
+
+typedef struct sc_latent_config {
+    int64_t heads, rank;        /* rank: of the latents */
+    int64_t nope, rotated, v_d; /* widths of a head's query without positions, of its rotated part, of its value */
+    int64_t q_rank;             /* queries come through so few features; 0: straight from x */
+    float scale, eps;
+    sc_tensor *rope;
+    bool neighbours;
+    unsigned bias; /* SC_BIAS or 0 */
+} sc_latent_config;
+/* x (T, C) → (T, C). The cache holds the latent and the rotated key of each token, and nothing for its heads. */
+sc_tensor *sc_latent_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
+                               const sc_latent_config *c);
+
+/* ---- mixtures of experts (moe.c) ---- */
+
+/* A mixture of experts: those that its router chooses for a token, each a gated feed-forward, and one that is shared. */
+typedef struct sc_moe_config {
+    int64_t experts, width; /* E, and the width of each */
+    sc_routing routing;
+    sc_unary_kind act;
+    float alpha, limit;           /* alpha > 0: the clamped gate of gpt-oss in place of act */
+    const char *router;           /* of the logits */
+    const char *correction;       /* what is added to the scores for choosing; NULL: nothing */
+    const char *gate, *up, *down; /* matrices of "experts.N" */
+    unsigned router_bias, bias;   /* SC_BIAS or 0; bias: of the experts' matrices */
+    const char *shared;           /* a gated feed-forward for every token; NULL: none */
+    int64_t shared_width;
+    const char *shared_gate; /* how much it counts: the sigmoid of this matrix's (1, C) product; NULL: as it is */
+} sc_moe_config;
+/* x (T, C) → (T, C). */
+sc_tensor *sc_moe(sc_graph *g, const char *name, sc_tensor *x, const sc_moe_config *m);
+
+/* ---- the gated delta rule as a layer (Qwen3-Next, Qwen3.5; delta.c) ---- */
+
+typedef struct sc_delta_config {
+    int64_t key_heads, heads, key_d, d; /* queries and keys; values */
+    int64_t taps;                       /* of the convolution before it */
+    float eps;                          /* of the norm behind it */
+    sc_unary_kind act;                  /* of the convolution */
+    bool joined_qkv; /* one matrix "in_proj_qkvz" with, for each key head, its query, key, values and gates; else
+                        "in_proj_qkv", all queries, then all keys and all values, and "in_proj_z" */
+    bool joined_ba;  /* the same of "in_proj_ba": for each key head its values' b and a */
+    bool tiled;      /* value head h uses key head h % key_heads */
+} sc_delta_config;
+/* x (T, C) → (T, C). */
+sc_tensor *sc_gated_delta(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in, const sc_delta_config *c);
 
 #endif

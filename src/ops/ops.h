@@ -63,6 +63,9 @@ typedef struct sc_slice_attr {
  * is NULL. */
 sc_tensor *sc_place(sc_graph *g, sc_tensor *base, sc_tensor *x, int axis, int64_t start, int64_t n);
 
+/* n tensors, alike in all axes but the last, side by side on that. */
+sc_tensor *sc_concat(sc_graph *g, int n, sc_tensor *const *x);
+
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b);
@@ -100,6 +103,40 @@ sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, s
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
+
+/* ---- mixtures of experts: E experts of which each token uses K (Shazeer et al. 2017) ---- */
+
+typedef enum sc_score {
+    SC_SCORE_SOFTMAX, /* of the logits of all experts */
+    SC_SCORE_SIGMOID, /* of each logit */
+    SC_SCORE_CHOSEN,  /* softmax of the chosen ones' logits alone */
+} sc_score;
+
+/* How tokens are given to experts. */
+typedef struct sc_routing {
+    int64_t used; /* K */
+    sc_score score;
+    int64_t groups, groups_used; /* > 1: only experts of the best groups_used of so many groups of neighbours */
+    int64_t group_best;          /* a group ranks by the sum of so many of its best */
+    bool normalise;              /* weights are divided by their sum */
+    float scale;                 /* of the weights */
+} sc_routing;
+
+/* logits (T, E) → (T, K) i32, the best first; of equals the one with the smaller number. bias (E) or NULL is added to
+ * the scores for choosing alone. */
+sc_tensor *sc_top_experts(sc_graph *g, sc_tensor *logits, sc_tensor *bias, const sc_routing *r);
+/* How much each of the chosen counts: (T, K). */
+sc_tensor *sc_expert_weights(sc_graph *g, sc_tensor *logits, sc_tensor *experts, const sc_routing *r);
+/* y[t, i] (N) = w[experts[t, i]] x[t] + bias: x (T, C), or (T, K, C) where each has its own; w (E, N, C), bias (E, N) or
+ * NULL. experts NULL: K is E, and y[t, i] is of w[i]. Each matrix is read once, those that no token uses not at all. */
+sc_tensor *sc_linear_experts(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *experts, sc_tensor *bias);
+/* x (T, K, C), weights (T, K) → (T, C). */
+sc_tensor *sc_expert_sum(sc_graph *g, sc_tensor *x, sc_tensor *weights);
+/* (up + 1) gate sigmoid(alpha gate), the gate at most `limit`, up within it both ways (gpt-oss). */
+sc_tensor *sc_clamped_glu(sc_graph *g, sc_tensor *gate, sc_tensor *up, float alpha, float limit);
+typedef struct sc_clamped_glu_attr {
+    float alpha, limit;
+} sc_clamped_glu_attr;
 
 /* ---- ragged batches ---- */
 
@@ -177,11 +214,12 @@ typedef struct sc_attention_attr {
                          nothing (gpt-oss). An input of the node */
 } sc_attention_attr;
 
-/* q (T, H, D), k and v (T, Hkv, D) f32 → (T, H, D). Query head h reads key head h / (H / Hkv). */
+/* q (T, H, D), k (T, Hkv, D), v (T, Hkv, Dv) f32 → (T, H, Dv). Query head h reads key head h / (H / Hkv). */
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr);
 
-/* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0. */
+/* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0, or v a view
+ * of the first features of each key. */
 typedef struct sc_kv {
     sc_tensor *k, *v;
 } sc_kv;
