@@ -26,10 +26,10 @@ static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
+    sc_weight *w = sc_model_weight(m, want->name);
     int64_t bytes;
-    sc_weight *w = want->by_columns ? sc_model_weight(m, want->name) : NULL;
     (void)out;
-    if (w) w->by_columns = true;
+    if (w) w->form = want->form;
     int64_t n = (int64_t)strlen(want->name), old;
     if (sc_map_get(&m->declared, want->name, n, &old)) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
@@ -50,7 +50,10 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
     (void)out;
-    return sc_weights_find(&m->weights, want->name) ? SC_OK : sc_weights_make(&m->weights, want, m->make);
+    if (sc_weights_find(&m->weights, want->name)) return SC_OK;
+    sc_status s = sc_weights_make(&m->weights, want, m->make);
+    if (!s) m->weights.item[m->weights.count - 1].form = want->form;
+    return s;
 }
 
 /* Builds the model for its parameters alone. */
@@ -122,6 +125,10 @@ static sc_status check_params(sc_model *m)
         }
         if (w->storage.dtype == SC_DTYPE_COUNT || !w->storage.data)
             return sc_fail(SC_EUNSUPPORTED, "%s: '%s' has a type that is not supported", m->info.path, w->name);
+        if (w->reshaped && sc_shape_elements(&w->shape) == sc_shape_elements(&want)) {
+            w->shape = want;
+            sc_dense_strides(&want, w->storage.stride);
+        }
         if (!sc_shape_equal(&w->shape, &want))
             return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path,
                            w->name, sc_shape_text(&w->shape, have), sc_shape_text(&want, need));

@@ -152,9 +152,12 @@ typedef struct sc_weight {
     const char *name;
     sc_shape shape;
     sc_storage storage; /* as the file has it */
-    sc_storage wide;    /* a vector of a 16-bit type as f32; data NULL where that is not needed */
+    sc_storage
+        wide;     /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
+    sc_form form; /* that the graph wants */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
-    bool by_columns; /* read along its columns too: a block type has to be unpacked */
+    bool formed;                                       /* stored as NEG_EXP makes it */
+    bool reshaped; /* GGUF has other axes for the same values in the same order */
 } sc_weight;
 
 struct sc_weights {
@@ -167,8 +170,8 @@ struct sc_weights {
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
-/* Norms and biases are computed with as f32, whatever a checkpoint stores, and what is read along its columns is of no block
- * type; they are small. Fills w->wide where needed. */
+/* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where that or a
+ * form asks for it. */
 sc_status sc_weight_widen(sc_weight *w);
 /* Bytes of a fresh or synthetic weight. (make.c) */
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);

@@ -147,6 +147,9 @@ typedef struct sc_seqs {
     sc_tensor *past;     /* (S) i32: tokens of sequence s that the cache held before these; NULL without cache */
     sc_tensor *slot;     /* (T) i32: where in the cache each token's key and value go; NULL without cache */
     sc_tensor *pages;    /* (S, P) i32: the pages of each sequence; NULL without cache */
+    /* (S) i32: the slot with each sequence's recurrent states before these tokens, -1 where it begins; and the one for
+     * those after them, which no sequence reads. NULL without cache. */
+    sc_tensor *state_from, *state_to;
 } sc_seqs;
 
 /* ---- rotary positions (Su et al. 2021, "RoFormer") ---- */
@@ -227,5 +230,48 @@ sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seq
  * attention_parts and attention_join. The result is the same bits. */
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
                                const sc_attention_attr *attr);
+
+/* ---- what goes through each sequence token by token ----
+ * All are strictly sequential in f32 and begin anew with each sequence, so a result is the same bits for any batch and
+ * however a prompt is cut. state: SC_STATE (slots, rows, n) f32, where the sequences' states are kept between runs;
+ * NULL: they begin with zeros and are dropped. */
+enum { SC_STATE_INPUTS = 4, SC_CONV_TAPS = 64 };
+
+typedef struct sc_conv_attr {
+    bool silu; /* of the sums */
+} sc_conv_attr;
+/* y[t] = bias + sum over j < K of w[j] x[t - K + 1 + j], each channel for itself. Parts (T, C) or (T, H, D), 1 to 3, make
+ * the channels one after another; w (C, 1, K), bias (C) or NULL; states are the last K - 1 inputs, (K - 1, C). → (T, C) */
+sc_tensor *sc_conv_causal(sc_graph *g, sc_tensor *const *part, int parts, sc_tensor *w, sc_tensor *bias, bool silu,
+                          const sc_seqs *seqs, sc_tensor *state);
+
+typedef struct sc_selective_scan {
+    sc_tensor *x, *dt, *a, *b, *c;
+    sc_tensor *d;         /* NULL: none */
+    float dt_min, dt_max; /* of sc_scan_decay: dt is brought into this range; dt_max 0: any */
+} sc_selective_scan;
+typedef struct sc_decay_attr {
+    float dt_min, dt_max;
+} sc_decay_attr;
+/* Mamba (Gu and Dao 2023). h = exp(dt a) h + dt x b; y = h c + d x. x, dt (T, C), a (C, N), b, c (T, N), d (C); states
+ * (C, N) → (T, C) */
+sc_tensor *sc_scan_selective(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);
+/* Mamba 2 (Dao and Gu 2024): one a a head. x (T, H, P), dt (T, H), a, d (H), b, c (T, G, N), of which head h uses group
+ * h / (H / G); states (H P, N) → (T, H, P) */
+sc_tensor *sc_scan_decay(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);
+
+typedef struct sc_delta_scan {
+    sc_tensor *q, *k, *v, *g, *beta;
+    float eps;
+    bool tiled; /* value head h uses key head h % Hk; else h / (H / Hk) */
+} sc_delta_scan;
+typedef struct sc_delta_attr {
+    float eps;
+    bool tiled;
+} sc_delta_attr;
+/* The gated delta rule (Yang et al. 2024). With q and k divided by sqrt(|.|^2 + eps):
+ * S = exp(g) S; S = S + beta (v - S k) k^T; y = S q / sqrt N. q, k (T, Hk, N), v (T, H, P), g, beta (T, H); states (H P, N)
+ * → (T, H, P) */
+sc_tensor *sc_scan_delta(sc_graph *g, const sc_delta_scan *p, const sc_seqs *seqs, sc_tensor *state);
 
 #endif
