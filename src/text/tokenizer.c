@@ -17,10 +17,7 @@ void sc_tokenizer_free(sc_tokenizer *t)
     if (t->model) t->model->free(t->model);
     for (int i = 0; i < t->n_norm; i++) sc_norm_step_free(&t->norm[i]);
     for (int i = 0; i < t->n_pre; i++) sc_pattern_free(&t->pre[i].pattern);
-    for (int i = 0; i < t->n_dec; i++) {
-        sc_pattern_free(&t->dec[i].pattern);
-        sc_free(t->dec[i].text);
-    }
+    for (int i = 0; i < t->n_dec; i++) sc_dec_step_free(&t->dec[i]);
     sc_trie_free(&t->raw);
     sc_trie_free(&t->normalized);
     sc_map_free(&t->added_map);
@@ -184,6 +181,8 @@ static void encoder_free(sc_encoder *e)
     sc_free(e->merge.head);
     sc_free(e->merge.tail);
     sc_free(e->merge.place);
+    sc_free(e->way);
+    sc_free(e->score);
 }
 
 static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
