@@ -188,7 +188,7 @@ static void by_character(sc_norm *dst, const sc_norm *x, const sc_norm_step *ste
                 sc_norm_put(dst, out, n, origin(x, i));
             }
         } else if (step->kind == SC_NORM_STRIP_ACCENTS) {
-            if (!sc_uni_mark(cp)) sc_norm_copy(dst, x->p + i, k, a);
+            if (!sc_uni_old_mark(cp)) sc_norm_copy(dst, x->p + i, k, a);
         } else if (sc_uni_lower(cp, low) == 1 && low[0] == cp) {
             sc_norm_copy(dst, x->p + i, k, a); /* also what is not UTF-8 */
         } else {

@@ -18,7 +18,7 @@ static inline sc_token_span origin(const sc_norm *x, int64_t i)
 
 static bool bert_removes(uint32_t c)
 {
-    return c == 0 || c == 0xfffd || (sc_uni_other(c) && c != '\t' && c != '\n' && c != '\r');
+    return c == 0 || c == 0xfffd || (sc_uni_old_other(c) && c != '\t' && c != '\n' && c != '\r');
 }
 
 static bool bert_one(sc_norm *dst, const sc_norm_step *step, uint32_t c, const char *p, int k, sc_token_span a)
@@ -97,7 +97,7 @@ bool sc_norm_bert(const sc_norm_step *step, const sc_norm *x, sc_norm *dst)
         if (c < 0x80) {
             char one = bert_ascii(step, (unsigned char)c);
             sc_norm_put(dst, &one, 1, a);
-        } else if (step->accents && sc_uni_nonspacing(c)) {
+        } else if (step->accents && sc_uni_old_nonspacing(c)) {
         } else if (!step->lower || (n == 1 && low[0] == c)) {
             sc_norm_put(dst, parts.p + i, k, a);
         } else {

@@ -333,13 +333,13 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     if (strcmp(type, "Punctuation") == 0) {
         sc_behavior behavior = SC_ISOLATED;
         s = parse_behavior(j, what, &behavior);
-        return s ? s : add_class(t, sc_uni_punct, behavior);
+        return s ? s : add_class(t, sc_uni_old_punct, behavior);
     }
     if (strcmp(type, "Whitespace") == 0) return add_regex(t, word_pattern, SC_REMOVED, true);
     if (strcmp(type, "WhitespaceSplit") == 0) return add_class(t, sc_uni_white, SC_REMOVED);
     if (strcmp(type, "BertPreTokenizer") == 0) {
         s = add_class(t, sc_uni_white, SC_REMOVED);
-        return s ? s : add_class(t, sc_uni_punct, SC_ISOLATED);
+        return s ? s : add_class(t, sc_uni_old_punct, SC_ISOLATED);
     }
     if (strcmp(type, "UnicodeScripts") == 0) return add_scripts(t);
     if (strcmp(type, "FixedLength") == 0) {

@@ -24,12 +24,16 @@
 
 /* ---- Unicode (unicode.c) ---- */
 bool sc_uni_white(uint32_t c);
-bool sc_uni_number(uint32_t c); /* Nd, Nl, No */
-bool sc_uni_punct(uint32_t c);  /* ASCII punctuation and P* */
-bool sc_uni_word(uint32_t c);   /* what \w is to regular expressions */
-bool sc_uni_mark(uint32_t c);   /* M* */
+bool sc_uni_number(uint32_t c);     /* Nd, Nl, No */
+bool sc_uni_punct(uint32_t c);      /* ASCII punctuation and P* */
+bool sc_uni_word(uint32_t c);       /* what \w is to regular expressions */
+bool sc_uni_mark(uint32_t c);       /* M* */
 bool sc_uni_nonspacing(uint32_t c); /* Mn */
 bool sc_uni_other(uint32_t c);      /* Cc, Cf, Co */
+bool sc_uni_old_punct(uint32_t c);  /* as HuggingFace's tokenizers know them (unicode_old.c) */
+bool sc_uni_old_mark(uint32_t c);
+bool sc_uni_old_nonspacing(uint32_t c);
+bool sc_uni_old_other(uint32_t c);
 int sc_uni_lower(uint32_t c, uint32_t out[2]);
 bool sc_uni_cjk(uint32_t c); /* ideographs, as BERT's normalizer separates them */
 
@@ -190,6 +194,26 @@ static inline int32_t sc_prefix_step(const sc_prefix_tree *t, int32_t node, uint
 
 typedef struct sc_encoder sc_encoder;
 
+/* What stands around a text or a pair: ids, and the places of the texts. */
+enum { SC_FRAME_A = -1, SC_FRAME_B = -2 };
+typedef struct sc_frame {
+    struct sc_frame_item {
+        int32_t id, type; /* a token or one of the above; its token type (segment) */
+    } * item;
+    int64_t n, cap;
+} sc_frame;
+void sc_frame_free(sc_frame *f);
+
+/* What a tokenizer.json says of lengths; only SC_TOKENIZE_FIT heeds it. */
+typedef struct sc_fit {
+    bool truncate, pad;
+    int64_t max_length;
+    enum { SC_TRUNCATE_LONGEST, SC_TRUNCATE_FIRST, SC_TRUNCATE_SECOND } strategy;
+    bool truncate_left, pad_left;
+    int64_t pad_length, pad_multiple; /* 0: none */
+    int32_t pad_id, pad_type;
+} sc_fit;
+
 /* A stretch of text on its way to the model. */
 typedef struct sc_piece {
     const char *p;
@@ -229,8 +253,10 @@ struct sc_tokenizer {
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
     sc_token_model *model;
+    sc_frame single, pair; /* empty: the texts alone */
     int32_t *before, *after;
     int64_t n_before, n_after;
+    sc_fit fit;
     int32_t bos, eos, pad, unk;
 };
 
@@ -268,6 +294,8 @@ struct sc_encoder {
 };
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
 sc_status sc_encoder_matcher(sc_encoder *e);
+/* Puts the texts' ids, which end at end[texts], into the tokenizer's frame as the flags say; *types is owned. */
+sc_status sc_frame_apply(sc_encoder *e, const int64_t *end, int texts, int32_t **types);
 
 /* ---- the stages ---- */
 sc_status sc_norm_parse(sc_tokenizer *t, const json_t *j, const char *what); /* normalize.c; j may be null */
@@ -296,7 +324,8 @@ sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
 void sc_dec_step_free(sc_decode_step *s);
 
 sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
-sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* -1 for none */
+sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* sets both frames; -1 for none */
+sc_status sc_fit_parse(sc_tokenizer *t, const json_t *root, const char *what); /* frame.c */
 void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from);
 
 /* ---- vocabulary and added tokens (vocab.c, added.c) ---- */
@@ -328,7 +357,8 @@ void sc_trie_free(sc_trie *trie);
 /* ---- models ---- */
 
 /* WordPiece: `prefix` begins the tokens that continue a word; a longer word, or one with a part that no token is, is unk. */
-sc_status sc_wordpiece_new(sc_token_model **out, sc_tokenizer *t, const char *prefix, int64_t max_chars, int32_t unk);
+sc_status sc_wordpiece_new(sc_token_model **out, sc_tokenizer *t, const char *prefix, int64_t max_chars,
+                           int32_t unk);
 sc_status sc_wordlevel_new(sc_token_model **out, sc_tokenizer *t, int32_t unk); /* unk -1: unknown words fail */
 /* The longest token first; texts[ids] are the tokens' bytes. */
 sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, const sc_slice *texts, int32_t unk);

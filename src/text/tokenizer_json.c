@@ -235,6 +235,7 @@ static sc_status read_tokenizer(sc_tokenizer *t, const json_t *root, const char 
     if (!s) s = sc_added_index(t);
     if (!s) s = sc_pre_parse(t, json_object_get(root, "pre_tokenizer"), what);
     if (!s) s = sc_post_parse(t, json_object_get(root, "post_processor"), what);
+    if (!s) s = sc_fit_parse(t, root, what);
     return s ? s : sc_dec_parse(t, json_object_get(root, "decoder"), what);
 }
 
@@ -264,7 +265,6 @@ static sc_status read_around(sc_tokenizer *t, const json_t *root, const char *pa
     sc_status s = sc_json_bool(root, path, "add_bos_token", &bos);
     if (!s) s = sc_json_bool(root, path, "add_eos_token", &eos);
     if (s) return s;
-    t->n_before = t->n_after = 0;
     return sc_post_wrap(t, bos ? t->bos : -1, eos ? t->eos : -1);
 }
 
