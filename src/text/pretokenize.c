@@ -58,7 +58,7 @@ sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step)
     return SC_OK;
 }
 
-static sc_status add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
+sc_status sc_pre_add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
 {
     return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior});
 }
@@ -328,18 +328,18 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     if (strcmp(type, "Digits") == 0) {
         bool individual = false;
         s = sc_json_bool(j, what, "individual_digits", &individual);
-        return s ? s : add_class(t, sc_uni_number, individual ? SC_ISOLATED : SC_CONTIGUOUS);
+        return s ? s : sc_pre_add_class(t, sc_uni_number, individual ? SC_ISOLATED : SC_CONTIGUOUS);
     }
     if (strcmp(type, "Punctuation") == 0) {
         sc_behavior behavior = SC_ISOLATED;
         s = parse_behavior(j, what, &behavior);
-        return s ? s : add_class(t, sc_uni_old_punct, behavior);
+        return s ? s : sc_pre_add_class(t, sc_uni_old_punct, behavior);
     }
     if (strcmp(type, "Whitespace") == 0) return add_regex(t, word_pattern, SC_REMOVED, true);
-    if (strcmp(type, "WhitespaceSplit") == 0) return add_class(t, sc_uni_white, SC_REMOVED);
+    if (strcmp(type, "WhitespaceSplit") == 0) return sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
     if (strcmp(type, "BertPreTokenizer") == 0) {
-        s = add_class(t, sc_uni_white, SC_REMOVED);
-        return s ? s : add_class(t, sc_uni_old_punct, SC_ISOLATED);
+        s = sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
+        return s ? s : sc_pre_add_class(t, sc_uni_old_punct, SC_ISOLATED);
     }
     if (strcmp(type, "UnicodeScripts") == 0) return add_scripts(t);
     if (strcmp(type, "FixedLength") == 0) {

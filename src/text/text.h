@@ -312,6 +312,7 @@ void sc_charsmap_free(sc_charsmap *m);
 
 sc_status sc_pre_parse(sc_tokenizer *t, const json_t *j, const char *what); /* pretokenize.c */
 sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step);
+sc_status sc_pre_add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior);
 sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex);             /* isolated */
 sc_status sc_pre_add_bytes(sc_tokenizer *t, bool prefix_space, bool regex); /* ByteLevel */
 sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece);
@@ -323,8 +324,8 @@ sc_status sc_dec_parse(sc_tokenizer *t, const json_t *j, const char *what); /* d
 sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
 void sc_dec_step_free(sc_decode_step *s);
 
-sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
-sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* sets both frames; -1 for none */
+sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what);   /* post.c */
+sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);        /* sets both frames; -1 for none */
 sc_status sc_fit_parse(sc_tokenizer *t, const json_t *root, const char *what); /* frame.c */
 void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from);
 
@@ -360,8 +361,7 @@ void sc_trie_free(sc_trie *trie);
 sc_status sc_wordpiece_new(sc_token_model **out, sc_tokenizer *t, const char *prefix, int64_t max_chars,
                            int32_t unk);
 sc_status sc_wordlevel_new(sc_token_model **out, sc_tokenizer *t, int32_t unk); /* unk -1: unknown words fail */
-/* The longest token first; texts[ids] are the tokens' bytes. */
-sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, const sc_slice *texts, int32_t unk);
+sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, int32_t unk);    /* the longest token first */
 typedef struct sc_unigram_options {
     int32_t unk; /* -1 for none */
     bool fuse_unk, byte_fallback;
@@ -391,9 +391,20 @@ sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merg
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
 sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
 
+sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what); /* a tokenizer.json */
+/* Vocabularies without a tokenizer.json (tokenizer_lists.c): BERT's vocab.txt, GPT-2's vocab.json and merges.txt. `settings`
+ * is the tokenizer_config.json beside them. */
+sc_status sc_tokenizer_from_vocab_txt(sc_tokenizer **out, const json_t *settings, const char *text, int64_t len,
+                                      const char *what);
+sc_status sc_tokenizer_from_merges(sc_tokenizer **out, const json_t *settings, const char *vocab, int64_t vocab_len,
+                                   const char *merges, int64_t merges_len, const char *what);
+/* tiktoken's ranks (tokenizer_tiktoken.c): lines of base64, a space and a rank. */
+bool sc_is_tiktoken(const char *p, int64_t n);
+sc_status sc_tokenizer_from_tiktoken(sc_tokenizer **out, const char *data, int64_t len, const char *what);
+
 /* A vocabulary as GGUF's metadata holds it; nothing is kept. */
 typedef struct sc_gguf_vocab {
-    const char *model; /* "gpt2" or "llama" */
+    const char *model; /* "gpt2", "llama" (SentencePiece's BPE), "t5" (its Unigram), "bert" or "rwkv" */
     const char *pre;   /* NULL for none */
     int64_t n;
     const sc_slice *tokens;
@@ -401,9 +412,12 @@ typedef struct sc_gguf_vocab {
     const float *scores;  /* NULL for none */
     int64_t n_merges;
     const sc_slice *merges;
-    int32_t bos, eos, pad, unk; /* -1 for none */
-    int add_bos, add_eos;       /* -1 where the file does not say */
+    int32_t bos, eos, pad, unk, cls, sep; /* -1 for none */
+    int add_bos, add_eos;                 /* -1 where the file does not say */
     int add_space_prefix;
+    int lowercase, strip_accents; /* bert's, -1 where the file does not say */
+    const uint8_t *charsmap;      /* t5's, NULL for none */
+    int64_t charsmap_n;
     /* where it comes from a SentencePiece file: its rules instead of llama.cpp's */
     bool sentencepiece;  /* one prefix a text; user-defined tokens are found in the normalized text */
     bool squeeze_spaces; /* remove_extra_whitespaces */
@@ -424,6 +438,8 @@ typedef struct sc_gguf_pre {
 const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
 /* The first with just these steps, and the same first two flags. */
 const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags);
+sc_status sc_pre_add_steps(sc_tokenizer *t, const sc_gguf_pre *pre);
+sc_status sc_pre_add_named(sc_tokenizer *t, const char *name); /* the steps of a name that sc_gguf_pre_find knows */
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
 
 #endif
