@@ -76,12 +76,19 @@ sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t 
 /* *found false at the end. */
 sc_status sc_scan_next(sc_scan *s, bool *found, int64_t *begin, int64_t *end);
 
+/* ---- the well-known patterns by hand (scan.c) ---- */
+typedef struct sc_scanner sc_scanner;
+const sc_scanner *sc_scanner_find(const char *pattern, int64_t len); /* NULL: not one of them */
+/* The length of the match that p[0..n), n > 0, begins with: there always is one. p is UTF-8. */
+int64_t sc_scanner_next(const sc_scanner *s, const char *p, int64_t n);
+
 /* ---- patterns ---- */
 
 /* Something to look for: an expression, a string, or a class of characters. */
 typedef struct sc_pattern {
     sc_regex *re;
-    char *text; /* a string, if len > 0 */
+    const sc_scanner *scan; /* finds the same as re, in UTF-8; NULL for none */
+    char *text;             /* a string, if len > 0 */
     int64_t len;
     bool (*is)(uint32_t c);
 } sc_pattern;
@@ -253,6 +260,8 @@ struct sc_tokenizer {
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
     sc_token_model *model;
+    int word_step; /* pieces on their way to this step are words, whose ids depend on their text alone */
+    struct sc_encoder_pool *pool;
     sc_frame single, pair; /* empty: the texts alone */
     int32_t *before, *after;
     int64_t n_before, n_after;
@@ -288,10 +297,27 @@ struct sc_encoder {
         uint32_t *place;
         int64_t place_cap;
     } merge;
-    int32_t *way; /* Unigram's */
+    struct sc_word *words; /* made when first needed */
+    int32_t *way;          /* Unigram's */
     double *score;
     int64_t way_cap, score_cap;
 };
+/* The ids of a short word that was met before. 64 bytes, a cache line. */
+enum { SC_WORD_BYTES = 32, SC_WORD_IDS = 6 };
+struct sc_word {
+    uint64_t key[4];
+    int32_t id[SC_WORD_IDS];
+    uint8_t len, n;
+};
+/* As encode(e, how, piece), which is not called again for a word that is remembered. A tokenizer has one use for it. */
+sc_status sc_encoder_word(sc_encoder *e, sc_piece piece,
+                          sc_status (*encode)(sc_encoder *e, const void *how, sc_piece piece), const void *how);
+/* Encoders keep their memory between calls: a tokenizer has a few at rest, taken and given back without a lock (words.c). */
+typedef struct sc_encoder_pool sc_encoder_pool;
+sc_status sc_encoder_pool_new(sc_encoder_pool **out);
+void sc_encoder_pool_free(sc_encoder_pool *p);
+sc_status sc_encoder_take(sc_encoder **out, const sc_tokenizer *t, unsigned flags, bool want_spans);
+void sc_encoder_give(sc_encoder *e);
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
 sc_status sc_encoder_matcher(sc_encoder *e);
 /* Puts the texts' ids, which end at end[texts], into the tokenizer's frame as the flags say; *types is owned. */
