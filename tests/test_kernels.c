@@ -64,6 +64,14 @@ static block make(int64_t n, size_t size, int shift)
     return b;
 }
 
+/* n bytes that begin at a cache line. */
+static block lines(int64_t n)
+{
+    block b = make(n, 1, 0);
+    b.p = (uint8_t *)b.p + (64 - (uintptr_t)b.p % 64) % 64;
+    return b;
+}
+
 static block floats(int64_t n, int shift) { return make(n, sizeof(float), shift * (int)sizeof(float)); }
 
 static block normals(int64_t n, int shift, float scale)
@@ -766,7 +774,7 @@ static void check_packed_extremes(const sc_kernels *k, const sc_kernels *ref, in
                                      : round / 4 % 3 == 1 ? -127
                                                           : random_below(255) - 127);
                 sum[i / 16] += x[b].q[i];
-                finite = finite && isfinite(((float *)bf.p)[b * 32 + i]);
+                finite = finite && fabs(((float *)bf.p)[b * 32 + i]) < 1e30; /* nor do sums overflow */
                 scale += 127 * fabs(((float *)bf.p)[b * 32 + i]);
             }
             x[b].scale = 1;
@@ -792,6 +800,106 @@ static void check_matmul_packed(const sc_kernels *k, const sc_kernels *ref, int 
             check_packed_shape(k, ref, t, nx, nw, (int64_t)block_size * random_below(block_size == 32 ? 20 : 4));
     check_packed_shape(k, ref, t, 21, 37, 1280);
     check_packed_extremes(k, ref, t);
+}
+
+/* ---- rows in a layout of the level's own ---- */
+
+/* nw random rows of a type, `stride` bytes apart. */
+static block random_rows(const sc_kernels *ref, int t, int64_t nw, int64_t n, int64_t stride)
+{
+    block b = make(nw * stride, 1, random_below(5)), bf = floats(n, 0);
+    for (int64_t j = 0; j < nw; j++) {
+        for (int64_t i = 0; i < n; i++) ((float *)bf.p)[i] = random_normal();
+        ref->quantize[t](bf.p, (uint8_t *)b.p + j * stride, n);
+    }
+    drop(bf);
+    return b;
+}
+
+static void check_interleaved_shape(const sc_kernels *k, const sc_kernels *ref, int t, int64_t nx, int64_t nw,
+                                    int64_t n)
+{
+    const struct dtype *d = &dtypes[t];
+    int64_t ldx = n / 32 + random_below(2), ldy = nw + random_below(4),
+            stride = n / d->block * d->bytes + 1 + random_below(4), whole = k->interleaved_bytes[t](nw, n);
+    block bw = random_rows(ref, t, nw, n, stride), bi = lines(whole), ba = floats(n, 0),
+          bx = make(nx * ldx, sizeof(sc_packed), random_below(3) * 4), by = floats(nx * ldy, random_below(4)),
+          br = floats(nx * ldy, 0);
+    sc_packed *x = bx.p;
+    float *y = by.p, *r = br.p;
+    for (int64_t i = 0; i < nx; i++) {
+        activations(ba.p, n, random_below(20) == 0);
+        ref->pack_row(n, ba.p, x + i * ldx);
+    }
+    k->interleave[t](nw, n, bw.p, stride, bi.p);
+    k->matmul_interleaved[t](nx, nw, n, x, ldx, bi.p, y, ldy);
+    k->matmul_packed[t](nx, nw, n, x, ldx, bw.p, stride, r, ldy);
+    for (int64_t i = 0; i < nx; i++) {
+        check_same(y + i * ldy, r + i * ldy, nw, "as from the stored rows");
+        for (int64_t j = nw; j < ldy; j++)
+            CHECK(sc_float_bits(y[i * ldy + j]) == 0xa5a5a5a5u, "between the rows of y");
+    }
+    for (int64_t j = 0; j < nw && nx > 0; j += 32) { /* a part of the rows, and of x */
+        int64_t i = random_below((int)nx), pi = nx - i, pj = 1 + random_below((int)(nw - j));
+        block bp = floats(pi * pj, 1);
+        k->matmul_interleaved[t](pi, pj, n, x + i * ldx, ldx, (uint8_t *)bi.p + k->interleaved_bytes[t](j, n), bp.p,
+                                 pj);
+        for (int64_t m = 0; m < pi; m++) check_same((float *)bp.p + m * pj, y + (i + m) * ldy + j, pj, "part");
+        drop(bp);
+    }
+    drop(bw);
+    drop(bi);
+    drop(ba);
+    drop(bx);
+    drop(by);
+    drop(br);
+}
+
+static void check_matmul_interleaved(const sc_kernels *k, const sc_kernels *ref, int t)
+{
+    int block_size = dtypes[t].block;
+    for (int64_t nx = 0; nx <= 19; nx++)
+        for (int64_t nw = 0; nw <= 70; nw += 1 + random_below(18))
+            check_interleaved_shape(k, ref, t, nx, nw,
+                                    (int64_t)block_size * random_below(block_size == 32 ? 40 : 5));
+    check_interleaved_shape(k, ref, t, 21, 37, 1280);
+    check_interleaved_shape(k, ref, t, 150, 33, 2048); /* more of x than is kept in the cache at once */
+}
+
+/* In parts as at once, from any alignment; the bytes are checked by the products. */
+static void check_interleave(const sc_kernels *k, const sc_kernels *ref, int t)
+{
+    for (int round = 0; round < 40; round++) {
+        int64_t n = (int64_t)dtypes[t].block * (1 + random_below(5)), nw = 1 + random_below(100),
+                stride = n / dtypes[t].block * dtypes[t].bytes + random_below(4);
+        int64_t whole = k->interleaved_bytes[t](nw, n), cut = (int64_t)random_below((int)nw) / 32 * 32,
+                head = k->interleaved_bytes[t](cut, n);
+        block bw = random_rows(ref, t, nw, n, stride), at_once = lines(whole), in_parts = lines(whole);
+        memset(at_once.p, 0, at_once.bytes); /* what fills up is not written */
+        memset(in_parts.p, 0, in_parts.bytes);
+        k->interleave[t](nw, n, bw.p, stride, at_once.p);
+        k->interleave[t](nw - cut, n, (uint8_t *)bw.p + cut * stride, stride, (uint8_t *)in_parts.p + head);
+        k->interleave[t](cut, n, bw.p, stride, in_parts.p);
+        CHECK(memcmp(at_once.p, in_parts.p, at_once.bytes) == 0, "%lld rows in parts of %lld", (long long)nw,
+              (long long)cut);
+        drop(bw);
+        drop(at_once);
+        drop(in_parts);
+    }
+}
+
+/* Whole cache lines, additive from multiples of 32 rows on, and hardly more than the stored rows. */
+static void check_interleaved_bytes(const sc_kernels *k, const sc_kernels *ref, int t)
+{
+    (void)ref;
+    for (int64_t n = 0; n <= 4096; n += dtypes[t].block)
+        for (int64_t nw = 0; nw <= 96; nw += 32) {
+            int64_t got = k->interleaved_bytes[t](nw, n), stored = nw * n / dtypes[t].block * dtypes[t].bytes;
+            CHECK(got % 64 == 0 && got >= stored, "%lld bytes for %lld", (long long)got, (long long)stored);
+            CHECK(n % 256 || got <= stored + stored * 3 / 100 + nw / 8 * 64, "%lld bytes for %lld", (long long)got,
+                  (long long)stored);
+            CHECK(k->interleaved_bytes[t](nw + 7, n) == got + k->interleaved_bytes[t](7, n), "in two parts");
+        }
 }
 
 /* Values of every kind: any bits, ordinary ones, ones on or beside a rounding boundary, none at all. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens. Where the kernels have it, x comes
- * packed (pack_rows) and is multiplied as whole numbers by the rows as they are stored. Otherwise the rows are brought
+ * packed (pack_rows) and is multiplied as whole numbers by the rows, in the kernels' own layout or as they
+ * are stored. Otherwise the rows are brought
  * to f32 once for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over
  * the whole of C in the same order, so a token's result is the same alone and in any batch. */
 #include "cpu/cpu.h"
@@ -21,7 +22,8 @@ static bool packed(const sc_step *s) { return s->in[0]->dtype == SC_U8; }
 static sc_cpu_matrix matrix(const sc_step *s)
 {
     const sc_tensor *w = s->in[1];
-    return (sc_cpu_matrix){w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}};
+    return (sc_cpu_matrix){
+        w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}, s->own};
 }
 
 bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
@@ -35,6 +37,13 @@ static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
 {
     sc_cpu_matrix w = matrix(s);
     return i == 0 && s->in[0]->dtype == SC_F32 && sc_cpu_matrix_packed(&w, k) ? &sc_op_pack_rows : NULL;
+}
+
+static bool weight(const sc_step *s, const sc_kernels *k, sc_cpu_weight *out)
+{
+    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
+    *out = (sc_cpu_weight){matrix(s), features(s), root->storage.buffer};
+    return packed(s) && k->interleave[w->dtype] && root->leaf == SC_PARAM && out->buffer;
 }
 
 int64_t sc_cpu_matrix_rows(const sc_cpu_matrix *w, bool packed)
@@ -120,7 +129,10 @@ void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t ro
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
     int64_t row_bytes = w->stride[0] / d->block * d->bytes, ld = w->width + PAD;
     const char *first = (const char *)w->data + row * row_bytes;
-    if (packed) {
+    if (packed && w->own) {
+        const char *own = (const char *)w->own + k->interleaved_bytes[w->dtype](row, w->width);
+        k->matmul_interleaved[w->dtype](tokens, rows, w->width, x, ldx, own, y, ldy);
+    } else if (packed) {
         k->matmul_packed[w->dtype](tokens, rows, w->width, x, ldx, first, row_bytes, y, ldy);
     } else if (used_in_place(w)) {
         k->matmul_nt(tokens, rows, w->width, x, ldx, (const float *)w->data + row * w->stride[0], w->stride[0], y,
@@ -162,4 +174,5 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_linear = {.refuse = refuse, .lower = lower, .tasks = tasks, .scratch = scratch, .run = run};
+const sc_cpu_op sc_cpu_linear = {
+    .refuse = refuse, .lower = lower, .weight = weight, .tasks = tasks, .scratch = scratch, .run = run};
