@@ -31,4 +31,11 @@ sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
 
+/* The rows of x in panels for k->multiply_panels: as few as there can be, all of nearly the same size. */
+static inline int64_t sc_panel_count(int64_t rows, const sc_kernels *k) { return sc_tasks_of(rows, k->panel_rows); }
+static inline int64_t sc_panel_begin(int64_t rows, int64_t count, int64_t i)
+{
+    return i * (rows / count) + SC_MIN(i, rows % count);
+}
+
 #endif
