@@ -144,6 +144,7 @@ VEC void v_to_bf16(void *p, vf v)
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_gemm.h"
 #include "cpu/kernels/vector_rows.h"
+#include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
 
 void sc_kernels_neon(sc_kernels *k)
@@ -153,6 +154,7 @@ void sc_kernels_neon(sc_kernels *k)
     set_panels(k);
     k->multiply_panels = multiply_panels;
     set_rows(k);
+    set_scan(k);
     set_quantize(k);
     memset(k->matmul_packed, 0, sizeof k->matmul_packed); /* f32 is faster than the reference's integers */
 }

@@ -161,6 +161,7 @@ VEC void v_to_bf16(void *p, vf v)
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_gemm.h"
 #include "cpu/kernels/vector_rows.h"
+#include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
 
 void sc_kernels_avx2(sc_kernels *k)
@@ -170,6 +171,7 @@ void sc_kernels_avx2(sc_kernels *k)
     set_panels(k);
     k->multiply_panels = multiply_panels;
     set_rows(k);
+    set_scan(k);
     set_quantize(k);
 }
 

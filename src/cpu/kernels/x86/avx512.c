@@ -16,6 +16,7 @@
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_gemm.h"
 #include "cpu/kernels/vector_rows.h"
+#include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
 
 void sc_kernels_avx512(sc_kernels *k)
@@ -25,6 +26,7 @@ void sc_kernels_avx512(sc_kernels *k)
     set_panels(k);
     k->multiply_panels = multiply_panels;
     set_rows(k);
+    set_scan(k);
     set_quantize(k);
 }
 
