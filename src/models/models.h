@@ -107,6 +107,26 @@ sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
 sc_decoder_part sc_decoder_attention, sc_decoder_ffn;
 sc_attention_config sc_decoder_attention_config(const sc_decoder *d, int64_t i, const sc_text_in *in);
 
+/* ---- what decoders with mixtures of experts share (experts.c) ---- */
+
+typedef struct sc_weights sc_weights;
+
+typedef struct sc_moe_decoder {
+    sc_decoder decoder;
+    sc_moe_config moe;
+    const char *name;     /* of a mixture within its layer */
+    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse; /* default of first_k_dense_replace */
+    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+} sc_moe_decoder;
+/* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
+ * weighed, and which layers have them. What the family has set stands where the configuration does not say otherwise. */
+void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m);
+/* As sc_family.adapt: stacked experts, and gpt-oss's. (experts_stacked.c) */
+sc_status sc_moe_adapt(const void *config, sc_weights *w);
+sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
+void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
+
 /* ---- families ---- */
 
 typedef struct sc_family {
@@ -116,6 +136,8 @@ typedef struct sc_family {
     void (*configure)(sc_config *c, void *config);
     sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
+    /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
+    sc_status (*adapt)(const void *config, sc_weights *w);
     const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
 } sc_family;
 
@@ -130,21 +152,26 @@ typedef struct sc_weight {
     const char *name;
     sc_shape shape;
     sc_storage storage; /* as the file has it */
-    sc_storage wide;    /* a vector of a 16-bit type as f32; data NULL where that is not needed */
+    sc_storage
+        wide;     /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
+    sc_form form; /* that the graph wants */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
+    bool formed;                                       /* stored as NEG_EXP makes it */
+    bool reshaped; /* GGUF has other axes for the same values in the same order */
 } sc_weight;
 
-typedef struct sc_weights {
+struct sc_weights {
     sc_arena *arena;
     sc_weight *item;
     int64_t count, cap;
     sc_map index;
-} sc_weights;
+};
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
-/* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where needed. */
+/* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where that or a
+ * form asks for it. */
 sc_status sc_weight_widen(sc_weight *w);
 /* Bytes of a fresh or synthetic weight. (make.c) */
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
@@ -228,6 +255,7 @@ struct sc_model {
     sc_model_info info;
     sc_model_param *param;
     int64_t n_params, cap_params;
+    sc_map declared; /* name → place in param */
     const char **unexpected;
     int64_t n_unexpected;
     int32_t *eos;
@@ -242,6 +270,10 @@ struct sc_model {
  * parameter by running the builder once. (model.c) */
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
+
+/* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
+ * NULL: none. (model.c) */
+sc_weight *sc_model_weight(sc_model *m, const char *name);
 
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
