@@ -100,6 +100,8 @@ static const sc_gguf_name phi2[] = {
     {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q"},
     {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k"},
     {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v"},
+    {"model.layers.%d.self_attn.q_layernorm", "blk.%d.attn_q_norm"},
+    {"model.layers.%d.self_attn.k_layernorm", "blk.%d.attn_k_norm"},
     {"model.layers.%d.self_attn.dense", "blk.%d.attn_output"},
     {"model.layers.%d.mlp.fc1", "blk.%d.ffn_up"},
     {"model.layers.%d.mlp.fc2", "blk.%d.ffn_down"},
