@@ -15,6 +15,14 @@ static bool absent(const sc_config *c, const char *key)
     return !v || json_is_null(v);
 }
 
+bool sc_config_has(const sc_config *c, const char *prefix, const char *name, bool otherwise)
+{
+    size_t n = strlen(prefix);
+    if (!c->weights) return otherwise;
+    return sc_weights_find(c->weights, name) ||
+           (strncmp(name, prefix, n) == 0 && name[n] == '.' && sc_weights_find(c->weights, name + n + 1));
+}
+
 void sc_config_fault(sc_config *c, const char *fmt, ...)
 {
     char text[512];

@@ -13,9 +13,10 @@
 
 typedef struct sc_config {
     const json_t *json;
-    const char *what; /* the file, for messages */
-    sc_arena *arena;  /* lives as long as the model */
-    sc_status status; /* the first fault; its message is the thread's */
+    const char *what;                 /* the file, for messages */
+    sc_arena *arena;                  /* lives as long as the model */
+    const struct sc_weights *weights; /* what the file has; NULL where weights come from no file */
+    sc_status status;                 /* the first fault; its message is the thread's */
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
@@ -28,6 +29,8 @@ const char *sc_config_str(sc_config *c, const char *key, const char *otherwise);
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
 /* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. */
 void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
+bool sc_config_has(const sc_config *c, const char *prefix, const char *name, bool otherwise);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -61,6 +64,61 @@ void sc_decoder_describe(const void *decoder, sc_model_info *info);
 /* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. A block: x = x + self_attn(input_layernorm(x)), then
  * x = x + mlp(post_attention_layernorm(x)), the mlp gated. */
 sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
+
+/* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
+
+typedef struct sc_encoder sc_encoder;
+/* A part of layer i: x (T, C) → (T, C). `shared` is what `prepare` made for all layers. */
+typedef sc_tensor *sc_encoder_part(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in,
+                                   sc_tensor *const *shared, sc_tensor *x);
+
+/* dense, an activation and a norm, each where it is there, before the output's matrix. Whole names. */
+typedef struct sc_head_names {
+    const char *dense, *norm, *out;
+} sc_head_names;
+
+/* How checkpoints call the parts; those up to final_norm within `root`, or within a layer. NULL: there is none. */
+typedef struct sc_encoder_names {
+    const char *root, *word, *position, *type, *norm, *project;
+    const char *layer, *q, *k, *v, *o, *attn_norm, *up, *down, *ffn_norm, *final_norm;
+    const char *pooler, *next_sentence, *fill_bias; /* whole names */
+    sc_head_names head[SC_HEAD_COUNT];
+} sc_encoder_names;
+
+/* A family with more of them begins its own configuration with this one. A block of BERT: x = norm(x + attention(x)), then
+ * x = norm(x + down(act(up(x)))). */
+struct sc_encoder {
+    int64_t layers, width, embed_width, ffn_width, vocab, positions, types, labels;
+    int64_t first_position; /* rows of the position table before that of a text's first token */
+    float eps;
+    bool tied, pooler, next_sentence;
+    bool norm_first;       /* the embeddings' norm comes before the projection to the layers' width */
+    bool bias, norm_bias;  /* of the head's dense part and norm */
+    unsigned project_bias; /* SC_BIAS or 0 */
+    sc_unary_kind act, head_act;
+    sc_pool_kind pool; /* of SC_HEAD_CLASSES */
+    sc_head head;
+    sc_attention_config attn;
+    const sc_encoder_names *names;
+    const char *fill_bias; /* whole name; NULL: none */
+    void (*prepare)(sc_graph *g, const sc_encoder *e, sc_text_in *in,
+                    sc_tensor **shared); /* NULL: nothing to share */
+    sc_encoder_part *mixer;              /* the attention with its output matrix; NULL: as `names` say */
+    sc_encoder_part *block;              /* a whole layer; NULL: BERT's */
+    /* Joins what layer i was given and what it gave; NULL: that is the layer's result. */
+    sc_tensor *(*beside)(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in, sc_tensor *from,
+                         sc_tensor *x);
+};
+/* The keys that BERT-like configurations have in common; e->names is set before. */
+void sc_encoder_configure(sc_config *c, sc_encoder *e);
+/* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
+void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
+void sc_encoder_describe(const void *encoder, sc_model_info *info);
+sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
+/* states x (T, C) → what the head gives; taps "sequence.pooler_output" and "sequence.seq_relationship_logits". */
+sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x);
+/* A layer norm whose checkpoints may leave the bias out. */
+sc_tensor *sc_encoder_norm(sc_graph *g, const char *name, sc_tensor *x, float eps, bool bias);
 
 /* ---- families ---- */
 
@@ -97,7 +155,7 @@ typedef struct sc_weights {
 } sc_weights;
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
-sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
+sc_weight *sc_weights_find(const sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
 /* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where needed. */
 sc_status sc_weight_widen(sc_weight *w);
@@ -183,7 +241,7 @@ sc_status sc_model_declare(sc_model *m);
 typedef struct sc_text_graph {
     sc_graph *g;
     sc_text_in in;
-    sc_tensor *logits;
+    sc_tensor *logits; /* what the family's head gives (sc_head) */
 } sc_text_graph;
 sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences,
                             int64_t wanted, const sc_cache *cache, sc_cache_spec *spec);

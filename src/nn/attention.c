@@ -11,10 +11,11 @@ static sc_tensor *heads_of(sc_graph *g, sc_tensor *x, int64_t heads, int64_t d)
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v)
 {
-    sc_attention_attr attr = {
-        .scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)), .causal = true, .window = c->window};
-    int layer = in->layer++;
-    if (in->spec) {
+    sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)),
+                              .causal = !c->bidirectional,
+                              .window = c->window};
+    int layer = c->bidirectional ? 0 : in->layer++;
+    if (in->spec && !c->bidirectional) {
         if (layer >= SC_COUNT(in->spec->layer))
             return sc_graph_fault(g,
                                   sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
@@ -34,7 +35,7 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
         k = sc_rope(g, k, c->rope, c->neighbours);
     }
     sc_tensor *y;
-    if (in->cache) {
+    if (in->cache && !c->bidirectional) {
         sc_kv kv = sc_cache_layer(g, in->cache, layer);
         kv.k = sc_kv_write(g, kv.k, k, &in->seqs);
         kv.v = sc_kv_write(g, kv.v, v, &in->seqs);

@@ -43,7 +43,8 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 /* ---- what a text model is given ---- */
 
 typedef struct sc_text_in {
-    sc_tensor *ids; /* (T) i32 */
+    sc_tensor *ids;   /* (T) i32 */
+    sc_tensor *types; /* (T) i32: which of a pair's texts each token is of, for the models that are told */
     sc_seqs seqs;
     sc_tensor *wanted;     /* (R) i32: the tokens whose logits are wanted; NULL: all */
     const sc_cache *cache; /* NULL: attention over the batch alone */
@@ -76,9 +77,10 @@ typedef struct sc_attention_config {
     unsigned qkv_bias, out_bias; /* SC_BIAS or 0 */
     bool head_norm;              /* an RMS norm on each head of q and k, before the rotation */
     float eps;                   /* of the head norms */
+    bool bidirectional;          /* keys behind the query are seen too; such a layer has no cache */
 } sc_attention_config;
 
-/* Causal attention of q (T, H*D), k and v (T, Hkv*D), rotated, through the cache where there is one → (T, H*D). */
+/* Attention, causal unless bidirectional, of q (T, H*D), k and v (T, Hkv*D), rotated, through the cache where there is one → (T, H*D). */
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v);
 /* x (T, C) → (T, C): "name.q_proj", "k_proj", "v_proj", with head norms "q_norm" and "k_norm", and "o_proj". */

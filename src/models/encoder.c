@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Encoder-only families after BERT (Devlin et al. 2019, arXiv:1810.04805): embeddings, layers in which every token sees every
+ * other of its text, and a head. */
+#include "models/models.h"
+
+#include <math.h>
+
+void sc_encoder_configure(sc_config *c, sc_encoder *e)
+{
+    const int64_t wide = 1 << 20;
+    e->layers = sc_config_int(c, "num_hidden_layers", 12, 1, 1024);
+    e->width = sc_config_int(c, "hidden_size", 768, 1, wide);
+    e->embed_width = sc_config_int(c, "embedding_size", e->width, 1, wide);
+    e->ffn_width = sc_config_int(c, "intermediate_size", 3072, 1, 4 * wide);
+    e->vocab = sc_config_int(c, "vocab_size", SC_REQUIRED, 1, 1 << 24);
+    e->positions = sc_config_int(c, "max_position_embeddings", 512, 1, 1 << 24);
+    e->types = sc_config_int(c, "type_vocab_size", 2, 0, 1 << 16);
+    e->eps = (float)sc_config_num(c, "layer_norm_eps", 1e-12, 0, 1);
+    e->tied = sc_config_bool(c, "tie_word_embeddings", true);
+    e->act = sc_config_activation(c, "hidden_act", "gelu");
+    e->project_bias = SC_BIAS;
+    e->bias = e->norm_bias = true;
+    sc_attention_config *a = &e->attn;
+    a->heads = a->kv_heads = sc_config_int(c, "num_attention_heads", 12, 1, 4096);
+    a->d = e->width / SC_MAX(a->heads, 1);
+    a->qkv_bias = a->out_bias = SC_BIAS;
+    a->bidirectional = true;
+    const char *kind = sc_config_str(c, "position_embedding_type", "absolute");
+    if (strcmp(kind, "absolute") != 0) sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
+    if (!c->status && e->width % a->heads)
+        sc_config_fault(c, "hidden_size %lld is not a multiple of num_attention_heads %lld", (long long)e->width,
+                        (long long)a->heads);
+    if (!c->status && e->first_position >= e->positions)
+        sc_config_fault(c, "max_position_embeddings %lld leaves no place after pad_token_id",
+                        (long long)e->positions);
+}
+
+sc_tensor *sc_encoder_norm(sc_graph *g, const char *name, sc_tensor *x, float eps, bool bias)
+{
+    if (g->status || !x) return NULL;
+    if (bias) return sc_layer_norm(g, name, x, eps);
+    sc_scope_push(g, "%s", name);
+    x = sc_apply_layer_norm(
+        g, x, sc_param(g, "weight", (sc_init){SC_INIT_ONES, 0}, 1, &x->shape.dim[x->shape.rank - 1]), NULL, eps);
+    sc_scope_pop(g);
+    return x;
+}
+
+/* The table's rows from first_position on, at the tokens' places. */
+static sc_tensor *places(sc_graph *g, const sc_encoder *e, sc_text_in *in)
+{
+    sc_scope_push(g, "%s", e->names->position);
+    sc_tensor *table =
+        sc_param(g, "weight", (sc_init){SC_INIT_NORMAL, 0.02f}, 2, (int64_t[]){e->positions, e->embed_width});
+    table = sc_slice(g, table, 0, e->first_position, e->positions - e->first_position);
+    table = sc_rows(g, table, in->seqs.position);
+    sc_scope_pop(g);
+    return table;
+}
+
+static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
+{
+    const sc_encoder_names *n = e->names;
+    sc_tensor *x = sc_embedding(g, n->word, in->ids, e->vocab, e->embed_width); /* (T, E) */
+    if (n->type && e->types) x = sc_add(g, x, sc_embedding(g, n->type, in->types, e->types, e->embed_width));
+    if (n->position && e->positions) x = sc_add(g, x, places(g, e, in));
+    if (e->norm_first) x = sc_encoder_norm(g, n->norm, x, e->eps, e->norm_bias);
+    if (e->embed_width != e->width) x = sc_linear(g, n->project, x, e->width, e->project_bias);
+    return e->norm_first ? x : sc_encoder_norm(g, n->norm, x, e->eps, e->norm_bias);
+}
+
+static sc_tensor *attention(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x)
+{
+    const sc_encoder_names *n = e->names;
+    const sc_attention_config *a = &e->attn;
+    sc_tensor *q = sc_linear(g, n->q, x, a->heads * a->d, a->qkv_bias);
+    sc_tensor *k = sc_linear(g, n->k, x, a->heads * a->d, a->qkv_bias);
+    sc_tensor *v = sc_linear(g, n->v, x, a->heads * a->d, a->qkv_bias);
+    return sc_linear(g, n->o, sc_attend(g, in, a, q, k, v), e->width, a->out_bias);
+}
+
+/* x (T, C) */
+static sc_tensor *block(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in, sc_tensor *const *shared,
+                        sc_tensor *x)
+{
+    const sc_encoder_names *n = e->names;
+    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : attention(g, e, in, x);
+    x = sc_layer_norm(g, n->attn_norm, sc_add(g, h, x), e->eps);
+    h = sc_unary(g, e->act, sc_linear(g, n->up, x, e->ffn_width, SC_BIAS));
+    return sc_layer_norm(g, n->ffn_norm, sc_add(g, sc_linear(g, n->down, h, e->width, SC_BIAS), x), e->eps);
+}
+
+sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in)
+{
+    const sc_encoder *e = encoder;
+    sc_tensor *shared[2] = {NULL, NULL};
+    sc_scope_push(g, "%s", e->names->root);
+    sc_tensor *x = embed(g, e, in); /* (T, C) */
+    if (e->prepare) e->prepare(g, e, in, shared);
+    for (int64_t i = 0; i < e->layers; i++) {
+        sc_tap(g, x, "hidden_states.%d", (int)i);
+        sc_tensor *from = x;
+        sc_scope_push(g, "%s.%d", e->names->layer, (int)i);
+        x = (e->block ? e->block : block)(g, e, i, in, shared, x);
+        sc_scope_pop(g);
+        if (e->beside) x = e->beside(g, e, i, in, from, x);
+    }
+    if (e->names->final_norm) x = sc_encoder_norm(g, e->names->final_norm, x, e->eps, e->norm_bias);
+    sc_tap(g, x, "hidden_states.%d", (int)e->layers);
+    sc_scope_pop(g);
+    return sc_encoder_head(g, e, in, x);
+}
+
+void sc_encoder_describe(const void *encoder, sc_model_info *info)
+{
+    const sc_encoder *e = encoder;
+    info->layers = e->layers;
+    info->width = e->width;
+    info->heads = info->kv_heads = e->attn.heads;
+    info->head_dim = e->attn.d;
+    info->vocab = e->vocab;
+    info->context = e->positions ? e->positions - e->first_position : 0;
+    info->tied = e->tied;
+    info->head = e->head;
+    info->labels = e->head == SC_HEAD_CLASSES || e->head == SC_HEAD_TAGS ? e->labels : 0;
+    info->first_position = e->first_position;
+    info->token_types = e->types;
+}
