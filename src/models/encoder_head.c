@@ -56,6 +56,13 @@ void sc_encoder_configure_head(sc_config *c, sc_encoder *e)
     if (e->head == SC_HEAD_FILL && !has_matrix(c, e, n->head[SC_HEAD_FILL].dense, true)) e->head = SC_HEAD_NONE;
     if (!n->head[e->head].out && e->head != SC_HEAD_NONE && e->head != SC_HEAD_FILL)
         sc_config_fault(c, "this family has no head of that kind");
+    /* A matrix of its own has a bias of its own. */
+    e->fill_bias = n->fill_bias;
+    if (!e->tied && n->fill_bias && n->head[SC_HEAD_FILL].out) {
+        const char *own = sc_arena_printf(c->arena, "%s.bias", n->head[SC_HEAD_FILL].out);
+        if (!own) c->status = sc_nomem();
+        if (own && sc_config_has(c, n->root, own, false)) e->fill_bias = own;
+    }
     e->labels =
         sc_config_int(c, "num_labels", json_is_object(labels) ? (int64_t)json_object_size(labels) : 2, 1, 1 << 20);
     if (e->head == SC_HEAD_SPAN) e->labels = 2;
