@@ -17,15 +17,14 @@ void sc_tokenizer_free(sc_tokenizer *t)
     if (t->model) t->model->free(t->model);
     for (int i = 0; i < t->n_norm; i++) sc_norm_step_free(&t->norm[i]);
     for (int i = 0; i < t->n_pre; i++) sc_pattern_free(&t->pre[i].pattern);
-    for (int i = 0; i < t->n_dec; i++) {
-        sc_pattern_free(&t->dec[i].pattern);
-        sc_free(t->dec[i].text);
-    }
+    for (int i = 0; i < t->n_dec; i++) sc_dec_step_free(&t->dec[i]);
     sc_trie_free(&t->raw);
     sc_trie_free(&t->normalized);
     sc_map_free(&t->added_map);
     sc_free(t->added);
     sc_vocab_free(&t->vocab);
+    sc_frame_free(&t->single);
+    sc_frame_free(&t->pair);
     sc_free(t->before);
     sc_free(t->after);
     sc_free(t);
@@ -158,14 +157,10 @@ static sc_status on_raw(void *user, int64_t begin, int64_t end, const sc_added *
 static sc_status run(sc_encoder *e, const char *text, int64_t len)
 {
     const sc_tokenizer *t = e->t;
-    bool around = e->flags & SC_TOKENIZE_SPECIAL, special = e->flags & SC_TOKENIZE_PARSE_SPECIAL;
-    sc_status s = SC_OK;
-    for (int64_t i = 0; around && i < t->n_before && !s; i++) s = emit(e, t->before[i], (sc_token_span){0, 0});
     int64_t from = e->n;
     segment g = {.e = e, .p = text};
-    if (!s) s = sc_added_each(t, &t->raw, special, text, len, on_raw, &g);
+    sc_status s = sc_added_each(t, &t->raw, e->flags & SC_TOKENIZE_PARSE_SPECIAL, text, len, on_raw, &g);
     if (!s && e->want_spans && t->trim_spans) sc_post_trim(t, e, text, from);
-    for (int64_t i = 0; around && i < t->n_after && !s; i++) s = emit(e, t->after[i], (sc_token_span){0, 0});
     return s;
 }
 
@@ -184,36 +179,65 @@ static void encoder_free(sc_encoder *e)
     sc_free(e->merge.head);
     sc_free(e->merge.tail);
     sc_free(e->merge.place);
+    sc_free(e->way);
+    sc_free(e->score);
 }
 
-static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
-                        sc_token_span **spans, int64_t *n)
+/* *text with U+FFFD for what is not UTF-8; the copy is in *replaced. */
+static sc_status replace_invalid(sc_str *replaced, const char **text, int64_t *len)
+{
+    for (int64_t i = 0; i < *len;) {
+        uint32_t cp;
+        i += sc_utf8_decode(*text + i, *len - i, &cp);
+        sc_str_utf8(replaced, cp);
+    }
+    if (replaced->oom) return sc_nomem();
+    if (replaced->len > SC_TEXT_MAX_INPUT)
+        return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)replaced->len,
+                       SC_TEXT_MAX_INPUT);
+    *text = replaced->p;
+    *len = replaced->len;
+    return SC_OK;
+}
+
+/* Appends a text's ids, without what stands around it. */
+static sc_status append(sc_encoder *e, const char *text, int64_t len)
 {
     if (len < 0 || len > SC_TEXT_MAX_INPUT)
         return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)len,
                        SC_TEXT_MAX_INPUT);
-    sc_encoder e = {.t = t, .flags = flags, .valid = sc_utf8_valid(text, len), .want_spans = spans != NULL};
     sc_str replaced = {0};
     sc_status s = SC_OK;
-    if (!e.valid && (flags & SC_TOKENIZE_REPLACE_INVALID)) {
-        for (int64_t i = 0; i < len;) {
-            uint32_t cp;
-            i += sc_utf8_decode(text + i, len - i, &cp);
-            sc_str_utf8(&replaced, cp);
-        }
-        if (replaced.oom)
-            s = sc_nomem();
-        else if (replaced.len > SC_TEXT_MAX_INPUT)
-            s = sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)replaced.len,
-                        SC_TEXT_MAX_INPUT);
-        text = replaced.p;
-        len = replaced.len;
-        e.valid = true;
+    e->valid = sc_utf8_valid(text, len);
+    if (!e->valid && (e->flags & SC_TOKENIZE_REPLACE_INVALID)) {
+        s = replace_invalid(&replaced, &text, &len);
+        e->valid = true;
     }
-    if (!s && (!sc_grow(&e.ids, &e.cap, 1, sizeof(*e.ids)) ||
-               (spans && !sc_grow(&e.spans, &e.span_cap, 1, sizeof(*e.spans)))))
+    if (!s) s = run(e, text, len);
+    sc_str_free(&replaced);
+    return s;
+}
+
+static sc_status encode(const sc_tokenizer *t, const sc_slice *text, int texts, unsigned flags, int32_t **ids,
+                        sc_token_span **spans, int32_t **types, int64_t *n)
+{
+    sc_encoder e = {.t = t, .flags = flags, .want_spans = spans != NULL};
+    int64_t end[2] = {0, 0};
+    sc_status s = SC_OK;
+    bool plain = texts == 1 && !types && !(flags & SC_TOKENIZE_FIT), around = flags & SC_TOKENIZE_SPECIAL;
+    if (!sc_grow(&e.ids, &e.cap, 1, sizeof(*e.ids)) ||
+        (spans && !sc_grow(&e.spans, &e.span_cap, 1, sizeof(*e.spans))))
         s = sc_nomem(); /* so that no ids are an array too */
-    if (!s) s = run(&e, text, len);
+    for (int64_t i = 0; plain && around && i < t->n_before && !s; i++)
+        s = emit(&e, t->before[i], (sc_token_span){0, 0});
+    for (int i = 0; i < texts && !s; i++) {
+        s = append(&e, text[i].p, text[i].n);
+        end[i] = e.n;
+    }
+    for (int64_t i = 0; plain && around && i < t->n_after && !s; i++)
+        s = emit(&e, t->after[i], (sc_token_span){0, 0});
+    int32_t *type = NULL;
+    if (!s && !plain) s = sc_frame_apply(&e, end, texts, &type);
     if (!s) {
         *ids = e.ids;
         *n = e.n;
@@ -222,20 +246,31 @@ static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, un
             *spans = e.spans;
             e.spans = NULL;
         }
+        if (types) {
+            *types = type;
+            type = NULL;
+        }
     }
+    sc_free(type);
     encoder_free(&e);
-    sc_str_free(&replaced);
     return s;
 }
 
 sc_status sc_tokenizer_encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
                               int64_t *n)
 {
-    return encode(t, text, len, flags, ids, NULL, n);
+    return encode(t, &(sc_slice){text, len}, 1, flags, ids, NULL, NULL, n);
 }
 
 sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags,
                                     int32_t **ids, sc_token_span **spans, int64_t *n)
 {
-    return encode(t, text, len, flags, ids, spans, n);
+    return encode(t, &(sc_slice){text, len}, 1, flags, ids, spans, NULL, n);
+}
+
+sc_status sc_tokenizer_encode_pair(const sc_tokenizer *t, const char *a, int64_t a_len, const char *b,
+                                   int64_t b_len, unsigned flags, int32_t **ids, int32_t **types, int64_t *n)
+{
+    sc_slice text[2] = {{a, a_len}, {b, b_len}};
+    return encode(t, text, b ? 2 : 1, flags, ids, NULL, types, n);
 }

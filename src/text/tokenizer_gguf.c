@@ -121,7 +121,7 @@ static sc_status add_steps(sc_tokenizer *t, const sc_gguf_pre *pre)
         } else if (strcmp(step, DIGITS) == 0) {
             s = add_class(t, sc_uni_number, SC_CONTIGUOUS);
         } else if (strcmp(step, PUNCT) == 0) {
-            s = add_class(t, sc_uni_punct, SC_CONTIGUOUS);
+            s = add_class(t, sc_uni_old_punct, SC_CONTIGUOUS);
         } else {
             s = sc_pre_add_regex(t, step);
         }
