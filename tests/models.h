@@ -25,7 +25,14 @@
 static const char *const own_cases[] = {
     "llama",          "llama_bias", "llama_llama3", "llama_linear", "llama_dynamic", "llama_yarn",
     "llama_longrope", "mistral",    "qwen2",        "qwen3",        "gpt2"};
-static const char *const fixture_cases[] = {"llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gpt2"};
+static const char *const fixture_cases[] = {
+    "gpt2",       "gptj",         "gpt_neox",    "opt",     "bloom",       "llama",         "llama3_rope",
+    "mistral",    "qwen2",        "qwen3",       "phi",     "phi3",        "phi3_longrope", "exaone3",
+    "exaone4",    "exaone4_full", "hyperclovax", "gemma2",  "gemma3_text", "olmo2",         "smollm3",
+    "starcoder2", "granite",      "cohere",      "cohere2", "glm",         "glm4"};
+
+/* Those of them that GGUF is tested with. */
+static const char *const gguf_fixture_cases[] = {"llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gpt2"};
 
 #define OWN_MODELS SOCLE_SOURCE_DIR "/tests/data/models"
 

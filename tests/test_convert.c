@@ -59,7 +59,7 @@ static void same_rotation(const sc_model *a, const sc_model *b, const char *labe
         for (int i = 0; i < 2; i++) {
             sc_arena *arena = sc_arena_new();
             sc_config c = {.json = models[i]->json, .what = label, .arena = arena};
-            sc_rope_params p;
+            sc_rope_params p = {0};
             sc_config_rope(&c, a->info.head_dim, &p);
             assert_int_equal(c.status, SC_OK);
             sc_rope_frequencies(&p, length, f[i], &scale[i]);
@@ -106,7 +106,7 @@ static void fixture_models_go_there_and_back(void **state)
     (void)state;
     char root[1024];
     if (!find_fixtures(root)) skip();
-    for (int i = 0; i < SC_COUNT(fixture_cases); i++) check_case(root, fixture_cases[i]);
+    for (int i = 0; i < SC_COUNT(gguf_fixture_cases); i++) check_case(root, gguf_fixture_cases[i]);
 }
 
 /* Every pair of formats and plain type gives each value as the reference conversion does. */

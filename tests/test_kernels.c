@@ -355,6 +355,8 @@ static void check_norm(const sc_kernels *k, const sc_kernels *ref, bool layer)
 static void check_rms_norm(const sc_kernels *k, const sc_kernels *ref) { check_norm(k, ref, false); }
 static void check_layer_norm(const sc_kernels *k, const sc_kernels *ref) { check_norm(k, ref, true); }
 
+#include "kernels_grad.h"
+
 static void check_max(const sc_kernels *k, const sc_kernels *ref)
 {
     for (int l = 1; l < LENGTHS; l++)
@@ -778,7 +780,7 @@ static void end(void)
 
 static const char *index_name(const char *kernel, int i)
 {
-    return strcmp(kernel, "unary") ? dtypes[i].name : unary_names[i];
+    return strncmp(kernel, "unary", 5) ? dtypes[i].name : unary_names[i];
 }
 
 static void check_table(unsigned mask, const char *name)

@@ -67,7 +67,7 @@ static int64_t scratch(const sc_step *s)
 {
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
-    return (3 * rows * g.d + rows * TILE + 4 * rows + (2 * TILE + 1) * g.d) * (int64_t)sizeof(float);
+    return (3 * rows * g.d + rows * TILE + 5 * rows + (2 * TILE + 1) * g.d) * (int64_t)sizeof(float);
 }
 
 /* What a fold has for each row so far: the largest score, the sum of exp(score - max), and the values times those. */
@@ -83,6 +83,7 @@ typedef struct room {
     state part, all; /* of a segment, of the segments before it */
     float *k, *v;    /* (TILE, D) of a cache that is not f32 */
     float *row;      /* (D) */
+    float *slope;    /* (rows) of ALiBi */
 } room;
 
 static room lay_out(const geometry *g, float *p)
@@ -100,6 +101,7 @@ static room lay_out(const geometry *g, float *p)
     r.k = r.all.sum + rows;
     r.v = r.k + TILE * g->d;
     r.row = r.v + TILE * g->d;
+    r.slope = r.row + g->d;
     return r;
 }
 
@@ -194,6 +196,19 @@ static void mask(float *score, const sc_attention_attr *a, int64_t at, int64_t f
     for (int64_t c = SC_MAX(hi, 0); c < TILE; c++) score[c] = -INFINITY;
 }
 
+float sc_alibi_slope(int64_t head, int64_t heads)
+{
+    int64_t p = 1;
+    while (p * 2 <= heads) p *= 2;
+    return head < p ? (float)exp2(-8.0 * (double)(head + 1) / (double)p)
+                    : (float)exp2(-4.0 * (double)(2 * (head - p) + 1) / (double)p);
+}
+
+void sc_alibi(float slope, int64_t query, int64_t n, float *score)
+{
+    for (int64_t i = 0; i < n; i++) score[i] -= slope * (float)(query > i ? query - i : i - query);
+}
+
 static void cap_scores(const sc_kernels *kn, float cap, int64_t n, float *score)
 {
     kn->scale(n, score, 1 / cap, score);
@@ -238,8 +253,10 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
         times_keys(s, kn, g, m, p, j, n);
         for (int64_t r = 0; r < p->rows; r++) {
             float *score = m->score + r * TILE;
+            int64_t at = p->first + r / g->group + p->base;
             if (a->cap > 0) cap_scores(kn, a->cap, n, score);
-            mask(score, a, p->first + r / g->group + p->base, j, n);
+            if (a->alibi) sc_alibi(m->slope[r], at - j, n, score);
+            mask(score, a, at, j, n);
             fold(kn, g, m, r);
         }
         fetch(s, g, 2, p, j + TILE);
@@ -282,6 +299,8 @@ static void divide(const sc_kernels *kn, int64_t d, float max, float sum, const 
 static void take_queries(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p)
 {
     const sc_tensor *q = s->in[0];
+    for (int64_t r = 0; SC_ATTR(s, sc_attention_attr)->alibi && r < p->rows; r++)
+        m->slope[r] = sc_alibi_slope(p->head * g->group + r % g->group, g->heads);
     for (int64_t r = 0; r < p->rows; r++)
         kn->scale(g->d,
                   (const float *)s->in_data[0] + (p->first + r / g->group) * q->stride[0] +

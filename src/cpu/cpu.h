@@ -28,6 +28,12 @@ typedef struct sc_cpu_op {
 /* levels: a set of SC_CPU bits, or ~0u for all that the machine has. */
 sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels);
 
+/* ALiBi (attention.c): what the scores of a head lose for each token between query and key: 2^(-8 i / n) for head i of n, i
+ * from 1, where n is a power of two; else as for the largest power p below for the first p heads, and the odd ones of 2p
+ * for the rest. And taking that from the scores of n keys; the query is at place `query`, counted from the first of them. */
+float sc_alibi_slope(int64_t head, int64_t heads);
+void sc_alibi(float slope, int64_t query, int64_t n, float *score);
+
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
 

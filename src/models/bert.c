@@ -7,9 +7,12 @@
 #define BERT_PARTS                                                                                                 \
     .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",                            \
     .type = "embeddings.token_type_embeddings", .norm = "embeddings.LayerNorm", .layer = "encoder.layer",          \
-    .q = "attention.self.query", .k = "attention.self.key", .v = "attention.self.value",                           \
-    .o = "attention.output.dense", .attn_norm = "attention.output.LayerNorm", .up = "intermediate.dense",          \
-    .down = "output.dense", .ffn_norm = "output.LayerNorm"
+    .attn = {.q = "attention.self.query",                                                                          \
+             .k = "attention.self.key",                                                                            \
+             .v = "attention.self.value",                                                                          \
+             .o = "attention.output.dense"},                                                                       \
+    .attn_norm = "attention.output.LayerNorm", .ffn = {.up = "intermediate.dense", .down = "output.dense"},        \
+    .ffn_norm = "output.LayerNorm"
 
 static const sc_encoder_names bert_names = {
     .root = "bert",

@@ -104,7 +104,7 @@ static sc_status fix_rope(json_t *o, const sc_model *m)
     if (!rope) return SC_OK;
     sc_arena *arena = sc_arena_new();
     if (!arena) return sc_nomem();
-    sc_rope_params p;
+    sc_rope_params p = {0};
     sc_config c = {.json = o, .what = m->info.path, .arena = arena};
     sc_config_rope(&c, m->info.head_dim, &p);
     s = c.status;

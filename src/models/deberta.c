@@ -18,7 +18,7 @@ typedef struct deberta {
     .root = "deberta", .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",         \
     .type = "embeddings.token_type_embeddings", .norm = "embeddings.LayerNorm",                                    \
     .project = "embeddings.embed_proj", .layer = "encoder.layer", .attn_norm = "attention.output.LayerNorm",       \
-    .up = "intermediate.dense", .down = "output.dense", .ffn_norm = "output.LayerNorm"
+    .ffn = {.up = "intermediate.dense", .down = "output.dense"}, .ffn_norm = "output.LayerNorm"
 #define DEBERTA_HEADS                                                                                              \
     [SC_HEAD_CLASSES] = {"pooler.dense", NULL, "classifier"}, [SC_HEAD_TAGS] = {NULL, NULL, "classifier"},         \
     [SC_HEAD_SPAN] = {NULL, NULL, "qa_outputs"}
@@ -114,11 +114,11 @@ static void configure(sc_config *c, void *config)
     sc_encoder *e = &m->e;
     e->names = sc_config_bool(c, "legacy", true) ? &names : &own_names;
     if (c->weights) /* the file decides where it has either */
-        e->names = sc_config_has(c, "", own_names.fill_bias, false) ? &own_names : &names;
+        e->names = sc_config_has_weight(c, "", own_names.fill_bias, false) ? &own_names : &names;
     sc_encoder_configure(c, e);
     e->eps = (float)sc_config_num(c, "layer_norm_eps", 1e-7, 0, 1);
     e->types = sc_config_int(c, "type_vocab_size", 0, 0, 1 << 16);
-    e->project_bias = 0;
+    e->project_flags = 0;
     e->attn.d = sc_config_int(c, "attention_head_size", e->attn.d, 1, 4096);
     e->mixer = mixer;
     e->prepare = prepare;

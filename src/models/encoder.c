@@ -3,8 +3,6 @@
  * other of its text, and a head. */
 #include "models/models.h"
 
-#include <math.h>
-
 void sc_encoder_configure(sc_config *c, sc_encoder *e)
 {
     const int64_t wide = 1 << 20;
@@ -18,13 +16,14 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e)
     e->eps = (float)sc_config_num(c, "layer_norm_eps", 1e-12, 0, 1);
     e->tied = sc_config_bool(c, "tie_word_embeddings", true);
     e->act = sc_config_activation(c, "hidden_act", "gelu");
-    e->project_bias = SC_BIAS;
-    e->bias = e->norm_bias = true;
+    e->project_flags = e->head_flags = SC_BIAS;
+    e->norm = SC_NORM_LAYER;
     sc_attention_config *a = &e->attn;
     a->heads = a->kv_heads = sc_config_int(c, "num_attention_heads", 12, 1, 4096);
     a->d = e->width / SC_MAX(a->heads, 1);
     a->qkv_bias = a->out_bias = SC_BIAS;
     a->bidirectional = true;
+    a->names = &e->names->attn;
     const char *kind = sc_config_str(c, "position_embedding_type", "absolute");
     if (strcmp(kind, "absolute") != 0) sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
     if (!c->status && e->width % a->heads)
@@ -35,48 +34,18 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e)
                         (long long)e->positions);
 }
 
-sc_tensor *sc_encoder_norm(sc_graph *g, const char *name, sc_tensor *x, float eps, bool bias)
-{
-    if (g->status || !x) return NULL;
-    if (bias) return sc_layer_norm(g, name, x, eps);
-    sc_scope_push(g, "%s", name);
-    x = sc_apply_layer_norm(
-        g, x, sc_param(g, "weight", (sc_init){SC_INIT_ONES, 0}, 1, &x->shape.dim[x->shape.rank - 1]), NULL, eps);
-    sc_scope_pop(g);
-    return x;
-}
-
-/* The table's rows from first_position on, at the tokens' places. */
-static sc_tensor *places(sc_graph *g, const sc_encoder *e, sc_text_in *in)
-{
-    sc_scope_push(g, "%s", e->names->position);
-    sc_tensor *table =
-        sc_param(g, "weight", (sc_init){SC_INIT_NORMAL, 0.02f}, 2, (int64_t[]){e->positions, e->embed_width});
-    table = sc_slice(g, table, 0, e->first_position, e->positions - e->first_position);
-    table = sc_rows(g, table, in->seqs.position);
-    sc_scope_pop(g);
-    return table;
-}
-
 static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
 {
     const sc_encoder_names *n = e->names;
     sc_tensor *x = sc_embedding(g, n->word, in->ids, e->vocab, e->embed_width); /* (T, E) */
     if (n->type && e->types) x = sc_add(g, x, sc_embedding(g, n->type, in->types, e->types, e->embed_width));
-    if (n->position && e->positions) x = sc_add(g, x, places(g, e, in));
-    if (e->norm_first) x = sc_encoder_norm(g, n->norm, x, e->eps, e->norm_bias);
-    if (e->embed_width != e->width) x = sc_linear(g, n->project, x, e->width, e->project_bias);
-    return e->norm_first ? x : sc_encoder_norm(g, n->norm, x, e->eps, e->norm_bias);
-}
-
-static sc_tensor *attention(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x)
-{
-    const sc_encoder_names *n = e->names;
-    const sc_attention_config *a = &e->attn;
-    sc_tensor *q = sc_linear(g, n->q, x, a->heads * a->d, a->qkv_bias);
-    sc_tensor *k = sc_linear(g, n->k, x, a->heads * a->d, a->qkv_bias);
-    sc_tensor *v = sc_linear(g, n->v, x, a->heads * a->d, a->qkv_bias);
-    return sc_linear(g, n->o, sc_attend(g, in, a, q, k, v), e->width, a->out_bias);
+    if (n->position && e->positions)
+        x = sc_add(g, x,
+                   sc_embedding_after(g, n->position, in->seqs.position, e->positions - e->first_position,
+                                      e->first_position, e->embed_width));
+    if (e->norm_first) x = sc_norm(g, e->norm, n->norm, x, e->eps);
+    if (e->embed_width != e->width) x = sc_linear(g, n->project, x, e->width, e->project_flags);
+    return e->norm_first ? x : sc_norm(g, e->norm, n->norm, x, e->eps);
 }
 
 /* x (T, C) */
@@ -84,10 +53,10 @@ static sc_tensor *block(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in 
                         sc_tensor *x)
 {
     const sc_encoder_names *n = e->names;
-    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : attention(g, e, in, x);
+    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : sc_self_attention(g, NULL, x, in, &e->attn);
     x = sc_layer_norm(g, n->attn_norm, sc_add(g, h, x), e->eps);
-    h = sc_unary(g, e->act, sc_linear(g, n->up, x, e->ffn_width, SC_BIAS));
-    return sc_layer_norm(g, n->ffn_norm, sc_add(g, sc_linear(g, n->down, h, e->width, SC_BIAS), x), e->eps);
+    h = sc_ffn(g, NULL, x, e->ffn_width, e->act, SC_BIAS, &n->ffn);
+    return sc_layer_norm(g, n->ffn_norm, sc_add(g, h, x), e->eps);
 }
 
 sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in)
@@ -105,7 +74,7 @@ sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in)
         sc_scope_pop(g);
         if (e->beside) x = e->beside(g, e, i, in, from, x);
     }
-    if (e->names->final_norm) x = sc_encoder_norm(g, e->names->final_norm, x, e->eps, e->norm_bias);
+    if (e->names->final_norm) x = sc_norm(g, e->norm, e->names->final_norm, x, e->eps);
     sc_tap(g, x, "hidden_states.%d", (int)e->layers);
     sc_scope_pop(g);
     return sc_encoder_head(g, e, in, x);

@@ -7,7 +7,7 @@ static bool has_matrix(const sc_config *c, const sc_encoder *e, const char *name
     char text[256];
     if (!name) return false;
     snprintf(text, sizeof text, "%s.weight", name);
-    return sc_config_has(c, e->names->root, text, otherwise);
+    return sc_config_has_weight(c, e->names->root, text, otherwise);
 }
 
 /* By the class that the checkpoint says it is of; SC_HEAD_COUNT: it says none. */
@@ -61,7 +61,7 @@ void sc_encoder_configure_head(sc_config *c, sc_encoder *e)
     if (!e->tied && n->fill_bias && n->head[SC_HEAD_FILL].out) {
         const char *own = sc_arena_printf(c->arena, "%s.bias", n->head[SC_HEAD_FILL].out);
         if (!own) c->status = sc_nomem();
-        if (own && sc_config_has(c, n->root, own, false)) e->fill_bias = own;
+        if (own && sc_config_has_weight(c, n->root, own, false)) e->fill_bias = own;
     }
     e->labels =
         sc_config_int(c, "num_labels", json_is_object(labels) ? (int64_t)json_object_size(labels) : 2, 1, 1 << 20);
@@ -107,7 +107,7 @@ sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_
     if (e->head == SC_HEAD_NONE) return x;
     if (e->head == SC_HEAD_CLASSES) x = pooled(g, in, x, e->pool);
     int64_t width = e->head == SC_HEAD_FILL ? e->embed_width : e->width;
-    if (h->dense) x = sc_unary(g, e->head_act, sc_linear(g, h->dense, x, width, e->bias ? SC_BIAS : 0));
-    if (h->norm) x = sc_encoder_norm(g, h->norm, x, e->eps, e->norm_bias);
+    if (h->dense) x = sc_unary(g, e->head_act, sc_linear(g, h->dense, x, width, e->head_flags));
+    if (h->norm) x = sc_norm(g, e->norm, h->norm, x, e->eps);
     return e->head == SC_HEAD_FILL ? fill(g, e, in, x) : sc_linear(g, h->out, x, e->labels, SC_BIAS);
 }

@@ -289,7 +289,7 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
     if (!s) s = write_keys(w, o, arch, keys_of(arch));
     if (!s && decoder) s = write_int(w, arch, "attention.value_length", m->info.head_dim);
     if (!s && decoder) {
-        sc_rope_params rope;
+        sc_rope_params rope = {0};
         sc_config c = {.json = m->json, .what = m->info.path, .arena = arena};
         sc_config_rope(&c, m->info.head_dim, &rope);
         s = c.status ? c.status : write_rope(w, arch, &rope, arena);

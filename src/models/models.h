@@ -20,17 +20,24 @@ typedef struct sc_config {
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
-/* The value of a key, `otherwise` where it is absent or null (SC_REQUIRED: a fault). Outside lo … hi is a fault. */
+/* The value of a key, `otherwise` where it is absent or null (SC_REQUIRED: a fault). Outside lo … hi is a fault. A key may
+ * be several names of the same thing, "num_hidden_layers|n_layer": the last that is there counts, and messages about one
+ * that is not have the first. */
 int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t lo, int64_t hi);
 double sc_config_num(sc_config *c, const char *key, double otherwise, double lo, double hi);
 bool sc_config_bool(sc_config *c, const char *key, bool otherwise);
 const char *sc_config_str(sc_config *c, const char *key, const char *otherwise);
+bool sc_config_has(const sc_config *c, const char *key); /* there, and not null */
 /* A HuggingFace activation name: "silu", "gelu_new", … */
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
-/* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. */
+/* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. What
+ * *out holds before of theta and dim are the family's defaults; 0: 10000, and d. */
 void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* The same for layers with a window, where they have their own: rope_parameters.sliding_attention or, before,
+ * rope_local_base_freq. */
+void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
-bool sc_config_has(const sc_config *c, const char *prefix, const char *name, bool otherwise);
+bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -40,30 +47,68 @@ typedef struct sc_decoder sc_decoder;
 /* A part of layer i, named as its checkpoints name it: x (T, C) → (T, C). */
 typedef sc_tensor *sc_decoder_part(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in, sc_tensor *x);
 
-/* The keys that HuggingFace's LLaMA-like configurations have in common. A family with more of them begins its own
- * configuration with this one. */
+/* What checkpoints call the parts. A norm or a matrix without a name is not there; a scope without one adds nothing. */
+typedef struct sc_decoder_names {
+    const char *model;                                     /* the scope of all but the head */
+    const char *embed, *embed_in, *embed_norm, *positions; /* of tokens; widened; normed; learned positions */
+    const char *layer;                                     /* the scope of layer i: "layers" → "layers.%d" */
+    const char *attn_norm, *attn, *attn_after, *ffn_norm, *ffn, *ffn_after;
+    const char *norm, *embed_out, *head; /* the last norm; narrowed; the head, outside */
+    sc_attention_names in_attn;
+    sc_ffn_names in_ffn;
+} sc_decoder_names;
+
+typedef enum sc_position { SC_POSITION_ROPE, SC_POSITION_LEARNED, SC_POSITION_ALIBI, SC_POSITION_NONE } sc_position;
+
+/* A decoder-only model: its sizes, and how a block is put together from the layers of nn/. A family sets what differs from
+ * LLaMA, before sc_decoder_configure what is a default of its own and after it what is always so. A family with more keys
+ * begins its own configuration with this one.
+ *
+ *     h = attn_norm(x);        x = x + attn_after(attn(h))
+ *     h = ffn_norm(x);         x = x + ffn_after(ffn(h))         or, parallel, both added to the same x */
 struct sc_decoder {
     int64_t layers, width, ffn_width, vocab, context;
+    int64_t embed_width; /* of the token table, where it is another one */
     float eps;
     bool tied;
     sc_unary_kind act;
-    unsigned mlp_bias; /* SC_BIAS or 0 */
-    sc_attention_config attn;
-    sc_rope_params rope;
-    int64_t window;         /* of the layers that have one; 0: none has */
-    const bool *sliding;    /* of each layer */
-    sc_decoder_part *mixer; /* between tokens; NULL: "self_attn" as `attn` says */
-    sc_decoder_part *ffn;   /* of each token; NULL: the gated "mlp" */
+    const char *act_default; /* of hidden_act; NULL: "silu" */
+    unsigned mlp_bias;       /* flags of the matrices */
+    unsigned head_bias;      /* SC_BIAS or 0 */
+    sc_norm_kind norm;       /* all but the head norms */
+    bool parallel;           /* attention and feed-forward read the same x; without a ffn_norm, the same h */
+    bool norm_sum;           /* attn_after and ffn_after norm the sum (OPT-350M) */
+    bool residual_normed;    /* h is what is added to, not x (a kind of BLOOM) */
+    bool scale_by_layer;     /* scores are divided by the layer's number, from 1 */
+    float embed_scale, residual_scale, logit_scale; /* factors; 0: none */
+    float logit_cap;                                /* a logit s becomes cap tanh(s / cap); 0: none */
+    sc_position position;
+    int64_t position_skip; /* rows of the table of positions in front of the first */
+    sc_attention_config
+        attn; /* of a layer without a window; the head norms are of the kind `norm` where none is set */
+    sc_rope_params rope, local_rope; /* local_rope.dim > 0: layers with a window have their own */
+    double rotary_share;             /* default of partial_rotary_factor; 0: 1 */
+    int64_t window;                  /* of the layers that have one; 0: none has */
+    const bool *sliding;             /* of each layer */
+    const bool *rotated;             /* of each layer; NULL: all */
+    sc_decoder_names names;
+    sc_decoder_part *mixer; /* between tokens; NULL: sc_decoder_attention */
+    sc_decoder_part *ffn;   /* of each token; NULL: sc_decoder_ffn */
 };
-/* d->attn.d may hold the family's own default for head_dim; 0: hidden_size / num_attention_heads. */
+/* Reads the keys that HuggingFace's configurations have in common. A number that is set before is its default; 0: the key
+ * must be there (d->attn.d: hidden_size / num_attention_heads, kv_heads: as many as heads). */
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
 /* Qwen's use of windows, after sc_decoder_configure: only with use_sliding_window, in layers from max_window_layers on. */
 void sc_decoder_late_windows(sc_config *c, sc_decoder *d);
+/* Windows in all layers but each n-th, where layer_types does not say; n from sliding_window_pattern, else `otherwise`. */
+void sc_decoder_window_pattern(sc_config *c, sc_decoder *d, int64_t otherwise);
 void sc_decoder_describe(const void *decoder, sc_model_info *info);
 
-/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. A block: x = x + self_attn(input_layernorm(x)), then
- * x = x + mlp(post_attention_layernorm(x)), the mlp gated. */
+/* The whole model → logits. */
 sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
+/* Attention as d->attn and layer i say, for a mixer that has its own way in some layers only; and its configuration. */
+sc_decoder_part sc_decoder_attention, sc_decoder_ffn;
+sc_attention_config sc_decoder_attention_config(const sc_decoder *d, int64_t i, const sc_text_in *in);
 
 /* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
 
@@ -80,7 +125,9 @@ typedef struct sc_head_names {
 /* How checkpoints call the parts; those up to final_norm within `root`, or within a layer. NULL: there is none. */
 typedef struct sc_encoder_names {
     const char *root, *word, *position, *type, *norm, *project;
-    const char *layer, *q, *k, *v, *o, *attn_norm, *up, *down, *ffn_norm, *final_norm;
+    const char *layer, *attn_norm, *ffn_norm, *final_norm;
+    sc_attention_names attn;
+    sc_ffn_names ffn;
     const char *pooler, *next_sentence, *fill_bias; /* whole names */
     sc_head_names head[SC_HEAD_COUNT];
 } sc_encoder_names;
@@ -92,9 +139,9 @@ struct sc_encoder {
     int64_t first_position; /* rows of the position table before that of a text's first token */
     float eps;
     bool tied, pooler, next_sentence;
-    bool norm_first;       /* the embeddings' norm comes before the projection to the layers' width */
-    bool bias, norm_bias;  /* of the head's dense part and norm */
-    unsigned project_bias; /* SC_BIAS or 0 */
+    bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
+    sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
+    unsigned project_flags, head_flags; /* of that projection and the head's dense part */
     sc_unary_kind act, head_act;
     sc_pool_kind pool; /* of SC_HEAD_CLASSES */
     sc_head head;
@@ -117,8 +164,6 @@ void sc_encoder_describe(const void *encoder, sc_model_info *info);
 sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
 /* states x (T, C) → what the head gives; taps "sequence.pooler_output" and "sequence.seq_relationship_logits". */
 sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x);
-/* A layer norm whose checkpoints may leave the bias out. */
-sc_tensor *sc_encoder_norm(sc_graph *g, const char *name, sc_tensor *x, float eps, bool bias);
 
 /* ---- families ---- */
 

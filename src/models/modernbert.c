@@ -8,26 +8,21 @@ typedef struct modernbert {
     bool *local;            /* of each layer */
     int64_t window;         /* of the local ones */
     sc_rope_params rope[2]; /* of layers that see all, of local ones */
-    unsigned attn_bias, mlp_bias;
+    unsigned mlp_flags;
 } modernbert;
 
 static const sc_encoder_names names = {.root = "model",
                                        .word = "embeddings.tok_embeddings",
                                        .norm = "embeddings.norm",
                                        .layer = "layers",
+                                       .attn = {.qkv = "attn.Wqkv", .o = "attn.Wo"},
+                                       .ffn = {.gate_up = "mlp.Wi", .down = "mlp.Wo"},
                                        .final_norm = "final_norm",
                                        .fill_bias = "decoder.bias",
                                        .head = {[SC_HEAD_FILL] = {"head.dense", "head.norm", "decoder"},
                                                 [SC_HEAD_CLASSES] = {"head.dense", "head.norm", "classifier"},
                                                 [SC_HEAD_TAGS] = {"head.dense", "head.norm", "classifier"},
                                                 [SC_HEAD_SPAN] = {"head.dense", "head.norm", "classifier"}}};
-static const sc_encoder_names names_without_bias = {
-    .root = "model",
-    .word = "embeddings.tok_embeddings",
-    .norm = "embeddings.norm",
-    .layer = "layers",
-    .final_norm = "final_norm",
-    .head = {[SC_HEAD_FILL] = {"head.dense", "head.norm", "decoder"}}};
 
 static void prepare(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor **shared)
 {
@@ -40,18 +35,14 @@ static sc_tensor *block(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in 
                         sc_tensor *x)
 {
     const modernbert *m = (const modernbert *)e;
-    int64_t c = e->width, f = e->ffn_width;
     sc_attention_config attn = e->attn;
     attn.rope = shared[m->local[i]];
     attn.window = m->local[i] ? m->window : 0;
     /* The embeddings' norm is the first layer's. */
-    sc_tensor *h = i ? sc_encoder_norm(g, "attn_norm", x, e->eps, e->norm_bias) : x;
-    h = sc_linear(g, "attn.Wqkv", h, 3 * c, m->attn_bias); /* (T, 3C) */
-    h = sc_attend(g, in, &attn, sc_slice(g, h, 1, 0, c), sc_slice(g, h, 1, c, c), sc_slice(g, h, 1, 2 * c, c));
-    x = sc_add(g, sc_linear(g, "attn.Wo", h, c, m->attn_bias), x);
-    h = sc_linear(g, "mlp.Wi", sc_encoder_norm(g, "mlp_norm", x, e->eps, e->norm_bias), 2 * f, m->mlp_bias);
-    h = sc_mul(g, sc_unary(g, e->act, sc_slice(g, h, 1, 0, f)), sc_slice(g, h, 1, f, f));
-    return sc_add(g, sc_linear(g, "mlp.Wo", h, c, m->mlp_bias), x);
+    sc_tensor *h = i ? sc_norm(g, e->norm, "attn_norm", x, e->eps) : x;
+    x = sc_add(g, sc_self_attention(g, NULL, h, in, &attn), x);
+    h = sc_norm(g, e->norm, "mlp_norm", x, e->eps);
+    return sc_add(g, sc_ffn(g, NULL, h, e->ffn_width, e->act, m->mlp_flags, &e->names->ffn), x);
 }
 
 /* rope_parameters (transformers 5: one for each kind of layer) or, before, a base for each kind. */
@@ -100,23 +91,25 @@ static void configure(sc_config *c, void *config)
 {
     modernbert *m = config;
     sc_encoder *e = &m->e;
-    e->names = sc_config_bool(c, "decoder_bias", true) ? &names : &names_without_bias;
+    e->names = &names;
     sc_encoder_configure(c, e);
     e->ffn_width = sc_config_int(c, "intermediate_size", 1152, 1, 1 << 22);
     e->positions = sc_config_int(c, "max_position_embeddings", 8192, 1, 1 << 30);
     e->eps = (float)sc_config_num(c, "norm_eps", 1e-5, 0, 1);
-    e->norm_bias = sc_config_bool(c, "norm_bias", false);
+    e->norm = sc_config_bool(c, "norm_bias", false) ? SC_NORM_LAYER : SC_NORM_LAYER_WEIGHT;
     e->act = sc_config_activation(c, "hidden_activation", "gelu");
     e->types = 0;
     e->prepare = prepare;
     e->block = block;
     m->window = SC_MAX(sc_config_int(c, "local_attention", 128, 0, 1 << 30), 1);
-    m->attn_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
-    m->mlp_bias = sc_config_bool(c, "mlp_bias", false) ? SC_BIAS : 0;
+    e->attn.qkv = SC_QKV_JOINED;
+    e->attn.qkv_bias = e->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
+    m->mlp_flags = sc_config_bool(c, "mlp_bias", false) ? SC_BIAS : 0;
     configure_rope(c, m);
     configure_layers(c, m);
     sc_encoder_configure_head(c, e);
-    e->bias = sc_config_bool(c, "classifier_bias", false);
+    if (!sc_config_bool(c, "decoder_bias", true)) e->fill_bias = NULL;
+    e->head_flags = sc_config_bool(c, "classifier_bias", false) ? SC_BIAS : 0;
     e->head_act = sc_config_activation(c, "classifier_activation", "gelu");
     const char *pool = sc_config_str(c, "classifier_pooling", "cls");
     e->pool = strcmp(pool, "mean") == 0 ? SC_POOL_MEAN : SC_POOL_FIRST;

@@ -77,12 +77,60 @@ static sc_cost cost(const sc_step *s)
     return c;
 }
 
+static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_tensor *in[8];
+    memcpy(in, y->in, 7 * sizeof *in);
+    in[7] = sc_contiguous(g, dy);
+    sc_tensor *all = sc_graph_node(g, &sc_op_attention_grad, in, 8, y->attr, sizeof(sc_attention_attr));
+    int64_t at = 0;
+    for (int i = 0; i < 3; i++) {
+        int64_t n = sc_tensor_count(in[i]);
+        sc_gradient_add(b, in[i], sc_reshape(g, sc_slice(g, all, 0, at, n), 3, in[i]->shape.dim));
+        at += n;
+    }
+    if (!sc_gradient_wanted(b, in[6])) return;
+    int64_t heads = in[6]->shape.dim[0];
+    sc_tensor *rows = sc_slice(g, all, 0, at, y->shape.dim[0] * heads);
+    sc_gradient_add(b, in[6], sc_sum_leading(g, sc_reshape(g, rows, 2, (int64_t[]){-1, heads}), 1));
+}
+
+/* One run of dq, dk, dv and, with sinks, (T, H) for them: a kernel makes them all at once. */
+static sc_status grad_infer(sc_tensor *y)
+{
+    sc_status s = infer(y);
+    if (s) return s;
+    if (is_cache(y->in[1])) return sc_fail(SC_EUNSUPPORTED, "no derivative of attention over a cache");
+    if (!sc_shape_equal(&y->in[7]->shape, &y->in[0]->shape))
+        return sc_fail(SC_ESHAPE, "the gradient has another shape");
+    int64_t q = sc_tensor_count(y->in[0]), k = sc_tensor_count(y->in[1]);
+    y->shape = (sc_shape){1, {q + 2 * k + (y->in[6] ? y->in[0]->shape.dim[0] * y->in[0]->shape.dim[1] : 0)}};
+    return SC_OK;
+}
+
+static sc_cost grad_cost(const sc_step *s)
+{
+    sc_cost c = cost(s);
+    c.flops *= 2.5; /* five products of its size where attention has two */
+    c.bytes *= 2;
+    return c;
+}
+
+const sc_op sc_op_attention_grad = {.name = "attention_grad",
+                                    .id = SC_OP_attention_grad,
+                                    .derivative = "none: second derivatives are not taken",
+                                    .infer = grad_infer,
+                                    .cost = grad_cost,
+                                    .optional = 1 << 4 | 1 << 5 | 1 << 6};
+
 const sc_op sc_op_attention = {.name = "attention",
                                .id = SC_OP_attention,
                                .derivative =
                                    "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
                                    "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
                                    "/ cap)^2; a sink's score gets minus its share of the row sums",
+                               .backward = backward,
                                .infer = infer,
                                .cost = cost,
                                .optional = 1 << 4 | 1 << 5 | 1 << 6};

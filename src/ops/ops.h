@@ -30,6 +30,22 @@ sc_status sc_want_dtype(const sc_tensor *t, const char *what, sc_dtype dtype);
 sc_status sc_want_rank(const sc_tensor *t, const char *what, int rank);
 sc_status sc_want_dim(const sc_tensor *t, const char *what, int axis, int64_t n);
 
+/* ---- gradients (grad.c) ---- */
+
+/* Appends what gives out[i] = d loss / d wrt[i], of wrt[i]'s shape, out of the same operations; loss has one element, n
+ * may be any number. NULL where the loss does not depend on wrt[i]. A fault where an operation between them has no
+ * derivative. */
+void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out);
+
+/* For an operation's `backward`: whether an input's gradient is wanted, what is known of it so far (NULL: nothing), and
+ * one more part of it. */
+typedef struct sc_gradients sc_gradients;
+bool sc_gradient_wanted(const sc_gradients *b, const sc_tensor *x);
+sc_tensor *sc_gradient_of(const sc_gradients *b, const sc_tensor *x);
+void sc_gradient_add(sc_gradients *b, sc_tensor *x, sc_tensor *dx);
+void sc_gradient_set(sc_gradients *b, sc_tensor *x, sc_tensor *dx); /* in place of what was known */
+sc_graph *sc_gradient_graph(sc_gradients *b);
+
 /* ---- views: no work ---- */
 /* The same values in another shape; one dimension may be -1. Copies first where strides do not allow it. */
 sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim);
@@ -39,14 +55,30 @@ sc_tensor *sc_permute(sc_graph *g, sc_tensor *x, const int *order);
 sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t n);
 /* x itself where it is contiguous (or NULL), else a copy that is. */
 sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
+typedef struct sc_slice_attr {
+    int axis;
+    int64_t start, n; /* of a place: n is what the whole axis has */
+} sc_slice_attr;
+/* x as elements start .. of one axis of a tensor whose axis has n: added to base there, or with zeros around it where base
+ * is NULL. */
+sc_tensor *sc_place(sc_graph *g, sc_tensor *base, sc_tensor *x, int axis, int64_t start, int64_t n);
 
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b);
+/* y = scale x + shift. */
+sc_tensor *sc_affine(sc_graph *g, sc_tensor *x, float scale, float shift);
+typedef struct sc_affine_attr {
+    float scale, shift;
+} sc_affine_attr;
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;
 } sc_unary_attr;
+/* dy f'(x). */
+sc_tensor *sc_unary_grad(sc_graph *g, sc_unary_kind kind, sc_tensor *x, sc_tensor *dy);
+/* The sum over the leading axes of x that a tensor of the last `keep` axes lacks, rank `keep`. */
+sc_tensor *sc_sum_leading(sc_graph *g, sc_tensor *x, int keep);
 
 /* ---- layers whose parameters are given; nn.h has the forms that ask for them by name ---- */
 /* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. w may be a permuted view. */
@@ -57,6 +89,12 @@ sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tenso
 typedef struct sc_norm_attr {
     float eps;
 } sc_norm_attr;
+
+/* ---- losses ---- */
+
+/* (R): weight[r] times the cross entropy -log softmax(logits[r])[labels[r]]; 0 where labels[r] is negative. logits (R, V),
+ * labels (R) i32, weight (R) f32: 1 / R for a mean. */
+sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight);
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
@@ -114,6 +152,7 @@ typedef struct sc_rope_table_attr {
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours);
 typedef struct sc_rope_attr {
     bool neighbours;
+    bool back; /* by the opposite angles */
 } sc_rope_attr;
 
 /* ---- attention (tiled as in Dao et al. 2022, "FlashAttention") ---- */
@@ -130,6 +169,7 @@ typedef struct sc_attention_attr {
         window; /* > 0: a causal query sees itself and the window - 1 keys before it, any other one window / 2 keys
                        to each side */
     float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
+    bool alibi; /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
 } sc_attention_attr;

@@ -26,6 +26,7 @@ typedef struct sc_graph sc_graph;
 typedef struct sc_step sc_step;
 typedef struct sc_plan sc_plan;
 typedef struct sc_backend sc_backend;
+struct sc_gradients;
 
 /* ---- shapes (shape.c) ---- */
 
@@ -70,9 +71,12 @@ typedef struct sc_op {
     /* NULL, or: `s` is the only maker and `user` the only user of a tensor. May rewrite `s` to do the work of both and
      * return true; s->out becomes user's. */
     bool (*absorb)(sc_step *s, const sc_step *user);
-    /* How gradients pass back, in formulas of operations; "none: " and the reason where they do not. dy is the gradient of
-     * the result, da that of an input a. */
+    /* How gradients pass back, as formulas; "none: " and the reason where they do not. dy is the gradient of the result, da
+     * that of an input a. */
     const char *derivative;
+    /* Appends those formulas to the graph: sc_gradient_add for each input that wants its gradient (ops.h). NULL with
+     * "none". */
+    void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
     bool view;         /* another look at in[0]'s storage: no work */
     bool in_place;     /* out may be the storage of in[0] when that is not needed again */
