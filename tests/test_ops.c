@@ -158,6 +158,7 @@ static double unary(sc_unary_kind kind, double x)
     case SC_UNARY_RELU: return x > 0 ? x : 0;
     case SC_UNARY_SIGMOID: return 1 / (1 + exp(-x));
     case SC_UNARY_TANH: return tanh(x);
+    case SC_UNARY_SOFTPLUS: return log(1 + exp(x));
     default: fail_msg("a unary function without a definition here"); return 0;
     }
 }
@@ -590,6 +591,8 @@ static void cached_over(trial *t, bool parts)
 static void cached_trial(trial *t) { cached_over(t, false); }
 static void parts_trial(trial *t) { cached_over(t, true); }
 
+#include "test_ops_recurrent.h"
+
 static const struct row {
     const char *name;
     int id; /* of the operation that it is about */
@@ -602,6 +605,7 @@ static const struct row {
     {"attention over a cache", SC_OP_kv_write, cached_trial, 30},
     {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
     {"attention joined", SC_OP_attention_join, parts_trial, 40},
+    {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
@@ -614,6 +618,9 @@ static const struct row {
     {"rope", SC_OP_rope, rope_trial, 30},
     {"rope_table", SC_OP_rope_table, rope_table_trial, 30},
     {"rows", SC_OP_rows, rows_trial, 50},
+    {"scan_decay", SC_OP_scan_decay, decay_trial, 40},
+    {"scan_delta", SC_OP_scan_delta, delta_trial, 40},
+    {"scan_selective", SC_OP_scan_selective, selective_trial, 40},
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
     {"unary", SC_OP_unary, unary_trial, 40},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},

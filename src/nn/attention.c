@@ -46,15 +46,8 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
                               .cap = c->cap,
                               .alibi = c->alibi,
                               .sinks = c->sinks};
-    int layer = c->bidirectional ? 0 : in->layer++;
-    if (in->spec && !c->bidirectional) {
-        if (layer >= SC_COUNT(in->spec->layer))
-            return sc_graph_fault(g,
-                                  sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
-        in->spec->n_layers = layer + 1;
-        in->spec->layer[layer].kv_heads = c->kv_heads;
-        in->spec->layer[layer].d = c->d;
-    }
+    int layer = c->bidirectional ? 0 : sc_cache_next(g, in, c->kv_heads, c->d, c->d);
+    if (layer < 0) return NULL;
     q = norm_heads(g, c, names->q_norm, q, c->heads);
     k = norm_heads(g, c, names->k_norm, k, c->kv_heads);
     v = heads_of(g, v, c->kv_heads, c->d);

@@ -180,6 +180,8 @@ sc_status sc_frame_apply(sc_encoder *e, const int64_t *end, int texts, int32_t *
     e->ids = o.ids;
     e->spans = o.spans;
     e->n = o.n;
+    e->cap = all + 1;
+    e->span_cap = o.spans ? all + 1 : 0;
     *types = o.types;
     return SC_OK;
 }

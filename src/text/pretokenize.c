@@ -55,10 +55,11 @@ sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step)
         return sc_fail(SC_ELIMIT, "tokenizer: more than %d pre-tokenizers", SC_TEXT_MAX_STEPS);
     }
     t->pre[t->n_pre++] = step;
+    if (step.kind != SC_PRE_BYTES) t->word_step = t->n_pre;
     return SC_OK;
 }
 
-static sc_status add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
+sc_status sc_pre_add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
 {
     return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior});
 }
@@ -69,7 +70,10 @@ static sc_status add_regex(sc_tokenizer *t, const char *pattern, sc_behavior beh
     sc_status s = sc_regex_new(&re, pattern, (int64_t)strlen(pattern), "pre-tokenizer");
     if (s) return s;
     return sc_pre_add(
-        t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.re = re, .behavior = behavior, .invert = invert});
+        t, (sc_pre_step){.kind = SC_PRE_SPLIT,
+                         .pattern = {.re = re, .scan = sc_scanner_find(pattern, (int64_t)strlen(pattern))},
+                         .behavior = behavior,
+                         .invert = invert});
 }
 
 sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex) { return add_regex(t, regex, SC_ISOLATED, false); }
@@ -328,18 +332,18 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     if (strcmp(type, "Digits") == 0) {
         bool individual = false;
         s = sc_json_bool(j, what, "individual_digits", &individual);
-        return s ? s : add_class(t, sc_uni_number, individual ? SC_ISOLATED : SC_CONTIGUOUS);
+        return s ? s : sc_pre_add_class(t, sc_uni_number, individual ? SC_ISOLATED : SC_CONTIGUOUS);
     }
     if (strcmp(type, "Punctuation") == 0) {
         sc_behavior behavior = SC_ISOLATED;
         s = parse_behavior(j, what, &behavior);
-        return s ? s : add_class(t, sc_uni_old_punct, behavior);
+        return s ? s : sc_pre_add_class(t, sc_uni_old_punct, behavior);
     }
     if (strcmp(type, "Whitespace") == 0) return add_regex(t, word_pattern, SC_REMOVED, true);
-    if (strcmp(type, "WhitespaceSplit") == 0) return add_class(t, sc_uni_white, SC_REMOVED);
+    if (strcmp(type, "WhitespaceSplit") == 0) return sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
     if (strcmp(type, "BertPreTokenizer") == 0) {
-        s = add_class(t, sc_uni_white, SC_REMOVED);
-        return s ? s : add_class(t, sc_uni_old_punct, SC_ISOLATED);
+        s = sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
+        return s ? s : sc_pre_add_class(t, sc_uni_old_punct, SC_ISOLATED);
     }
     if (strcmp(type, "UnicodeScripts") == 0) return add_scripts(t);
     if (strcmp(type, "FixedLength") == 0) {
@@ -404,8 +408,24 @@ static sc_status feed(void *user, int64_t begin, int64_t end, bool match)
     return status;
 }
 
+/* Matches that follow on one another, all of them pieces. */
+static sc_status split_scanned(sc_encoder *e, int step, sc_piece piece)
+{
+    const sc_scanner *scan = e->t->pre[step].pattern.scan;
+    for (int64_t i = 0; i < piece.n;) {
+        int64_t k = sc_scanner_next(scan, piece.p + i, piece.n - i);
+        sc_status s = sc_pre_run(e, step + 1, cut(piece, i, i + k));
+        if (s) return s;
+        i += k;
+    }
+    return SC_OK;
+}
+
 static sc_status split(sc_encoder *e, int step, sc_piece piece)
 {
+    const sc_pre_step *k = &e->t->pre[step];
+    if (k->pattern.scan && e->valid && k->behavior == (k->invert ? SC_REMOVED : SC_ISOLATED))
+        return split_scanned(e, step, piece);
     splitting s = {.e = e, .step = &e->t->pre[step], .next = step + 1, .piece = piece};
     sc_status status = s.step->pattern.re ? sc_encoder_matcher(e) : SC_OK;
     if (!status) status = sc_pattern_each(&s.step->pattern, e->matcher, piece.p, piece.n, e->valid, feed, &s);
@@ -463,7 +483,7 @@ static sc_status cut_length(sc_encoder *e, int step, sc_piece piece)
     return SC_OK;
 }
 
-sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
+static sc_status run(sc_encoder *e, int step, sc_piece piece)
 {
     if (step == e->t->n_pre) return e->t->model->encode(e->t->model, e, piece);
     const sc_pre_step *k = &e->t->pre[step];
@@ -485,4 +505,16 @@ sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
     if (x->n > 4 * SC_TEXT_MAX_INPUT - 16)
         return sc_fail(SC_ELIMIT, "tokenizer: a text that grows past %lld bytes", 4 * SC_TEXT_MAX_INPUT - 16);
     return sc_pre_run(e, step + 1, (sc_piece){x->p, x->n, x->track ? x->a : NULL, piece.first});
+}
+
+static sc_status run_word(sc_encoder *e, const void *how, sc_piece piece)
+{
+    (void)how;
+    return run(e, e->t->word_step, piece);
+}
+
+sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
+{
+    if (step > 0 && step == e->t->word_step) return sc_encoder_word(e, piece, run_word, NULL);
+    return run(e, step, piece);
 }

@@ -76,12 +76,19 @@ sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t 
 /* *found false at the end. */
 sc_status sc_scan_next(sc_scan *s, bool *found, int64_t *begin, int64_t *end);
 
+/* ---- the well-known patterns by hand (scan.c) ---- */
+typedef struct sc_scanner sc_scanner;
+const sc_scanner *sc_scanner_find(const char *pattern, int64_t len); /* NULL: not one of them */
+/* The length of the match that p[0..n), n > 0, begins with: there always is one. p is UTF-8. */
+int64_t sc_scanner_next(const sc_scanner *s, const char *p, int64_t n);
+
 /* ---- patterns ---- */
 
 /* Something to look for: an expression, a string, or a class of characters. */
 typedef struct sc_pattern {
     sc_regex *re;
-    char *text; /* a string, if len > 0 */
+    const sc_scanner *scan; /* finds the same as re, in UTF-8; NULL for none */
+    char *text;             /* a string, if len > 0 */
     int64_t len;
     bool (*is)(uint32_t c);
 } sc_pattern;
@@ -253,6 +260,8 @@ struct sc_tokenizer {
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
     sc_token_model *model;
+    int word_step; /* pieces on their way to this step are words, whose ids depend on their text alone */
+    struct sc_encoder_pool *pool;
     sc_frame single, pair; /* empty: the texts alone */
     int32_t *before, *after;
     int64_t n_before, n_after;
@@ -288,10 +297,27 @@ struct sc_encoder {
         uint32_t *place;
         int64_t place_cap;
     } merge;
-    int32_t *way; /* Unigram's */
+    struct sc_word *words; /* made when first needed */
+    int32_t *way;          /* Unigram's */
     double *score;
     int64_t way_cap, score_cap;
 };
+/* The ids of a short word that was met before. 64 bytes, a cache line. */
+enum { SC_WORD_BYTES = 32, SC_WORD_IDS = 6 };
+struct sc_word {
+    uint64_t key[4];
+    int32_t id[SC_WORD_IDS];
+    uint8_t len, n;
+};
+/* As encode(e, how, piece), which is not called again for a word that is remembered. A tokenizer has one use for it. */
+sc_status sc_encoder_word(sc_encoder *e, sc_piece piece,
+                          sc_status (*encode)(sc_encoder *e, const void *how, sc_piece piece), const void *how);
+/* Encoders keep their memory between calls: a tokenizer has a few at rest, taken and given back without a lock (words.c). */
+typedef struct sc_encoder_pool sc_encoder_pool;
+sc_status sc_encoder_pool_new(sc_encoder_pool **out);
+void sc_encoder_pool_free(sc_encoder_pool *p);
+sc_status sc_encoder_take(sc_encoder **out, const sc_tokenizer *t, unsigned flags, bool want_spans);
+void sc_encoder_give(sc_encoder *e);
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
 sc_status sc_encoder_matcher(sc_encoder *e);
 /* Puts the texts' ids, which end at end[texts], into the tokenizer's frame as the flags say; *types is owned. */
@@ -312,6 +338,7 @@ void sc_charsmap_free(sc_charsmap *m);
 
 sc_status sc_pre_parse(sc_tokenizer *t, const json_t *j, const char *what); /* pretokenize.c */
 sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step);
+sc_status sc_pre_add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior);
 sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex);             /* isolated */
 sc_status sc_pre_add_bytes(sc_tokenizer *t, bool prefix_space, bool regex); /* ByteLevel */
 sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece);
@@ -323,8 +350,8 @@ sc_status sc_dec_parse(sc_tokenizer *t, const json_t *j, const char *what); /* d
 sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
 void sc_dec_step_free(sc_decode_step *s);
 
-sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
-sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* sets both frames; -1 for none */
+sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what);   /* post.c */
+sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);        /* sets both frames; -1 for none */
 sc_status sc_fit_parse(sc_tokenizer *t, const json_t *root, const char *what); /* frame.c */
 void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from);
 
@@ -360,8 +387,7 @@ void sc_trie_free(sc_trie *trie);
 sc_status sc_wordpiece_new(sc_token_model **out, sc_tokenizer *t, const char *prefix, int64_t max_chars,
                            int32_t unk);
 sc_status sc_wordlevel_new(sc_token_model **out, sc_tokenizer *t, int32_t unk); /* unk -1: unknown words fail */
-/* The longest token first; texts[ids] are the tokens' bytes. */
-sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, const sc_slice *texts, int32_t unk);
+sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, int32_t unk);    /* the longest token first */
 typedef struct sc_unigram_options {
     int32_t unk; /* -1 for none */
     bool fuse_unk, byte_fallback;
@@ -391,9 +417,20 @@ sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merg
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
 sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
 
+sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what); /* a tokenizer.json */
+/* Vocabularies without a tokenizer.json (tokenizer_lists.c): BERT's vocab.txt, GPT-2's vocab.json and merges.txt. `settings`
+ * is the tokenizer_config.json beside them. */
+sc_status sc_tokenizer_from_vocab_txt(sc_tokenizer **out, const json_t *settings, const char *text, int64_t len,
+                                      const char *what);
+sc_status sc_tokenizer_from_merges(sc_tokenizer **out, const json_t *settings, const char *vocab, int64_t vocab_len,
+                                   const char *merges, int64_t merges_len, const char *what);
+/* tiktoken's ranks (tokenizer_tiktoken.c): lines of base64, a space and a rank. */
+bool sc_is_tiktoken(const char *p, int64_t n);
+sc_status sc_tokenizer_from_tiktoken(sc_tokenizer **out, const char *data, int64_t len, const char *what);
+
 /* A vocabulary as GGUF's metadata holds it; nothing is kept. */
 typedef struct sc_gguf_vocab {
-    const char *model; /* "gpt2" or "llama" */
+    const char *model; /* "gpt2", "llama" (SentencePiece's BPE), "t5" (its Unigram), "bert" or "rwkv" */
     const char *pre;   /* NULL for none */
     int64_t n;
     const sc_slice *tokens;
@@ -401,9 +438,12 @@ typedef struct sc_gguf_vocab {
     const float *scores;  /* NULL for none */
     int64_t n_merges;
     const sc_slice *merges;
-    int32_t bos, eos, pad, unk; /* -1 for none */
-    int add_bos, add_eos;       /* -1 where the file does not say */
+    int32_t bos, eos, pad, unk, cls, sep; /* -1 for none */
+    int add_bos, add_eos;                 /* -1 where the file does not say */
     int add_space_prefix;
+    int lowercase, strip_accents; /* bert's, -1 where the file does not say */
+    const uint8_t *charsmap;      /* t5's, NULL for none */
+    int64_t charsmap_n;
     /* where it comes from a SentencePiece file: its rules instead of llama.cpp's */
     bool sentencepiece;  /* one prefix a text; user-defined tokens are found in the normalized text */
     bool squeeze_spaces; /* remove_extra_whitespaces */
@@ -424,6 +464,8 @@ typedef struct sc_gguf_pre {
 const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
 /* The first with just these steps, and the same first two flags. */
 const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags);
+sc_status sc_pre_add_steps(sc_tokenizer *t, const sc_gguf_pre *pre);
+sc_status sc_pre_add_named(sc_tokenizer *t, const char *name); /* the steps of a name that sc_gguf_pre_find knows */
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
 
 #endif

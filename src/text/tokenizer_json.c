@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading tokenizer.json, and finding a tokenizer in a model's directory. */
-#include "socle/gguf.h"
+/* Reading tokenizer.json. */
 #include "text/text.h"
 
 #include <math.h>
@@ -239,15 +238,11 @@ static sc_status read_tokenizer(sc_tokenizer *t, const json_t *root, const char 
     return s ? s : sc_dec_parse(t, json_object_get(root, "decoder"), what);
 }
 
-sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what)
+sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what)
 {
-    json_t *root;
     sc_tokenizer *t = NULL;
-    sc_status s = sc_json_parse(&root, json, len, what);
-    if (s) return s;
-    s = sc_tokenizer_begin(&t);
+    sc_status s = sc_tokenizer_begin(&t);
     if (!s) s = read_tokenizer(t, root, what);
-    json_decref(root);
     if (s) {
         sc_tokenizer_free(t);
         return s;
@@ -256,96 +251,12 @@ sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t l
     return SC_OK;
 }
 
-/* ---- files ---- */
-
-/* Whether a tokenizer.model's texts get a bos and an eos, which that file itself does not say. */
-static sc_status read_around(sc_tokenizer *t, const json_t *root, const char *path)
+sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what)
 {
-    bool bos = t->n_before > 0, eos = t->n_after > 0;
-    sc_status s = sc_json_bool(root, path, "add_bos_token", &bos);
-    if (!s) s = sc_json_bool(root, path, "add_eos_token", &eos);
-    if (s) return s;
-    return sc_post_wrap(t, bos ? t->bos : -1, eos ? t->eos : -1);
-}
-
-/* The bos, eos, pad and unk tokens that a tokenizer_config.json or special_tokens_map.json names. */
-static sc_status read_names(sc_tokenizer *t, const char *path, bool around)
-{
-    static const char *const names[] = {"bos_token", "eos_token", "pad_token", "unk_token"};
     json_t *root;
-    sc_status s = sc_json_read(&root, path, SC_TEXT_MAX_FILE);
+    sc_status s = sc_json_parse(&root, json, len, what);
     if (s) return s;
-    for (int i = 0; i < SC_COUNT(names); i++) {
-        const json_t *j = json_object_get(root, names[i]);
-        if (json_is_object(j)) j = json_object_get(j, "content");
-        if (!json_is_string(j)) continue;
-        int32_t id = sc_tokenizer_id(t, json_string_value(j), (int64_t)json_string_length(j));
-        if (id >= 0) sc_tokenizer_set(t, names[i], id);
-    }
-    s = around ? read_around(t, root, path) : SC_OK;
+    s = sc_tokenizer_from_root(out, root, what);
     json_decref(root);
     return s;
-}
-
-static sc_status load_gguf(sc_tokenizer **out, const char *path)
-{
-    sc_gguf *file;
-    sc_status s = sc_gguf_open(&file, path);
-    if (s) return s;
-    s = sc_tokenizer_from_gguf(out, file);
-    sc_gguf_free(file);
-    return s;
-}
-
-static sc_status load_file(sc_tokenizer **out, const char *path)
-{
-    if (sc_path_has_suffix(path, ".gguf")) return load_gguf(out, path);
-    char *data;
-    int64_t len, i = 0;
-    sc_status s = sc_file_read(&data, &len, path, SC_TEXT_MAX_FILE);
-    if (s) return s;
-    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) i++;
-    s = i < len && data[i] == '{' ? sc_tokenizer_from_json(out, data, len, path)
-                                  : sc_tokenizer_from_spm(out, data, len, path);
-    sc_free(data);
-    return s;
-}
-
-static sc_status load_names(sc_tokenizer *t, const char *dir, bool around)
-{
-    static const char *const files[] = {"special_tokens_map.json", "tokenizer_config.json"}; /* the last counts */
-    for (int i = 0; i < SC_COUNT(files); i++) {
-        char *path = sc_path_join(dir, files[i]);
-        if (!path) return sc_nomem();
-        sc_status s = sc_path_exists(path) ? read_names(t, path, around) : SC_OK;
-        sc_free(path);
-        if (s) return s;
-    }
-    return SC_OK;
-}
-
-sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path)
-{
-    static const char *const files[] = {"tokenizer.json", "tokenizer.model"};
-    if (!sc_path_is_dir(path)) return load_file(out, path);
-    for (int i = 0; i < SC_COUNT(files); i++) {
-        char *file = sc_path_join(path, files[i]);
-        if (!file) return sc_nomem();
-        if (!sc_path_exists(file)) {
-            sc_free(file);
-            continue;
-        }
-        sc_tokenizer *t;
-        sc_status s = load_file(&t, file);
-        sc_free(file);
-        if (s) return s;
-        s = load_names(t, path, i == 1);
-        if (s) {
-            sc_tokenizer_free(t);
-            return s;
-        }
-        *out = t;
-        return SC_OK;
-    }
-    return sc_fail(SC_ENOTFOUND, "%s: no tokenizer.json and no tokenizer.model", path);
 }

@@ -81,8 +81,8 @@ static sc_status encode_greedy(const sc_token_model *base, sc_encoder *e, sc_pie
     return SC_OK;
 }
 
-/* All the model's tokens, spelled as the vocabulary has them or as `texts` does. */
-static sc_status build(words *m, const sc_slice *texts)
+/* All the model's tokens. */
+static sc_status build(words *m)
 {
     const sc_vocab *v = m->vocab;
     sc_slice *keys = sc_malloc((size_t)(v->ids + 1) * sizeof(*keys));
@@ -90,7 +90,7 @@ static sc_status build(words *m, const sc_slice *texts)
     int64_t n = 0;
     for (int64_t i = 0; keys && values && i < v->ids; i++) {
         if (!v->text[i] || !(v->flags[i] & SC_TOKEN_MODEL)) continue;
-        keys[n] = texts ? texts[i] : (sc_slice){v->text[i], v->len[i]};
+        keys[n] = (sc_slice){v->text[i], v->len[i]};
         values[n++] = (int32_t)i;
     }
     sc_status s = keys && values ? sc_prefix_build(&m->tree, keys, values, n) : sc_nomem();
@@ -118,7 +118,7 @@ sc_status sc_wordpiece_new(sc_token_model **out, sc_tokenizer *t, const char *pr
     if (s) return s;
     m->base.encode = encode_wordpiece;
     m->max_chars = max_chars;
-    s = build(m, NULL);
+    s = build(m);
     if (s) {
         words_free(&m->base);
         return s;
@@ -139,13 +139,13 @@ sc_status sc_wordlevel_new(sc_token_model **out, sc_tokenizer *t, int32_t unk)
     return SC_OK;
 }
 
-sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, const sc_slice *texts, int32_t unk)
+sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, int32_t unk)
 {
     words *m;
     sc_status s = begin(&m, t, unk);
     if (s) return s;
     m->base.encode = encode_greedy;
-    s = build(m, texts);
+    s = build(m);
     if (s) {
         words_free(&m->base);
         return s;
