@@ -408,17 +408,30 @@ static sc_status feed(void *user, int64_t begin, int64_t end, bool match)
     return status;
 }
 
+static sc_status run_word(sc_encoder *e, const void *how, sc_piece piece);
+
 /* Matches that follow on one another, all of them pieces. */
 static sc_status split_scanned(sc_encoder *e, int step, sc_piece piece)
 {
     const sc_scanner *scan = e->t->pre[step].pattern.scan;
-    for (int64_t i = 0; i < piece.n;) {
+    bool words = step + 1 == e->t->word_step && !e->want_spans;
+    sc_piece found[SC_WORD_BATCH];
+    sc_status s = SC_OK;
+    int n = 0;
+    for (int64_t i = 0; i < piece.n && !s;) {
         int64_t k = sc_scanner_next(scan, piece.p + i, piece.n - i);
-        sc_status s = sc_pre_run(e, step + 1, cut(piece, i, i + k));
-        if (s) return s;
+        if (!words) {
+            s = sc_pre_run(e, step + 1, cut(piece, i, i + k));
+        } else {
+            found[n++] = cut(piece, i, i + k);
+            if (n == SC_WORD_BATCH || i + k == piece.n) {
+                s = sc_encoder_words(e, found, n, run_word, NULL);
+                n = 0;
+            }
+        }
         i += k;
     }
-    return SC_OK;
+    return s;
 }
 
 static sc_status split(sc_encoder *e, int step, sc_piece piece)
