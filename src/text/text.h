@@ -35,6 +35,7 @@ bool sc_uni_old_mark(uint32_t c);
 bool sc_uni_old_nonspacing(uint32_t c);
 bool sc_uni_old_other(uint32_t c);
 int sc_uni_lower(uint32_t c, uint32_t out[2]);
+const char *sc_uni_script(int i); /* the names of scripts but ideographs and kana; NULL after the last */
 bool sc_uni_cjk(uint32_t c); /* ideographs, as BERT's normalizer separates them */
 
 /* A text and, where wanted, the bytes of the original that each of its bytes stands for. */
