@@ -7,8 +7,7 @@ enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
 
-/* Where a HuggingFace name is in the file: as it is, or as checkpoints of the bare model have it, without the prefix. */
-static sc_weight *find(sc_model *m, const char *name)
+sc_weight *sc_model_weight(sc_model *m, const char *name)
 {
     sc_weight *w = sc_weights_find(&m->weights, name);
     size_t n = strlen(m->family->prefix);
@@ -18,7 +17,7 @@ static sc_weight *find(sc_model *m, const char *name)
 
 static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 {
-    sc_weight *w = find(user, want->name);
+    sc_weight *w = sc_model_weight(user, want->name);
     if (w) *out = w->wide.data ? w->wide : w->storage;
     return SC_OK;
 }
@@ -27,15 +26,18 @@ static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
+    sc_weight *w = sc_model_weight(m, want->name);
     int64_t bytes;
     (void)out;
-    for (int64_t i = 0; i < m->n_params; i++)
-        if (strcmp(m->param[i].name, want->name) == 0) return SC_OK; /* tied */
+    if (w) w->form = want->form;
+    int64_t n = (int64_t)strlen(want->name), old;
+    if (sc_map_get(&m->declared, want->name, n, &old)) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
     sc_model_param *p = &m->param[m->n_params];
-    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, strlen(want->name)),
-                          .rank = want->shape.rank};
-    if (!p->name) return sc_nomem();
+    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, (size_t)n),
+                          .rank = want->shape.rank,
+                          .expert = want->expert};
+    if (!p->name || !sc_map_put(&m->declared, p->name, n, m->n_params)) return sc_nomem();
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;
     if (m->info.format) return SC_OK; /* the weights come from a file */
@@ -48,7 +50,10 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
     (void)out;
-    return sc_weights_find(&m->weights, want->name) ? SC_OK : sc_weights_make(&m->weights, want, m->make);
+    if (sc_weights_find(&m->weights, want->name)) return SC_OK;
+    sc_status s = sc_weights_make(&m->weights, want, m->make);
+    if (!s) m->weights.item[m->weights.count - 1].form = want->form;
+    return s;
 }
 
 /* Builds the model for its parameters alone. */
@@ -82,11 +87,12 @@ static sc_status check_adapters(sc_model *m)
         sc_adapter_part *part = &m->adapters.part[k];
         char name[512];
         snprintf(name, sizeof name, "%s.weight", part->name);
-        sc_weight *w = find(m, name);
+        sc_weight *w = sc_model_weight(m, name);
         if (!part->used || !w)
             return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
-        if (!w->permuted) continue;
-        sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        sc_status s = SC_OK;
+        if (w->permuted) s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        if (w->joined) s = sc_adapter_join(part, w->shape.dim[0], m->info.heads);
         if (s) return s;
     }
     return SC_OK;
@@ -109,7 +115,7 @@ static sc_status check_params(sc_model *m)
     const char *first = NULL;
     for (int64_t i = 0; i < m->n_params; i++) {
         sc_model_param *p = &m->param[i];
-        sc_weight *w = find(m, p->name);
+        sc_weight *w = sc_model_weight(m, p->name);
         sc_shape want = {.rank = p->rank};
         char have[SC_SHAPE_TEXT], need[SC_SHAPE_TEXT];
         memcpy(want.dim, p->dim, sizeof want.dim);
@@ -119,6 +125,10 @@ static sc_status check_params(sc_model *m)
         }
         if (w->storage.dtype == SC_DTYPE_COUNT || !w->storage.data)
             return sc_fail(SC_EUNSUPPORTED, "%s: '%s' has a type that is not supported", m->info.path, w->name);
+        if (w->reshaped && sc_shape_elements(&w->shape) == sc_shape_elements(&want)) {
+            w->shape = want;
+            sc_dense_strides(&want, w->storage.stride);
+        }
         if (!sc_shape_equal(&w->shape, &want))
             return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path,
                            w->name, sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
@@ -129,6 +139,8 @@ static sc_status check_params(sc_model *m)
         p->data = w->storage.data;
         p->transposed = w->transposed;
         p->permuted = w->permuted;
+        p->joined = w->joined;
+        p->plus_one = w->plus_one;
     }
     if (missing)
         return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,
@@ -166,7 +178,7 @@ static sc_status note_unexpected(sc_model *m)
 
 static sc_status summarize(sc_model *m)
 {
-    int64_t of_type[SC_DTYPE_COUNT] = {0};
+    int64_t of_type[SC_DTYPE_COUNT] = {0}, of_experts = 0;
     sc_str text = {0};
     for (int64_t i = 0; i < m->n_params; i++) {
         const sc_model_param *p = &m->param[i];
@@ -174,9 +186,12 @@ static sc_status summarize(sc_model *m)
         memcpy(shape.dim, p->dim, sizeof shape.dim);
         int64_t n = sc_shape_elements(&shape);
         m->info.parameters += n;
+        of_experts += p->expert ? n : 0;
         m->info.bytes += sc_dtype_size(p->dtype, n);
         of_type[p->dtype]++;
     }
+    m->info.active = m->info.parameters - of_experts;
+    if (of_experts) m->info.active += of_experts / SC_MAX(m->info.experts, 1) * m->info.experts_used;
     for (int t = 0; t < SC_DTYPE_COUNT; t++)
         if (of_type[t])
             sc_str_printf(&text, "%s%s %lld", text.len ? ", " : "", sc_dtype_get((sc_dtype)t)->name,
@@ -293,6 +308,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
+    if (file && m->family->adapt && (s = m->family->adapt(m->config, &m->weights))) {
+        s = sc_fail_in(s, "%s", path);
+        goto end;
+    }
     for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
     if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
         (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
@@ -318,6 +337,7 @@ void sc_model_free(sc_model *m)
     json_decref(m->json);
     sc_free(m->generation);
     sc_free(m->param);
+    sc_map_free(&m->declared);
     sc_free(m->eos);
     sc_arena_free(m->arena);
     sc_free(m);

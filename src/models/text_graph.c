@@ -19,6 +19,8 @@ sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t token
         in.seqs.past = table(g, "past", 1, sequences, 0);
         in.seqs.slot = table(g, "slot", 1, tokens, 0);
         in.seqs.pages = table(g, "pages", 2, sequences, sc_cache_pages(cache));
+        in.seqs.state_from = table(g, "state_from", 1, sequences, 0);
+        in.seqs.state_to = table(g, "state_to", 1, sequences, 0);
     }
     if (wanted) in.wanted = table(g, "wanted", 1, wanted, 0);
     sc_tensor *logits = m->family->build(g, m->config, &in);
