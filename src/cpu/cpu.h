@@ -64,6 +64,23 @@ void sc_cpu_own_free(sc_cpu_own *o);
 /* Gives the plan's steps their weights so, making what is not there yet. Without memory they stay as they are. */
 void sc_cpu_own_bind(sc_cpu_own *o, sc_context *ctx, const sc_kernels *k, sc_plan *p);
 
+/* Rows first .. first + n of w as f32 into out, `ld` apart. */
+void sc_cpu_matrix_bring(const sc_cpu_matrix *w, const sc_kernels *k, int64_t first, int64_t n, float *out,
+                         int64_t ld);
+/* Whether bf16 weights are multiplied as bf16, x being rounded to it. */
+bool sc_cpu_matrix_in_pairs(const sc_cpu_matrix *w, const sc_kernels *k);
+
+/* ---- the same for many tokens, from panels (panels.c) ---- */
+
+/* The form that x is to be brought to, or NULL where it is to be read as it is; whether a step's x came so. */
+const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, int64_t tokens, const sc_kernels *k);
+bool sc_cpu_panels(const sc_step *s);
+/* How linear then does it. */
+int64_t sc_cpu_panels_tasks(const sc_step *s);
+int64_t sc_cpu_panels_scratch(const sc_step *s, const sc_cpu_matrix *w);
+void sc_cpu_panels_run(const sc_step *s, const sc_cpu_matrix *w, const sc_kernels *k, int64_t begin, int64_t end,
+                       float *room);
+
 /* levels: a set of SC_CPU bits, or ~0u for all that the machine has. */
 sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels);
 
@@ -75,5 +92,12 @@ void sc_alibi(float slope, int64_t query, int64_t n, float *score);
 
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
+
+/* The rows of x in panels for k->multiply_panels: as few as there can be, all of nearly the same size. */
+static inline int64_t sc_panel_count(int64_t rows, const sc_kernels *k) { return sc_tasks_of(rows, k->panel_rows); }
+static inline int64_t sc_panel_begin(int64_t rows, int64_t count, int64_t i)
+{
+    return i * (rows / count) + SC_MIN(i, rows % count);
+}
 
 #endif
