@@ -25,7 +25,7 @@ static int distance(const char *a, const char *b)
     return d[n][m];
 }
 
-int sc_nearest(const char *word, const char *const *words, int count, const char **out, int most)
+int sc_nearest_words(const char *word, const char *const *words, int count, const char **out, int most)
 {
     enum { MOST = 16 };
     int have = 0, of[MOST], allowed = 1 + (int)strlen(word) / 3;

@@ -15,7 +15,7 @@
 const char *sc_cmd_nearest(const char *word, const char *const *words, int count)
 {
     const char *best;
-    return sc_nearest(word, words, count, &best, 1) ? best : NULL;
+    return sc_nearest_words(word, words, count, &best, 1) ? best : NULL;
 }
 
 static const sc_option *by_name(const sc_verb *v, const char *name, size_t n)

@@ -61,7 +61,7 @@ sc_status sc_family_unknown(const char *what, const char *model_type)
     sc_model_type t;
     sc_str text = {0};
     while (n < SC_COUNT(names) && sc_model_type_at(n, &t)) names[n++] = t.model_type;
-    int found = sc_nearest(model_type, names, n, near, NEAR);
+    int found = sc_nearest_words(model_type, names, n, near, NEAR);
     for (int i = 0; i < found; i++) sc_str_printf(&text, "%s'%s'", i ? ", " : "; near it: ", near[i]);
     sc_status s = sc_fail(SC_EUNSUPPORTED, "%s: model type '%.100s' is not known%s", what, model_type,
                           found && !text.oom ? text.p : "; 'socle list --families' has those that are");
