@@ -61,6 +61,8 @@ typedef struct sc_model_param {
     bool transposed;  /* stored with its two axes exchanged */
     bool expert;      /* one of a mixture's, read only for the tokens that choose it */
     bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
+    bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
+    bool plus_one; /* stored with 1 added */
 } sc_model_param;
 SC_API int64_t sc_model_param_count(const sc_model *m);
 SC_API const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i);

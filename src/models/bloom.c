@@ -16,7 +16,7 @@ static void configure(sc_config *c, void *config)
     d->norm = SC_NORM_LAYER;
     d->residual_normed = sc_config_bool(c, "apply_residual_connection_post_layernorm", false);
     d->attn.alibi = true;
-    d->attn.qkv = SC_QKV_PER_HEAD;
+    d->attn.qkv = sc_config_bool(c, "qkv_joined", false) ? SC_QKV_JOINED : SC_QKV_PER_HEAD; /* as GGUF has them */
     d->attn.qkv_bias = d->attn.out_bias = d->mlp_bias = SC_BIAS;
     d->names.model = "transformer";
     d->names.embed = "word_embeddings";

@@ -17,7 +17,8 @@ static void configure(sc_config *c, void *config)
         sc_decoder_window_pattern(c, d, 4);
     else
         d->window = 0;
-    if (second) d->rotated = d->sliding;
+    if (second && d->window) d->rotated = d->sliding;
+    if (second && !d->window) d->position = SC_POSITION_NONE;
     d->norm = SC_NORM_LAYER_WEIGHT;
     d->parallel = true;
     d->logit_scale = (float)sc_config_num(c, "logit_scale", 0.0625, -1e6, 1e6);

@@ -236,3 +236,8 @@ void sc_decoder_describe(const void *decoder, sc_model_info *info)
     info->context = d->context;
     info->tied = d->tied;
 }
+
+const sc_decoder *sc_model_decoder(const sc_model *m)
+{
+    return m->family->build == sc_decoder_build ? m->config : NULL;
+}

@@ -13,7 +13,7 @@ static void configure(sc_config *c, void *config)
     d->window = 0;
     d->norm = SC_NORM_LAYER;
     d->parallel = sc_config_bool(c, "use_parallel_residual", true);
-    d->attn.qkv = SC_QKV_PER_HEAD;
+    d->attn.qkv = sc_config_bool(c, "qkv_joined", false) ? SC_QKV_JOINED : SC_QKV_PER_HEAD; /* as GGUF has them */
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", true) ? SC_BIAS : 0;
     d->mlp_bias = SC_BIAS;
     d->names.model = "gpt_neox";

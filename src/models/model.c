@@ -7,8 +7,7 @@ enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
 
-/* Where a HuggingFace name is in the file: as it is, or as checkpoints of the bare model have it, without the prefix. */
-static sc_weight *find(sc_model *m, const char *name)
+sc_weight *sc_model_weight(sc_model *m, const char *name)
 {
     sc_weight *w = sc_weights_find(&m->weights, name);
     size_t n = strlen(m->family->prefix);
@@ -18,7 +17,7 @@ static sc_weight *find(sc_model *m, const char *name)
 
 static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 {
-    sc_weight *w = find(user, want->name);
+    sc_weight *w = sc_model_weight(user, want->name);
     if (w) *out = w->wide.data ? w->wide : w->storage;
     return SC_OK;
 }
@@ -85,11 +84,12 @@ static sc_status check_adapters(sc_model *m)
         sc_adapter_part *part = &m->adapters.part[k];
         char name[512];
         snprintf(name, sizeof name, "%s.weight", part->name);
-        sc_weight *w = find(m, name);
+        sc_weight *w = sc_model_weight(m, name);
         if (!part->used || !w)
             return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
-        if (!w->permuted) continue;
-        sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        sc_status s = SC_OK;
+        if (w->permuted) s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        if (w->joined) s = sc_adapter_join(part, w->shape.dim[0], m->info.heads);
         if (s) return s;
     }
     return SC_OK;
@@ -112,7 +112,7 @@ static sc_status check_params(sc_model *m)
     const char *first = NULL;
     for (int64_t i = 0; i < m->n_params; i++) {
         sc_model_param *p = &m->param[i];
-        sc_weight *w = find(m, p->name);
+        sc_weight *w = sc_model_weight(m, p->name);
         sc_shape want = {.rank = p->rank};
         char have[SC_SHAPE_TEXT], need[SC_SHAPE_TEXT];
         memcpy(want.dim, p->dim, sizeof want.dim);
@@ -132,6 +132,8 @@ static sc_status check_params(sc_model *m)
         p->data = w->storage.data;
         p->transposed = w->transposed;
         p->permuted = w->permuted;
+        p->joined = w->joined;
+        p->plus_one = w->plus_one;
     }
     if (missing)
         return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,

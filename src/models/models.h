@@ -153,7 +153,7 @@ typedef struct sc_weight {
     sc_shape shape;
     sc_storage storage; /* as the file has it */
     sc_storage wide;    /* a vector of a 16-bit type as f32; data NULL where that is not needed */
-    bool used, transposed, permuted;
+    bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
     bool by_columns; /* read along its columns too: a block type has to be unpacked */
 } sc_weight;
 
@@ -183,17 +183,34 @@ void sc_dense_strides(const sc_shape *s, int64_t *stride);
 /* The metadata as a config.json object (owned) with HuggingFace's keys. */
 sc_status sc_gguf_config(json_t **out, const sc_gguf *file);
 sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file);
-/* One row of the correspondence of tensor names. */
+/* One row of the correspondence of tensor names, and what else GGUF does to the tensor. */
 typedef struct sc_gguf_name {
     const char *hf, *gguf; /* "%d" stands for the layer; without ".weight" or ".bias" */
     bool transposed;       /* HuggingFace stores (in, out) */
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
+    bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
+    bool plus_one; /* GGUF has added 1 */
 } sc_gguf_name;
-/* The rows of an architecture ("llama", "gpt2", …), ended by {0}; NULL: not known. */
-const sc_gguf_name *sc_gguf_names(const char *arch);
+typedef struct sc_key_alias {
+    const char *key, *alias;
+} sc_key_alias;
+/* An architecture of GGUF, a model type that is written as it, and what they take for granted. */
+typedef struct sc_gguf_arch {
+    const char *arch, *model_type;
+    const char *hf_class;      /* in "architectures" */
+    const char *act;           /* its activation, for which GGUF has no key */
+    const sc_gguf_name *names; /* ended by {0} */
+    const sc_key_alias *keys;  /* what config.json calls keys otherwise, ended by {0}; NULL: nothing */
+    int64_t period; /* each so many-th layer is without a window; 0: windows are in all layers or in none */
+} sc_gguf_arch;
+const sc_gguf_arch *sc_gguf_arch_named(const char *arch);     /* the first of its rows; NULL: not known */
+const sc_gguf_arch *sc_gguf_arch_for(const char *model_type); /* NULL: GGUF has no name for it */
+const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key);
 /* A tensor's name in the other vocabulary, and the row that says so; NULL: no row, or the name does not fit. */
 const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out, size_t size);
 const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size);
+/* The decoder that a model's configuration is or begins with; NULL: it is something else. */
+const sc_decoder *sc_model_decoder(const sc_model *m);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
@@ -216,6 +233,8 @@ sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir);
 void sc_adapters_free(sc_adapters *a);
 /* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
+/* ... or from head by head to all queries, all keys, all values. */
+sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads);
 
 /* ---- a model ---- */
 
@@ -249,6 +268,10 @@ struct sc_model {
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
+/* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
+ * NULL: none. (model.c) */
+sc_weight *sc_model_weight(sc_model *m, const char *name);
+
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;
@@ -272,7 +295,10 @@ typedef struct sc_item {
     bool transpose; /* the source stores the two axes the other way round */
     int64_t
         rotate; /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
-    bool to_pairs; /* to GGUF's order, side by side */
+    bool to_pairs;  /* to GGUF's order, side by side */
+    int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
+    bool to_joined; /* to all of each */
+    float add;      /* to each value */
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
 } sc_item;

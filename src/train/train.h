@@ -81,4 +81,35 @@ double sc_gradient_norm(sc_context *ctx, float *const *grad, const int64_t *coun
 /* torch's clip_grad_norm_: what to multiply by so that the norm is at most `most` (> 0). */
 double sc_clip_factor(double norm, double most);
 
+/* ---- a model that learns (learner.c) ---- */
+
+/* A loss to minimise: what its graph is made of, and what it reports. Shapes are those of one micro-batch. */
+typedef struct sc_learner sc_learner;
+
+/* Sequences end to end. A label is what the token at its place should predict, negative: nothing; its loss counts
+ * weight times. Borrowed. */
+typedef struct sc_text_batch {
+    int64_t tokens, sequences;
+    const int32_t *ids, *labels; /* (tokens) */
+    const float *weight;         /* (tokens) */
+    const int32_t *start;        /* (sequences + 1) */
+} sc_text_batch;
+
+/* m: opened from a config.json or from files; it stays the caller's and must outlive the learner, which changes its
+ * weights. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
+sc_status sc_learner_new(sc_learner **out, sc_model *m);
+void sc_learner_free(sc_learner *l);
+/* The parameters, in the model's order; those of one row have no part in weight decay, nor embeddings' positions. */
+const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
+/* The gradients, summed since the last clear; (rows, cols) of each parameter. */
+float *const *sc_learner_gradients(const sc_learner *l);
+void sc_learner_clear(sc_learner *l);
+/* Adds a batch's gradients. *loss: sum of weight times cross entropy. SC_ELIMIT: an id or a label outside the vocabulary. */
+sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double *loss);
+/* The loss alone. */
+sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss);
+/* Operations of one batch's forward and backward pass. */
+double sc_learner_flops(const sc_learner *l);
+int64_t sc_learner_arena_bytes(const sc_learner *l);
+
 #endif
