@@ -4,12 +4,32 @@
 
 #include <stdlib.h>
 
+/* The first of a stack's experts becomes the item, */
+static sc_status begin_stack(sc_items *items, const sc_model *m, sc_item *it)
+{
+    if (!(it->part = sc_arena_alloc(items->arena, sizeof *it->part * (size_t)m->info.experts))) return sc_nomem();
+    it->part[it->parts++] = it->data;
+    memmove(it->dim + 1, it->dim, sizeof *it->dim * (size_t)it->rank++);
+    it->dim[0] = m->info.experts;
+    return SC_OK;
+}
+
+/* the others, which follow it, its parts. */
+static bool add_expert(sc_items *items, const sc_model_param *p, const char *name)
+{
+    sc_item *it = items->count ? &items->item[items->count - 1] : NULL;
+    if (!it || !it->part || it->parts == it->dim[0] || strcmp(it->name, name) != 0) return false;
+    it->part[it->parts++] = p->data;
+    return true;
+}
+
 /* What the output does with a parameter's axes and rows, against what the source has done. */
 static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_param *p, const char *arch)
 {
     char name[512];
     const sc_gguf_name *row = arch ? sc_gguf_from_hf(arch, p->name, name, sizeof name) : NULL;
     if (arch && !row) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for '%s'", m->info.path, p->name);
+    if (row && row->experts && add_expert(items, p, name)) return SC_OK;
     if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
     sc_item *it = &items->item[items->count];
     *it = (sc_item){.rank = p->rank, .from = p->dtype, .to = p->dtype, .data = p->data, .layer = -1};
@@ -39,7 +59,11 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     it->add = (float)((row && row->plus_one) - p->plus_one);
     if (dot) it->layer = strtol(dot + 4, NULL, 10);
     items->count++;
-    return SC_OK;
+    if (row && row->vector && it->rank == 2 && it->dim[0] == 1) {
+        it->rank = 1;
+        it->dim[0] = it->dim[1];
+    }
+    return row && row->experts ? begin_stack(items, m, it) : SC_OK;
 }
 
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)

@@ -146,6 +146,15 @@ static int64_t unit_rows(const job *j)
 
 sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sink, void *user)
 {
+    sc_status status = SC_OK;
+    for (int64_t i = 0; !status && it->part && i < it->parts; i++) {
+        sc_item one = *it;
+        one.part = NULL;
+        one.data = it->part[i];
+        memmove(one.dim, it->dim + 1, sizeof *one.dim * (size_t)--one.rank);
+        status = sc_item_convert(ctx, &one, sink, user);
+    }
+    if (it->part) return status;
     sc_shape shape = {.rank = it->rank};
     memcpy(shape.dim, it->dim, sizeof shape.dim);
     int64_t n = sc_shape_elements(&shape);

@@ -27,7 +27,7 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
 {
     sc_model *m = user;
     int64_t bytes;
-    sc_weight *w = want->by_columns ? find(m, want->name) : NULL;
+    sc_weight *w = want->by_columns ? sc_model_weight(m, want->name) : NULL;
     (void)out;
     if (w) w->by_columns = true;
     int64_t n = (int64_t)strlen(want->name), old;

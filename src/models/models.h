@@ -114,10 +114,11 @@ typedef struct sc_weights sc_weights;
 typedef struct sc_moe_decoder {
     sc_decoder decoder;
     sc_moe_config moe;
-    const char *name;     /* of a mixture within its layer */
-    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
-    int64_t first_sparse; /* default of first_k_dense_replace */
-    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    const char *name;        /* of a mixture within its layer */
+    const bool *sparse;      /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse;    /* default of first_k_dense_replace */
+    int64_t shared;          /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    sc_latent_config latent; /* of latent attention; rank 0: it is another */
 } sc_moe_decoder;
 /* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
  * weighed, and which layers have them. What the family has set stands where the configuration does not say otherwise. */
@@ -125,6 +126,8 @@ void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m);
 /* As sc_family.adapt: stacked experts, and gpt-oss's. (experts_stacked.c) */
 sc_status sc_moe_adapt(const void *config, sc_weights *w);
 sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
+/* The decoder with experts that a model's configuration begins with; NULL: it is something else. */
+const sc_moe_decoder *sc_model_moe(const sc_model *m);
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
 
 /* ---- families ---- */
@@ -190,6 +193,9 @@ typedef struct sc_gguf_name {
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
     bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
     bool plus_one; /* GGUF has added 1 */
+    bool experts;  /* GGUF has all experts in one tensor; the second "%d" of HuggingFace's name is the expert */
+    bool vector;   /* HuggingFace has a matrix of one row */
+    const char *bare; /* HuggingFace's name has no ending, GGUF's this one; NULL: both have the same */
 } sc_gguf_name;
 typedef struct sc_key_alias {
     const char *key, *alias;
@@ -211,6 +217,14 @@ const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out,
 const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size);
 /* The decoder that a model's configuration is or begins with; NULL: it is something else. */
 const sc_decoder *sc_model_decoder(const sc_model *m);
+/* The row of a file's architecture; where it stands for several types, the one that the metadata tell. (gguf_experts.c, as
+ * what follows) */
+sc_status sc_gguf_arch_of_file(const sc_gguf_arch **out, const sc_gguf *file);
+/* What GGUF says of experts and latent attention in its own way, as HuggingFace's keys; and the other way round: values
+ * for the keys that both have, false without memory, and the rest. */
+sc_status sc_gguf_read_experts(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
+bool sc_gguf_expert_values(json_t *o, const sc_model *m, const sc_gguf_arch *a);
+sc_status sc_gguf_write_experts(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
@@ -295,10 +309,12 @@ typedef struct sc_item {
     bool transpose; /* the source stores the two axes the other way round */
     int64_t
         rotate; /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
-    bool to_pairs;  /* to GGUF's order, side by side */
-    int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
-    bool to_joined; /* to all of each */
-    float add;      /* to each value */
+    bool to_pairs;     /* to GGUF's order, side by side */
+    int64_t heads;     /* whose queries, keys and values change between head by head and all of each; else 0 */
+    bool to_joined;    /* to all of each */
+    float add;         /* to each value */
+    const void **part; /* not NULL: the first axis has so many parts, each of them as the fields above say */
+    int64_t parts;
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
 } sc_item;
