@@ -15,12 +15,20 @@ static sc_status begin_stack(sc_items *items, const sc_model *m, sc_item *it)
 }
 
 /* the others, which follow it, its parts. */
-static bool add_expert(sc_items *items, const sc_model_param *p, const char *name)
+static bool follows(const sc_items *items, const char *name)
 {
-    sc_item *it = items->count ? &items->item[items->count - 1] : NULL;
-    if (!it || !it->part || it->parts == it->dim[0] || strcmp(it->name, name) != 0) return false;
+    return items->count && items->item[items->count - 1].part &&
+           strcmp(items->item[items->count - 1].name, name) == 0;
+}
+
+static sc_status add_expert(sc_items *items, const sc_model *m, const sc_model_param *p)
+{
+    sc_item *it = &items->item[items->count - 1];
+    if (it->parts == it->dim[0] || it->from != p->dtype || it->transpose != p->transposed)
+        return sc_fail(SC_EUNSUPPORTED, "%s: '%s' is stored in another way than the experts before it",
+                       m->info.path, p->name);
     it->part[it->parts++] = p->data;
-    return true;
+    return SC_OK;
 }
 
 /* What the output does with a parameter's axes and rows, against what the source has done. */
@@ -29,7 +37,7 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     char name[512];
     const sc_gguf_name *row = arch ? sc_gguf_from_hf(arch, p->name, name, sizeof name) : NULL;
     if (arch && !row) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for '%s'", m->info.path, p->name);
-    if (row && row->experts && add_expert(items, p, name)) return SC_OK;
+    if (row && row->experts && follows(items, name)) return add_expert(items, m, p);
     if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
     sc_item *it = &items->item[items->count];
     *it = (sc_item){.rank = p->rank, .from = p->dtype, .to = p->dtype, .data = p->data, .layer = -1};
@@ -39,6 +47,7 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     bool turned = row && row->transposed && p->rank == 2, pairs = row && row->permuted;
     if (turned) it->dim[0] = p->dim[1], it->dim[1] = p->dim[0];
     it->transpose = turned != p->transposed;
+    it->step = p->step;
     if (pairs != p->permuted) {
         it->rotate = m->info.head_dim;
         it->to_pairs = pairs;
@@ -69,8 +78,11 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)
 {
     sc_status s = SC_OK;
-    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++)
-        s = add_param(items, m, sc_model_param_at(m, i), arch);
+    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++) {
+        bool added = false;
+        if (!arch && m->family->columns) s = sc_items_add_column(items, m, sc_model_param_at(m, i), &added);
+        if (!s && !added) s = add_param(items, m, sc_model_param_at(m, i), arch);
+    }
     return s;
 }
 

@@ -139,6 +139,8 @@ typedef struct sc_family {
     void (*configure)(sc_config *c, void *config);
     sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
+    bool
+        columns; /* checkpoints keep experts in one tensor, (in, out), with gates and what they gate in turn (gpt-oss) */
     /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
     sc_status (*adapt)(const void *config, sc_weights *w);
     const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
@@ -157,6 +159,7 @@ typedef struct sc_weight {
     sc_storage storage; /* as the file has it */
     sc_storage wide;    /* a vector of a 16-bit type as f32; data NULL where that is not needed */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
+    int64_t step;    /* > 1: between neighbours of a line of the (transposed) matrix lie others' values */
     bool by_columns; /* read along its columns too: a block type has to be unpacked */
 } sc_weight;
 
@@ -313,8 +316,12 @@ typedef struct sc_item {
     int64_t heads;     /* whose queries, keys and values change between head by head and all of each; else 0 */
     bool to_joined;    /* to all of each */
     float add;         /* to each value */
+    int64_t step;      /* > 1: of a transposed source's lines only each so many-th value is meant */
     const void **part; /* not NULL: the first axis has so many parts, each of them as the fields above say */
     int64_t parts;
+    int64_t
+        columns; /* > 0: the parts are (N, C) or (N), and that many of them together the columns of one (C, columns * N),
+                        in turn */
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
 } sc_item;
@@ -328,6 +335,10 @@ typedef struct sc_items {
 typedef sc_status sc_sink(void *user, const void *data, int64_t bytes);
 /* The values of an item in the output's type and order, in pieces. Threads work on rows. (convert_rows.c) */
 sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sink, void *user);
+/* The same for one whose parts are columns. (convert_columns.c) */
+sc_status sc_item_columns(const sc_item *it, sc_sink *sink, void *user);
+/* Takes an expert's parameter into the item that checkpoints keep it in; false and nothing done where it is not one. */
+sc_status sc_items_add_column(sc_items *items, const sc_model *m, const sc_model_param *p, bool *added);
 /* Checks that there are conversions for all items, in this thread. */
 sc_status sc_items_check(const sc_items *items);
 
