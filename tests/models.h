@@ -30,7 +30,8 @@ static const char *const fixture_cases[] = {
     "mistral",    "qwen2",        "qwen3",       "phi",         "phi3",        "phi3_longrope", "exaone3",
     "exaone4",    "exaone4_full", "hyperclovax", "gemma2",      "gemma3_text", "olmo2",         "smollm3",
     "starcoder2", "granite",      "cohere",      "cohere2",     "glm",         "glm4",          "mixtral",
-    "qwen2_moe",  "qwen3_moe",    "deepseek_v2", "deepseek_v3", "exaone_moe",  "solar_open",    "gpt_oss"};
+    "qwen2_moe",  "qwen3_moe",    "deepseek_v2", "deepseek_v3", "exaone_moe",  "solar_open",    "gpt_oss",
+    "mamba",      "mamba2",       "qwen3_next",  "qwen3_5_text"};
 
 /* Of the fixtures, those whose type GGUF has no architecture for. */
 static inline bool has_gguf(const char *name)

@@ -158,6 +158,7 @@ static double unary(sc_unary_kind kind, double x)
     case SC_UNARY_RELU: return x > 0 ? x : 0;
     case SC_UNARY_SIGMOID: return 1 / (1 + exp(-x));
     case SC_UNARY_TANH: return tanh(x);
+    case SC_UNARY_SOFTPLUS: return log(1 + exp(x));
     default: fail_msg("a unary function without a definition here"); return 0;
     }
 }
@@ -255,7 +256,7 @@ static void linear_trial(trial *t)
     bool transposed = block == 1 && random_in(&t->seed, 0, 2) == 0;
     for (int i = 0; i < rank - 1; i++) dim[i] = rank == 3 ? SC_MIN(any_size(t), 5) : any_size(t);
     int64_t c = dim[rank - 1] = block > 1 ? block * random_in(&t->seed, 1, 3) : any_size(t), n = any_size(t);
-    if (rank == 2 && random_in(&t->seed, 0, 9) == 0) dim[0] = 261; /* two blocks of tokens */
+    if (rank == 2 && random_in(&t->seed, 0, 9) == 0) dim[0] = type % 2 ? 261 : 1030; /* two blocks of tokens */
     value x = look(t, ANY, rank, dim), w = matrix(t, type, n, c, transposed), bias = {0}, more = {0};
     if (random_in(&t->seed, 0, 1)) bias = look(t, ANY, 1, &n);
     sc_tensor *y = sc_apply_linear(t->g, x.t, w.t, bias.t);
@@ -278,6 +279,8 @@ static void linear_trial(trial *t)
                 for (int64_t l = k; block > 1 && k % 32 == 0 && l < k + 32; l++)
                     top = l == k ? fabs(x.v[i * c + l]) : fmax(top, fabs(x.v[i * c + l]));
                 size += 0.5001 * top / 127 * fabs(w.v[j * c + k]) / t->tolerance;
+                /* With bf16, x may be rounded to that, which has 8 bits. */
+                if (type == SC_BF16) size += 0x1p-9 * fabs(x.v[i * c + k] * w.v[j * c + k]) / t->tolerance;
             }
             double b = bias.t ? bias.v[j] : 0, m = how ? more.v[i * n + j] : 0;
             t->want[i * n + j] = sum + b + m;
@@ -591,6 +594,7 @@ static void cached_trial(trial *t) { cached_over(t, false); }
 static void parts_trial(trial *t) { cached_over(t, true); }
 
 #include "ops_experts.h"
+#include "test_ops_recurrent.h"
 
 static const struct row {
     const char *name;
@@ -610,11 +614,14 @@ static const struct row {
     {"expert_weights", SC_OP_expert_weights, expert_weights_trial, 60},
     {"linear_experts", SC_OP_linear_experts, linear_experts_trial, 150},
     {"top_experts", SC_OP_top_experts, top_experts_trial, 100},
+    {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},
     {"mul", SC_OP_mul, mul_trial, 30},
+    {"linear on panels", SC_OP_pack_panels, linear_trial, 60},
+    {"linear on panels of bf16", SC_OP_pack_panels_bf16, linear_trial, 60},
     {"place", SC_OP_place, place_trial, 40},
     {"linear on packed rows", SC_OP_pack_rows, linear_trial, 30},
     {"reshape", SC_OP_reshape, reshape_trial, 50},
@@ -622,6 +629,9 @@ static const struct row {
     {"rope", SC_OP_rope, rope_trial, 30},
     {"rope_table", SC_OP_rope_table, rope_table_trial, 30},
     {"rows", SC_OP_rows, rows_trial, 50},
+    {"scan_decay", SC_OP_scan_decay, decay_trial, 40},
+    {"scan_delta", SC_OP_scan_delta, delta_trial, 40},
+    {"scan_selective", SC_OP_scan_selective, selective_trial, 40},
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
     {"unary", SC_OP_unary, unary_trial, 40},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},

@@ -210,8 +210,13 @@ bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value)
 
 bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value)
 {
+    return sc_map_get_hashed(m, key, len, sc_hash(key, len), value);
+}
+
+bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash, int64_t *value)
+{
     if (!m->cap) return false;
-    const struct sc_map_slot *s = probe(m, key, len, sc_hash(key, len));
+    const struct sc_map_slot *s = probe(m, key, len, hash);
     if (!s->key) return false;
     *value = s->value;
     return true;
@@ -221,4 +226,23 @@ void sc_map_free(sc_map *m)
 {
     sc_free(m->slot);
     *m = (sc_map){0};
+}
+
+bool sc_base64_decode(sc_str *s, const char *p, int64_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    int8_t value[256];
+    uint32_t bits = 0;
+    int have = 0;
+    memset(value, -1, sizeof(value));
+    for (int i = 0; i < 64; i++) value[(uint8_t)digits[i]] = (int8_t)i;
+    while (n > 0 && p[n - 1] == '=') n--;
+    for (int64_t i = 0; i < n; i++) {
+        int v = value[(uint8_t)p[i]];
+        if (v < 0) return false;
+        bits = bits << 6 | (uint32_t)v;
+        have += 6;
+        if (have >= 8) sc_str_putc(s, (char)(bits >> (have -= 8) & 0xff));
+    }
+    return true;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sequences over one model and one paged cache. A plan is made for each shape (tokens, sequences, wanted rows) and kept:
- * decoding runs the same one for every token. */
+ * decoding runs the same one for every token.
+ *
+ * Recurrent states cannot go back to any earlier token, so the ids of such a model's sequences are kept: where the cache
+ * goes back further than a trim asked for, the next evaluation begins with the ids between, and nobody can tell. */
 #include "models/models.h"
 #include "socle/session.h"
 
@@ -13,9 +16,16 @@ typedef struct shape_plan {
     sc_plan *plan;
 } shape_plan;
 
+/* What a sequence of a model with recurrent states holds. */
+typedef struct history {
+    int32_t *id;
+    int64_t n, cap;
+} history;
+
 struct sc_session {
     const sc_model *m;
     sc_cache *cache;
+    history *history; /* of each sequence; NULL: the cache can go back to any token */
     int64_t context, chunk;
     int sequences;
     shape_plan plans[PLANS];
@@ -26,6 +36,9 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
 {
     sc_session_options o = options ? *options : (sc_session_options){0};
     int64_t model_context = m->info.context ? m->info.context : MAX_CONTEXT_BY_DEFAULT;
+    if (m->info.head != SC_HEAD_NEXT)
+        return sc_fail(SC_EUNSUPPORTED, "%s: a model of type '%s' reads text and generates none", m->info.path,
+                       m->info.model_type);
     if (o.context < 0 || o.sequences < 0 || o.sequences > 4096 || o.chunk < 0 || o.chunk > 1 << 20)
         return sc_fail(SC_EINVAL, "a session of %lld tokens, %d sequences and chunks of %lld", (long long)o.context,
                        o.sequences, (long long)o.chunk);
@@ -38,8 +51,10 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
     s->context = o.context ? o.context : SC_MIN(model_context, MAX_CONTEXT_BY_DEFAULT);
     s->chunk = o.chunk ? o.chunk : CHUNK;
     sc_status status = sc_cache_new(&s->cache, &m->cache, o.cache, s->context, s->sequences);
+    if (!status && m->cache.n_states && !(s->history = sc_calloc((size_t)s->sequences, sizeof *s->history)))
+        status = sc_nomem();
     if (status) {
-        sc_free(s);
+        sc_session_free(s);
         return status;
     }
     *out = s;
@@ -57,6 +72,8 @@ void sc_session_free(sc_session *s)
 {
     if (!s) return;
     for (int i = 0; i < PLANS; i++) drop_plan(&s->plans[i]);
+    for (int i = 0; s->history && i < s->sequences; i++) sc_free(s->history[i].id);
+    sc_free(s->history);
     sc_cache_free(s->cache);
     sc_free(s);
 }
@@ -70,7 +87,30 @@ static bool seq_ok(const sc_session *s, int seq) { return seq >= 0 && seq < s->s
 
 int64_t sc_session_length(const sc_session *s, int seq)
 {
-    return seq_ok(s, seq) ? sc_cache_length(s->cache, seq) : 0;
+    if (!seq_ok(s, seq)) return 0;
+    return s->history ? s->history[seq].n : sc_cache_length(s->cache, seq);
+}
+
+/* Tokens that a sequence holds and the cache does not any more. */
+static int64_t behind(const sc_session *s, int seq)
+{
+    return s->history ? s->history[seq].n - sc_cache_length(s->cache, seq) : 0;
+}
+
+/* Room for n ids more, so that nothing can fail after an evaluation. */
+static sc_status remember_room(sc_session *s, int seq, int64_t n)
+{
+    if (!s->history) return SC_OK;
+    history *h = &s->history[seq];
+    return sc_grow(&h->id, &h->cap, h->n + n, sizeof *h->id) ? SC_OK : sc_nomem();
+}
+
+static void remember(sc_session *s, int seq, const int32_t *ids, int64_t n)
+{
+    if (!s->history) return;
+    history *h = &s->history[seq];
+    memcpy(h->id + h->n, ids, sizeof *ids * (size_t)n);
+    h->n += n;
 }
 
 static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int64_t wanted, shape_plan **out)
@@ -109,69 +149,88 @@ static sc_status check_ids(const sc_session *s, const int32_t *ids, int64_t n)
     return SC_OK;
 }
 
-/* `each` tokens of each of n sequences. wanted: 1 gives logits for the last of each sequence, otherwise for all. */
-static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all,
+/* The tables of one sequence of a plan, the i-th, for `each` tokens more. Some plans need only some of them. */
+static sc_status fill(sc_session *s, const shape_plan *p, int i, int seq, int64_t each)
+{
+    const sc_seqs *q = &p->t.in.seqs;
+    int32_t *slot = sc_plan_data(p->plan, q->slot), *past = sc_plan_data(p->plan, q->past),
+            *pages = sc_plan_data(p->plan, q->pages), *position = sc_plan_data(p->plan, q->position),
+            *from = sc_plan_data(p->plan, q->state_from), *to = sc_plan_data(p->plan, q->state_to);
+    int64_t before = sc_cache_length(s->cache, seq), longest = s->m->info.context;
+    if (longest && before + each > longest)
+        return sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld", (long long)(before + each),
+                       (long long)longest);
+    if (before + each > s->context)
+        return sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each),
+                       (long long)s->context);
+    sc_status status = sc_cache_append(s->cache, seq, each, slot ? slot + i * each : NULL);
+    if (status) return status;
+    if (past) past[i] = (int32_t)before;
+    if (pages) sc_cache_table(s->cache, seq, pages + i * sc_cache_pages(s->cache));
+    if (from) sc_cache_slots(s->cache, seq, from + i, to + i);
+    for (int64_t t = 0; position && t < each; t++) position[i * each + t] = (int32_t)(before + t);
+    return SC_OK;
+}
+
+/* `each` tokens of each of n sequences; logits for the last `rows` of each. */
+static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, int64_t rows,
                           const float **logits)
 {
-    const sc_model *m = s->m;
     shape_plan *p;
-    sc_status status = SC_OK;
+    sc_status status = plan_for(s, n * each, n, n * rows, &p);
+    if (status) return status;
+    int32_t *start = sc_plan_data(p->plan, p->t.in.seqs.start), *wanted = sc_plan_data(p->plan, p->t.in.wanted);
     int done = 0;
-    if ((status = check_ids(s, ids, n * each)) || (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
-        return status;
-    int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
-            *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
-            *position = sc_plan_data(p->plan, p->t.in.seqs.position),
-            *wanted = sc_plan_data(p->plan, p->t.in.wanted);
     memcpy(sc_plan_data(p->plan, p->t.in.ids), ids, sizeof *ids * (size_t)(n * each));
-    for (; done < n; done++) {
-        int64_t before = sc_cache_length(s->cache, seqs[done]);
-        if (m->info.context && before + each > m->info.context)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld",
-                             (long long)(before + each), (long long)m->info.context);
-        else if (before + each > s->context)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each),
-                             (long long)s->context);
-        else
-            status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
-        if (status) break;
-        start[done] = (int32_t)(done * each);
-        past[done] = (int32_t)before;
-        sc_cache_table(s->cache, seqs[done], pages + done * sc_cache_pages(s->cache));
-        for (int64_t i = 0; i < each; i++)
-            if (position) position[done * each + i] = (int32_t)(before + i);
-        if (!all) wanted[done] = (int32_t)((done + 1) * each - 1);
-    }
-    start[n] = (int32_t)(n * each);
-    for (int64_t i = 0; all && i < n * each; i++) wanted[i] = (int32_t)i;
+    while (done < n && !(status = fill(s, p, done, seqs[done], each))) done++;
+    for (int i = 0; start && i <= n; i++) start[i] = (int32_t)(i * each);
+    for (int64_t i = 0; i < n * rows; i++) wanted[i] = (int32_t)((i / rows + 1) * each - rows + i % rows);
     if (!status) status = sc_plan_run(p->plan);
-    if (status) {
-        for (int i = 0; i < done; i++) sc_cache_trim(s->cache, seqs[i], past[i]);
-        return status;
+    for (int i = 0; status && i < done; i++)
+        sc_cache_trim(s->cache, seqs[i], sc_cache_length(s->cache, seqs[i]) - each);
+    if (!status) *logits = sc_plan_data(p->plan, p->t.logits);
+    return status;
+}
+
+/* Brings the cache up to the history, whose end it may have lost. */
+static sc_status catch_up(sc_session *s, int seq, bool report)
+{
+    sc_status status = SC_OK;
+    const float *unused;
+    int64_t end = s->history ? s->history[seq].n : 0, first = sc_cache_length(s->cache, seq);
+    for (int64_t i = first; !status && i < end; i += s->chunk) {
+        int64_t n = SC_MIN(s->chunk, end - i);
+        status = evaluate(s, &seq, 1, s->history[seq].id + i, n, 1, &unused);
+        if (report && !status && end - first > s->chunk)
+            sc_progress(s->m->ctx, "prompt", i + n - first, end - first);
     }
-    *logits = sc_plan_data(p->plan, p->t.logits);
-    return SC_OK;
+    return status;
 }
 
 sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
 {
     if (!seq_ok(s, seq) || n < 1)
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d", (long long)n, seq, s->sequences);
-    int64_t before = sc_cache_length(s->cache, seq);
+    int64_t before = sc_session_length(s, seq);
     if (n > s->context - before)
         return sc_fail(SC_ELIMIT, "%lld tokens do not fit a context of %lld that holds %lld", (long long)n,
                        (long long)s->context, (long long)before);
     sc_status status = check_ids(s, ids, n);
+    if (!status) status = remember_room(s, seq, n);
+    if (!status) status = catch_up(s, seq, true);
     if (status) return status;
     const float *last = NULL;
+    if (n > 1) sc_cache_mark(s->cache, seq); /* to come back to where a piece of it fails */
     for (int64_t i = 0; i < n; i += s->chunk) {
-        status = evaluate(s, &seq, 1, ids + i, SC_MIN(s->chunk, n - i), false, &last);
+        status = evaluate(s, &seq, 1, ids + i, SC_MIN(s->chunk, n - i), 1, &last);
         if (status) {
             sc_cache_trim(s->cache, seq, before);
             return status;
         }
         if (n > s->chunk) sc_progress(s->m->ctx, "prompt", SC_MIN(i + s->chunk, n), n);
     }
+    if (n > 1) sc_cache_mark(s->cache, seq); /* another answer to the same prompt begins here */
+    remember(s, seq, ids, n);
     *logits = last;
     return SC_OK;
 }
@@ -184,7 +243,12 @@ sc_status sc_session_step(sc_session *s, const int *seqs, const int32_t *ids, in
             if (seqs[k] == seqs[i]) return sc_fail(SC_EINVAL, "sequence %d is there twice", seqs[i]);
     }
     if (n < 1) return sc_fail(SC_EINVAL, "a step of no sequences");
-    return evaluate(s, seqs, n, ids, 1, false, logits);
+    sc_status status = check_ids(s, ids, n);
+    for (int i = 0; !status && i < n; i++)
+        if (!(status = remember_room(s, seqs[i], 1))) status = catch_up(s, seqs[i], false);
+    if (!status) status = evaluate(s, seqs, n, ids, 1, 1, logits);
+    for (int i = 0; !status && i < n; i++) remember(s, seqs[i], ids + i, 1);
+    return status;
 }
 
 sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
@@ -192,13 +256,32 @@ sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n
     if (!seq_ok(s, seq) || n < 1 || n > s->chunk)
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d, at most %lld at once", (long long)n, seq,
                        s->sequences, (long long)s->chunk);
-    return evaluate(s, &seq, 1, ids, n, true, logits);
+    sc_status status = check_ids(s, ids, n);
+    if (!status) status = remember_room(s, seq, n);
+    if (status) return status;
+    int64_t late = behind(s, seq);
+    if (late + n > s->chunk && (status = catch_up(s, seq, false))) return status;
+    late = behind(s, seq);
+    /* What is late goes along: after a rejected draft each round has some. */
+    remember(s, seq, ids, n);
+    if (late) ids = s->history[seq].id + s->history[seq].n - n - late;
+    status = evaluate(s, &seq, 1, ids, late + n, n, logits);
+    if (status && s->history) s->history[seq].n -= n;
+    return status;
 }
 
 sc_status sc_session_fork(sc_session *s, int from, int to)
 {
     if (!seq_ok(s, from) || !seq_ok(s, to))
         return sc_fail(SC_EINVAL, "sequences %d and %d of %d", from, to, s->sequences);
+    if (from == to) return SC_OK;
+    if (s->history) {
+        const history *h = &s->history[from];
+        s->history[to].n = 0;
+        sc_status status = remember_room(s, to, h->n);
+        if (status) return status;
+        remember(s, to, h->id, h->n);
+    }
     sc_cache_fork(s->cache, from, to);
     return SC_OK;
 }
@@ -207,6 +290,7 @@ sc_status sc_session_trim(sc_session *s, int seq, int64_t n)
 {
     if (!seq_ok(s, seq) || n < 0)
         return sc_fail(SC_EINVAL, "%lld tokens of sequence %d of %d", (long long)n, seq, s->sequences);
+    if (s->history) s->history[seq].n = SC_MIN(s->history[seq].n, n);
     sc_cache_trim(s->cache, seq, n);
     return SC_OK;
 }

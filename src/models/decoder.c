@@ -4,9 +4,10 @@
 #include <math.h>
 
 /* Which layers have a sliding window: "layer_types" where given, else those from `first` on but each n-th (0: none of
- * them is left out). */
-static const bool *sliding_layers(sc_config *c, int64_t layers, int64_t first, int64_t n)
+ * them is left out). Where a family has a mixer of its own, a layer may be of its kind. */
+static const bool *sliding_layers(sc_config *c, const sc_decoder *d, int64_t first, int64_t n)
 {
+    int64_t layers = d->layers;
     bool *sliding = sc_arena_alloc(c->arena, (size_t)layers);
     const json_t *types = json_object_get(c->json, "layer_types");
     if (!sliding) {
@@ -20,7 +21,8 @@ static const bool *sliding_layers(sc_config *c, int64_t layers, int64_t first, i
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         sliding[i] =
             given ? type && strcmp(type, "sliding_attention") == 0 : i >= first && !(n > 0 && (i + 1) % n == 0);
-        if (given && !sliding[i] && (!type || strcmp(type, "full_attention") != 0))
+        bool own = d->mixer && type && strcmp(type, "linear_attention") == 0;
+        if (given && !sliding[i] && !own && (!type || strcmp(type, "full_attention") != 0))
             sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i,
                             type ? type : "no text");
     }
@@ -32,7 +34,7 @@ void sc_decoder_late_windows(sc_config *c, sc_decoder *d)
     int64_t first = sc_config_int(c, "max_window_layers", 28, 0, 1 << 20);
     if (!json_object_get(c->json, "sliding_window")) d->window = 4096; /* null says none */
     if (!sc_config_bool(c, "use_sliding_window", false)) d->window = 0;
-    d->sliding = sliding_layers(c, d->layers, first, 0);
+    d->sliding = sliding_layers(c, d, first, 0);
 }
 
 void sc_decoder_window_pattern(sc_config *c, sc_decoder *d, int64_t otherwise)
@@ -42,7 +44,7 @@ void sc_decoder_window_pattern(sc_config *c, sc_decoder *d, int64_t otherwise)
     /* EXAONE may write it as "LLLG". */
     int64_t n =
         json_is_string(text) ? (int64_t)json_string_length(text) : sc_config_int(c, key, otherwise, 0, 1 << 20);
-    d->sliding = sliding_layers(c, d->layers, 0, n);
+    d->sliding = sliding_layers(c, d, 0, n);
 }
 
 static int64_t or_required(int64_t preset) { return preset ? preset : SC_REQUIRED; }
@@ -103,7 +105,7 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
                                   d->act_default ? d->act_default : "silu");
     configure_attention(c, d);
     d->window = sc_config_int(c, "sliding_window", d->window, 0, (int64_t)1 << 30);
-    d->sliding = sliding_layers(c, d->layers, 0, 0);
+    d->sliding = sliding_layers(c, d, 0, 0);
     llama_names(&d->names);
 }
 

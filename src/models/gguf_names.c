@@ -162,6 +162,8 @@ static const sc_gguf_name phi2[] = {
     {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q"},
     {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k"},
     {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v"},
+    {"model.layers.%d.self_attn.q_layernorm", "blk.%d.attn_q_norm"},
+    {"model.layers.%d.self_attn.k_layernorm", "blk.%d.attn_k_norm"},
     {"model.layers.%d.self_attn.dense", "blk.%d.attn_output"},
     {"model.layers.%d.mlp.fc1", "blk.%d.ffn_up"},
     {"model.layers.%d.mlp.fc2", "blk.%d.ffn_down"},
@@ -227,6 +229,57 @@ static const sc_gguf_name glm4[] = {
     {0},
 };
 
+static const sc_gguf_name mamba[] = {
+    {"backbone.embeddings", "token_embd"},
+    {"backbone.norm_f", "output_norm"},
+    {"lm_head", "output"},
+    {"backbone.layers.%d.norm", "blk.%d.attn_norm"},
+    {"backbone.layers.%d.mixer.in_proj", "blk.%d.ssm_in"},
+    {"backbone.layers.%d.mixer.conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED},
+    {"backbone.layers.%d.mixer.x_proj", "blk.%d.ssm_x"},
+    {"backbone.layers.%d.mixer.dt_proj", "blk.%d.ssm_dt"},
+    {"backbone.layers.%d.mixer.A_log", "blk.%d.ssm_a", .whole = true, .neg_exp = true},
+    {"backbone.layers.%d.mixer.D", "blk.%d.ssm_d", .whole = true},
+    {"backbone.layers.%d.mixer.out_proj", "blk.%d.ssm_out"},
+    {0},
+};
+static const sc_gguf_name mamba2[] = {
+    {"backbone.embeddings", "token_embd"},
+    {"backbone.norm_f", "output_norm"},
+    {"lm_head", "output"},
+    {"backbone.layers.%d.norm", "blk.%d.attn_norm"},
+    {"backbone.layers.%d.mixer.in_proj", "blk.%d.ssm_in"},
+    {"backbone.layers.%d.mixer.conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED},
+    {"backbone.layers.%d.mixer.dt_bias", "blk.%d.ssm_dt.bias", .whole = true},
+    {"backbone.layers.%d.mixer.A_log", "blk.%d.ssm_a", .whole = true, .neg_exp = true, .axes = SC_AXES_COLUMN},
+    {"backbone.layers.%d.mixer.D", "blk.%d.ssm_d", .whole = true, .axes = SC_AXES_COLUMN},
+    {"backbone.layers.%d.mixer.norm", "blk.%d.ssm_norm", .axes = SC_AXES_GROUPED},
+    {"backbone.layers.%d.mixer.out_proj", "blk.%d.ssm_out"},
+    {0},
+};
+#define LINEAR "model.layers.%d.linear_attn."
+/* Qwen's hybrids: attention and their own norms. */
+#define QWEN_HYBRID                                                                                                \
+    {"model.embed_tokens", "token_embd"}, {"model.norm", "output_norm", .plus_one = true}, {"lm_head", "output"},  \
+        {"model.layers.%d.input_layernorm", "blk.%d.attn_norm", .plus_one = true},                                 \
+        {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm", .plus_one = true},              \
+        {"model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm", .plus_one = true},                              \
+        {"model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm", .plus_one = true}, ATTENTION(false)
+static const sc_gguf_name qwen35[] = {
+    QWEN_HYBRID,
+    GATED,
+    {LINEAR "in_proj_qkv", "blk.%d.attn_qkv", .tiled = SC_TILED_TAIL},
+    {LINEAR "in_proj_z", "blk.%d.attn_gate", .tiled = SC_TILED_ROWS},
+    {LINEAR "in_proj_b", "blk.%d.ssm_beta", .tiled = SC_TILED_ROWS},
+    {LINEAR "in_proj_a", "blk.%d.ssm_alpha", .tiled = SC_TILED_ROWS},
+    {LINEAR "conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED, .tiled = SC_TILED_TAIL},
+    {LINEAR "dt_bias", "blk.%d.ssm_dt.bias", .whole = true, .tiled = SC_TILED_ROWS},
+    {LINEAR "A_log", "blk.%d.ssm_a", .whole = true, .neg_exp = true, .tiled = SC_TILED_ROWS},
+    {LINEAR "norm", "blk.%d.ssm_norm"},
+    {LINEAR "out_proj", "blk.%d.ssm_out", .tiled = SC_TILED_COLUMNS},
+    {0},
+};
+
 /* What a configuration calls the keys of gguf_config.c, where it is something else. */
 #define GPT2_KEYS                                                                                                  \
     {"num_hidden_layers", "n_layer"}, {"max_position_embeddings", "n_positions"}, {"hidden_size", "n_embd"},       \
@@ -254,6 +307,7 @@ static const sc_key_alias local_experts_keys[] = {{"num_experts", "num_local_exp
 static const sc_key_alias routed_experts_keys[] = {{"num_experts", "n_routed_experts"}, {0}};
 static const sc_key_alias qwen2_moe_keys[] = {{"attention_bias", "qkv_bias"}, {0}};
 static const sc_key_alias exaone_moe_keys[] = {{"n_shared_experts", "num_shared_experts"}, {0}};
+static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
 
 static const sc_gguf_arch archs[] = {
@@ -287,6 +341,10 @@ static const sc_gguf_arch archs[] = {
     {"exaone-moe", "exaone_moe", "ExaoneMoeForCausalLM", "silu", exaone_moe, exaone_moe_keys, .period = 4},
     {"glm4moe", "solar_open", "SolarOpenForCausalLM", "silu", glm4moe, routed_experts_keys},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM", "silu", gpt_oss, local_experts_keys, .period = 2},
+    {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
+    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
 };
 
 const sc_gguf_arch *sc_gguf_arch_named(const char *arch)
@@ -359,7 +417,7 @@ static const sc_gguf_name *find_row(const char *arch, const char *name, long num
 {
     const sc_gguf_arch *a = sc_gguf_arch_named(arch);
     for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
-        if (match(name, r->gguf, r->bare, number, rest)) return r;
+        if (match(name, r->gguf, r->whole ? "" : r->bare, number, rest)) return r;
     return NULL;
 }
 
@@ -377,7 +435,7 @@ const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *ou
     const char *rest;
     const sc_gguf_arch *a = sc_gguf_arch_named(arch);
     for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
-        if (match(name, r->hf, r->bare ? "" : NULL, number, &rest) &&
+        if (match(name, r->hf, r->bare || r->whole ? "" : NULL, number, &rest) &&
             write_name(out, size, r->gguf, number, r->bare ? r->bare : rest))
             return r;
     return NULL;
@@ -444,6 +502,9 @@ sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file)
         added->permuted = row->permuted;
         added->joined = row->joined;
         added->plus_one = row->plus_one;
+        added->formed = row->neg_exp;
+        added->reshaped = row->axes != SC_AXES_SAME;
+        added->tiled = row->tiled;
     }
     return s;
 }

@@ -7,12 +7,23 @@ enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
 
-sc_weight *sc_model_weight(sc_model *m, const char *name)
+static sc_weight *find_with_prefix(sc_model *m, const char *name)
 {
     sc_weight *w = sc_weights_find(&m->weights, name);
     size_t n = strlen(m->family->prefix);
     if (w || n == 0 || strncmp(name, m->family->prefix, n) != 0 || name[n] != '.') return w;
     return sc_weights_find(&m->weights, name + n + 1);
+}
+
+sc_weight *sc_model_weight(sc_model *m, const char *name)
+{
+    sc_weight *w = find_with_prefix(m, name);
+    const char *norm = strstr(name, "LayerNorm."), *last = strrchr(name, '.');
+    char text[512];
+    if (w || !norm || last != norm + 9) return w;
+    snprintf(text, sizeof text, "%.*s.%s", (int)(last - name), name,
+             strcmp(last, ".weight") == 0 ? "gamma" : "beta");
+    return find_with_prefix(m, text);
 }
 
 static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
@@ -26,10 +37,10 @@ static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
+    sc_weight *w = sc_model_weight(m, want->name);
     int64_t bytes;
-    sc_weight *w = want->by_columns ? sc_model_weight(m, want->name) : NULL;
     (void)out;
-    if (w) w->by_columns = true;
+    if (w) w->form = want->form;
     int64_t n = (int64_t)strlen(want->name), old;
     if (sc_map_get(&m->declared, want->name, n, &old)) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
@@ -50,7 +61,10 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
     (void)out;
-    return sc_weights_find(&m->weights, want->name) ? SC_OK : sc_weights_make(&m->weights, want, m->make);
+    if (sc_weights_find(&m->weights, want->name)) return SC_OK;
+    sc_status s = sc_weights_make(&m->weights, want, m->make);
+    if (!s) m->weights.item[m->weights.count - 1].form = want->form;
+    return s;
 }
 
 /* Builds the model for its parameters alone. */
@@ -122,6 +136,10 @@ static sc_status check_params(sc_model *m)
         }
         if (w->storage.dtype == SC_DTYPE_COUNT || !w->storage.data)
             return sc_fail(SC_EUNSUPPORTED, "%s: '%s' has a type that is not supported", m->info.path, w->name);
+        if (w->reshaped && sc_shape_elements(&w->shape) == sc_shape_elements(&want)) {
+            w->shape = want;
+            sc_dense_strides(&want, w->storage.stride);
+        }
         if (!sc_shape_equal(&w->shape, &want))
             return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path,
                            w->name, sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
@@ -135,6 +153,8 @@ static sc_status check_params(sc_model *m)
         p->permuted = w->permuted;
         p->joined = w->joined;
         p->plus_one = w->plus_one;
+        p->neg_exp = w->formed;
+        p->tiled = w->tiled;
     }
     if (missing)
         return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,
@@ -145,9 +165,13 @@ static sc_status check_params(sc_model *m)
 /* Buffers that older checkpoints saved along with the weights, and what GGUF keeps of the rotation. */
 static bool is_ballast(const char *name)
 {
-    static const char *const ends[] = {
-        ".attn.bias",        ".attn.masked_bias",        ".rotary_emb.inv_freq",
-        "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
+    static const char *const ends[] = {".attn.bias",
+                                       ".attn.masked_bias",
+                                       ".rotary_emb.inv_freq",
+                                       "rope_freqs.weight",
+                                       "rope_factors_long.weight",
+                                       "rope_factors_short.weight",
+                                       "embeddings.position_ids"};
     for (int i = 0; i < SC_COUNT(ends); i++)
         if (sc_path_has_suffix(name, ends[i])) return true;
     return false;
@@ -160,8 +184,11 @@ static sc_status note_unexpected(sc_model *m)
     for (int64_t i = 0; i < m->weights.count; i++) {
         const sc_weight *w = &m->weights.item[i];
         if (w->used || is_ballast(w->name)) continue;
-        /* A tied model may carry its output matrix all the same. */
-        if (m->info.tied && strcmp(w->name, "lm_head.weight") == 0) continue;
+        /* A tied model may carry its output matrix all the same, and a head its bias twice. */
+        if (m->info.tied && (strcmp(w->name, "lm_head.weight") == 0 || strstr(w->name, "decoder.weight"))) continue;
+        if (m->info.head == SC_HEAD_FILL &&
+            (strstr(w->name, "decoder.bias") || strstr(w->name, "predictions.bias")))
+            continue;
         m->unexpected[m->n_unexpected++] = w->name;
     }
     if (m->n_unexpected)
@@ -272,6 +299,7 @@ sc_status sc_model_configure(sc_model *m)
     m->info.family = m->family->name;
     m->info.model_type = type;
     sc_config c = {.json = m->json, .what = m->info.path, .arena = m->arena};
+    if (m->info.format && m->weights.count) c.weights = &m->weights;
     if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
     m->family->configure(&c, m->config);
     if (c.status) return c.status;
@@ -339,6 +367,21 @@ void sc_model_free(sc_model *m)
 
 void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info; }
 sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
+const char *sc_model_label(const sc_model *m, int64_t i)
+{
+    char key[32];
+    if (i < 0 || i >= m->info.labels) return NULL;
+    snprintf(key, sizeof key, "%lld", (long long)i);
+    const char *name = json_string_value(json_object_get(json_object_get(m->json, "id2label"), key));
+    return name ? name : sc_arena_printf(m->arena, "LABEL_%lld", (long long)i);
+}
+
+bool sc_model_multi_label(const sc_model *m)
+{
+    const char *type = json_string_value(json_object_get(m->json, "problem_type"));
+    return type && strcmp(type, "multi_label_classification") == 0;
+}
+
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)

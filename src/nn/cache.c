@@ -3,10 +3,20 @@
 
 enum { TILE = SC_ATTENTION_TILE };
 
+/* The states after the first `length` tokens of a sequence. */
+typedef struct kept {
+    int64_t length;
+    int32_t slot; /* -1: none */
+} kept;
+
 typedef struct sequence {
     int64_t length;
     int32_t *page; /* ceil(length / TILE) of them */
+    kept now, before, mark;
 } sequence;
+
+enum { KEPT = 3 }; /* slots of a sequence, at most */
+static const kept nothing = {0, -1};
 
 struct sc_cache {
     sc_cache_spec spec;
@@ -15,6 +25,9 @@ struct sc_cache {
     int32_t *free;     /* a stack of pages without references */
     int32_t *refs;     /* of each page */
     sc_buffer **store; /* of each layer: keys, then values */
+    sc_buffer **state; /* of each recurrent state: (slots, rows, n) */
+    int32_t slots, free_slots;
+    int32_t *free_slot, *slot_refs;
     int n_sequences;
     sequence *seq;
 };
@@ -31,6 +44,36 @@ static int64_t width_of(const sc_cache_spec *spec, int i)
 static int64_t page_bytes(const sc_cache *c, int i)
 {
     return sc_dtype_size(c->dtype, c->spec.layer[i / 2].kv_heads * TILE * width_of(&c->spec, i));
+}
+
+static sc_status too_large(int64_t tokens)
+{
+    return sc_fail(SC_ELIMIT, "a cache for %lld tokens would take more than this machine's %lld bytes",
+                   (long long)tokens, (long long)sc_memory_size());
+}
+
+/* The slots of recurrent states; `total` is what the cache takes so far. */
+static sc_status make_states(sc_cache *c, int64_t tokens, int64_t total)
+{
+    const sc_cache_spec *spec = &c->spec;
+    c->slots = spec->n_states ? KEPT * c->n_sequences : 0;
+    c->state = sc_calloc((size_t)spec->n_states, sizeof *c->state);
+    c->free_slot = sc_calloc((size_t)c->slots, sizeof *c->free_slot);
+    c->slot_refs = sc_calloc((size_t)c->slots, sizeof *c->slot_refs);
+    if (!c->state || !c->free_slot || !c->slot_refs) return sc_nomem();
+    while (c->free_slots < c->slots) {
+        c->free_slot[c->free_slots] = c->slots - 1 - c->free_slots;
+        c->free_slots++;
+    }
+    for (int i = 0; i < spec->n_states; i++) {
+        int64_t bytes = (int64_t)sizeof(float) * c->slots;
+        if (!sc_mul_ok(bytes, spec->state[i].rows, &bytes) || !sc_mul_ok(bytes, spec->state[i].n, &bytes) ||
+            !sc_add_ok(total, bytes, &total) || total > sc_memory_size())
+            return too_large(tokens);
+        sc_status s = sc_buffer_new(&c->state[i], bytes);
+        if (s) return s;
+    }
+    return SC_OK;
 }
 
 sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype, int64_t tokens, int sequences)
@@ -50,8 +93,10 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
     c->seq = sc_calloc((size_t)sequences, sizeof *c->seq);
     c->store = sc_calloc((size_t)spec->n_layers * 2, sizeof *c->store);
     if (!c->free || !c->refs || !c->seq || !c->store) s = sc_nomem();
-    for (int i = 0; !s && i < sequences; i++)
+    for (int i = 0; !s && i < sequences; i++) {
+        c->seq[i].now = c->seq[i].before = c->seq[i].mark = nothing;
         if (!(c->seq[i].page = sc_calloc((size_t)c->pages, sizeof *c->seq[i].page))) s = sc_nomem();
+    }
     int64_t total = 0;
     for (int i = 0; !s && i < spec->n_layers * 2; i++) {
         int64_t one = page_bytes(c, i), bytes;
@@ -62,11 +107,11 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
                         (long long)width_of(spec, i));
         else if (one < 0 || !sc_mul_ok(one, c->pages, &bytes) || !sc_add_ok(total, bytes, &total) ||
                  total > sc_memory_size())
-            s = sc_fail(SC_ELIMIT, "a cache for %lld tokens would take more than this machine's %lld bytes",
-                        (long long)tokens, (long long)sc_memory_size());
+            s = too_large(tokens);
         else
             s = sc_buffer_new(&c->store[i], bytes);
     }
+    if (!s) s = make_states(c, tokens, total);
     if (s) {
         sc_cache_free(c);
         return s;
@@ -81,8 +126,12 @@ void sc_cache_free(sc_cache *c)
 {
     if (!c) return;
     for (int i = 0; c->store && i < c->spec.n_layers * 2; i++) sc_buffer_unref(c->store[i]);
+    for (int i = 0; c->state && i < c->spec.n_states; i++) sc_buffer_unref(c->state[i]);
     for (int i = 0; c->seq && i < c->n_sequences; i++) sc_free(c->seq[i].page);
     sc_free(c->store);
+    sc_free(c->state);
+    sc_free(c->free_slot);
+    sc_free(c->slot_refs);
     sc_free(c->seq);
     sc_free(c->free);
     sc_free(c->refs);
@@ -96,6 +145,7 @@ int64_t sc_cache_bytes(const sc_cache *c)
 {
     int64_t n = 0;
     for (int i = 0; i < c->spec.n_layers * 2; i++) n += c->store[i]->size;
+    for (int i = 0; i < c->spec.n_states; i++) n += c->state[i]->size;
     return n;
 }
 
@@ -109,6 +159,41 @@ static int32_t take(sc_cache *c)
     int32_t page = c->free[--c->free_count];
     c->refs[page] = 1;
     return page;
+}
+
+static void let_go(sc_cache *c, kept *k)
+{
+    if (k->slot >= 0 && --c->slot_refs[k->slot] == 0) c->free_slot[c->free_slots++] = k->slot;
+    *k = nothing;
+}
+
+static kept share(sc_cache *c, kept k)
+{
+    if (k.slot >= 0) c->slot_refs[k.slot]++;
+    return k;
+}
+
+/* By invariant 5 there is a slot: this sequence has two at most when it takes one. */
+static void advance(sc_cache *c, sequence *q, int64_t n)
+{
+    if (!c->slots) return;
+    let_go(c, &q->before);
+    q->before = q->now;
+    q->now = (kept){q->length + n, c->free_slot[--c->free_slots]};
+    c->slot_refs[q->now.slot] = 1;
+}
+
+void sc_cache_slots(const sc_cache *c, int seq, int32_t *from, int32_t *to)
+{
+    *from = c->seq[seq].before.slot;
+    *to = c->seq[seq].now.slot;
+}
+
+void sc_cache_mark(sc_cache *c, int seq)
+{
+    sequence *q = &c->seq[seq];
+    let_go(c, &q->mark);
+    q->mark = share(c, q->now);
 }
 
 sc_status sc_cache_append(sc_cache *c, int seq, int64_t n, int32_t *slots)
@@ -130,8 +215,9 @@ sc_status sc_cache_append(sc_cache *c, int seq, int64_t n, int32_t *slots)
         q->page[have - 1] = fresh;
     }
     while (have < want) q->page[have++] = take(c);
+    advance(c, q, n);
     for (int64_t i = 0; i < n; i++, q->length++)
-        slots[i] = (int32_t)(q->page[q->length / TILE] * TILE + q->length % TILE);
+        if (slots) slots[i] = (int32_t)(q->page[q->length / TILE] * TILE + q->length % TILE);
     return SC_OK;
 }
 
@@ -142,12 +228,26 @@ void sc_cache_table(const sc_cache *c, int seq, int32_t *pages)
     memset(pages + have, 0, sizeof *pages * (size_t)(c->pages - have));
 }
 
-void sc_cache_trim(sc_cache *c, int seq, int64_t n)
+/* Goes back to the longest beginning within n tokens whose states are still there; how long that is. */
+static int64_t go_back(sc_cache *c, sequence *q, int64_t n)
+{
+    if (q->before.length > n) let_go(c, &q->before);
+    if (q->mark.length > n) let_go(c, &q->mark);
+    bool marked = q->mark.length > q->before.length;
+    let_go(c, &q->now);
+    q->now = marked ? share(c, q->mark) : q->before;
+    if (marked) let_go(c, &q->before);
+    q->before = nothing;
+    return q->now.length;
+}
+
+int64_t sc_cache_trim(sc_cache *c, int seq, int64_t n)
 {
     sequence *q = &c->seq[seq];
-    if (n >= q->length) return;
+    if (n >= q->length) return q->length;
+    if (c->slots) n = go_back(c, q, n);
     for (int64_t i = pages_for(q->length); i > pages_for(n); i--) drop(c, q->page[i - 1]);
-    q->length = n;
+    return q->length = n;
 }
 
 void sc_cache_fork(sc_cache *c, int from, int to)
@@ -156,7 +256,11 @@ void sc_cache_fork(sc_cache *c, int from, int to)
     sc_cache_trim(c, to, 0);
     int64_t n = pages_for(c->seq[from].length);
     for (int64_t i = 0; i < n; i++) c->refs[c->seq[to].page[i] = c->seq[from].page[i]]++;
-    c->seq[to].length = c->seq[from].length;
+    sequence *q = &c->seq[to];
+    q->length = c->seq[from].length;
+    q->now = share(c, c->seq[from].now);
+    q->before = share(c, c->seq[from].before);
+    q->mark = share(c, c->seq[from].mark);
 }
 
 sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer)
@@ -176,6 +280,25 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer)
         if (d) *(i ? &kv.v : &kv.k) = sc_graph_state(g, i ? "cache.value" : "cache.key", &shape, &st);
     }
     return kv;
+}
+
+sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n)
+{
+    int i = in->state++;
+    if (in->spec) {
+        if (i >= SC_COUNT(in->spec->state))
+            return sc_graph_fault(g,
+                                  sc_fail(SC_ELIMIT, "more than %d recurrent states", SC_COUNT(in->spec->state)));
+        in->spec->n_states = i + 1;
+        in->spec->state[i].rows = rows;
+        in->spec->state[i].n = n;
+    }
+    if (!in->cache) return NULL;
+    if (i >= in->cache->spec.n_states)
+        return sc_graph_fault(g, sc_fail(SC_EINVAL, "state %d of a cache of %d", i, in->cache->spec.n_states));
+    sc_storage st = {.dtype = SC_F32, .stride = {rows * n, n, 1}, .buffer = in->cache->state[i]};
+    st.data = st.buffer->data;
+    return sc_graph_state(g, "cache.state", &(sc_shape){3, {in->cache->slots, rows, n}}, &st);
 }
 
 int sc_cache_next(sc_graph *g, sc_text_in *in, int64_t kv_heads, int64_t d, int64_t v_d)

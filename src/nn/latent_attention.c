@@ -26,7 +26,7 @@ static sc_tensor *projections(sc_graph *g, const sc_latent_config *c)
 {
     int64_t n = c->nope + c->v_d;
     sc_scope_push(g, "kv_b_proj");
-    sc_tensor *w = sc_param_by_columns(g, "weight", normal, 2, (int64_t[]){c->heads * n, c->rank});
+    sc_tensor *w = sc_param_formed(g, "weight", normal, SC_FORM_COLUMNS, 2, (int64_t[]){c->heads * n, c->rank});
     sc_scope_pop(g);
     return sc_reshape(g, w, 3, (int64_t[]){c->heads, n, c->rank});
 }

@@ -6,21 +6,29 @@
 
 #include "ops/ops.h"
 
-/* ---- the cache of keys and values (cache.c) ---- */
+/* ---- the cache of keys and values, and of recurrent states (cache.c) ---- */
 
-/* The sizes of each layer's keys and values, in the order in which a model's attention layers are built. */
+/* The sizes of each layer's keys and values, in the order in which a model's attention layers are built; and those of
+ * its recurrent states, (rows, n), which do not grow with a sequence. */
 typedef struct sc_cache_spec {
-    int n_layers;
+    int n_layers, n_states;
     struct {
         int64_t kv_heads, d, v_d; /* widths of a key and of a value; v_d 0: values are a part of the keys */
     } layer[512];
+    struct {
+        int64_t rows, n;
+    } state[2048];
 } sc_cache_spec;
 
 /* Paged: SC_ATTENTION_TILE tokens a page, pages shared by forked sequences and copied when one of them writes.
  * Invariants:
  *  1. page p is free exactly when refs[p] is 0; every page of a sequence has a reference from it;
  *  2. a page is written only while it has one reference (sc_cache_append copies before);
- *  3. a sequence of n tokens has ceil(n / tile) pages, and token i is at page[i / tile], place i % tile, in every layer. */
+ *  3. a sequence of n tokens has ceil(n / tile) pages, and token i is at page[i / tile], place i % tile, in every layer.
+ * Recurrent states lie in slots, each with the states of all layers after the first so many tokens of a sequence:
+ *  4. a slot is never written while it has a reference but that of the sequence that grows: what an evaluation reads and
+ *     what it writes are two slots, so an evaluation that fails, and tokens taken back, cost nothing;
+ *  5. a sequence has at most three: of its end, of before its last growth, and one that was marked. */
 typedef struct sc_cache sc_cache;
 
 /* Room for `tokens` in all, over at most `sequences` sequences, each empty at first. dtype: f32, f16, bf16, q8_0. */
@@ -33,8 +41,13 @@ int64_t sc_cache_bytes(const sc_cache *c);
 sc_status sc_cache_append(sc_cache *c, int seq, int64_t n, int32_t *slots);
 /* Fills sc_cache_pages(c) entries of a sequence's page table. */
 void sc_cache_table(const sc_cache *c, int seq, int32_t *pages);
-/* Shortens a sequence to its first n tokens; 0 empties it. */
-void sc_cache_trim(sc_cache *c, int seq, int64_t n);
+/* After sc_cache_append: the slot that the sequence's states are read from, -1 where it begins, and the one to write. */
+void sc_cache_slots(const sc_cache *c, int seq, int32_t *from, int32_t *to);
+/* Keeps the states of a sequence's end, so that it can be trimmed to this length, until the next mark. */
+void sc_cache_mark(sc_cache *c, int seq);
+/* Shortens a sequence to its first n tokens; 0 empties it. With recurrent states, to the longest such beginning of which
+ * it still has the states: how long it is now. */
+int64_t sc_cache_trim(sc_cache *c, int seq, int64_t n);
 /* Makes `to` share what `from` holds; what `to` held is dropped. */
 void sc_cache_fork(sc_cache *c, int from, int to);
 /* The states of one layer in a graph; v is NULL where values are a part of the keys. */
@@ -43,15 +56,19 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 /* ---- what a text model is given ---- */
 
 typedef struct sc_text_in {
-    sc_tensor *ids; /* (T) i32 */
+    sc_tensor *ids;   /* (T) i32 */
+    sc_tensor *types; /* (T) i32: which of a pair's texts each token is of, for the models that are told */
     sc_seqs seqs;
     sc_tensor *wanted;     /* (R) i32: the tokens whose logits are wanted; NULL: all */
     const sc_cache *cache; /* NULL: attention over the batch alone */
     sc_cache_spec *spec;   /* not NULL: attention layers note their sizes here */
     int layer;             /* of the cache, counted up by attention layers */
+    int state;             /* of the cache, counted up by recurrent layers */
     sc_tensor *rope; /* the model's table of angles, once it is made, for all layers or those without a window */
     sc_tensor *rope_local; /* of the layers with one, where they have their own */
 } sc_text_in;
+/* The next recurrent state of the model, (slots, rows, n), for the operations that keep one; NULL without cache. */
+sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n);
 
 /* ---- layers ---- */
 
@@ -124,13 +141,14 @@ typedef struct sc_attention_config {
     sc_qk_norm head_norm;
     sc_norm_kind head_norm_kind;
     float eps;                       /* of the head norms */
+    bool bidirectional;              /* keys behind the query are seen too; such a layer has no cache */
     const sc_attention_names *names; /* NULL: LLaMA's, as of sc_self_attention */
 } sc_attention_config;
 
 /* Counts in->layer up, notes its cache's sizes in in->spec, and returns its number; -1 and a fault where there are too
  * many. */
 int sc_cache_next(sc_graph *g, sc_text_in *in, int64_t kv_heads, int64_t d, int64_t v_d);
-/* Causal attention of q (T, H*D) or (T, H, D), k and v (T, Hkv*D) or (T, Hkv, D), normed, rotated, through the cache where
+/* Attention, causal unless bidirectional, of q (T, H*D) or (T, H, D), k and v (T, Hkv*D) or (T, Hkv, D), normed, rotated, through the cache where
  * there is one → (T, H*D). */
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v);
@@ -177,5 +195,20 @@ typedef struct sc_moe_config {
 } sc_moe_config;
 /* x (T, C) → (T, C). */
 sc_tensor *sc_moe(sc_graph *g, const char *name, sc_tensor *x, const sc_moe_config *m);
+
+/* ---- the gated delta rule as a layer (Qwen3-Next, Qwen3.5; delta.c) ---- */
+
+typedef struct sc_delta_config {
+    int64_t key_heads, heads, key_d, d; /* queries and keys; values */
+    int64_t taps;                       /* of the convolution before it */
+    float eps;                          /* of the norm behind it */
+    sc_unary_kind act;                  /* of the convolution */
+    bool joined_qkv; /* one matrix "in_proj_qkvz" with, for each key head, its query, key, values and gates; else
+                        "in_proj_qkv", all queries, then all keys and all values, and "in_proj_z" */
+    bool joined_ba;  /* the same of "in_proj_ba": for each key head its values' b and a */
+    bool tiled;      /* value head h uses key head h % key_heads */
+} sc_delta_config;
+/* x (T, C) → (T, C). */
+sc_tensor *sc_gated_delta(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in, const sc_delta_config *c);
 
 #endif

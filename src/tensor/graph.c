@@ -167,29 +167,25 @@ sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shap
     return stored(leaf(g, name, SC_PARAM, storage->dtype, shape), storage);
 }
 
-static sc_tensor *param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim, bool by_columns)
+sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim)
 {
     if (g->status) return NULL;
     if (!g->params) return sc_graph_fault(g, sc_fail(SC_EINVAL, "'%s': the graph has no parameters", name));
-    sc_param_request want = {
-        .name = scoped(g, name), .shape = {.rank = rank}, .init = init, .by_columns = by_columns};
+    sc_param_request want = {.name = scoped(g, name), .shape = {.rank = rank}, .init = init, .form = form};
     sc_storage storage = {0};
     if (!want.name) return sc_graph_fault(g, sc_nomem());
     memcpy(want.shape.dim, dim, sizeof *dim * (size_t)rank);
     sc_status s = g->params->get(g->params->user, &want, &storage);
     if (s) return sc_graph_fault(g, s);
-    sc_tensor *t = leaf(g, name, SC_PARAM, storage.dtype, &want.shape);
+    /* Only declared, a formed parameter has its form's type already. */
+    sc_dtype dtype = !storage.data && form > SC_FORM_COLUMNS ? SC_F32 : storage.dtype;
+    sc_tensor *t = leaf(g, name, SC_PARAM, dtype, &want.shape);
     return storage.data ? stored(t, &storage) : t;
 }
 
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
 {
-    return param(g, name, init, rank, dim, false);
-}
-
-sc_tensor *sc_param_by_columns(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
-{
-    return param(g, name, init, rank, dim, true);
+    return sc_param_formed(g, name, init, SC_FORM_STORED, rank, dim);
 }
 
 /* Puts the parts' storages together; they are of one type and one order. */

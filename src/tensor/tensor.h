@@ -119,12 +119,20 @@ typedef struct sc_init {
     float std; /* of SC_INIT_NORMAL */
 } sc_init;
 
+/* What is made of a stored parameter once, when a model is opened. */
+typedef enum sc_form {
+    SC_FORM_STORED,  /* nothing */
+    SC_FORM_COLUMNS, /* it is read along its columns too, so a block type is unpacked */
+    SC_FORM_TAPS,    /* f32 (C, 1, K) with the last axis outermost in memory: convolutions go along the channels */
+    SC_FORM_NEG_EXP, /* f32 -exp(x): rates of decay, which checkpoints keep as logarithms */
+} sc_form;
+
 typedef struct sc_param_request {
     const char *name; /* scope and name, HuggingFace's */
     sc_shape shape;
     sc_init init;
-    bool expert;     /* one of a stack: read only for the tokens that choose it */
-    bool by_columns; /* cannot be of a block type */
+    sc_form form;
+    bool expert; /* one of a stack: read only for the tokens that choose it */
 } sc_param_request;
 
 /* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". */
@@ -174,8 +182,7 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
-/* One that is read along its columns too, so that it cannot be of a block type. */
-sc_tensor *sc_param_by_columns(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
+sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim);
 /* n parameters of one shape, whose names differ in the number that stands for the pattern's "%d", as one tensor (n, …)
  * without a copy: see sc_storage.part. */
 sc_tensor *sc_param_stack(sc_graph *g, const char *pattern, sc_init init, int64_t n, int rank, const int64_t *dim);
@@ -199,6 +206,7 @@ struct sc_step {
     int64_t tasks; /* units that may run in any order and on any thread; their number depends on shapes alone */
     int64_t first_task; /* of this step within its stage */
     const void *kernel; /* the backend's */
+    const void *own;    /* the backend's: a weight in a form of its own, NULL: there is none */
 };
 
 struct sc_plan {

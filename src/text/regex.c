@@ -88,6 +88,7 @@ static const char *const categories[][2] = {
     {"myanmar", "sc:Myanmar"},
     {"common", "sc:Common"},
     {"inherited", "sc:Inherited"},
+    {"unknown", "sc:Unknown"},
 };
 
 /* \p{...}, \P{...}; p is after the p. */
@@ -109,6 +110,13 @@ static sc_status property(rewriter *r, char p)
         for (int i = 0; i < SC_COUNT(categories); i++) {
             if (strcasecmp(categories[i][0], body) == 0) {
                 sc_str_printf(&r->out, "\\%c{%s%s}", p, sign, categories[i][1]);
+                return SC_OK;
+            }
+        }
+        const char *script;
+        for (int i = 0; (script = sc_uni_script(i)) != NULL; i++) {
+            if (strcasecmp(script, body) == 0) {
+                sc_str_printf(&r->out, "\\%c{%ssc:%s}", p, sign, script);
                 return SC_OK;
             }
         }
@@ -521,6 +529,8 @@ sc_status sc_pattern_parse(sc_pattern *out, const json_t *j, const char *what)
         return sc_fail(SC_EFORMAT, "%s: pattern: expected {\"String\": ...} or {\"Regex\": ...}", what);
     sc_regex *re;
     sc_status s = sc_regex_new(&re, json_string_value(regex), (int64_t)json_string_length(regex), what);
-    if (!s) *out = (sc_pattern){.re = re};
+    if (!s)
+        *out = (sc_pattern){.re = re,
+                            .scan = sc_scanner_find(json_string_value(regex), (int64_t)json_string_length(regex))};
     return s;
 }

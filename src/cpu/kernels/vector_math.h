@@ -18,17 +18,11 @@
  * and stores cut by n; and what could be fused is fused by name, so that no compiler decides it loop by loop. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/vector.h"
 
 #include <math.h>
 
 static const float pair_signs[16] = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
-
-/* Before a loop of a constant number of rounds (clang-format, which does not know it, is off around those). */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 /* ---- rows of x times rows of w ----
  * One vector accumulator an output, lanes along k, then the masked tail, then v_sum: the same for every tile
@@ -262,6 +256,21 @@ VEC vf f_TANH(vf x)
     return v_if_less(a, v_set(0.625f), near0, far);
 }
 
+/* max(x, 0) + log(1 + u) with u = exp(-|x|); log(1 + u) = 2 artanh t with t = u / (2 + u), at most 1/3: its series. */
+VEC vf f_SOFTPLUS(vf x)
+{
+    vf u = v_exp(v_sub(v_set(0), v_abs(x))), t = v_div(u, v_add(u, v_set(2))), t2 = v_mul(t, t);
+    vf p = v_set(1.0f / 15);
+    p = v_fma(p, t2, v_set(1.0f / 13));
+    p = v_fma(p, t2, v_set(1.0f / 11));
+    p = v_fma(p, t2, v_set(1.0f / 9));
+    p = v_fma(p, t2, v_set(1.0f / 7));
+    p = v_fma(p, t2, v_set(1.0f / 5));
+    p = v_fma(p, t2, v_set(1.0f / 3));
+    vf twice = v_add(t, t);
+    return v_add(v_max(v_set(0), x), v_fma(v_mul(twice, t2), p, twice));
+}
+
 #define X(ID, name)                                                                                                \
     KERNEL void unary_##ID(int64_t n, const float *x, float *y) { EACH(EXPR_##ID); }
 #define EXPR_SILU(load, rest)      f_SILU(load(x + i rest))
@@ -270,6 +279,7 @@ VEC vf f_TANH(vf x)
 #define EXPR_RELU(load, rest)      f_RELU(load(x + i rest))
 #define EXPR_SIGMOID(load, rest)   f_SIGMOID(load(x + i rest))
 #define EXPR_TANH(load, rest)      f_TANH(load(x + i rest))
+#define EXPR_SOFTPLUS(load, rest)  f_SOFTPLUS(load(x + i rest))
 #include "tensor/unary.def"
 #undef X
 
@@ -293,6 +303,7 @@ VEC vf d_GELU_TANH(vf x)
     return v_fma(v_mul(v_mul(x, s), f_SIGMOID(v_sub(v_set(0), u))), inner, s);
 }
 VEC vf d_RELU(vf x) { return v_if_less(v_set(0), x, v_set(1), v_set(0)); }
+VEC vf d_SOFTPLUS(vf x) { return f_SIGMOID(x); }
 VEC vf d_TANH(vf x)
 {
     vf t = f_TANH(x);
