@@ -52,6 +52,8 @@ typedef struct sc_model_info {
     int64_t active; /* parameters that one token goes through: all but those of experts it does not use */
     int64_t experts, experts_used; /* of a mixture, and of them those that a token uses; 0: none */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
+    int64_t
+        latent; /* width of the one key that all heads share in the cache (latent attention); 0: heads have their own */
     int64_t context; /* tokens; 0: not limited */
     bool tied;       /* the output matrix is the embedding */
     sc_head head;
@@ -86,7 +88,7 @@ typedef struct sc_model_param {
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
     bool plus_one; /* stored with 1 added */
     bool neg_exp;  /* stored as -exp(x) */
-    int tiled;     /* not 0: value heads stored in turns of their key heads: 1 in all rows, 2 behind queries and keys, 3 in
+    int tiled; /* not 0: value heads stored in turns of their key heads: 1 in all rows, 2 behind queries and keys, 3 in
                       the columns */
 } sc_model_param;
 SC_API int64_t sc_model_param_count(const sc_model *m);
