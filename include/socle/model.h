@@ -62,6 +62,8 @@ typedef struct sc_model_info {
     int64_t active; /* parameters that one token goes through: all but those of experts it does not use */
     int64_t experts, experts_used; /* of a mixture, and of them those that a token uses; 0: none */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
+    int64_t
+        latent; /* width of the one key that all heads share in the cache (latent attention); 0: heads have their own */
     int64_t context; /* tokens; 0: not limited */
     bool tied;       /* the output matrix is the embedding */
     sc_head head;
@@ -90,6 +92,7 @@ typedef struct sc_model_param {
     int64_t dim[SC_MAX_RANK];
     const void *data; /* dense in dim, or in the transposed order where `transposed`; NULL when only declared */
     bool transposed;  /* stored with its two axes exchanged */
+    int64_t step;     /* > 1: of what is stored there only each so many-th value is this parameter's */
     bool expert;      /* one of a mixture's, read only for the tokens that choose it */
     bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
