@@ -234,6 +234,7 @@ static sc_status respell_bert(sc_tokenizer *t, const sc_gguf_vocab *v, const cha
         const char *p = v->tokens[i].p;
         int64_t n = v->tokens[i].n;
         bool begins = n >= 3 && memcmp(p, SC_LOWLINE, 3) == 0;
+        if (n > 2 && p[0] == '[' && p[n - 1] == ']') continue; /* [unused7] */
         name.len = 0;
         sc_str_puts(&name, begins ? "" : "##");
         sc_str_append(&name, begins ? p + 3 : p, begins ? n - 3 : n);
