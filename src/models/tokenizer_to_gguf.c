@@ -206,7 +206,7 @@ static sc_status read_tokens(source *x, int64_t vocab)
         const char *text = json_string_value(json_object_get(item, "content"));
         json_int_t id = json_integer_value(json_object_get(item, "id"));
         bool special = json_is_true(json_object_get(item, "special")),
-             unknown = (llama(x) || x->kind == SC_GGUF_BERT) && text && unk && strcmp(text, unk) == 0;
+             unknown = llama(x) && text && unk && strcmp(text, unk) == 0;
         if (id >= 0 && id < vocab && x->type[id] == SC_GGUF_UNKNOWN) unknown = true;
         if (!text) return sc_fail(SC_EFORMAT, "%s: tokenizer.json: an added token without text", x->dir);
         if ((s = set_token(x, id, text, (int64_t)strlen(text),
