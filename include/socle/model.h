@@ -33,6 +33,16 @@ typedef struct sc_model_options {
 SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);
 SC_API void sc_model_free(sc_model *m);
 
+/* What kinds of models there are: config.json's model types, and each at a glance. NULL: nothing is known of it. */
+typedef struct sc_model_type {
+    const char *model_type, *family, *name;
+    const char *attention, *position, *norm, *activation, *tokenizer; /* in a few words */
+    const char *gguf;     /* its architecture there; NULL: GGUF has none */
+    const char *fixtures; /* cases of the fixture matrix that its tests compare with transformers */
+} sc_model_type;
+SC_API int64_t sc_model_type_count(void);
+SC_API bool sc_model_type_at(int64_t i, sc_model_type *out); /* false: there are fewer */
+
 /* What a model's result is. */
 typedef enum sc_head {
     SC_HEAD_NEXT,     /* for each token, logits of the one that follows: (tokens, vocab) */

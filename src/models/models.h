@@ -221,6 +221,8 @@ typedef struct sc_family {
 #include "models/models.def"
 #undef F
 const sc_family *sc_family_of(const char *model_type); /* NULL: not known */
+/* SC_EUNSUPPORTED, with the types that are near. */
+sc_status sc_family_unknown(const char *what, const char *model_type);
 
 /* ---- weights by HuggingFace name (weights.c) ---- */
 
