@@ -84,6 +84,9 @@ typedef struct sc_model_param {
     bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
     bool plus_one; /* stored with 1 added */
+    bool neg_exp;  /* stored as -exp(x) */
+    int tiled;     /* not 0: value heads stored in turns of their key heads: 1 in all rows, 2 behind queries and keys, 3 in
+                      the columns */
 } sc_model_param;
 SC_API int64_t sc_model_param_count(const sc_model *m);
 SC_API const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i);

@@ -152,6 +152,8 @@ static sc_status check_params(sc_model *m)
         p->permuted = w->permuted;
         p->joined = w->joined;
         p->plus_one = w->plus_one;
+        p->neg_exp = w->formed;
+        p->tiled = w->tiled;
     }
     if (missing)
         return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,

@@ -187,6 +187,18 @@ sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_
 
 /* ---- families ---- */
 
+/* The sizes of recurrent layers as GGUF counts them (gguf_ssm.c). */
+typedef struct sc_ssm_sizes {
+    int64_t taps, inner, state;
+    int64_t rank;     /* of Mamba's steps; else heads */
+    int64_t groups;   /* of heads: in Mamba 2 those with the same inputs, else key heads; 0: none */
+    int64_t interval; /* each so many-th layer has attention instead; 0: none has, -1: there is no such rule */
+    bool norms;       /* of steps, inputs and outputs (Falcon-Mamba) */
+    bool limited;     /* steps have a range */
+    float eps;
+    sc_unary_kind act;
+} sc_ssm_sizes;
+
 typedef struct sc_family {
     const char *name;
     const char *const *model_types; /* config.json's model_type, ended by NULL */
@@ -196,6 +208,7 @@ typedef struct sc_family {
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
     /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
     sc_status (*adapt)(const void *config, sc_weights *w);
+    void (*ssm)(const void *config, sc_ssm_sizes *out); /* NULL: no layer is recurrent */
     const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
 } sc_family;
 
@@ -215,6 +228,7 @@ typedef struct sc_weight {
     sc_form form; /* that the graph wants */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
     bool formed;                                       /* stored as NEG_EXP makes it */
+    int tiled;                                         /* of sc_gguf_name */
     bool reshaped; /* GGUF has other axes for the same values in the same order */
 } sc_weight;
 
@@ -251,6 +265,17 @@ typedef struct sc_gguf_name {
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
     bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
     bool plus_one; /* GGUF has added 1 */
+    bool whole;    /* the names are whole: no ".weight" or ".bias" comes behind them */
+    bool neg_exp;  /* GGUF has -exp(x) */
+    enum {
+        SC_AXES_SAME,
+        SC_AXES_SQUEEZED,
+        SC_AXES_COLUMN,
+        SC_AXES_GROUPED
+    } axes; /* (C, 1, K) as (C, K), (n) as (n, 1), (n) as (groups, n / groups) */
+    /* Value heads, side by side for each key head: GGUF has the first of each key head, then the second of each, … in
+     * all rows, in the rows behind queries and keys, or in the columns. */
+    enum { SC_TILED_NOT, SC_TILED_ROWS, SC_TILED_TAIL, SC_TILED_COLUMNS } tiled;
 } sc_gguf_name;
 typedef struct sc_key_alias {
     const char *key, *alias;
@@ -270,6 +295,13 @@ const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key);
 /* A tensor's name in the other vocabulary, and the row that says so; NULL: no row, or the name does not fit. */
 const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out, size_t size);
 const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size);
+/* What GGUF says of recurrent layers, read and written; and what it has no key for. (gguf_ssm.c) */
+sc_status sc_gguf_read_ssm(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
+sc_status sc_gguf_write_ssm(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
+sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a);
+/* Sets what changes of an item where a row of gguf_names.c is the output's, or the source's. */
+typedef struct sc_item sc_item;
+sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, const sc_gguf_name *row);
 /* The decoder that a model's configuration is or begins with; NULL: it is something else. */
 const sc_decoder *sc_model_decoder(const sc_model *m);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
@@ -347,7 +379,15 @@ sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_mod
 /* ---- converting ---- */
 
 /* A tensor on its way from one file to another. */
-typedef struct sc_item {
+/* Blocks of `size` rows (or columns) from `offset` on, groups * each of them, that change between (group, one of each)
+ * and (one of each, group). size 0: nothing changes. */
+typedef struct sc_tiles {
+    int64_t groups, each, size, offset;
+    bool to_tiled; /* to the latter */
+    bool columns;
+} sc_tiles;
+
+struct sc_item {
     const char *name; /* the output's */
     int rank;
     int64_t dim[SC_MAX_RANK]; /* as the output stores it */
@@ -360,9 +400,11 @@ typedef struct sc_item {
     int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
     bool to_joined; /* to all of each */
     float add;      /* to each value */
+    int neg_exp;    /* 1: x becomes -exp(x), -1: log(-x) */
+    sc_tiles tiles;
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
-} sc_item;
+};
 
 typedef struct sc_items {
     sc_item *item;
