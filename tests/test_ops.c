@@ -388,7 +388,7 @@ static void cross_entropy_trial(trial *t)
 typedef struct batch {
     sc_seqs in;
     int64_t tokens, sequences;
-    int32_t start[16], position[256], past[16];
+    int32_t start[16], position[1024], past[16];
 } batch;
 
 static batch any_batch(trial *t, int64_t longest)
