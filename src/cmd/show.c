@@ -33,6 +33,13 @@ static void print_text(const sc_model_info *i, const sc_tokenizer *t, bool chat,
     printf("family        %s (%s, %s)\n", i->family, i->model_type, i->format);
     printf("parameters    %lld in %lld bytes (%s)\n", (long long)i->parameters, (long long)i->bytes, i->dtypes);
     printf("layers        %lld, width %lld\n", (long long)i->layers, (long long)i->width);
+    static const char *const heads[] = {
+        [SC_HEAD_NONE] = "none: states of tokens", [SC_HEAD_FILL] = "words for gaps",
+        [SC_HEAD_CLASSES] = "classes of texts",    [SC_HEAD_TAGS] = "classes of tokens",
+        [SC_HEAD_SPAN] = "answers in a text",      [SC_HEAD_REPLACED] = "replaced tokens"};
+    if (i->head != SC_HEAD_NEXT) printf("head          %s", heads[i->head]);
+    if (i->labels) printf(" (%lld)", (long long)i->labels);
+    if (i->head != SC_HEAD_NEXT) putchar('\n');
     printf("attention     %lld heads of %lld, %lld of keys\n", (long long)i->heads, (long long)i->head_dim,
            (long long)i->kv_heads);
     printf("vocabulary    %lld%s\n", (long long)i->vocab, i->tied ? ", output tied to the embedding" : "");
