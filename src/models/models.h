@@ -352,6 +352,7 @@ struct sc_model {
     sc_adapters adapters;
     sc_cache_spec cache;
     sc_model_info info;
+    const char **label; /* info.labels of them */
     sc_model_param *param;
     int64_t n_params, cap_params;
     sc_map declared; /* name → place in param */
