@@ -26,6 +26,8 @@ struct sc_pipeline {
     bool begins_special[256]; /* by their first byte */
     int32_t *held;            /* the ids of sequence 0 */
     int64_t n_held, cap_held;
+    int32_t *end; /* the ids that end this answer */
+    int64_t n_end, cap_end;
 };
 
 /* Collects the special tokens, once. (prompt.c) */
