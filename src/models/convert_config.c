@@ -17,6 +17,7 @@ sc_status sc_config_fits_gguf(const sc_model *m)
 {
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
+    if (a && sc_model_encoder(m)) return sc_gguf_fits_encoder(m, a);
     if (!a || (!d && !m->family->ssm))
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);

@@ -281,6 +281,35 @@ static const sc_gguf_name qwen35[] = {
 };
 
 /* What a configuration calls the keys of gguf_config.c, where it is something else. */
+/* Encoders: without the name of the bare model in front, which differs between families that share the rest. */
+static const sc_gguf_name bert[] = {
+    {"embeddings.word_embeddings", "token_embd"},
+    {"embeddings.position_embeddings", "position_embd"},
+    {"embeddings.token_type_embeddings", "token_types"},
+    {"embeddings.LayerNorm", "token_embd_norm"},
+    {"encoder.layer.%d.attention.self.query", "blk.%d.attn_q"},
+    {"encoder.layer.%d.attention.self.key", "blk.%d.attn_k"},
+    {"encoder.layer.%d.attention.self.value", "blk.%d.attn_v"},
+    {"encoder.layer.%d.attention.output.dense", "blk.%d.attn_output"},
+    {"encoder.layer.%d.attention.output.LayerNorm", "blk.%d.attn_output_norm"},
+    {"encoder.layer.%d.intermediate.dense", "blk.%d.ffn_up"},
+    {"encoder.layer.%d.output.dense", "blk.%d.ffn_down"},
+    {"encoder.layer.%d.output.LayerNorm", "blk.%d.layer_output_norm"},
+    {0},
+};
+static const sc_gguf_name modern_bert[] = {
+    {"embeddings.tok_embeddings", "token_embd"},
+    {"embeddings.norm", "token_embd_norm"},
+    {"final_norm", "output_norm"},
+    {"layers.%d.attn_norm", "blk.%d.attn_norm"},
+    {"layers.%d.attn.Wqkv", "blk.%d.attn_qkv"},
+    {"layers.%d.attn.Wo", "blk.%d.attn_output"},
+    {"layers.%d.mlp_norm", "blk.%d.ffn_norm"},
+    {"layers.%d.mlp.Wi", "blk.%d.ffn_up"},
+    {"layers.%d.mlp.Wo", "blk.%d.ffn_down"},
+    {0},
+};
+
 #define GPT2_KEYS                                                                                                  \
     {"num_hidden_layers", "n_layer"}, {"max_position_embeddings", "n_positions"}, {"hidden_size", "n_embd"},       \
         {"intermediate_size", "n_inner"}, {"num_attention_heads", "n_head"},                                       \
@@ -308,6 +337,12 @@ static const sc_key_alias routed_experts_keys[] = {{"num_experts", "n_routed_exp
 static const sc_key_alias qwen2_moe_keys[] = {{"attention_bias", "qkv_bias"}, {0}};
 static const sc_key_alias exaone_moe_keys[] = {{"n_shared_experts", "num_shared_experts"}, {0}};
 static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
+static const sc_key_alias modern_bert_keys[] = {{"layer_norm_eps", "norm_eps"},
+                                                {"rope_theta", "global_rope_theta"},
+                                                {"rope_local_base_freq", "local_rope_theta"},
+                                                {"sliding_window", "local_attention"},
+                                                {"hidden_act", "hidden_activation"},
+                                                {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
 
 static const sc_gguf_arch archs[] = {
@@ -344,6 +379,10 @@ static const sc_gguf_arch archs[] = {
     {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
+    {"bert", "bert", "BertModel", "gelu", bert},
+    {"bert", "roberta", "RobertaModel", "gelu", bert},
+    {"bert", "xlm-roberta", "XLMRobertaModel", "gelu", bert},
+    {"modern-bert", "modernbert", "ModernBertModel", "gelu", modern_bert, modern_bert_keys, .period = 3},
     {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
 };
 
