@@ -37,6 +37,8 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
             return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
     }
     it->add = (float)((row && row->plus_one) - p->plus_one);
+    sc_status s = sc_ssm_item(it, m, p, row);
+    if (s) return s;
     if (dot) it->layer = strtol(dot + 4, NULL, 10);
     items->count++;
     return SC_OK;
