@@ -57,7 +57,7 @@ static sc_status add_lines(sc_token_data *d, sc_context *ctx, const sc_tokenizer
         int64_t n = end ? end - (text + at) : len - at;
         if (n && text[at] != '\r') {
             char what[32];
-            json_t *o;
+            json_t *o = NULL;
             snprintf(what, sizeof what, "line %lld", (long long)line);
             s = sc_json_parse(&o, text + at, n, what);
             const json_t *v = s ? NULL : json_object_get(o, "text");
