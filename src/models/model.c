@@ -342,7 +342,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if ((s = sc_backend_new(&m->backend, ctx))) goto end;
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
-    s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
+    if (!file && !dir && sc_path_has_suffix(path, ".json"))
+        s = sc_json_read(&m->json, path, MAX_CONFIG);
+    else
+        s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
     if (file && m->family->adapt && (s = m->family->adapt(m->config, &m->weights))) {
         s = sc_fail_in(s, "%s", path);

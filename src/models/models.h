@@ -407,6 +407,9 @@ sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_mod
 
 /* ---- converting ---- */
 
+/* The tokenizer's files of a directory into another; *found (may be NULL): there is one that tokenizes. (convert_dir.c) */
+sc_status sc_copy_tokenizer(const char *in, const char *out, bool *found);
+
 /* A tensor on its way from one file to another. */
 /* Blocks of `size` rows (or columns) from `offset` on, groups * each of them, that change between (group, one of each)
  * and (one of each, group). size 0: nothing changes. */
