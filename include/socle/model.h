@@ -59,6 +59,7 @@ typedef struct sc_model_param {
     int64_t dim[SC_MAX_RANK];
     const void *data; /* dense in dim, or in the transposed order where `transposed`; NULL when only declared */
     bool transposed;  /* stored with its two axes exchanged */
+    int64_t step;     /* > 1: of what is stored there only each so many-th value is this parameter's */
     bool expert;      /* one of a mixture's, read only for the tokens that choose it */
     bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */

@@ -5,14 +5,9 @@
 
 #include <math.h>
 
-typedef struct deepseek {
-    sc_moe_decoder moe;
-    sc_latent_config latent;
-} deepseek;
-
 static sc_tensor *attention(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in, sc_tensor *x)
 {
-    sc_latent_config c = ((const deepseek *)d)->latent;
+    sc_latent_config c = ((const sc_moe_decoder *)d)->latent;
     (void)i;
     c.rope = in->rope;
     return sc_latent_attention(g, d->names.attn, x, in, &c);
@@ -28,9 +23,9 @@ static float score_scale(const sc_rope_params *rope, int64_t d)
 }
 
 /* What both have in common; sizes that a configuration leaves out are each one's own. */
-static void configure(sc_config *c, deepseek *m, bool v3)
+static void configure(sc_config *c, sc_moe_decoder *m, bool v3)
 {
-    sc_decoder *d = &m->moe.decoder;
+    sc_decoder *d = &m->decoder;
     sc_latent_config *l = &m->latent;
     const int64_t wide = 1 << 16;
     l->rank = sc_config_int(c, "kv_lora_rank", 512, 1, wide);
@@ -52,41 +47,40 @@ static void configure(sc_config *c, deepseek *m, bool v3)
     l->scale = score_scale(&d->rope, l->nope + l->rotated);
     d->mlp_bias = sc_config_bool(c, "mlp_bias", false) ? SC_BIAS : 0;
     d->mixer = attention;
-    sc_moe_decoder_configure(c, &m->moe);
-    if (!v3) m->moe.moe.routing.normalise = false;
+    sc_moe_decoder_configure(c, m);
+    if (!v3) m->moe.routing.normalise = false;
 }
 
 static void configure_v2(sc_config *c, void *config)
 {
-    deepseek *m = config;
-    m->moe.moe = (sc_moe_config){.experts = 64, .width = 1407};
-    m->moe.moe.routing = (sc_routing){.score = SC_SCORE_SOFTMAX, .group_best = 1};
-    m->moe.shared = 2;
+    sc_moe_decoder *m = config;
+    m->moe = (sc_moe_config){.experts = 64, .width = 1407};
+    m->moe.routing = (sc_routing){.score = SC_SCORE_SOFTMAX, .group_best = 1};
+    m->shared = 2;
     configure(c, m, false);
-    if (strcmp(sc_config_str(c, "topk_method", "greedy"), "group_limited_greedy") != 0)
-        m->moe.moe.routing.groups = 1;
+    if (strcmp(sc_config_str(c, "topk_method", "greedy"), "group_limited_greedy") != 0) m->moe.routing.groups = 1;
 }
 
 static void configure_v3(sc_config *c, void *config)
 {
-    deepseek *m = config;
-    m->moe.moe = (sc_moe_config){.experts = 256, .width = 2048, .correction = "gate.e_score_correction_bias"};
-    m->moe.moe.routing = (sc_routing){.used = 8,
-                                      .score = SC_SCORE_SIGMOID,
-                                      .normalise = true,
-                                      .scale = 2.5f,
-                                      .groups = 8,
-                                      .groups_used = 4,
-                                      .group_best = 2};
-    m->moe.shared = 1;
-    m->moe.first_sparse = 3;
+    sc_moe_decoder *m = config;
+    m->moe = (sc_moe_config){.experts = 256, .width = 2048, .correction = "gate.e_score_correction_bias"};
+    m->moe.routing = (sc_routing){.used = 8,
+                                  .score = SC_SCORE_SIGMOID,
+                                  .normalise = true,
+                                  .scale = 2.5f,
+                                  .groups = 8,
+                                  .groups_used = 4,
+                                  .group_best = 2};
+    m->shared = 1;
+    m->first_sparse = 3;
     configure(c, m, true);
 }
 
 const sc_family sc_family_deepseek_v2 = {.name = "deepseek_v2",
                                          .model_types = (const char *const[]){"deepseek_v2", NULL},
                                          .prefix = "model",
-                                         .config_size = sizeof(deepseek),
+                                         .config_size = sizeof(sc_moe_decoder),
                                          .configure = configure_v2,
                                          .adapt = sc_moe_adapt,
                                          .build = sc_decoder_build,
@@ -94,7 +88,7 @@ const sc_family sc_family_deepseek_v2 = {.name = "deepseek_v2",
 const sc_family sc_family_deepseek_v3 = {.name = "deepseek_v3",
                                          .model_types = (const char *const[]){"deepseek_v3", NULL},
                                          .prefix = "model",
-                                         .config_size = sizeof(deepseek),
+                                         .config_size = sizeof(sc_moe_decoder),
                                          .configure = configure_v3,
                                          .adapt = sc_moe_adapt,
                                          .build = sc_decoder_build,

@@ -78,6 +78,11 @@ void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m)
     d->ffn = ffn;
 }
 
+const sc_moe_decoder *sc_model_moe(const sc_model *m)
+{
+    return m->family->describe == sc_moe_decoder_describe ? m->config : NULL;
+}
+
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info)
 {
     const sc_moe_decoder *m = decoder;

@@ -138,6 +138,7 @@ static sc_status check_params(sc_model *m)
         p->dtype = w->storage.dtype;
         p->data = w->storage.data;
         p->transposed = w->transposed;
+        p->step = w->step;
         p->permuted = w->permuted;
         p->joined = w->joined;
         p->plus_one = w->plus_one;
