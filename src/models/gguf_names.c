@@ -263,18 +263,40 @@ static const sc_gguf_name mamba2[] = {
         {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm", .plus_one = true},              \
         {"model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm", .plus_one = true},                              \
         {"model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm", .plus_one = true}, ATTENTION(false)
-static const sc_gguf_name qwen35[] = {
+/* The layers of the gated delta rule but their projections; t: whether value heads change places. */
+#define DELTA(t)                                                                                                   \
+    {LINEAR "conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED, .tiled = (t) ? SC_TILED_TAIL : 0},            \
+        {LINEAR "dt_bias", "blk.%d.ssm_dt", .bare = ".bias", .tiled = (t) ? SC_TILED_ROWS : 0},                    \
+        {LINEAR "A_log", "blk.%d.ssm_a", .bare = "", .neg_exp = true, .tiled = (t) ? SC_TILED_ROWS : 0},           \
+        {LINEAR "norm", "blk.%d.ssm_norm"},                                                                        \
+    {                                                                                                              \
+        LINEAR "out_proj", "blk.%d.ssm_out", .tiled = (t) ? SC_TILED_COLUMNS : 0                                   \
+    }
+static const sc_gguf_name qwen3next[] = {
     QWEN_HYBRID,
     GATED,
-    {LINEAR "in_proj_qkv", "blk.%d.attn_qkv", .tiled = SC_TILED_TAIL},
-    {LINEAR "in_proj_z", "blk.%d.attn_gate", .tiled = SC_TILED_ROWS},
-    {LINEAR "in_proj_b", "blk.%d.ssm_beta", .tiled = SC_TILED_ROWS},
-    {LINEAR "in_proj_a", "blk.%d.ssm_alpha", .tiled = SC_TILED_ROWS},
-    {LINEAR "conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED, .tiled = SC_TILED_TAIL},
-    {LINEAR "dt_bias", "blk.%d.ssm_dt", .bare = ".bias", .tiled = SC_TILED_ROWS},
-    {LINEAR "A_log", "blk.%d.ssm_a", .bare = "", .neg_exp = true, .tiled = SC_TILED_ROWS},
-    {LINEAR "norm", "blk.%d.ssm_norm"},
-    {LINEAR "out_proj", "blk.%d.ssm_out", .tiled = SC_TILED_COLUMNS},
+    MLP_EXPERTS,
+    SHARED("shared_expert"),
+    {"model.layers.%d.mlp.shared_expert_gate", "blk.%d.ffn_gate_inp_shexp", .vector = true},
+    {LINEAR "in_proj_qkvz", "blk.%d.ssm_in"},
+    {LINEAR "in_proj_qkv", "blk.%d.attn_qkv"}, /* these two in place of the one */
+    {LINEAR "in_proj_z", "blk.%d.attn_gate"},
+    {LINEAR "in_proj_ba", "blk.%d.ssm_ba"},
+    DELTA(false),
+    {0},
+};
+#define DELTA_APART                                                                                                \
+    {LINEAR "in_proj_qkv", "blk.%d.attn_qkv", .tiled = SC_TILED_TAIL},                                             \
+        {LINEAR "in_proj_z", "blk.%d.attn_gate", .tiled = SC_TILED_ROWS},                                          \
+        {LINEAR "in_proj_b", "blk.%d.ssm_beta", .tiled = SC_TILED_ROWS},                                           \
+        {LINEAR "in_proj_a", "blk.%d.ssm_alpha", .tiled = SC_TILED_ROWS}, DELTA(true)
+static const sc_gguf_name qwen35[] = {QWEN_HYBRID, GATED, DELTA_APART, {0}};
+static const sc_gguf_name qwen35moe[] = {
+    QWEN_HYBRID,
+    MLP_EXPERTS,
+    SHARED("shared_expert"),
+    {"model.layers.%d.mlp.shared_expert_gate", "blk.%d.ffn_gate_inp_shexp", .vector = true},
+    DELTA_APART,
     {0},
 };
 
@@ -335,6 +357,8 @@ static const sc_gguf_arch archs[] = {
     {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
     {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
+    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
+    {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
     {"llama", "mixtral", "MixtralForCausalLM", "silu", llama, local_experts_keys},
     {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM", "silu", qwen2moe, qwen2_moe_keys},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", "silu", qwen3moe},
