@@ -131,8 +131,8 @@ static sc_status read_rotated(json_t *o, const sc_gguf *file, const sc_gguf_arch
     if (d <= 0 && heads > 0) d = width / heads;
     if (s || n < 1 || d < 1) return s;
     if (is(a, "gptj")) return set(o, "rotary_dim", json_integer(n)) ? SC_OK : sc_nomem();
-    if (n == d && !is(a, "gptneox") && !is(a, "phi2") && !is(a, "chatglm") && !is(a, "glm4") && !is(a, "qwen35") &&
-        !is(a, "qwen3next"))
+    if (n == d && !is(a, "gptneox") && !is(a, "phi2") && !is(a, "chatglm") && !is(a, "glm4") &&
+        strncmp(a->arch, "qwen35", 6) != 0 && !is(a, "qwen3next"))
         return SC_OK; /* as these types have it anyway */
     double share = (double)n / (double)d;
     if ((int64_t)((double)d * share) < n) share = nextafter(share, 2);

@@ -277,7 +277,6 @@ typedef struct sc_gguf_name {
     bool experts;  /* GGUF has all experts in one tensor; the second "%d" of HuggingFace's name is the expert */
     bool vector;   /* HuggingFace has a matrix of one row */
     const char *bare; /* HuggingFace's name has no ending, GGUF's this one; NULL: both have the same */
-    bool whole;       /* the names are whole: no ".weight" or ".bias" comes behind them */
     bool neg_exp;     /* GGUF has -exp(x) */
     enum {
         SC_AXES_SAME,
