@@ -26,6 +26,11 @@ void sc_config_fault(sc_config *c, const char *fmt, ...)
     c->status = sc_fail(SC_EFORMAT, "%s: %s", c->what, text);
 }
 
+bool sc_config_has_tensor(const sc_config *c, const char *name, bool otherwise)
+{
+    return c->weights ? sc_weights_find(c->weights, name) != NULL : otherwise;
+}
+
 int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t lo, int64_t hi)
 {
     int64_t v = otherwise;
@@ -57,7 +62,7 @@ const char *sc_config_str(sc_config *c, const char *key, const char *otherwise)
     return v;
 }
 
-sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
+sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *name)
 {
     static const struct {
         const char *name;
@@ -69,11 +74,15 @@ sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *ot
         {"sigmoid", SC_UNARY_SIGMOID}, {"gelu_fast", SC_UNARY_GELU_TANH},
         {"tanh", SC_UNARY_TANH},
     };
-    const char *name = sc_config_str(c, key, otherwise);
     for (int i = 0; i < SC_COUNT(names); i++)
         if (strcmp(names[i].name, name) == 0) return names[i].kind;
     sc_config_fault(c, "%s is '%s', an activation that is not known", key, name);
     return SC_UNARY_SILU;
+}
+
+sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
+{
+    return sc_activation_named(c, key, sc_config_str(c, key, otherwise));
 }
 
 /* ---- rotary positions ---- */

@@ -52,7 +52,7 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
     p->n = sc_calloc((size_t)p->b, sizeof *p->n);
     if (!p->first || !p->n) return sc_nomem();
     if (mask && (mask->dim[0] != p->b || mask->dim[1] != p->t))
-        return sc_fail(SC_ESHAPE, "attention_mask and input_ids differ in shape");
+        return sc_fail(SC_ESHAPE, "%s and %s differ in shape", mask->name, ids->name);
     for (int64_t r = 0; r < p->b; r++) {
         int64_t end = -1, count = 0;
         p->first[r] = 0;
@@ -62,11 +62,11 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
             end = i;
         }
         if (count && end - p->first[r] + 1 != count)
-            return sc_fail(SC_EUNSUPPORTED, "attention_mask of row %lld has a hole", (long long)r);
+            return sc_fail(SC_EUNSUPPORTED, "%s of row %lld has a hole", mask->name, (long long)r);
         p->n[r] = count;
         p->total += count;
     }
-    return p->total ? SC_OK : sc_fail(SC_EINVAL, "input_ids has no real token");
+    return p->total ? SC_OK : sc_fail(SC_EINVAL, "%s has no real token", ids->name);
 }
 
 static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p,
@@ -82,7 +82,7 @@ static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const p
             int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
             int64_t place = positions ? element(positions, from) : p->first[r] + i;
             if (v < 0 || v > INT32_MAX)
-                return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
+                return sc_fail(SC_ELIMIT, "%s: id %lld is out of range", ids->name, (long long)v);
             id[at] = (int32_t)v;
             if (place < 0 || place > INT32_MAX)
                 return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
@@ -108,35 +108,124 @@ static float *add_output(sc_outputs *o, const char *name, int rank, const int64_
     return t->name ? t->data : NULL;
 }
 
-static sc_status pad_logits(sc_outputs *o, const padded *p, const float *logits, int64_t vocab)
+/* Rows of `width` for the real tokens, spread to (batch, tokens, width). */
+static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, const float *rows, int64_t width)
 {
-    float *out = add_output(o, "logits", 3, (int64_t[]){p->b, p->t, vocab});
+    float *out = add_output(o, name, 3, (int64_t[]){p->b, p->t, width});
     if (!out) return sc_nomem();
     for (int64_t r = 0; r < p->b; r++) {
-        memcpy(out + (r * p->t + p->first[r]) * vocab, logits, sizeof *out * (size_t)(p->n[r] * vocab));
-        logits += p->n[r] * vocab;
+        memcpy(out + (r * p->t + p->first[r]) * width, rows, sizeof *out * (size_t)(p->n[r] * width));
+        rows += p->n[r] * width;
     }
     return SC_OK;
 }
 
-/* The taps "hidden_states.0" … of row 0, stacked. */
-static sc_status stack_hidden(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g)
+/* The i-th tap called "name.0", "name.1", …; NULL where there are no more. */
+static sc_tensor *tap_of(const sc_graph *g, const char *name, int64_t i)
 {
-    int64_t n = 0, c = 0;
-    for (int64_t i = 0; i < g->n_taps; i++) {
-        if (strncmp(g->tap[i].name, "hidden_states.", 14) != 0) continue;
-        n++;
-        c = g->tap[i].tensor->shape.dim[1];
-    }
+    size_t n = strlen(name);
+    for (int64_t k = 0; k < g->n_taps; k++)
+        if (strncmp(g->tap[k].name, name, n) == 0 && g->tap[k].name[n] == '.' && i-- == 0) return g->tap[k].tensor;
+    return NULL;
+}
+
+/* The taps "name.0" … of row 0, stacked. */
+static sc_status stack_hidden(sc_outputs *o, const char *name, const padded *p, const sc_plan *plan,
+                              const sc_graph *g)
+{
+    int64_t n = 0;
+    while (tap_of(g, name, n)) n++;
     if (!n) return SC_OK;
-    float *out = add_output(o, "hidden_states", 3, (int64_t[]){n, p->t, c});
+    int64_t c = tap_of(g, name, 0)->shape.dim[1];
+    float *out = add_output(o, name, 3, (int64_t[]){n, p->t, c});
     if (!out) return sc_nomem();
-    for (int64_t i = 0, k = 0; i < g->n_taps; i++) {
-        if (strncmp(g->tap[i].name, "hidden_states.", 14) != 0) continue;
-        memcpy(out + (k++ * p->t + p->first[0]) * c, sc_plan_data(plan, g->tap[i].tensor),
+    for (int64_t i = 0; i < n; i++)
+        memcpy(out + (i * p->t + p->first[0]) * c, sc_plan_data(plan, tap_of(g, name, i)),
                sizeof *out * (size_t)(p->n[0] * c));
-    }
     return SC_OK;
+}
+
+/* ---- encoder-decoders ---- */
+
+/* Where the decoder's rows end: decoder_lengths, or behind the last label that counts. */
+static sc_status end_rows(padded *p, const sc_named_tensor *lengths, const sc_named_tensor *labels)
+{
+    if (lengths && (lengths->rank != 1 || lengths->dim[0] != p->b))
+        return sc_fail(SC_ESHAPE, "decoder_lengths has not one number a row");
+    if (labels && (labels->rank != 2 || labels->dim[0] != p->b || labels->dim[1] != p->t)) labels = NULL;
+    p->total = 0;
+    for (int64_t r = 0; r < p->b; r++) {
+        int64_t n = p->t;
+        if (lengths)
+            n = element(lengths, r);
+        else
+            while (labels && n > 0 && element(labels, r * p->t + n - 1) == -100) n--;
+        if (n < 0 || n > p->t)
+            return sc_fail(SC_ESHAPE, "decoder_lengths[%lld] is %lld of %lld", (long long)r, (long long)n,
+                           (long long)p->t);
+        p->total += p->n[r] = n;
+    }
+    return p->total ? SC_OK : sc_fail(SC_EINVAL, "decoder_input_ids has no real token");
+}
+
+static bool whole_numbers(const sc_named_tensor *t) { return t && (t->dtype == SC_I32 || t->dtype == SC_I64); }
+
+static sc_status unpad_decoder(padded *p, const sc_named_tensor *ids, const sc_named_tensor *in, int64_t n_in)
+{
+    const sc_named_tensor *mask = named(in, n_in, "decoder_attention_mask"),
+                          *lengths = named(in, n_in, "decoder_lengths"), *labels = named(in, n_in, "labels");
+    sc_status s = mask ? want(mask, false) : SC_OK;
+    if (!s) s = unpad(p, ids, mask);
+    return s || mask ? s : end_rows(p, whole_numbers(lengths) ? lengths : NULL, whole_numbers(labels) ? labels : NULL);
+}
+
+/* What the encoder made, for every row. */
+static sc_status add_encoder(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g)
+{
+    sc_tensor *last = NULL;
+    for (int64_t i = 0; tap_of(g, "encoder_hidden_states", i); i++) last = tap_of(g, "encoder_hidden_states", i);
+    sc_status s = stack_hidden(o, "encoder_hidden_states", p, plan, g);
+    if (!s && last)
+        s = pad_rows(o, "encoder_last_hidden_state", p, sc_plan_data(plan, last), last->shape.dim[1]);
+    if (!s && (last = tap_of(g, "encoder_outputs", 0)))
+        s = pad_rows(o, "encoder_outputs", p, sc_plan_data(plan, last), last->shape.dim[1]);
+    return s;
+}
+
+static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
+{
+    const sc_named_tensor *ids = named(in, n_in, "input_ids"), *mask = named(in, n_in, "attention_mask"),
+                          *decoder = named(in, n_in, "decoder_input_ids");
+    sc_text_graph t = {0};
+    sc_plan *plan = NULL;
+    padded p = {0}, d = {0};
+    if (!ids) ids = named(in, n_in, "src_ids");
+    if (!mask) mask = named(in, n_in, "src_mask");
+    if (!ids || !decoder)
+        return sc_fail(SC_EINVAL, "%s is missing", ids ? "decoder_input_ids" : "input_ids");
+    sc_status s = want(ids, true);
+    if (!s) s = want(decoder, true);
+    if (!s && mask) s = want(mask, false);
+    if (!s && ids->dim[0] != decoder->dim[0])
+        s = sc_fail(SC_ESHAPE, "%s and decoder_input_ids differ in rows", ids->name);
+    if (!s) s = unpad(&p, ids, mask);
+    if (!s) s = unpad_decoder(&d, decoder, in, n_in);
+    if (!s)
+        s = sc_text_graph_build(&t, m, &(sc_text_shape){.tokens = d.total, .sequences = d.b, .source = p.total});
+    if (!s) s = sc_text_graph_plan(&plan, &t, m, all);
+    if (!s) s = write_inputs(plan, &t.source, &p, ids, NULL);
+    if (!s) s = write_inputs(plan, &t.in, &d, decoder, NULL);
+    if (!s) s = sc_plan_run(plan);
+    if (!s) s = pad_rows(o, "logits", &d, sc_plan_data(plan, t.logits), m->info.vocab);
+    if (!s && all) s = add_encoder(o, &p, plan, t.g);
+    if (!s && all) s = stack_hidden(o, "decoder_hidden_states", &d, plan, t.g);
+    sc_plan_free(plan);
+    sc_graph_free(t.g);
+    sc_free(p.first);
+    sc_free(p.n);
+    sc_free(d.first);
+    sc_free(d.n);
+    return s;
 }
 
 sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
@@ -147,6 +236,16 @@ sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_t
     sc_plan *plan = NULL;
     padded p = {0};
     sc_status s;
+    if (m->family->encoder_decoder) {
+        sc_outputs *made = sc_calloc(1, sizeof *made);
+        if (!made) return sc_nomem();
+        s = forward_pair(made, m, in, n_in, all);
+        if (s)
+            sc_outputs_free(made);
+        else
+            *out = made;
+        return s;
+    }
     if (!ids) return sc_fail(SC_EINVAL, "input_ids is missing");
     if ((s = want(ids, true)) || (mask && (s = want(mask, false))) || (positions && (s = want(positions, true))))
         return s;
@@ -159,8 +258,8 @@ sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_t
         (s = sc_text_graph_plan(&plan, &t, m, all)) || (s = write_inputs(plan, &t.in, &p, ids, positions)) ||
         (s = sc_plan_run(plan)))
         goto end;
-    s = pad_logits(o, &p, sc_plan_data(plan, t.logits), m->info.vocab);
-    if (!s && all) s = stack_hidden(o, &p, plan, t.g);
+    s = pad_rows(o, "logits", &p, sc_plan_data(plan, t.logits), m->info.vocab);
+    if (!s && all) s = stack_hidden(o, "hidden_states", &p, plan, t.g);
 end:
     sc_plan_free(plan);
     sc_graph_free(t.g);

@@ -52,11 +52,13 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 }
 
 /* Builds the model for its parameters alone. */
-static sc_status visit(sc_model *m, const sc_param_source *source, sc_cache_spec *cache)
+static sc_status visit(sc_model *m, const sc_param_source *source)
 {
     sc_text_graph t = {0};
     m->source = source;
-    sc_status s = sc_text_graph_new(&t, m, 1, 1, 0, NULL, cache);
+    sc_status s = sc_text_graph_build(
+        &t, m,
+        &(sc_text_shape){.tokens = 1, .sequences = 1, .spec = &m->cache, .source = 1, .memory_spec = &m->memory});
     m->source = NULL;
     sc_graph_free(t.g);
     return s ? sc_fail_in(s, "%s", m->info.path) : SC_OK;
@@ -95,12 +97,12 @@ static sc_status check_adapters(sc_model *m)
 /* Weights that come from no file are made once it is known that all of them fit. */
 sc_status sc_model_declare(sc_model *m)
 {
-    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m}, &m->cache);
+    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m});
     if (s || m->info.format) return s;
     if (m->make_bytes > sc_memory_size() && !m->make->config_only)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
                        (long long)m->make_bytes, (long long)sc_memory_size());
-    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m}, NULL);
+    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
 }
 
 static sc_status check_params(sc_model *m)
@@ -262,7 +264,10 @@ sc_status sc_model_configure(sc_model *m)
         return sc_fail(SC_EUNSUPPORTED, "%s: model type '%s' is not known", m->info.path, type);
     m->info.family = m->family->name;
     m->info.model_type = type;
-    sc_config c = {.json = m->json, .what = m->info.path, .arena = m->arena};
+    sc_config c = {.json = m->json,
+                   .what = m->info.path,
+                   .arena = m->arena,
+                   .weights = m->weights.count ? &m->weights : NULL};
     if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
     m->family->configure(&c, m->config);
     if (c.status) return c.status;

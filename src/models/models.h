@@ -16,6 +16,7 @@ typedef struct sc_config {
     const char *what; /* the file, for messages */
     sc_arena *arena;  /* lives as long as the model */
     sc_status status; /* the first fault; its message is the thread's */
+    struct sc_weights *weights; /* of the file; NULL where they are made */
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
@@ -26,8 +27,11 @@ bool sc_config_bool(sc_config *c, const char *key, bool otherwise);
 const char *sc_config_str(sc_config *c, const char *key, const char *otherwise);
 /* A HuggingFace activation name: "silu", "gelu_new", … */
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
+sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *name); /* key: for the message */
 /* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. */
 void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* Whether the file has a tensor; `otherwise` where there is no file. For what a configuration does not say. */
+bool sc_config_has_tensor(const sc_config *c, const char *name, bool otherwise);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -72,6 +76,7 @@ typedef struct sc_family {
     sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
     const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
+    bool encoder_decoder; /* build reads in->source and in->memory */
 } sc_family;
 
 #define F(name) extern const sc_family sc_family_##name;
@@ -160,7 +165,7 @@ struct sc_model {
     void *config; /* the family's */
     sc_weights weights;
     sc_adapters adapters;
-    sc_cache_spec cache;
+    sc_cache_spec cache, memory; /* memory: of the layers that look at an encoder's output */
     sc_model_info info;
     sc_model_param *param;
     int64_t n_params, cap_params;
@@ -179,14 +184,30 @@ struct sc_model {
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
+typedef struct sc_text_shape {
+    int64_t tokens, sequences, wanted; /* T, S, R */
+    const sc_cache *cache;
+    sc_cache_spec *spec;
+    /* Encoder-decoders: tokens that the encoder reads, 0 where the memory has it all; where keys and values go to or come
+     * from, NULL: nowhere. */
+    int64_t source;
+    const sc_cache *memory;
+    sc_cache_spec *memory_spec;
+} sc_text_shape;
+
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;
-    sc_text_in in;
+    sc_text_in in, source;
+    sc_memory memory;
     sc_tensor *logits;
 } sc_text_graph;
+sc_status sc_text_graph_build(sc_text_graph *out, const sc_model *m, const sc_text_shape *shape);
+/* The same; the encoder of an encoder-decoder reads as many tokens as the decoder. */
 sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences,
                             int64_t wanted, const sc_cache *cache, sc_cache_spec *spec);
+/* Plans what fills the memory and nothing else. */
+sc_status sc_text_graph_plan_memory(sc_plan **out, const sc_text_graph *t, const sc_model *m);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 

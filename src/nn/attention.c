@@ -11,17 +11,12 @@ static sc_tensor *heads_of(sc_graph *g, sc_tensor *x, int64_t heads, int64_t d)
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v)
 {
-    sc_attention_attr attr = {
-        .scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)), .causal = true, .window = c->window};
+    sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)),
+                              .causal = !c->bidirectional,
+                              .window = c->window,
+                              .bias = c->bias};
     int layer = in->layer++;
-    if (in->spec) {
-        if (layer >= SC_COUNT(in->spec->layer))
-            return sc_graph_fault(g,
-                                  sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
-        in->spec->n_layers = layer + 1;
-        in->spec->layer[layer].kv_heads = c->kv_heads;
-        in->spec->layer[layer].d = c->d;
-    }
+    if (in->spec) sc_cache_note(g, in->spec, layer, c->kv_heads, c->d);
     q = heads_of(g, q, c->heads, c->d);
     k = heads_of(g, k, c->kv_heads, c->d);
     v = heads_of(g, v, c->kv_heads, c->d);

@@ -153,6 +153,17 @@ void sc_cache_fork(sc_cache *c, int from, int to)
     c->seq[to].length = c->seq[from].length;
 }
 
+void sc_cache_note(sc_graph *g, sc_cache_spec *spec, int layer, int64_t kv_heads, int64_t d)
+{
+    if (layer >= SC_COUNT(spec->layer)) {
+        sc_graph_fault(g, sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(spec->layer)));
+        return;
+    }
+    spec->n_layers = layer + 1;
+    spec->layer[layer].kv_heads = kv_heads;
+    spec->layer[layer].d = d;
+}
+
 sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer)
 {
     sc_kv kv = {0};

@@ -37,10 +37,22 @@ void sc_cache_table(const sc_cache *c, int seq, int32_t *pages);
 void sc_cache_trim(sc_cache *c, int seq, int64_t n);
 /* Makes `to` share what `from` holds; what `to` held is dropped. */
 void sc_cache_fork(sc_cache *c, int from, int to);
+/* Notes a layer's sizes; a fault of the graph where there are too many layers. */
+void sc_cache_note(sc_graph *g, sc_cache_spec *spec, int layer, int64_t kv_heads, int64_t d);
 /* The states of one layer in a graph. */
 sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 
 /* ---- what a text model is given ---- */
+
+/* What the decoder of an encoder-decoder looks at: the encoder's output, or the keys and values that were made of it and
+ * are kept in a cache of their own, since they stay the same while the decoder goes on. */
+typedef struct sc_memory {
+    sc_tensor *states;     /* (U, C) the encoder's output, put here by the builder; NULL: all is in the cache */
+    sc_seqs seqs;          /* start of the U tokens' sequences; with a cache, past: their lengths, and pages */
+    const sc_cache *cache; /* where keys and values are written where there are states, and read where not; may be NULL */
+    sc_cache_spec *spec;   /* not NULL: layers that look at it note their sizes here */
+    int layer;             /* counted up by them */
+} sc_memory;
 
 typedef struct sc_text_in {
     sc_tensor *ids; /* (T) i32 */
@@ -49,6 +61,9 @@ typedef struct sc_text_in {
     const sc_cache *cache; /* NULL: attention over the batch alone */
     sc_cache_spec *spec;   /* not NULL: attention layers note their sizes here */
     int layer;             /* of the cache, counted up by attention layers */
+    /* Encoder-decoders: what the encoder reads, NULL where that is in the memory already; and the memory, else NULL. */
+    struct sc_text_in *source;
+    sc_memory *memory;
 } sc_text_in;
 
 /* ---- layers ---- */
@@ -76,6 +91,8 @@ typedef struct sc_attention_config {
     unsigned qkv_bias, out_bias; /* SC_BIAS or 0 */
     bool head_norm;              /* an RMS norm on each head of q and k, before the rotation */
     float eps;                   /* of the head norms */
+    bool bidirectional;          /* keys behind the query are seen too */
+    sc_tensor *bias;             /* by distance, as sc_relative_bias makes it; NULL: none */
 } sc_attention_config;
 
 /* Causal attention of q (T, H*D), k and v (T, Hkv*D), rotated, through the cache where there is one → (T, H*D). */
@@ -84,6 +101,24 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
 /* x (T, C) → (T, C): "name.q_proj", "k_proj", "v_proj", with head norms "q_norm" and "k_norm", and "o_proj". */
 sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
                              const sc_attention_config *c);
+
+/* The names of an attention's matrices. */
+typedef struct sc_attention_names {
+    const char *q, *k, *v, *o;
+} sc_attention_names;
+/* x (T, C) → (T, C): attention over x, or over in->memory, whose keys and values are made once for each sequence. In the
+ * current scope. */
+sc_tensor *sc_attention_over(sc_graph *g, const sc_attention_names *names, sc_tensor *x, sc_text_in *in,
+                             sc_memory *memory, const sc_attention_config *c);
+/* Raffel et al. 2020, "T5": distances share a bias by buckets, fine ones near and logarithmically wider ones up to
+ * `farthest`, for either direction where bidirectional. "name.weight" (buckets, heads) → (heads, 2 * farthest + 1). */
+typedef struct sc_relative_config {
+    int64_t heads, buckets, farthest;
+    bool bidirectional;
+} sc_relative_config;
+sc_tensor *sc_relative_bias(sc_graph *g, const char *name, const sc_relative_config *c);
+/* The bucket of a key `distance` places behind the query (negative: before it). */
+int32_t sc_relative_bucket(const sc_relative_config *c, int64_t distance);
 
 /* The rows whose logits are wanted, times the table "name.weight" (V, C). */
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab);

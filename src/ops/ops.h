@@ -47,6 +47,11 @@ sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;
 } sc_unary_attr;
+/* x times a number; x itself where that is 1. */
+sc_tensor *sc_scale(sc_graph *g, sc_tensor *x, float factor);
+typedef struct sc_scale_attr {
+    float factor;
+} sc_scale_attr;
 
 /* ---- layers whose parameters are given; nn.h has the forms that ask for them by name ---- */
 /* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. w may be a permuted view. */
@@ -62,6 +67,12 @@ typedef struct sc_norm_attr {
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
+
+/* Positions as sines and cosines (Vaswani et al. 2017): at (T) i32 → (T, width), the sines of all the frequencies first. */
+sc_tensor *sc_sinusoids(sc_graph *g, sc_tensor *at, int64_t width);
+typedef struct sc_sinusoids_attr {
+    int64_t width;
+} sc_sinusoids_attr;
 
 /* ---- ragged batches ---- */
 
@@ -132,6 +143,9 @@ typedef struct sc_attention_attr {
     float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
+    sc_tensor *bias;  /* (H, 2M + 1) f32 or NULL: added to a head's score of a key j places after the query, j from -M
+                         to M; farther ones get the value at the end (T5). An input of the node */
+    bool cross;       /* the keys are another batch of as many sequences; neither causal nor with a window or bias */
 } sc_attention_attr;
 
 /* q (T, H, D), k and v (T, Hkv, D) f32 → (T, H, D). Query head h reads key head h / (H / Hkv). */
@@ -149,5 +163,9 @@ sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seq
  * attention_parts and attention_join. The result is the same bits. */
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
                                const sc_attention_attr *attr);
+/* q (T, H, D) over the keys and values of another batch, that of `memory`: k and v (U, Hkv, D) with memory->start; or
+ * caches, of which sequence s sees all the memory->past[s] tokens. attr->cross is set. */
+sc_tensor *sc_attention_cross(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_seqs *memory,
+                              const sc_attention_attr *attr);
 
 #endif
