@@ -41,7 +41,8 @@ static sc_status scale_run(const sc_step *s, const sc_kernels *k, int64_t begin,
 {
     (void)scratch;
     int64_t from = begin * GRAIN, n = SC_MIN(end * GRAIN, sc_tensor_count(s->out)) - from;
-    k->scale(n, (const float *)s->in_data[0] + from, SC_ATTR(s, sc_scale_attr)->factor, (float *)s->out_data + from);
+    k->scale(n, (const float *)s->in_data[0] + from, SC_ATTR(s, sc_scale_attr)->factor,
+             (float *)s->out_data + from);
     return SC_OK;
 }
 

@@ -176,7 +176,8 @@ static sc_status unpad_decoder(padded *p, const sc_named_tensor *ids, const sc_n
                           *lengths = named(in, n_in, "decoder_lengths"), *labels = named(in, n_in, "labels");
     sc_status s = mask ? want(mask, false) : SC_OK;
     if (!s) s = unpad(p, ids, mask);
-    return s || mask ? s : end_rows(p, whole_numbers(lengths) ? lengths : NULL, whole_numbers(labels) ? labels : NULL);
+    return s || mask ? s
+                     : end_rows(p, whole_numbers(lengths) ? lengths : NULL, whole_numbers(labels) ? labels : NULL);
 }
 
 /* What the encoder made, for every row. */
@@ -185,8 +186,7 @@ static sc_status add_encoder(sc_outputs *o, const padded *p, const sc_plan *plan
     sc_tensor *last = NULL;
     for (int64_t i = 0; tap_of(g, "encoder_hidden_states", i); i++) last = tap_of(g, "encoder_hidden_states", i);
     sc_status s = stack_hidden(o, "encoder_hidden_states", p, plan, g);
-    if (!s && last)
-        s = pad_rows(o, "encoder_last_hidden_state", p, sc_plan_data(plan, last), last->shape.dim[1]);
+    if (!s && last) s = pad_rows(o, "encoder_last_hidden_state", p, sc_plan_data(plan, last), last->shape.dim[1]);
     if (!s && (last = tap_of(g, "encoder_outputs", 0)))
         s = pad_rows(o, "encoder_outputs", p, sc_plan_data(plan, last), last->shape.dim[1]);
     return s;
@@ -201,8 +201,7 @@ static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_t
     padded p = {0}, d = {0};
     if (!ids) ids = named(in, n_in, "src_ids");
     if (!mask) mask = named(in, n_in, "src_mask");
-    if (!ids || !decoder)
-        return sc_fail(SC_EINVAL, "%s is missing", ids ? "decoder_input_ids" : "input_ids");
+    if (!ids || !decoder) return sc_fail(SC_EINVAL, "%s is missing", ids ? "decoder_input_ids" : "input_ids");
     sc_status s = want(ids, true);
     if (!s) s = want(decoder, true);
     if (!s && mask) s = want(mask, false);

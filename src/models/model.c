@@ -141,9 +141,15 @@ static sc_status check_params(sc_model *m)
 /* Buffers that older checkpoints saved along with the weights, and what GGUF keeps of the rotation. */
 static bool is_ballast(const char *name)
 {
-    static const char *const ends[] = {
-        ".attn.bias",        ".attn.masked_bias",        ".rotary_emb.inv_freq",
-        "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
+    static const char *const ends[] = {".attn.bias",
+                                       ".attn.masked_bias",
+                                       ".rotary_emb.inv_freq",
+                                       ".embed_positions.weight",
+                                       "encoder.embed_tokens.weight",
+                                       "decoder.embed_tokens.weight",
+                                       "rope_freqs.weight",
+                                       "rope_factors_long.weight",
+                                       "rope_factors_short.weight"};
     for (int i = 0; i < SC_COUNT(ends); i++)
         if (sc_path_has_suffix(name, ends[i])) return true;
     return false;
@@ -264,10 +270,8 @@ sc_status sc_model_configure(sc_model *m)
         return sc_fail(SC_EUNSUPPORTED, "%s: model type '%s' is not known", m->info.path, type);
     m->info.family = m->family->name;
     m->info.model_type = type;
-    sc_config c = {.json = m->json,
-                   .what = m->info.path,
-                   .arena = m->arena,
-                   .weights = m->weights.count ? &m->weights : NULL};
+    sc_config c = {
+        .json = m->json, .what = m->info.path, .arena = m->arena, .weights = m->weights.count ? &m->weights : NULL};
     if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
     m->family->configure(&c, m->config);
     if (c.status) return c.status;

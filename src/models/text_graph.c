@@ -7,7 +7,8 @@ static sc_tensor *table(sc_graph *g, const char *name, int rank, int64_t a, int6
 }
 
 /* Tables of where tokens are in a cache. */
-static void add_tables(sc_graph *g, sc_seqs *q, const sc_text_shape *shape, const sc_cache *cache, const char *prefix)
+static void add_tables(sc_graph *g, sc_seqs *q, const sc_text_shape *shape, const sc_cache *cache,
+                       const char *prefix)
 {
     sc_scope_push(g, "%s", prefix);
     q->past = table(g, "past", 1, shape->sequences, 0);
@@ -37,8 +38,8 @@ sc_status sc_text_graph_build(sc_text_graph *out, const sc_model *m, const sc_te
     if (s) return s;
     sc_text_graph t = {.g = g};
     sc_text_in *in = &t.in;
-    *in = (sc_text_in){
-        .ids = table(g, "input_ids", 1, shape->tokens, 0), .cache = shape->cache, .spec = shape->spec};
+    *in =
+        (sc_text_in){.ids = table(g, "input_ids", 1, shape->tokens, 0), .cache = shape->cache, .spec = shape->spec};
     in->seqs.position = table(g, "position", 1, shape->tokens, 0);
     in->seqs.start = table(g, "start", 1, shape->sequences + 1, 0);
     if (shape->cache) {

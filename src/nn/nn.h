@@ -47,11 +47,12 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 /* What the decoder of an encoder-decoder looks at: the encoder's output, or the keys and values that were made of it and
  * are kept in a cache of their own, since they stay the same while the decoder goes on. */
 typedef struct sc_memory {
-    sc_tensor *states;     /* (U, C) the encoder's output, put here by the builder; NULL: all is in the cache */
-    sc_seqs seqs;          /* start of the U tokens' sequences; with a cache, past: their lengths, and pages */
-    const sc_cache *cache; /* where keys and values are written where there are states, and read where not; may be NULL */
-    sc_cache_spec *spec;   /* not NULL: layers that look at it note their sizes here */
-    int layer;             /* counted up by them */
+    sc_tensor *states; /* (U, C) the encoder's output, put here by the builder; NULL: all is in the cache */
+    sc_seqs seqs;      /* start of the U tokens' sequences; with a cache, past: their lengths, and pages */
+    const sc_cache
+        *cache; /* where keys and values are written where there are states, and read where not; may be NULL */
+    sc_cache_spec *spec; /* not NULL: layers that look at it note their sizes here */
+    int layer;           /* counted up by them */
 } sc_memory;
 
 typedef struct sc_text_in {

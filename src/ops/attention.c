@@ -100,16 +100,16 @@ static sc_cost cost(const sc_step *s)
     return c;
 }
 
-const sc_op sc_op_attention = {.name = "attention",
-                               .id = SC_OP_attention,
-                               .derivative =
-                                   "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
-                                   "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
-                                   "/ cap)^2; a sink's score gets minus its share of the row sums; dbias = ds summed by "
-                                   "distance",
-                               .infer = infer,
-                               .cost = cost,
-                               .optional = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
+const sc_op sc_op_attention = {
+    .name = "attention",
+    .id = SC_OP_attention,
+    .derivative = "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
+                  "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
+                  "/ cap)^2; a sink's score gets minus its share of the row sums; dbias = ds summed by "
+                  "distance",
+    .infer = infer,
+    .cost = cost,
+    .optional = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
 
 /* ---- in parts ---- */
 

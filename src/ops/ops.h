@@ -143,9 +143,10 @@ typedef struct sc_attention_attr {
     float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
-    sc_tensor *bias;  /* (H, 2M + 1) f32 or NULL: added to a head's score of a key j places after the query, j from -M
+    sc_tensor
+        *bias;  /* (H, 2M + 1) f32 or NULL: added to a head's score of a key j places after the query, j from -M
                          to M; farther ones get the value at the end (T5). An input of the node */
-    bool cross;       /* the keys are another batch of as many sequences; neither causal nor with a window or bias */
+    bool cross; /* the keys are another batch of as many sequences; neither causal nor with a window or bias */
 } sc_attention_attr;
 
 /* q (T, H, D), k and v (T, Hkv, D) f32 → (T, H, D). Query head h reads key head h / (H / Hkv). */
