@@ -39,6 +39,7 @@ typedef struct sc_model_info {
     int64_t parameters, bytes;                       /* of all weights */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
     int64_t context; /* tokens; 0: not limited */
+    int64_t source_vocab; /* ids that an encoder-decoder's encoder reads; 0: the model has none */
     bool tied;       /* the output matrix is the embedding */
 } sc_model_info;
 SC_API void sc_model_describe(const sc_model *m, sc_model_info *info); /* texts are borrowed from the model */
@@ -46,7 +47,10 @@ SC_API sc_context *sc_model_context(const sc_model *m);
 
 /* Ids that end an answer, from generation_config.json, config.json or GGUF keys; borrowed, *n of them. */
 SC_API const int32_t *sc_model_eos(const sc_model *m, int64_t *n);
-/* generation_config.json as text, "{}" where there is none; borrowed. */
+/* The id that an encoder-decoder's decoder begins with; -1: not known. */
+SC_API int32_t sc_model_decoder_start(const sc_model *m);
+/* generation_config.json as text, "{}" where there is none; an encoder-decoder without one has what its config.json says
+ * of generation. Borrowed. */
 SC_API const char *sc_model_generation_config(const sc_model *m);
 
 /* The parameters in the order in which the model asks for them. */
@@ -80,7 +84,10 @@ typedef struct sc_named_tensor {
 
 typedef struct sc_outputs sc_outputs;
 
-/* HuggingFace's argument and field names. Text models take input_ids (B, T) and attention_mask (B, T) (absent: all
+/* HuggingFace's argument and field names. Encoder-decoders take input_ids (B, U), attention_mask, decoder_input_ids
+ * (B, T) and decoder_attention_mask (without it a row ends where decoder_lengths (B) says, or after its last label
+ * that is not -100) and give logits (B, T, V), with `all` also encoder_last_hidden_state (B, U, C) and row 0's
+ * encoder_hidden_states and decoder_hidden_states. Other text models take input_ids (B, T) and attention_mask (B, T) (absent: all
  * ones; each row's real tokens must be together) and give logits (B, T, V), zeros at padding. With `all` also
  * hidden_states (L+1, T', C): what enters each layer, and the last after the final norm, for row 0's T' = T places.
  * Other inputs are ignored. End *out with sc_outputs_free. */

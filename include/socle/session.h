@@ -18,6 +18,7 @@ typedef struct sc_session_options {
     int sequences;   /* how many there may be, 0: 1 */
     sc_dtype cache;  /* of keys and values: SC_F32 (0), SC_F16, SC_BF16, SC_Q8_0 */
     int64_t chunk;   /* tokens of a prompt evaluated at once; 0: 512 */
+    int64_t source;  /* encoder-decoders: source tokens held in all; 0: as many as `context` */
 } sc_session_options;
 
 SC_API sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_options *options);
@@ -28,6 +29,10 @@ SC_API const sc_model *sc_session_model(const sc_session *s);
 SC_API int64_t sc_session_cache_bytes(const sc_session *s);
 SC_API int64_t sc_session_length(const sc_session *s, int seq);
 
+/* Encoder-decoders: reads a source of n > 0 ids once and keeps what the decoder looks at, which forks share. The
+ * sequence is empty then; evaluating begins with the decoder's start id. Without it evaluating is SC_EINVAL. SC_ELIMIT
+ * where the source is too long or an id unknown; the sequence has no source then. */
+SC_API sc_status sc_session_encode(sc_session *s, int seq, const int32_t *ids, int64_t n);
 /* Appends n > 0 ids to a sequence. *logits: vocab values for what follows the last one, valid until the next call.
  * SC_ELIMIT where the context is full or an id is outside the vocabulary, SC_ECANCELLED; the sequence is then as before. */
 SC_API sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* add, mul, scale, unary (with or without what it gates), contiguous. */
+/* add, mul, affine, unary (with or without what it gates), contiguous. */
 #include "cpu/cpu.h"
 
 enum { GRAIN = 4096 };
@@ -37,16 +37,18 @@ static sc_status mul_run(const sc_step *s, const sc_kernels *k, int64_t begin, i
 const sc_cpu_op sc_cpu_add = {.tasks = flat_tasks, .run = add_run};
 const sc_cpu_op sc_cpu_mul = {.tasks = flat_tasks, .run = mul_run};
 
-static sc_status scale_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+static sc_status affine_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
 {
     (void)scratch;
-    int64_t from = begin * GRAIN, n = SC_MIN(end * GRAIN, sc_tensor_count(s->out)) - from;
-    k->scale(n, (const float *)s->in_data[0] + from, SC_ATTR(s, sc_scale_attr)->factor,
-             (float *)s->out_data + from);
+    const sc_affine_attr *a = SC_ATTR(s, sc_affine_attr);
+    int64_t first = begin * GRAIN, n = SC_MIN(end * GRAIN, sc_tensor_count(s->out)) - first;
+    float *y = (float *)s->out_data + first;
+    k->scale(n, (const float *)s->in_data[0] + first, a->scale, y);
+    for (int64_t i = 0; a->shift != 0 && i < n; i++) y[i] += a->shift;
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_scale = {.tasks = flat_tasks, .run = scale_run};
+const sc_cpu_op sc_cpu_affine = {.tasks = flat_tasks, .run = affine_run};
 
 /* In pieces that stay in the first cache between the function and the product. The function's values go through
  * scratch: out may be the storage of either input. */

@@ -16,6 +16,7 @@ typedef struct shape_plan {
 struct sc_session {
     const sc_model *m;
     sc_cache *cache;
+    sc_cache *memory; /* keys and values of the encoder's output, which forks share; NULL: no encoder */
     int64_t context, chunk;
     int sequences;
     shape_plan plans[PLANS];
@@ -26,7 +27,7 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
 {
     sc_session_options o = options ? *options : (sc_session_options){0};
     int64_t model_context = m->info.context ? m->info.context : MAX_CONTEXT_BY_DEFAULT;
-    if (o.context < 0 || o.sequences < 0 || o.sequences > 4096 || o.chunk < 0 || o.chunk > 1 << 20)
+    if (o.context < 0 || o.source < 0 || o.sequences < 0 || o.sequences > 4096 || o.chunk < 0 || o.chunk > 1 << 20)
         return sc_fail(SC_EINVAL, "a session of %lld tokens, %d sequences and chunks of %lld", (long long)o.context,
                        o.sequences, (long long)o.chunk);
     if (o.cache != SC_F32 && o.cache != SC_F16 && o.cache != SC_BF16 && o.cache != SC_Q8_0)
@@ -38,7 +39,10 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
     s->context = o.context ? o.context : SC_MIN(model_context, MAX_CONTEXT_BY_DEFAULT);
     s->chunk = o.chunk ? o.chunk : CHUNK;
     sc_status status = sc_cache_new(&s->cache, &m->cache, o.cache, s->context, s->sequences);
+    if (!status && m->info.source_vocab)
+        status = sc_cache_new(&s->memory, &m->memory, o.cache, o.source ? o.source : s->context, s->sequences);
     if (status) {
+        sc_cache_free(s->cache);
         sc_free(s);
         return status;
     }
@@ -58,13 +62,17 @@ void sc_session_free(sc_session *s)
     if (!s) return;
     for (int i = 0; i < PLANS; i++) drop_plan(&s->plans[i]);
     sc_cache_free(s->cache);
+    sc_cache_free(s->memory);
     sc_free(s);
 }
 
 int64_t sc_session_context(const sc_session *s) { return s->context; }
 int sc_session_sequences(const sc_session *s) { return s->sequences; }
 const sc_model *sc_session_model(const sc_session *s) { return s->m; }
-int64_t sc_session_cache_bytes(const sc_session *s) { return sc_cache_bytes(s->cache); }
+int64_t sc_session_cache_bytes(const sc_session *s) 
+{
+    return sc_cache_bytes(s->cache) + (s->memory ? sc_cache_bytes(s->memory) : 0);
+}
 
 static bool seq_ok(const sc_session *s, int seq) { return seq >= 0 && seq < s->sequences; }
 
@@ -86,7 +94,12 @@ static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int6
         if (q->used < p->used) p = q;
     }
     drop_plan(p);
-    sc_status status = sc_text_graph_new(&p->t, s->m, tokens, sequences, wanted, s->cache, NULL);
+    sc_status status = sc_text_graph_build(&p->t, s->m,
+                                           &(sc_text_shape){.tokens = tokens,
+                                                            .sequences = sequences,
+                                                            .wanted = wanted,
+                                                            .cache = s->cache,
+                                                            .memory = s->memory});
     if (!status) status = sc_text_graph_plan(&p->plan, &p->t, s->m, false);
     if (status) {
         drop_plan(p);
@@ -100,12 +113,24 @@ static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int6
     return SC_OK;
 }
 
-static sc_status check_ids(const sc_session *s, const int32_t *ids, int64_t n)
+static sc_status check_ids(const int32_t *ids, int64_t n, int64_t vocab)
 {
     for (int64_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= s->m->info.vocab)
-            return sc_fail(SC_ELIMIT, "token id %d is outside the vocabulary of %lld", ids[i],
-                           (long long)s->m->info.vocab);
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return sc_fail(SC_ELIMIT, "token id %d is outside the vocabulary of %lld", ids[i], (long long)vocab);
+    return SC_OK;
+}
+
+/* Where the i-th of a plan's sequences finds what the encoder made for it. */
+static sc_status look_at_memory(sc_session *s, const shape_plan *p, int i, int seq)
+{
+    if (!s->memory) return SC_OK;
+    int32_t *past = sc_plan_data(p->plan, p->t.memory.seqs.past),
+            *pages = sc_plan_data(p->plan, p->t.memory.seqs.pages);
+    int64_t length = sc_cache_length(s->memory, seq);
+    if (length == 0) return sc_fail(SC_EINVAL, "sequence %d has no source: it must be encoded first", seq);
+    if (past) past[i] = (int32_t)length;
+    if (pages) sc_cache_table(s->memory, seq, pages + i * sc_cache_pages(s->memory));
     return SC_OK;
 }
 
@@ -117,7 +142,7 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
     shape_plan *p;
     sc_status status = SC_OK;
     int done = 0;
-    if ((status = check_ids(s, ids, n * each)) || (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
+    if ((status = check_ids(ids, n * each, m->info.vocab)) || (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
         return status;
     int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
             *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
@@ -133,7 +158,8 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
             status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each),
                              (long long)s->context);
         else
-            status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
+            status = look_at_memory(s, p, done, seqs[done]);
+        if (!status) status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
         if (status) break;
         start[done] = (int32_t)(done * each);
         past[done] = (int32_t)before;
@@ -153,6 +179,50 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
     return SC_OK;
 }
 
+/* Fills the memory of a sequence, whose slots are there, from the plan's source. */
+static sc_status run_encoder(const sc_session *s, const sc_text_graph *t, const int32_t *ids, const int32_t *slots,
+                             int64_t n)
+{
+    sc_plan *plan = NULL;
+    sc_status status = sc_text_graph_plan_memory(&plan, t, s->m);
+    if (status) return status;
+    int32_t *position = sc_plan_data(plan, t->source.seqs.position), *start = sc_plan_data(plan, t->source.seqs.start);
+    memcpy(sc_plan_data(plan, t->source.ids), ids, sizeof *ids * (size_t)n);
+    memcpy(sc_plan_data(plan, t->memory.seqs.slot), slots, sizeof *slots * (size_t)n);
+    for (int64_t i = 0; position && i < n; i++) position[i] = (int32_t)i;
+    if (start) start[0] = 0, start[1] = (int32_t)n;
+    status = sc_plan_run(plan);
+    sc_plan_free(plan);
+    return status;
+}
+
+sc_status sc_session_encode(sc_session *s, int seq, const int32_t *ids, int64_t n)
+{
+    const sc_model_info *info = &s->m->info;
+    if (!s->memory) return sc_fail(SC_EINVAL, "%s has no encoder", info->path);
+    if (!seq_ok(s, seq) || n < 1)
+        return sc_fail(SC_EINVAL, "%lld source tokens for sequence %d of %d", (long long)n, seq, s->sequences);
+    if (info->context && n > info->context)
+        return sc_fail(SC_ELIMIT, "%lld source tokens, more than the model's %lld", (long long)n,
+                       (long long)info->context);
+    sc_text_graph t = {0};
+    int32_t *slots = sc_malloc(sizeof *slots * (size_t)n);
+    sc_status status = slots ? check_ids(ids, n, info->source_vocab) : sc_nomem();
+    if (!status) {
+        sc_cache_trim(s->cache, seq, 0);
+        sc_cache_trim(s->memory, seq, 0);
+        status = sc_cache_append(s->memory, seq, n, slots);
+    }
+    if (!status)
+        status = sc_text_graph_build(
+            &t, s->m, &(sc_text_shape){.tokens = 1, .sequences = 1, .source = n, .memory = s->memory});
+    if (!status) status = run_encoder(s, &t, ids, slots, n);
+    if (status) sc_cache_trim(s->memory, seq, 0);
+    sc_graph_free(t.g);
+    sc_free(slots);
+    return status;
+}
+
 sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
 {
     if (!seq_ok(s, seq) || n < 1)
@@ -161,7 +231,7 @@ sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n,
     if (n > s->context - before)
         return sc_fail(SC_ELIMIT, "%lld tokens do not fit a context of %lld that holds %lld", (long long)n,
                        (long long)s->context, (long long)before);
-    sc_status status = check_ids(s, ids, n);
+    sc_status status = check_ids(ids, n, s->m->info.vocab);
     if (status) return status;
     const float *last = NULL;
     for (int64_t i = 0; i < n; i += s->chunk) {
@@ -200,6 +270,7 @@ sc_status sc_session_fork(sc_session *s, int from, int to)
     if (!seq_ok(s, from) || !seq_ok(s, to))
         return sc_fail(SC_EINVAL, "sequences %d and %d of %d", from, to, s->sequences);
     sc_cache_fork(s->cache, from, to);
+    if (s->memory) sc_cache_fork(s->memory, from, to);
     return SC_OK;
 }
 

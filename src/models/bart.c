@@ -73,7 +73,7 @@ static void configure(sc_config *c, void *config)
     m->logits_bias = sc_config_has_tensor(c, "final_logits_bias", true);
 }
 
-static const sc_attention_names names = {"q_proj", "k_proj", "v_proj", "out_proj"};
+static const sc_attention_names names = {.q = "q_proj", .k = "k_proj", .v = "v_proj", .o = "out_proj"};
 
 static sc_tensor *norm(sc_graph *g, const char *name, sc_tensor *x) { return sc_layer_norm(g, name, x, 1e-5f); }
 
@@ -115,7 +115,7 @@ static sc_tensor *embed(sc_graph *g, const bart *m, const side *s, sc_text_in *i
 {
     char name[64];
     table_name(m, s, name);
-    sc_tensor *x = sc_scale(g, sc_embedding(g, name, in->ids, s->vocab, m->width), m->embed_scale);
+    sc_tensor *x = sc_affine(g, sc_embedding(g, name, in->ids, s->vocab, m->width), m->embed_scale, 0);
     if (m->kind->sinusoids) return sc_add(g, x, sc_sinusoids(g, in->seqs.position, m->width));
     sc_scope_push(g, "model.%s.embed_positions", s->name);
     int64_t rows = m->positions + FIRST_POSITION;
@@ -167,6 +167,7 @@ static void describe(const void *config, sc_model_info *info)
     info->head_dim = m->width / m->decoder.heads;
     info->vocab = m->decoder.vocab;
     info->context = m->positions;
+    info->source_vocab = m->encoder.vocab;
     info->tied = m->tied;
 }
 

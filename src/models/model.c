@@ -222,6 +222,48 @@ static sc_status read_eos(sc_model *m)
     return s;
 }
 
+/* Before there was generation_config.json, config.json said how to generate. */
+static sc_status generation_of_config(sc_model *m)
+{
+    static const char *const keys[] = {
+        "bos_token_id",        "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id",
+        "forced_eos_token_id", "bad_words_ids", "num_beams",    "length_penalty",         "early_stopping",
+        "no_repeat_ngram_size", "min_length",   "max_length"};
+    json_t *o = json_object();
+    char *text = NULL;
+    bool ok = o != NULL;
+    for (int i = 0; ok && i < SC_COUNT(keys); i++) {
+        json_t *v = json_object_get(m->json, keys[i]);
+        if (v && !json_is_null(v)) ok = json_object_set(o, keys[i], v) == 0;
+    }
+    if (ok) text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    if (!text) return sc_nomem();
+    sc_free(m->generation);
+    m->generation = text;
+    return SC_OK;
+}
+
+/* A whole number of generation_config.json, else of config.json; -1: in neither. */
+static sc_status read_decoder_start(sc_model *m)
+{
+    static const char *const keys[] = {"decoder_start_token_id", "bos_token_id"};
+    json_t *gen;
+    sc_status s = sc_json_parse(&gen, m->generation, (int64_t)strlen(m->generation), "generation_config.json");
+    int64_t id = -1;
+    if (s) return s;
+    for (int i = 0; !s && id < 0 && i < SC_COUNT(keys); i++) {
+        s = sc_json_int(gen, "generation_config.json", keys[i], 0, INT32_MAX, &id);
+        if (!s && id < 0) s = sc_json_int(m->json, m->info.path, keys[i], 0, INT32_MAX, &id);
+    }
+    json_decref(gen);
+    if (!s && id >= m->info.vocab)
+        return sc_fail(SC_EFORMAT, "%s: the decoder begins with id %lld of a vocabulary of %lld", m->info.path,
+                       (long long)id, (long long)m->info.vocab);
+    m->decoder_start = (int32_t)id;
+    return s;
+}
+
 static sc_status open_dir(sc_model *m, const char *path, bool weights)
 {
     char *config = sc_path_join(path, "config.json"), *generation = sc_path_join(path, "generation_config.json"),
@@ -291,6 +333,7 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         goto end;
     }
     m->ctx = ctx;
+    m->decoder_start = -1;
     m->make = o;
     if (!(m->arena = m->weights.arena = sc_arena_new()) || !(m->generation = sc_strdup("{}")) ||
         !(m->info.path = sc_arena_strndup(m->arena, path, strlen(path)))) {
@@ -302,6 +345,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if (file) m->info.format = dir ? "safetensors" : "gguf";
     s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
+    if (m->info.source_vocab) {
+        if (strcmp(m->generation, "{}") == 0) s = generation_of_config(m);
+        if (s || (s = read_decoder_start(m))) goto end;
+    }
     for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
     if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
         (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
@@ -335,6 +382,7 @@ void sc_model_free(sc_model *m)
 void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info; }
 sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
+int32_t sc_model_decoder_start(const sc_model *m) { return m->decoder_start; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)
 {

@@ -173,6 +173,7 @@ struct sc_model {
     int64_t n_unexpected;
     int32_t *eos;
     int64_t n_eos, cap_eos;
+    int32_t decoder_start; /* -1: none */
     const sc_model_options *make;  /* while opening */
     int64_t make_bytes;            /* of the weights that come from no file */
     const sc_param_source *source; /* for graphs of this model */

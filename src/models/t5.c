@@ -53,7 +53,7 @@ static void configure(sc_config *c, void *config)
     m->scale = plain && sc_config_bool(c, "scale_decoder_outputs", tied) ? 1 / sqrtf((float)m->width) : 1;
 }
 
-static const sc_attention_names names = {"q", "k", "v", "o"};
+static const sc_attention_names names = {.q = "q", .k = "k", .v = "v", .o = "o"};
 
 /* The j-th part of a layer: x + what it makes of the normed x. */
 static sc_tensor *attention(sc_graph *g, const t5 *m, int j, const char *name, sc_text_in *in, sc_memory *memory,
@@ -121,7 +121,7 @@ static sc_tensor *build(sc_graph *g, const void *config, sc_text_in *in)
     const t5 *m = config;
     if (in->source) in->memory->states = stack(g, m, "encoder", m->layers, in->source, NULL);
     sc_tensor *x = stack(g, m, "decoder", m->decoder_layers, in, in->memory);
-    return sc_lm_head(g, in, m->tied ? "shared" : "lm_head", sc_scale(g, x, m->scale), m->vocab);
+    return sc_lm_head(g, in, m->tied ? "shared" : "lm_head", sc_affine(g, x, m->scale, 0), m->vocab);
 }
 
 static void describe(const void *config, sc_model_info *info)
@@ -132,6 +132,7 @@ static void describe(const void *config, sc_model_info *info)
     info->heads = info->kv_heads = m->attn.heads;
     info->head_dim = m->attn.d;
     info->vocab = m->vocab;
+    info->source_vocab = m->vocab;
     info->tied = m->tied;
 }
 

@@ -36,6 +36,25 @@ const sc_op sc_op_mul = {.name = "mul",
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &sc_op_add, a, b); }
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &sc_op_mul, a, b); }
 
+static sc_status affine_infer(sc_tensor *y)
+{
+    sc_status s = sc_want_dtype(y->in[0], "the input", SC_F32);
+    return s ? s : sc_infer_like_input(y);
+}
+
+const sc_op sc_op_affine = {.name = "affine",
+                            .id = SC_OP_affine,
+                            .derivative = "dx = scale * dy",
+                            .infer = affine_infer,
+                            .cost = sc_cost_elementwise,
+                            .in_place = true};
+
+sc_tensor *sc_affine(sc_graph *g, sc_tensor *x, float scale, float shift)
+{
+    x = sc_contiguous(g, x);
+    return sc_graph_node(g, &sc_op_affine, &x, 1, &(sc_affine_attr){scale, shift}, sizeof(sc_affine_attr));
+}
+
 static sc_status unary_infer(sc_tensor *y)
 {
     unsigned kind = (unsigned)SC_ATTR(y, sc_unary_attr)->kind;

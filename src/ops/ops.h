@@ -43,15 +43,15 @@ sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b);
+/* y = scale x + shift. */
+sc_tensor *sc_affine(sc_graph *g, sc_tensor *x, float scale, float shift);
+typedef struct sc_affine_attr {
+    float scale, shift;
+} sc_affine_attr;
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;
 } sc_unary_attr;
-/* x times a number; x itself where that is 1. */
-sc_tensor *sc_scale(sc_graph *g, sc_tensor *x, float factor);
-typedef struct sc_scale_attr {
-    float factor;
-} sc_scale_attr;
 
 /* ---- layers whose parameters are given; nn.h has the forms that ask for them by name ---- */
 /* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. w may be a permuted view. */
