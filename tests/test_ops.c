@@ -184,6 +184,32 @@ static void unary_trial(trial *t)
     }
 }
 
+static void affine_trial(trial *t)
+{
+    int64_t dim[SC_MAX_RANK];
+    int rank = any_shape(t, dim, 0, 4);
+    value x = look(t, ANY, rank, dim);
+    answer(t, sc_affine(t->g, x.t, -1.7f, 0.3f), 1e-6);
+    for (int64_t i = 0; i < product(rank, dim); i++) {
+        t->want[i] = -1.7 * x.v[i] + 0.3;
+        t->scale[i] = 1.7;
+    }
+}
+
+static void sinusoids_trial(trial *t)
+{
+    int32_t at[64];
+    int64_t n = random_in(&t->seed, 1, 60), width = random_in(&t->seed, 1, 70), sines = (width + 1) / 2;
+    for (int64_t i = 0; i < n; i++) at[i] = (int32_t)random_in(&t->seed, 0, 4000);
+    answer(t, sc_sinusoids(t->g, table(t, 1, &n, at), width), 1e-6);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < width; c++) {
+            double angle = at[i] / pow(10000, 2.0 * (double)(c % sines) / (double)width);
+            t->want[i * width + c] = c < sines ? sin(angle) : cos(angle);
+            t->scale[i * width + c] = 1;
+        }
+}
+
 static void norm_trial(trial *t, bool layer)
 {
     int64_t dim[SC_MAX_RANK];
@@ -522,6 +548,7 @@ static const struct row {
     int trials;
 } rows_of_table[] = {
     {"add", SC_OP_add, add_trial, 30},
+    {"affine", SC_OP_affine, affine_trial, 30},
     {"attention", SC_OP_attention, attention_trial, 30},
     {"attention over a cache", SC_OP_kv_write, cached_trial, 30},
     {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
@@ -536,6 +563,7 @@ static const struct row {
     {"rope", SC_OP_rope, rope_trial, 30},
     {"rope_table", SC_OP_rope_table, rope_table_trial, 30},
     {"rows", SC_OP_rows, rows_trial, 50},
+    {"sinusoids", SC_OP_sinusoids, sinusoids_trial, 20},
     {"unary", SC_OP_unary, unary_trial, 40},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},
     {"slice", SC_OP_slice, contiguous_trial, 1},

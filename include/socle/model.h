@@ -38,9 +38,9 @@ typedef struct sc_model_info {
     const char *dtypes;                              /* "q4_1 211, f32 61": how many tensors of each type */
     int64_t parameters, bytes;                       /* of all weights */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
-    int64_t context; /* tokens; 0: not limited */
+    int64_t context;      /* tokens; 0: not limited */
     int64_t source_vocab; /* ids that an encoder-decoder's encoder reads; 0: the model has none */
-    bool tied;       /* the output matrix is the embedding */
+    bool tied;            /* the output matrix is the embedding */
 } sc_model_info;
 SC_API void sc_model_describe(const sc_model *m, sc_model_info *info); /* texts are borrowed from the model */
 SC_API sc_context *sc_model_context(const sc_model *m);

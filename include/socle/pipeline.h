@@ -39,8 +39,10 @@ SC_API sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const 
                                        int64_t tokens);
 
 typedef struct sc_text_request {
-    const int32_t *ids; /* the prompt, n_ids > 0 */
+    const int32_t *ids; /* the prompt, n_ids > 0; what an encoder-decoder's encoder reads */
     int64_t n_ids;
+    const int32_t *decoder_ids; /* what an encoder-decoder's answer begins with, n_decoder_ids >= 0 */
+    int64_t n_decoder_ids;
     sc_sampling sampling;
     int64_t max_new_tokens;
     const char *const *stop; /* n_stop texts that end the answer and are not part of it */

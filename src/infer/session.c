@@ -69,7 +69,7 @@ void sc_session_free(sc_session *s)
 int64_t sc_session_context(const sc_session *s) { return s->context; }
 int sc_session_sequences(const sc_session *s) { return s->sequences; }
 const sc_model *sc_session_model(const sc_session *s) { return s->m; }
-int64_t sc_session_cache_bytes(const sc_session *s) 
+int64_t sc_session_cache_bytes(const sc_session *s)
 {
     return sc_cache_bytes(s->cache) + (s->memory ? sc_cache_bytes(s->memory) : 0);
 }
@@ -94,12 +94,10 @@ static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int6
         if (q->used < p->used) p = q;
     }
     drop_plan(p);
-    sc_status status = sc_text_graph_build(&p->t, s->m,
-                                           &(sc_text_shape){.tokens = tokens,
-                                                            .sequences = sequences,
-                                                            .wanted = wanted,
-                                                            .cache = s->cache,
-                                                            .memory = s->memory});
+    sc_status status = sc_text_graph_build(
+        &p->t, s->m,
+        &(sc_text_shape){
+            .tokens = tokens, .sequences = sequences, .wanted = wanted, .cache = s->cache, .memory = s->memory});
     if (!status) status = sc_text_graph_plan(&p->plan, &p->t, s->m, false);
     if (status) {
         drop_plan(p);
@@ -142,7 +140,8 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
     shape_plan *p;
     sc_status status = SC_OK;
     int done = 0;
-    if ((status = check_ids(ids, n * each, m->info.vocab)) || (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
+    if ((status = check_ids(ids, n * each, m->info.vocab)) ||
+        (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
         return status;
     int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
             *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
@@ -186,7 +185,8 @@ static sc_status run_encoder(const sc_session *s, const sc_text_graph *t, const 
     sc_plan *plan = NULL;
     sc_status status = sc_text_graph_plan_memory(&plan, t, s->m);
     if (status) return status;
-    int32_t *position = sc_plan_data(plan, t->source.seqs.position), *start = sc_plan_data(plan, t->source.seqs.start);
+    int32_t *position = sc_plan_data(plan, t->source.seqs.position),
+            *start = sc_plan_data(plan, t->source.seqs.start);
     memcpy(sc_plan_data(plan, t->source.ids), ids, sizeof *ids * (size_t)n);
     memcpy(sc_plan_data(plan, t->memory.seqs.slot), slots, sizeof *slots * (size_t)n);
     for (int64_t i = 0; position && i < n; i++) position[i] = (int32_t)i;

@@ -226,9 +226,9 @@ static sc_status read_eos(sc_model *m)
 static sc_status generation_of_config(sc_model *m)
 {
     static const char *const keys[] = {
-        "bos_token_id",        "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id",
-        "forced_eos_token_id", "bad_words_ids", "num_beams",    "length_penalty",         "early_stopping",
-        "no_repeat_ngram_size", "min_length",   "max_length"};
+        "bos_token_id",         "eos_token_id",  "pad_token_id", "decoder_start_token_id", "forced_bos_token_id",
+        "forced_eos_token_id",  "bad_words_ids", "num_beams",    "length_penalty",         "early_stopping",
+        "no_repeat_ngram_size", "min_length",    "max_length"};
     json_t *o = json_object();
     char *text = NULL;
     bool ok = o != NULL;

@@ -13,9 +13,9 @@
 
 typedef struct sc_config {
     const json_t *json;
-    const char *what; /* the file, for messages */
-    sc_arena *arena;  /* lives as long as the model */
-    sc_status status; /* the first fault; its message is the thread's */
+    const char *what;           /* the file, for messages */
+    sc_arena *arena;            /* lives as long as the model */
+    sc_status status;           /* the first fault; its message is the thread's */
     struct sc_weights *weights; /* of the file; NULL where they are made */
 } sc_config;
 
@@ -75,7 +75,7 @@ typedef struct sc_family {
     void (*configure)(sc_config *c, void *config);
     sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
-    const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
+    const char *prefix;   /* checkpoints of the bare model leave it out of their names; "" without */
     bool encoder_decoder; /* build reads in->source and in->memory */
 } sc_family;
 
@@ -173,7 +173,7 @@ struct sc_model {
     int64_t n_unexpected;
     int32_t *eos;
     int64_t n_eos, cap_eos;
-    int32_t decoder_start; /* -1: none */
+    int32_t decoder_start;         /* -1: none */
     const sc_model_options *make;  /* while opening */
     int64_t make_bytes;            /* of the weights that come from no file */
     const sc_param_source *source; /* for graphs of this model */
