@@ -23,8 +23,11 @@ typedef struct sc_model_options {
     sc_dtype type;    /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
     uint64_t seed;    /* of fresh and synthetic weights */
     bool config_only; /* fresh or synthetic weights get memory but no values: for looking at a plan */
-    /* Folders of LoRA adapters in PEFT's format, all applied; each part must meet a matrix of the model that it fits. */
+    /* Folders of adapters in PEFT's format, all applied: LoRA (with rsLoRA, DoRA, patterns, modules_to_save and trained
+     * biases), each part of which must meet a matrix of the model that it fits, and at most one of prompt tuning, whose
+     * virtual tokens go before every sequence. adapter_weights: how much of each counts; NULL: 1. */
     const char *const *adapters;
+    const double *adapter_weights;
     int n_adapters;
 } sc_model_options;
 

@@ -17,6 +17,9 @@ typedef struct sc_pipeline sc_pipeline;
 /* Opens everything at `path`, a directory or a .gguf file. A model without a chat template is fine for plain text. */
 SC_API sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
                                   const sc_session_options *options);
+/* The same with options for the model, such as adapters. */
+SC_API sc_status sc_pipeline_open_with(sc_pipeline **out, sc_context *ctx, const char *path,
+                                       const sc_model_options *model, const sc_session_options *options);
 SC_API void sc_pipeline_free(sc_pipeline *p);
 SC_API const sc_model *sc_pipeline_model(const sc_pipeline *p);
 SC_API const sc_tokenizer *sc_pipeline_tokenizer(const sc_pipeline *p);

@@ -345,9 +345,20 @@ static int run_verb(sc_cmd *c)
     sc_session_options o = {.context = sc_cmd_int(c, "context"),
                             .cache = sc_dtype_named(sc_cmd_str(c, "cache-type")),
                             .sequences = beams > 1 ? (int)(2 * beams) : 1};
+    sc_adapter_list adapters;
+    int wrong = sc_cmd_adapters(c, &adapters);
+    if (wrong) {
+        free(input);
+        return wrong;
+    }
     sc_context *ctx = sc_cmd_context(c);
     sc_status s = ctx ? sc_hub_resolve(&path, model) : SC_ENOMEM;
-    if (!s) s = sc_pipeline_open(&r.p, ctx, path, &o);
+    if (!s)
+        s = sc_pipeline_open_with(&r.p, ctx, path,
+                                  &(sc_model_options){.adapters = adapters.dir,
+                                                      .adapter_weights = adapters.weight,
+                                                      .n_adapters = adapters.n},
+                                  &o);
     if (!s) s = speculate(&r, &o);
     int code = s ? sc_cmd_fail(c) : run_with(&r, prompt, len, model);
     sc_pipeline_free(r.p);
@@ -391,6 +402,7 @@ static const sc_option options[] = {
      "tokens that prompt and answer may take; 0: the model's context, at most 8192", .value = "0", .lo = 0,
      .hi = 1e9},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
+    SC_OPT_ADAPTER,
     {"image", 0, SC_OPT_FILE, "FILE", "for models that see; none of those that are known does"},
     {"audio", 0, SC_OPT_FILE, "FILE", "for models that hear; none of those that are known does"},
     SC_OPT_CONTEXT,

@@ -21,10 +21,16 @@ static int64_t vocab_of(const sc_pipeline *p)
 
 sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path, const sc_session_options *options)
 {
+    return sc_pipeline_open_with(out, ctx, path, NULL, options);
+}
+
+sc_status sc_pipeline_open_with(sc_pipeline **out, sc_context *ctx, const char *path, const sc_model_options *model,
+                                const sc_session_options *options)
+{
     sc_pipeline *p = sc_calloc(1, sizeof *p);
     if (!p) return sc_nomem();
     p->ctx = ctx;
-    sc_status s = sc_model_open(&p->model, ctx, path, NULL);
+    sc_status s = sc_model_open(&p->model, ctx, path, model);
     if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
     if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
     if (!s) s = sc_pipeline_find_specials(p);

@@ -18,6 +18,7 @@ struct sc_session {
     sc_cache *cache;
     sc_cache *memory; /* keys and values of the encoder's output, which forks share; NULL: no encoder */
     int64_t context, chunk;
+    int64_t prompt; /* virtual tokens of an adapter before every sequence's own, which lengths do not count */
     int sequences;
     shape_plan plans[PLANS];
     uint64_t clock;
@@ -38,9 +39,13 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
     s->sequences = o.sequences ? o.sequences : 1;
     s->context = o.context ? o.context : SC_MIN(model_context, MAX_CONTEXT_BY_DEFAULT);
     s->chunk = o.chunk ? o.chunk : CHUNK;
-    sc_status status = sc_cache_new(&s->cache, &m->cache, o.cache, s->context, s->sequences);
-    if (!status && m->info.source_vocab)
-        status = sc_cache_new(&s->memory, &m->memory, o.cache, o.source ? o.source : s->context, s->sequences);
+    int64_t rows = m->adapters.prompt.rows, source = o.source ? o.source : s->context;
+    bool pair = m->info.source_vocab > 0;
+    s->prompt = pair ? 0 : rows; /* those of a source are encoded with it */
+    sc_status status =
+        sc_cache_new(&s->cache, &m->cache, o.cache, s->context + s->prompt * s->sequences, s->sequences);
+    if (!status && pair)
+        status = sc_cache_new(&s->memory, &m->memory, o.cache, source + rows * s->sequences, s->sequences);
     if (status) {
         sc_cache_free(s->cache);
         sc_free(s);
@@ -78,7 +83,7 @@ static bool seq_ok(const sc_session *s, int seq) { return seq >= 0 && seq < s->s
 
 int64_t sc_session_length(const sc_session *s, int seq)
 {
-    return seq_ok(s, seq) ? sc_cache_length(s->cache, seq) : 0;
+    return seq_ok(s, seq) ? SC_MAX(sc_cache_length(s->cache, seq) - s->prompt, 0) : 0;
 }
 
 static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int64_t wanted, shape_plan **out)
@@ -132,6 +137,33 @@ static sc_status look_at_memory(sc_session *s, const shape_plan *p, int i, int s
     return SC_OK;
 }
 
+/* Virtual tokens are the ids from the vocabulary's last on. */
+static void write_prompt(const sc_session *s, int64_t vocab, int32_t *ids)
+{
+    for (int64_t i = 0; i < s->m->adapters.prompt.rows; i++) ids[i] = (int32_t)(vocab + i);
+}
+
+static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all,
+                          const float **logits);
+
+/* Evaluates the virtual tokens of those sequences that are empty. */
+static sc_status begin(sc_session *s, const int *seqs, int n)
+{
+    sc_status status = SC_OK;
+    const float *unused;
+    if (!s->prompt) return SC_OK;
+    int32_t *ids = sc_malloc(sizeof *ids * (size_t)s->prompt);
+    if (!ids) return sc_nomem();
+    write_prompt(s, s->m->info.vocab, ids);
+    for (int i = 0; !status && i < n; i++) {
+        if (sc_cache_length(s->cache, seqs[i])) continue;
+        status = evaluate(s, seqs + i, 1, ids, s->prompt, false, &unused);
+        if (status) sc_cache_trim(s->cache, seqs[i], 0);
+    }
+    sc_free(ids);
+    return status;
+}
+
 /* `each` tokens of each of n sequences. wanted: 1 gives logits for the last of each sequence, otherwise for all. */
 static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all,
                           const float **logits)
@@ -140,9 +172,7 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
     shape_plan *p;
     sc_status status = SC_OK;
     int done = 0;
-    if ((status = check_ids(ids, n * each, m->info.vocab)) ||
-        (status = plan_for(s, n * each, n, all ? n * each : n, &p)))
-        return status;
+    if ((status = plan_for(s, n * each, n, all ? n * each : n, &p))) return status;
     int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
             *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
             *position = sc_plan_data(p->plan, p->t.in.seqs.position),
@@ -153,9 +183,9 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
         if (m->info.context && before + each > m->info.context)
             status = sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld",
                              (long long)(before + each), (long long)m->info.context);
-        else if (before + each > s->context)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each),
-                             (long long)s->context);
+        else if (before + each > s->context + s->prompt)
+            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld",
+                             (long long)(before + each - s->prompt), (long long)s->context);
         else
             status = look_at_memory(s, p, done, seqs[done]);
         if (!status) status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
@@ -199,27 +229,31 @@ static sc_status run_encoder(const sc_session *s, const sc_text_graph *t, const 
 sc_status sc_session_encode(sc_session *s, int seq, const int32_t *ids, int64_t n)
 {
     const sc_model_info *info = &s->m->info;
+    int64_t lead = s->m->adapters.prompt.rows, all = lead + n;
     if (!s->memory) return sc_fail(SC_EINVAL, "%s has no encoder", info->path);
     if (!seq_ok(s, seq) || n < 1)
         return sc_fail(SC_EINVAL, "%lld source tokens for sequence %d of %d", (long long)n, seq, s->sequences);
-    if (info->context && n > info->context)
-        return sc_fail(SC_ELIMIT, "%lld source tokens, more than the model's %lld", (long long)n,
+    if (info->context && all > info->context)
+        return sc_fail(SC_ELIMIT, "%lld source tokens, more than the model's %lld", (long long)all,
                        (long long)info->context);
     sc_text_graph t = {0};
-    int32_t *slots = sc_malloc(sizeof *slots * (size_t)n);
-    sc_status status = slots ? check_ids(ids, n, info->source_vocab) : sc_nomem();
+    int32_t *slots = sc_malloc(sizeof *slots * (size_t)all), *with = sc_malloc(sizeof *with * (size_t)all);
+    sc_status status = slots && with ? check_ids(ids, n, info->source_vocab) : sc_nomem();
     if (!status) {
+        write_prompt(s, info->source_vocab, with);
+        memcpy(with + lead, ids, sizeof *ids * (size_t)n);
         sc_cache_trim(s->cache, seq, 0);
         sc_cache_trim(s->memory, seq, 0);
-        status = sc_cache_append(s->memory, seq, n, slots);
+        status = sc_cache_append(s->memory, seq, all, slots);
     }
     if (!status)
         status = sc_text_graph_build(
-            &t, s->m, &(sc_text_shape){.tokens = 1, .sequences = 1, .source = n, .memory = s->memory});
-    if (!status) status = run_encoder(s, &t, ids, slots, n);
+            &t, s->m, &(sc_text_shape){.tokens = 1, .sequences = 1, .source = all, .memory = s->memory});
+    if (!status) status = run_encoder(s, &t, with, slots, all);
     if (status) sc_cache_trim(s->memory, seq, 0);
     sc_graph_free(t.g);
     sc_free(slots);
+    sc_free(with);
     return status;
 }
 
@@ -227,17 +261,18 @@ sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n,
 {
     if (!seq_ok(s, seq) || n < 1)
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d", (long long)n, seq, s->sequences);
-    int64_t before = sc_cache_length(s->cache, seq);
+    int64_t before = sc_session_length(s, seq);
     if (n > s->context - before)
         return sc_fail(SC_ELIMIT, "%lld tokens do not fit a context of %lld that holds %lld", (long long)n,
                        (long long)s->context, (long long)before);
     sc_status status = check_ids(ids, n, s->m->info.vocab);
+    if (!status) status = begin(s, &seq, 1);
     if (status) return status;
     const float *last = NULL;
     for (int64_t i = 0; i < n; i += s->chunk) {
         status = evaluate(s, &seq, 1, ids + i, SC_MIN(s->chunk, n - i), false, &last);
         if (status) {
-            sc_cache_trim(s->cache, seq, before);
+            sc_session_trim(s, seq, before);
             return status;
         }
         if (n > s->chunk) sc_progress(s->m->ctx, "prompt", SC_MIN(i + s->chunk, n), n);
@@ -254,7 +289,9 @@ sc_status sc_session_step(sc_session *s, const int *seqs, const int32_t *ids, in
             if (seqs[k] == seqs[i]) return sc_fail(SC_EINVAL, "sequence %d is there twice", seqs[i]);
     }
     if (n < 1) return sc_fail(SC_EINVAL, "a step of no sequences");
-    return evaluate(s, seqs, n, ids, 1, false, logits);
+    sc_status status = check_ids(ids, n, s->m->info.vocab);
+    if (!status) status = begin(s, seqs, n);
+    return status ? status : evaluate(s, seqs, n, ids, 1, false, logits);
 }
 
 sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
@@ -262,7 +299,9 @@ sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n
     if (!seq_ok(s, seq) || n < 1 || n > s->chunk)
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d, at most %lld at once", (long long)n, seq,
                        s->sequences, (long long)s->chunk);
-    return evaluate(s, &seq, 1, ids, n, true, logits);
+    sc_status status = check_ids(ids, n, s->m->info.vocab);
+    if (!status) status = begin(s, &seq, 1);
+    return status ? status : evaluate(s, &seq, 1, ids, n, true, logits);
 }
 
 sc_status sc_session_fork(sc_session *s, int from, int to)
@@ -278,6 +317,6 @@ sc_status sc_session_trim(sc_session *s, int seq, int64_t n)
 {
     if (!seq_ok(s, seq) || n < 0)
         return sc_fail(SC_EINVAL, "%lld tokens of sequence %d of %d", (long long)n, seq, s->sequences);
-    sc_cache_trim(s->cache, seq, n);
+    sc_cache_trim(s->cache, seq, n ? n + s->prompt : 0);
     return SC_OK;
 }

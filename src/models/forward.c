@@ -10,6 +10,7 @@ struct sc_outputs {
 
 typedef struct padded {
     int64_t b, t, total; /* rows, columns, real tokens */
+    int64_t lead;        /* virtual tokens before those of each row */
     int64_t *first, *n;  /* of each row */
 } padded;
 
@@ -70,23 +71,29 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
 }
 
 static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p,
-                              const sc_named_tensor *ids, const sc_named_tensor *positions)
+                              const sc_named_tensor *ids, const sc_named_tensor *positions, int64_t vocab)
 {
     int32_t *id = sc_plan_data(plan, in->ids), *start = sc_plan_data(plan, in->seqs.start),
-            *position = sc_plan_data(plan, in->seqs.position);
-    int64_t at = 0;
+            *position = sc_plan_data(plan, in->seqs.position),
+            *wanted = in->wanted ? sc_plan_data(plan, in->wanted) : NULL;
+    int64_t at = 0, real = 0;
     for (int64_t r = 0; r < p->b; r++) {
         start[r] = (int32_t)at;
+        for (int64_t i = 0; i < p->lead; i++, at++) {
+            id[at] = (int32_t)(vocab + i);
+            if (position) position[at] = (int32_t)i;
+        }
         for (int64_t i = 0; i < p->n[r]; i++, at++) {
             /* As HuggingFace counts where no position_ids are given: by column. */
             int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
-            int64_t place = positions ? element(positions, from) : p->first[r] + i;
-            if (v < 0 || v > INT32_MAX)
+            int64_t place = p->lead + (positions ? element(positions, from) : p->first[r] + i);
+            if (v < 0 || v > INT32_MAX || (p->lead && v >= vocab))
                 return sc_fail(SC_ELIMIT, "%s: id %lld is out of range", ids->name, (long long)v);
             id[at] = (int32_t)v;
             if (place < 0 || place > INT32_MAX)
                 return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
             if (position) position[at] = (int32_t)place;
+            if (wanted) wanted[real++] = (int32_t)at;
         }
     }
     start[p->b] = (int32_t)at;
@@ -108,12 +115,14 @@ static float *add_output(sc_outputs *o, const char *name, int rank, const int64_
     return t->name ? t->data : NULL;
 }
 
-/* Rows of `width` for the real tokens, spread to (batch, tokens, width). */
-static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, const float *rows, int64_t width)
+/* Rows of `width` for the real tokens, after `lead` others in each row, spread to (batch, tokens, width). */
+static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, int64_t lead, const float *rows,
+                          int64_t width)
 {
     float *out = add_output(o, name, 3, (int64_t[]){p->b, p->t, width});
     if (!out) return sc_nomem();
     for (int64_t r = 0; r < p->b; r++) {
+        rows += lead * width;
         memcpy(out + (r * p->t + p->first[r]) * width, rows, sizeof *out * (size_t)(p->n[r] * width));
         rows += p->n[r] * width;
     }
@@ -140,7 +149,8 @@ static sc_status stack_hidden(sc_outputs *o, const char *name, const padded *p, 
     float *out = add_output(o, name, 3, (int64_t[]){n, p->t, c});
     if (!out) return sc_nomem();
     for (int64_t i = 0; i < n; i++)
-        memcpy(out + (i * p->t + p->first[0]) * c, sc_plan_data(plan, tap_of(g, name, i)),
+        memcpy(out + (i * p->t + p->first[0]) * c,
+               (const float *)sc_plan_data(plan, tap_of(g, name, i)) + p->lead * c,
                sizeof *out * (size_t)(p->n[0] * c));
     return SC_OK;
 }
@@ -186,9 +196,10 @@ static sc_status add_encoder(sc_outputs *o, const padded *p, const sc_plan *plan
     sc_tensor *last = NULL;
     for (int64_t i = 0; tap_of(g, "encoder_hidden_states", i); i++) last = tap_of(g, "encoder_hidden_states", i);
     sc_status s = stack_hidden(o, "encoder_hidden_states", p, plan, g);
-    if (!s && last) s = pad_rows(o, "encoder_last_hidden_state", p, sc_plan_data(plan, last), last->shape.dim[1]);
+    if (!s && last)
+        s = pad_rows(o, "encoder_last_hidden_state", p, p->lead, sc_plan_data(plan, last), last->shape.dim[1]);
     if (!s && (last = tap_of(g, "encoder_outputs", 0)))
-        s = pad_rows(o, "encoder_outputs", p, sc_plan_data(plan, last), last->shape.dim[1]);
+        s = pad_rows(o, "encoder_outputs", p, p->lead, sc_plan_data(plan, last), last->shape.dim[1]);
     return s;
 }
 
@@ -198,7 +209,7 @@ static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_t
                           *decoder = named(in, n_in, "decoder_input_ids");
     sc_text_graph t = {0};
     sc_plan *plan = NULL;
-    padded p = {0}, d = {0};
+    padded p = {.lead = m->adapters.prompt.rows}, d = {0};
     if (!ids) ids = named(in, n_in, "src_ids");
     if (!mask) mask = named(in, n_in, "src_mask");
     if (!ids || !decoder) return sc_fail(SC_EINVAL, "%s is missing", ids ? "decoder_input_ids" : "input_ids");
@@ -210,12 +221,13 @@ static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_t
     if (!s) s = unpad(&p, ids, mask);
     if (!s) s = unpad_decoder(&d, decoder, in, n_in);
     if (!s)
-        s = sc_text_graph_build(&t, m, &(sc_text_shape){.tokens = d.total, .sequences = d.b, .source = p.total});
+        s = sc_text_graph_build(
+            &t, m, &(sc_text_shape){.tokens = d.total, .sequences = d.b, .source = p.total + p.b * p.lead});
     if (!s) s = sc_text_graph_plan(&plan, &t, m, all);
-    if (!s) s = write_inputs(plan, &t.source, &p, ids, NULL);
-    if (!s) s = write_inputs(plan, &t.in, &d, decoder, NULL);
+    if (!s) s = write_inputs(plan, &t.source, &p, ids, NULL, m->info.source_vocab);
+    if (!s) s = write_inputs(plan, &t.in, &d, decoder, NULL, m->info.vocab);
     if (!s) s = sc_plan_run(plan);
-    if (!s) s = pad_rows(o, "logits", &d, sc_plan_data(plan, t.logits), m->info.vocab);
+    if (!s) s = pad_rows(o, "logits", &d, 0, sc_plan_data(plan, t.logits), m->info.vocab);
     if (!s && all) s = add_encoder(o, &p, plan, t.g);
     if (!s && all) s = stack_hidden(o, "decoder_hidden_states", &d, plan, t.g);
     sc_plan_free(plan);
@@ -233,7 +245,7 @@ sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_t
                           *positions = named(in, n_in, "position_ids");
     sc_text_graph t = {0};
     sc_plan *plan = NULL;
-    padded p = {0};
+    padded p = {.lead = m->adapters.prompt.rows};
     sc_status s;
     if (m->family->encoder_decoder) {
         sc_outputs *made = sc_calloc(1, sizeof *made);
@@ -253,11 +265,11 @@ sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_t
     sc_outputs *o = sc_calloc(1, sizeof *o);
     if (!o) return sc_nomem();
     if ((s = unpad(&p, ids, mask))) goto end;
-    if ((s = sc_text_graph_new(&t, m, p.total, p.b, 0, NULL, NULL)) ||
-        (s = sc_text_graph_plan(&plan, &t, m, all)) || (s = write_inputs(plan, &t.in, &p, ids, positions)) ||
-        (s = sc_plan_run(plan)))
+    if ((s = sc_text_graph_new(&t, m, p.total + p.b * p.lead, p.b, p.lead ? p.total : 0, NULL, NULL)) ||
+        (s = sc_text_graph_plan(&plan, &t, m, all)) ||
+        (s = write_inputs(plan, &t.in, &p, ids, positions, m->info.vocab)) || (s = sc_plan_run(plan)))
         goto end;
-    s = pad_rows(o, "logits", &p, sc_plan_data(plan, t.logits), m->info.vocab);
+    s = pad_rows(o, "logits", &p, 0, sc_plan_data(plan, t.logits), m->info.vocab);
     if (!s && all) s = stack_hidden(o, "hidden_states", &p, plan, t.g);
 end:
     sc_plan_free(plan);

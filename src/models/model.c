@@ -7,8 +7,7 @@ enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
 
-/* Where a HuggingFace name is in the file: as it is, or as checkpoints of the bare model have it, without the prefix. */
-static sc_weight *find(sc_model *m, const char *name)
+sc_weight *sc_model_weight(sc_model *m, const char *name)
 {
     sc_weight *w = sc_weights_find(&m->weights, name);
     size_t n = strlen(m->family->prefix);
@@ -18,7 +17,7 @@ static sc_weight *find(sc_model *m, const char *name)
 
 static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 {
-    sc_weight *w = find(user, want->name);
+    sc_weight *w = sc_model_weight(user, want->name);
     if (w) *out = w->wide.data ? w->wide : w->storage;
     return SC_OK;
 }
@@ -55,7 +54,9 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 static sc_status visit(sc_model *m, const sc_param_source *source)
 {
     sc_text_graph t = {0};
-    m->source = source;
+    sc_param_source with = *source;
+    with.prompt = m->adapters.prompt;
+    m->source = &with;
     sc_status s = sc_text_graph_build(
         &t, m,
         &(sc_text_shape){.tokens = 1, .sequences = 1, .spec = &m->cache, .source = 1, .memory_spec = &m->memory});
@@ -65,33 +66,19 @@ static sc_status visit(sc_model *m, const sc_param_source *source)
 }
 
 /* The i-th addition to a matrix; while declaring this is also where a part meets the model. */
-static bool lora(void *user, const char *name, int i, sc_lora *out)
+static bool lora(void *user, const char *name, sc_lora_use use, int i, sc_lora *out)
 {
     sc_model *m = user;
     for (int64_t k = 0; k < m->adapters.count; k++) {
-        if (strcmp(m->adapters.part[k].name, name) != 0 || i-- > 0) continue;
-        m->adapters.part[k].used = true;
-        *out = m->adapters.part[k].lora;
+        sc_adapter_part *part = &m->adapters.part[k];
+        if (strcmp(part->name, name) != 0 || (part->use == SC_LORA_TABLE) != (use == SC_LORA_TABLE) || i-- > 0)
+            continue;
+        part->used = true;
+        part->use = use;
+        *out = part->lora;
         return true;
     }
     return false;
-}
-
-/* Each part must fit the matrix that it adds to. */
-static sc_status check_adapters(sc_model *m)
-{
-    for (int64_t k = 0; k < m->adapters.count; k++) {
-        sc_adapter_part *part = &m->adapters.part[k];
-        char name[512];
-        snprintf(name, sizeof name, "%s.weight", part->name);
-        sc_weight *w = find(m, name);
-        if (!part->used || !w)
-            return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
-        if (!w->permuted) continue;
-        sc_status s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
-        if (s) return s;
-    }
-    return SC_OK;
 }
 
 /* Weights that come from no file are made once it is known that all of them fit. */
@@ -111,7 +98,7 @@ static sc_status check_params(sc_model *m)
     const char *first = NULL;
     for (int64_t i = 0; i < m->n_params; i++) {
         sc_model_param *p = &m->param[i];
-        sc_weight *w = find(m, p->name);
+        sc_weight *w = sc_model_weight(m, p->name);
         sc_shape want = {.rank = p->rank};
         char have[SC_SHAPE_TEXT], need[SC_SHAPE_TEXT];
         memcpy(want.dim, p->dim, sizeof want.dim);
@@ -349,12 +336,15 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         if (strcmp(m->generation, "{}") == 0) s = generation_of_config(m);
         if (s || (s = read_decoder_start(m))) goto end;
     }
-    for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
-    if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
-        (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
+    for (int i = 0; !s && i < o->n_adapters; i++)
+        s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i], o->adapter_weights ? o->adapter_weights[i] : 1);
+    if (m->info.source_vocab && m->adapters.prompt.ids) m->adapters.prompt.ids = "source_ids";
+    if (s || (s = sc_adapters_replace(&m->adapters, m)) || (s = sc_model_declare(m)) || (s = check_params(m)) ||
+        (s = sc_adapters_meet(&m->adapters, m)) || (s = note_unexpected(m)) || (s = summarize(m)) ||
+        (s = read_eos(m)))
         goto end;
     if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
-    m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m};
+    m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m, .prompt = m->adapters.prompt};
     m->source = &m->source_;
 end:
     m->make = NULL;

@@ -135,25 +135,44 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 
-/* ---- adapters in PEFT's format (lora.c) ---- */
+/* ---- adapters in PEFT's format (lora.c reads them, adapt.c fits them to a model) ---- */
 
 typedef struct sc_adapter_part {
     const char *name; /* of the matrix, without ".weight" */
     sc_lora lora;
+    sc_lora_use use;      /* a table's part says so, a matrix's is told when it is met */
+    sc_buffer *magnitude; /* (N) f32: DoRA's; NULL: none */
+    float weight;         /* of the adapter */
     bool used;
 } sc_adapter_part;
 
+/* A tensor that an adapter has instead of the model's. */
+typedef struct sc_adapter_whole {
+    const char *name;
+    sc_shape shape;
+    sc_storage storage;
+} sc_adapter_whole;
+
 typedef struct sc_adapters {
     sc_adapter_part *part;
-    int64_t count, cap;
+    sc_adapter_whole *whole;
+    int64_t count, cap, n_whole, cap_whole;
+    sc_prompt prompt;
 } sc_adapters;
-/* Adds the LoRA of a folder (adapter_config.json, adapter_model.safetensors). Strings go to the arena. */
-sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir);
+/* Adds the adapter of a folder (adapter_config.json, adapter_model.safetensors), `weight` times. Strings go to the arena. */
+sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, double weight);
 void sc_adapters_free(sc_adapters *a);
+/* Puts whole tensors in the place of the file's, once these are known. */
+sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m);
+/* Fits the parts to the weights that they add to: order of rows, DoRA's gains. After the parameters are checked. */
+sc_status sc_adapters_meet(sc_adapters *a, sc_model *m);
 /* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
 
 /* ---- a model ---- */
+
+/* Where a HuggingFace name is in the file: as it is, or as checkpoints of the bare model have it, without the prefix. */
+sc_weight *sc_model_weight(sc_model *m, const char *name);
 
 struct sc_model {
     sc_context *ctx;
@@ -227,6 +246,10 @@ typedef struct sc_item {
     bool to_pairs; /* to GGUF's order, side by side */
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
+    /* What adapters add on the way; NULL: nothing. in_out: the output has the axes of the parts the other way round. */
+    const sc_adapters *adapters;
+    const char *param; /* the matrix's name for them */
+    bool in_out;
 } sc_item;
 
 typedef struct sc_items {
@@ -234,6 +257,11 @@ typedef struct sc_items {
     int64_t count, cap;
     sc_arena *arena; /* holds the names */
 } sc_items;
+
+/* Notes in the item of a parameter what adapters add to it; turned: it is written with its axes exchanged. (adapt.c) */
+sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bool turned);
+/* Adds that to one row as it is written, `row` in the order of the source. */
+void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float *x);
 
 typedef sc_status sc_sink(void *user, const void *data, int64_t bytes);
 /* The values of an item in the output's type and order, in pieces. Threads work on rows. (convert_rows.c) */
@@ -258,6 +286,8 @@ int sc_type_plan_file_type(const sc_type_plan *p, const sc_items *items);
 
 /* Adds the model's parameters, as GGUF's architecture `arch` has them or as HuggingFace has them (NULL). (convert.c) */
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch);
+/* Opens the source with the adapters that are to be merged. */
+sc_status sc_convert_open(sc_model **out, sc_context *ctx, const char *in, const sc_convert_options *o);
 sc_status sc_convert_to_gguf(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,
                              sc_convert_report *r);
 sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,

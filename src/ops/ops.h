@@ -67,6 +67,8 @@ typedef struct sc_norm_attr {
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
+/* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */
+sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids);
 
 /* Positions as sines and cosines (Vaswani et al. 2017): at (T) i32 → (T, width), the sines of all the frequencies first. */
 sc_tensor *sc_sinusoids(sc_graph *g, sc_tensor *at, int64_t width);
