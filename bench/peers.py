@@ -43,6 +43,7 @@ class Run:
     def __init__(self, args):
         self.args = args
         self.rows, self.limits, self.work = [], [], args.work or tempfile.mkdtemp(prefix="socle-bench-")
+        self.shares = []  # of a limit, one a turn of the row that is being measured
         self.deadline = time.monotonic() + args.limit if args.limit else None
 
     def late(self):
@@ -62,23 +63,26 @@ class Run:
         return {name: median(values) for name, values in got.items()}, min(map(len, got.values()))
 
     def row(self, work, unit, programs, limit=None, better="more", repeat=None):
-        """limit: (kind, factor): the share of "bandwidth" or "peak" is socle's value times the factor."""
+        """limit: "bandwidth" or "peak", what socle's shares are of: the limit is measured around every turn, because it
+        can change between two of them."""
         if self.late():
             return self.rows.append({"work": work, "unit": unit, "left_out": "time limit"})
         self.say(work)
+        self.shares = []
         got, n = self.turns(programs, repeat)
         row = {"work": work, "unit": unit, "values": got, "turns": n, "better": better,
                "missing": [name for name, run in programs.items() if not run]}
-        if limit:
-            row["limit"], row["limit_factor"] = limit
+        if self.shares:
+            row["limit"], row["share"] = limit, median(self.shares)
         self.rows.append(row)
         return got
 
-    def socle(self, model, *args):
-        """Runs the bench; the limits that it measures along the way are kept, and the best of them counts."""
+    def socle(self, key, model, *args):
+        """Tokens a second as `socle bench` measures them, key being "prefill" or "decode"; keeps their share."""
         r = socle_bench(model, "-t", THREADS, "-R", 1, "-q", *args)
         self.limits.append(r)
-        return r
+        self.shares.append(r[key + "_share"])
+        return r[key + "_tps"]
 
     # ---- models ----
 
@@ -89,10 +93,9 @@ class Run:
             def prompt():
                 peer.clear()
                 return 512 / peer.prompt(512)
-            one = self.socle(path, "-p", 512, "-d", 0, "-f", 0)
             self.row(f"prefill 512 tokens, {name}", "tokens/s", {
-                "socle": lambda: self.socle(path, "-p", 512, "-d", 0, "-f", 0, "--no-limits")["prefill_tps"],
-                "llama.cpp": peer and prompt}, ("peak", one["prefill_gflops"] / one["prefill_tps"]), repeat=repeat)
+                "socle": lambda: self.socle("prefill", path, "-p", 512, "-d", 0, "-f", 0),
+                "llama.cpp": peer and prompt}, "peak", repeat=repeat)
         base = None
         for count in sequences:
             if peer:
@@ -100,12 +103,11 @@ class Run:
                 for s in range(count):
                     peer.prompt(128, s)
             options = ("-p", 1, "-f", 128, "-d", steps, "-s", count)
-            one = self.socle(path, *options)
             what = f"decode, {name}" if count == 1 else f"decode {count} sequences together, {name}"
             got = self.row(what, "tokens/s", {
-                "socle": lambda: self.socle(path, *options, "--no-limits")["decode_tps"],
+                "socle": lambda: self.socle("decode", path, *options),
                 "llama.cpp": peer and (lambda: steps * count / peer.generate(128, steps, count))},
-                ("bandwidth", one["decode_gbs"] / one["decode_tps"]), repeat=repeat)
+                "bandwidth", repeat=repeat)
             base = base or got
             if got and base and count > 1:
                 self.rows[-1]["to_one"] = {k: v / base[k] for k, v in got.items() if k in base}
@@ -117,8 +119,7 @@ class Run:
         if self.late():
             return self.row(f"decode at {fill} tokens, {name}", "tokens/s", {})
         n = self.args.repeat
-        r = self.socle(path, "-p", 1, "-f", fill, "-d", steps, "-R", n)
-        values = {"socle": lambda: r["decode_tps"]}
+        values = {"socle": lambda: self.socle("decode", path, "-p", 1, "-f", fill, "-d", steps, "-R", n)}
         if llama:
             peer = llama.Model(path, THREADS, fill + steps + 1)
             peer.prompt(fill)
@@ -127,8 +128,7 @@ class Run:
             values["llama.cpp"] = lambda: steps / t
         else:
             values["llama.cpp"] = None
-        self.row(f"decode at {fill} tokens, {name}", "tokens/s", values,
-                 ("bandwidth", r["decode_gbs"] / r["decode_tps"]), repeat=1)
+        self.row(f"decode at {fill} tokens, {name}", "tokens/s", values, "bandwidth", repeat=1)
 
     def start(self, name, path):
         run = [tool("socle", "SOCLE"), "run", path, "--raw", "--greedy", "-q", "-t", THREADS, "-c", 512]
@@ -184,8 +184,10 @@ class Run:
         flops = 2e-9 * m * n * k
 
         def ours():
-            return json.loads(call(kernels, "--gemm", f"{m},{n},{k}", "--form", form, "--type", kind, "--threads",
-                                   THREADS, "--repeat", 5, "--json"))["gflops"]
+            r = json.loads(call(kernels, "--gemm", f"{m},{n},{k}", "--form", form, "--type", kind, "--threads", THREADS,
+                                "--repeat", 5, "--json"))
+            self.shares.append(r["gflops"] / max(limit["peak_gflops"] for limit in self.limits))
+            return r["gflops"]
 
         def timed(multiply):
             multiply()
@@ -212,7 +214,7 @@ class Run:
         if kind == "f32":
             peers["OpenBLAS"] = blas
         note = "" if kind == "f32" else f", {kind} weights"
-        self.row(f"GEMM {form} {m}x{n}x{k}{note}", "GFLOP/s", peers, ("peak", 1))
+        self.row(f"GEMM {form} {m}x{n}x{k}{note}", "GFLOP/s", peers, "peak")
 
 
 def versions():
@@ -233,9 +235,8 @@ def number(x):
 
 def report(run):
     """The table, with the machine and the command that made it."""
-    bandwidth = max(r.get("bandwidth_gbs", 0) for r in run.limits)
-    peak = max(r.get("peak_gflops", 0) for r in run.limits)
-    isa = next(r["isa"] for r in run.limits if "isa" in r)
+    low, high = (f(r[key] for r in run.limits) for f, key in ((min, "bandwidth_low_gbs"), (max, "bandwidth_high_gbs")))
+    peak, isa = max(r["peak_gflops"] for r in run.limits), run.limits[0]["isa"]
     lines = []
     for r in run.rows:
         if "left_out" in r:
@@ -246,7 +247,6 @@ def report(run):
             notes.append(f"{r['turns']} turn{'s' * (r['turns'] > 1)}")
         share = "-"
         if "limit" in r:
-            r["share"] = ours * r["limit_factor"] / (bandwidth if r["limit"] == "bandwidth" else peak)
             share = f"{100 * r['share']:.0f}% of the {r['limit']}"
         others = []
         for name in (n for n in list(r["values"]) + r["missing"] if n != "socle"):
@@ -264,12 +264,12 @@ def report(run):
         lines.append([r["work"], r["unit"], number(ours), share, "; ".join(others), "; ".join(notes)])
     command = "python3 bench/peers.py " + " ".join(sys.argv[1:])
     when = datetime.date.today().isoformat()
-    head = (f"{when}, {cpu_name()}, {THREADS} threads. Measured limits: {bandwidth:.1f} GB/s read, {peak:.1f} GFLOP/s "
-            f"f32 in registers ({isa}). {'; '.join(versions())}. A ratio over 1 means that socle is ahead. Made by\n\n"
+    head = (f"{when}, {cpu_name()}, {THREADS} threads. Measured limits: {low:.1f} to {high:.1f} GB/s read, "
+            f"{peak:.1f} GFLOP/s f32 in registers ({isa}). {'; '.join(versions())}. A ratio over 1 means that socle is ahead. Made by\n\n"
             f"    {command}\n")
     text = head + "\n" + table(["work", "unit", "socle", "of the limit", "others", "notes"], lines)
-    data = {"date": when, "cpu": cpu_name(), "threads": THREADS, "isa": isa, "bandwidth_gbs": bandwidth,
-            "peak_gflops": peak, "versions": versions(), "command": command, "rows": run.rows}
+    data = {"date": when, "cpu": cpu_name(), "threads": THREADS, "isa": isa, "bandwidth_low_gbs": low,
+            "bandwidth_high_gbs": high, "peak_gflops": peak, "versions": versions(), "command": command, "rows": run.rows}
     return text, data
 
 
@@ -303,7 +303,7 @@ def main():
     small = args.model or call(os.path.join(ROOT, "scripts", "fetch-model.sh")).strip()
     name = os.path.basename(small).removesuffix(".gguf")
     try:
-        run.socle(small, "-p", 1, "-d", 1)
+        run.socle("decode", small, "-p", 1, "-d", 1)
         if "small" in only:
             run.start(name, small)
             run.model(name, small, sequences=(1, 4, 16))

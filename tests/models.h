@@ -25,7 +25,19 @@
 static const char *const own_cases[] = {
     "llama",          "llama_bias", "llama_llama3", "llama_linear", "llama_dynamic", "llama_yarn",
     "llama_longrope", "mistral",    "qwen2",        "qwen3",        "gpt2"};
-static const char *const fixture_cases[] = {"llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gpt2"};
+static const char *const fixture_cases[] = {
+    "gpt2",       "gptj",         "gpt_neox",    "opt",         "bloom",       "llama",         "llama3_rope",
+    "mistral",    "qwen2",        "qwen3",       "phi",         "phi3",        "phi3_longrope", "exaone3",
+    "exaone4",    "exaone4_full", "hyperclovax", "gemma2",      "gemma3_text", "olmo2",         "smollm3",
+    "starcoder2", "granite",      "cohere",      "cohere2",     "glm",         "glm4",          "mixtral",
+    "qwen2_moe",  "qwen3_moe",    "deepseek_v2", "deepseek_v3", "exaone_moe",  "solar_open",    "gpt_oss",
+    "mamba",      "mamba2",       "qwen3_next",  "qwen3_5_text"};
+
+/* Of the fixtures, those whose type GGUF has no architecture for. */
+static inline bool has_gguf(const char *name)
+{
+    return strcmp(name, "opt") != 0 && strcmp(name, "hyperclovax") != 0;
+}
 
 #define OWN_MODELS SOCLE_SOURCE_DIR "/tests/data/models"
 

@@ -12,7 +12,7 @@ static sc_cache_spec spec(void)
     sc_cache_spec s = {.n_layers = LAYERS};
     for (int i = 0; i < LAYERS; i++) {
         s.layer[i].kv_heads = heads[i];
-        s.layer[i].d = width[i];
+        s.layer[i].d = s.layer[i].v_d = width[i];
     }
     return s;
 }
@@ -230,14 +230,14 @@ static void limits_of_a_cache(void **state)
     static const int64_t bad[] = {0, -1, INT64_MIN, ((int64_t)1 << 30) + 1, INT64_MAX};
     for (int i = 0; i < SC_COUNT(bad); i++)
         assert_int_equal(sc_cache_new(&c, &layers, SC_F32, bad[i], 1), SC_ELIMIT);
-    layers.layer[1].d = 33;
+    layers.layer[1].d = layers.layer[1].v_d = 33;
     assert_int_equal(sc_cache_new(&c, &layers, SC_Q8_0, 10, 1), SC_EUNSUPPORTED);
     assert_non_null(strstr(sc_error(), "33"));
     assert_null(c);
     layers.n_layers = 512; /* more than there is memory: 2^30 tokens of 512 wide layers */
     for (int i = 0; i < 512; i++) {
         layers.layer[i].kv_heads = 4096;
-        layers.layer[i].d = 4096;
+        layers.layer[i].d = layers.layer[i].v_d = 4096;
     }
     sc_status s = sc_cache_new(&c, &layers, SC_F32, (int64_t)1 << 30, 1);
     assert_int_equal(s, SC_ELIMIT);

@@ -93,7 +93,7 @@ static const struct {
     {"{\"original_max_position_embeddings\":\"x\",\"rope_parameters\":{\"rope_type\":\"default\"}}",
      "original_max"},
     {"{\"partial_rotary_factor\":2}", "partial_rotary_factor"},
-    {"{\"partial_rotary_factor\":0}", "rotated features"},
+    {"{\"partial_rotary_factor\":0}", "partial_rotary_factor"},
     {"{\"partial_rotary_factor\":0.1}", "rotated features"},
     {"{\"rope_parameters\":{\"rope_type\":\"spiral\"}}", "'spiral'"},
     {"{\"rope_parameters\":{\"rope_type\":3}}", "rope_type"},
@@ -117,7 +117,7 @@ static const struct {
     {"{\"eos_token_id\":-1}", "eos_token_id"},
     {"{\"eos_token_id\":\"two\"}", "eos_token_id"},
     {"{\"eos_token_id\":[1,2.5]}", "eos_token_id"},
-    {"{\"model_type\":\"gpt2\",\"n_embd\":10,\"n_head\":3}", "multiple of n_head"},
+    {"{\"model_type\":\"gpt2\",\"n_embd\":10,\"n_head\":3}", "multiple of 3 heads"},
     {"{\"model_type\":\"gpt2\",\"n_head\":0}", "n_head"},
     {"{\"model_type\":\"gpt2\",\"n_positions\":-1}", "n_positions"},
     {"{\"model_type\":\"gpt2\",\"activation_function\":\"wave\"}", "'wave'"},
@@ -290,7 +290,7 @@ static void heads_have_their_width(void **state)
 
 static sc_rope_params rope_of(json_t *j, int64_t d, sc_arena *arena)
 {
-    sc_rope_params p;
+    sc_rope_params p = {0};
     sc_config c = {.json = j, .what = "config.json", .arena = arena};
     sc_config_rope(&c, d, &p);
     if (c.status) fail_msg("%s", sc_error());

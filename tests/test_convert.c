@@ -45,7 +45,10 @@ static void same_tensors(const sc_model *a, const sc_model *b, const char *label
             n *= p->dim[k];
         }
         assert_int_equal(p->transposed, q->transposed);
-        if (memcmp(p->data, q->data, (size_t)sc_dtype_size(p->dtype, n)))
+        bool moved = strstr(label, "gemma") && strstr(p->name, "norm"); /* 1 added and taken away again */
+        for (int64_t k = 0; moved && k < n; k++)
+            assert_true(fabsf(((const float *)p->data)[k] - ((const float *)q->data)[k]) <= 1.3e-7f);
+        if (!moved && memcmp(p->data, q->data, (size_t)sc_dtype_size(p->dtype, n)))
             fail_msg("%s: '%s' changed", label, p->name);
     }
 }
@@ -54,19 +57,15 @@ static void same_rotation(const sc_model *a, const sc_model *b, const char *labe
 {
     const sc_model *const models[] = {a, b};
     float f[2][64], scale[2];
-    if (strcmp(a->info.family, "gpt2") == 0) return;
+    if (sc_model_decoder(a)->position != SC_POSITION_ROPE) return;
     for (int64_t length = 1; length <= 4096; length *= 4) {
         for (int i = 0; i < 2; i++) {
-            sc_arena *arena = sc_arena_new();
-            sc_config c = {.json = models[i]->json, .what = label, .arena = arena};
-            sc_rope_params p;
-            sc_config_rope(&c, a->info.head_dim, &p);
-            assert_int_equal(c.status, SC_OK);
-            sc_rope_frequencies(&p, length, f[i], &scale[i]);
-            sc_arena_free(arena);
+            const sc_rope_params *p = &sc_model_decoder(models[i])->rope;
+            if (p->dim != sc_model_decoder(a)->rope.dim) fail_msg("%s: %d rotated", label, (int)p->dim);
+            sc_rope_frequencies(p, length, f[i], &scale[i]);
         }
         assert_true(fabsf(scale[0] - scale[1]) <= 2e-7f * scale[0]);
-        for (int64_t k = 0; k < a->info.head_dim / 2; k++)
+        for (int64_t k = 0; k < sc_model_decoder(a)->rope.dim / 2; k++)
             if (fabsf(f[0][k] - f[1][k]) > 2e-7f * f[0][k])
                 fail_msg("%s: frequency %d at %d", label, (int)k, (int)length);
     }
@@ -106,7 +105,8 @@ static void fixture_models_go_there_and_back(void **state)
     (void)state;
     char root[1024];
     if (!find_fixtures(root)) skip();
-    for (int i = 0; i < SC_COUNT(fixture_cases); i++) check_case(root, fixture_cases[i]);
+    for (int i = 0; i < SC_COUNT(fixture_cases); i++)
+        if (has_gguf(fixture_cases[i])) check_case(root, fixture_cases[i]);
 }
 
 /* Every pair of formats and plain type gives each value as the reference conversion does. */

@@ -40,6 +40,8 @@ typedef struct sc_model_info {
     const char *path, *family, *model_type, *format; /* format: "safetensors", "gguf", "fresh", "synthetic" */
     const char *dtypes;                              /* "q4_1 211, f32 61": how many tensors of each type */
     int64_t parameters, bytes;                       /* of all weights */
+    int64_t active; /* parameters that one token goes through: all but those of experts it does not use */
+    int64_t experts, experts_used; /* of a mixture, and of them those that a token uses; 0: none */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
     int64_t context;      /* tokens; 0: not limited */
     int64_t source_vocab; /* ids that an encoder-decoder's encoder reads; 0: the model has none */
@@ -64,7 +66,10 @@ typedef struct sc_model_param {
     int64_t dim[SC_MAX_RANK];
     const void *data; /* dense in dim, or in the transposed order where `transposed`; NULL when only declared */
     bool transposed;  /* stored with its two axes exchanged */
+    bool expert;      /* one of a mixture's, read only for the tokens that choose it */
     bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
+    bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
+    bool plus_one; /* stored with 1 added */
 } sc_model_param;
 SC_API int64_t sc_model_param_count(const sc_model *m);
 SC_API const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i);

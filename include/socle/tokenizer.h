@@ -39,6 +39,8 @@ enum {
     SC_TOKENIZE_SPECIAL = 1,         /* add what the tokenizer's template adds around a text (bos, eos) */
     SC_TOKENIZE_PARSE_SPECIAL = 2,   /* text that spells a special token becomes that token; else it stays text */
     SC_TOKENIZE_REPLACE_INVALID = 4, /* invalid UTF-8 becomes U+FFFD first, as Python's errors="replace" does */
+    SC_TOKENIZE_FIT =
+        8, /* cut and fill up to the lengths that a tokenizer.json asks for; else these are not heeded */
 };
 
 /* text: len bytes, at most 512 MiB, NUL allowed. *ids: n ids (sc_free). */
@@ -49,6 +51,12 @@ SC_API sc_status sc_tokenizer_encode(const sc_tokenizer *t, const char *text, in
  * the replaced text. */
 SC_API sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags,
                                            int32_t **ids, sc_token_span **spans, int64_t *n);
+
+/* A pair of texts, as models that compare sentences read it; b NULL: a alone. *types: the token type (segment) of each id (n
+ * of them, sc_free), what BERT's token_type_ids are; types may be NULL. */
+SC_API sc_status sc_tokenizer_encode_pair(const sc_tokenizer *t, const char *a, int64_t a_len, const char *b,
+                                          int64_t b_len, unsigned flags, int32_t **ids, int32_t **types,
+                                          int64_t *n);
 
 enum {
     SC_DETOKENIZE_SKIP_SPECIAL = 1, /* special tokens give no text */

@@ -87,6 +87,8 @@ void sc_str_utf8(sc_str *s, uint32_t codepoint); /* encodes; an invalid code poi
 char *sc_str_take(sc_str *s,
                   int64_t *len); /* the owned, NUL-terminated text (sc_free), s is {0} again; NULL on oom */
 void sc_str_free(sc_str *s);
+/* Appends the bytes that p[0..n) spells in base64, with or without = at its end; false for other characters. */
+bool sc_base64_decode(sc_str *s, const char *p, int64_t n);
 
 /* Decodes one code point of p[0..n), n > 0, into *cp and returns the bytes it took. An invalid or cut sequence gives
  * U+FFFD and takes its longest valid beginning (at least one byte), as the Unicode standard and Python replace. */

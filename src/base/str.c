@@ -222,3 +222,22 @@ void sc_map_free(sc_map *m)
     sc_free(m->slot);
     *m = (sc_map){0};
 }
+
+bool sc_base64_decode(sc_str *s, const char *p, int64_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    int8_t value[256];
+    uint32_t bits = 0;
+    int have = 0;
+    memset(value, -1, sizeof(value));
+    for (int i = 0; i < 64; i++) value[(uint8_t)digits[i]] = (int8_t)i;
+    while (n > 0 && p[n - 1] == '=') n--;
+    for (int64_t i = 0; i < n; i++) {
+        int v = value[(uint8_t)p[i]];
+        if (v < 0) return false;
+        bits = bits << 6 | (uint32_t)v;
+        have += 6;
+        if (have >= 8) sc_str_putc(s, (char)(bits >> (have -= 8) & 0xff));
+    }
+    return true;
+}

@@ -30,9 +30,11 @@ typedef struct bench {
     int64_t prefill, decode, fill; /* fill: tokens before those that are decoded */
     int sequences, repeat;
     double load, *prefill_s, *decode_s;
-    long peak_kib; /* of memory, before the limits are measured */
+    sc_limits *around; /* with all threads: around[i] just before repetition i, around[i + 1] just after; or NULL */
+    long peak_kib;     /* of memory, before the limits are measured */
     sc_limits limits[MAX_LIMITS];
-    int n_limits; /* 0: not measured; the last is that of all threads */
+    int n_limits;                         /* 0: not measured; the last is that of all threads */
+    double bandwidth_low, bandwidth_high; /* of all threads, over the run */
 } bench;
 
 /* The prompt in a sequence of its own, then step by step all sequences behind their contexts. The ids are any: speed
@@ -63,7 +65,7 @@ static sc_status warm_up(bench *b)
     return s ? s : once(b, 0);
 }
 
-static sc_status measure(bench *b)
+static sc_status measure(bench *b, sc_context *ctx)
 {
     int64_t most = b->prefill > b->fill ? b->prefill : b->fill, n = most + b->decode + b->sequences;
     b->ids = malloc(sizeof *b->ids * (size_t)n);
@@ -74,18 +76,14 @@ static sc_status measure(bench *b)
     for (int64_t i = 0; i < n; i++) b->ids[i] = (int32_t)((i * 7919 + 13) % b->info.vocab);
     for (int q = 0; q < b->sequences; q++) b->seqs[q] = q;
     sc_status s = warm_up(b);
-    for (int i = 0; !s && i < b->repeat; i++) s = once(b, i);
     struct rusage use;
     if (getrusage(RUSAGE_SELF, &use) == 0) b->peak_kib = use.ru_maxrss;
+    if (!s && b->around) s = sc_measure_limits(ctx, 0, &b->around[0]);
+    for (int i = 0; !s && i < b->repeat; i++) {
+        s = once(b, i);
+        if (!s && b->around) s = sc_measure_limits(ctx, 0, &b->around[i + 1]);
+    }
     return s;
-}
-
-static sc_status measure_limits(sc_context *ctx, bench *b)
-{
-    sc_status s = SC_OK;
-    int all = sc_context_threads(ctx);
-    for (int t = 1; !s && t < all; t *= 2) s = sc_measure_limits(ctx, t, &b->limits[b->n_limits++]);
-    return s ? s : sc_measure_limits(ctx, all, &b->limits[b->n_limits++]);
 }
 
 static int ascending(const void *a, const void *b)
@@ -100,6 +98,41 @@ static double median(double *v, int n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+/* Those of fewer threads, and of all of them the medians of what was measured around the repetitions. */
+static sc_status measure_limits(sc_context *ctx, bench *b)
+{
+    sc_status s = SC_OK;
+    int all = sc_context_threads(ctx), n = b->repeat + 1;
+    for (int t = 1; !s && t < all; t *= 2) s = sc_measure_limits(ctx, t, &b->limits[b->n_limits++]);
+    double *v = s ? NULL : malloc(sizeof *v * (size_t)n);
+    if (!v) return s ? s : SC_ENOMEM;
+    sc_limits *l = &b->limits[b->n_limits++];
+    *l = b->around[0];
+    for (int i = 0; i < n; i++) v[i] = b->around[i].bandwidth_gbs;
+    l->bandwidth_gbs = median(v, n);
+    b->bandwidth_low = v[0];
+    b->bandwidth_high = v[n - 1];
+    for (int i = 0; i < n; i++) v[i] = b->around[i].peak_gflops;
+    l->peak_gflops = median(v, n);
+    free(v);
+    return SC_OK;
+}
+
+/* The median over the repetitions of `work` a repetition by what the machine could have done in its time. The limits can
+ * change while a program runs (a virtual machine is moved, a laptop warms up), so each repetition has its own. */
+static double share(const bench *b, double work, const double *seconds, bool of_peak)
+{
+    double *v = malloc(sizeof *v * (size_t)b->repeat), m = 0;
+    for (int i = 0; v && i < b->repeat; i++) {
+        const sc_limits *l = &b->around[i];
+        double limit = of_peak ? l[0].peak_gflops + l[1].peak_gflops : l[0].bandwidth_gbs + l[1].bandwidth_gbs;
+        v[i] = work * 1e-9 / seconds[i] / (limit / 2);
+    }
+    if (v) m = median(v, b->repeat);
+    free(v);
+    return m;
+}
+
 /* Everything that is said about a run. */
 typedef struct result {
     double prefill_tps, decode_tps, prefill_gflops, decode_gbs, decode_gflops;
@@ -110,22 +143,22 @@ typedef struct result {
 static sc_status evaluate(bench *b, result *r)
 {
     sc_work prompt;
-    double p = median(b->prefill_s, b->repeat), d = median(b->decode_s, b->repeat);
     sc_status s = sc_model_work(b->model, b->prefill, 1, 0, b->cache, &prompt);
     if (!s) s = sc_model_work(b->model, 1, b->sequences, b->fill + b->decode / 2, b->cache, &r->decode);
     if (s) return s;
+    double bytes = r->decode.weight_bytes + r->decode.cache_bytes;
+    if (b->n_limits) {
+        r->prefill_share = share(b, prompt.flops, b->prefill_s, true);
+        r->decode_share = share(b, bytes * (double)b->decode, b->decode_s, false);
+        r->decode_peak_share = share(b, r->decode.flops * (double)b->decode, b->decode_s, true);
+    }
+    double p = median(b->prefill_s, b->repeat), d = median(b->decode_s, b->repeat);
     double steps = b->decode ? (double)b->decode / d : 0; /* a second */
     r->prefill_tps = (double)b->prefill / p;
     r->decode_tps = steps * b->sequences;
     r->prefill_gflops = prompt.flops / p * 1e-9;
-    r->decode_gbs = (r->decode.weight_bytes + r->decode.cache_bytes) * steps * 1e-9;
+    r->decode_gbs = bytes * steps * 1e-9;
     r->decode_gflops = r->decode.flops * steps * 1e-9;
-    if (b->n_limits) {
-        const sc_limits *l = &b->limits[b->n_limits - 1];
-        r->prefill_share = r->prefill_gflops / l->peak_gflops;
-        r->decode_share = r->decode_gbs / l->bandwidth_gbs;
-        r->decode_peak_share = r->decode_gflops / l->peak_gflops;
-    }
     return SC_OK;
 }
 
@@ -146,6 +179,8 @@ static void print_json(const bench *b, const result *r, int threads)
         json_t *list = json_array();
         json_object_set_new(o, "isa", json_string(l->isa));
         json_object_set_new(o, "bandwidth_gbs", json_real(l->bandwidth_gbs));
+        json_object_set_new(o, "bandwidth_low_gbs", json_real(b->bandwidth_low));
+        json_object_set_new(o, "bandwidth_high_gbs", json_real(b->bandwidth_high));
         json_object_set_new(o, "peak_gflops", json_real(l->peak_gflops));
         json_object_set_new(o, "prefill_share", json_real(r->prefill_share));
         json_object_set_new(o, "decode_share", json_real(r->decode_share));
@@ -188,6 +223,10 @@ static void print_text(const bench *b, const result *r, int threads)
         printf("limit   %4d thread%s %8.1f GB/s read, %8.1f GFLOP/s in registers (%s, f32)\n", b->limits[i].threads,
                b->limits[i].threads == 1 ? ": " : "s:", b->limits[i].bandwidth_gbs, b->limits[i].peak_gflops,
                b->limits[i].isa);
+    if (b->bandwidth_high > 1.2 * b->bandwidth_low)
+        printf("The bandwidth changed from %.1f to %.1f GB/s during the run; each share is of what it was just "
+               "then.\n",
+               b->bandwidth_low, b->bandwidth_high);
     printf("%s, %lld parameters in %lld bytes (%s), %d threads, median of %d; opened in %.3f s; %.1f MiB at most\n",
            b->info.family, (long long)b->info.parameters, (long long)b->info.bytes, b->info.dtypes, threads,
            b->repeat, b->load, (double)b->peak_kib / 1024);
@@ -202,6 +241,7 @@ static void end(bench *b, sc_model *m, char *path)
     free(b->seqs);
     free(b->prefill_s);
     free(b->decode_s);
+    free(b->around);
 }
 
 static int bench_verb(sc_cmd *c)
@@ -231,8 +271,12 @@ static int bench_verb(sc_cmd *c)
         s = sc_session_new(&b.session, m, &so);
     }
     result r = {0};
-    if (!s) s = measure(&b);
-    if (!s && !sc_cmd_flag(c, "no-limits")) s = measure_limits(ctx, &b);
+    if (!s && !sc_cmd_flag(c, "no-limits")) {
+        b.around = calloc((size_t)b.repeat + 1, sizeof *b.around);
+        if (!b.around) s = SC_ENOMEM;
+    }
+    if (!s) s = measure(&b, ctx);
+    if (!s && b.around) s = measure_limits(ctx, &b);
     if (!s) s = evaluate(&b, &r);
     if (!s) {
         sc_cmd_clear_progress(c);
@@ -276,7 +320,8 @@ const sc_verb sc_verb_bench = {
              "pass 100%, since integer units are faster. The speed of generation is given as\n"
              "a share of the first: the weights (of an embedding table that is not the\n"
              "output matrix only one row a token) and the cached keys and values, each read\n"
-             "once a step.",
+             "once a step. The limits are measured before and after each repetition, and a\n"
+             "repetition's share is of the mean of the two: they can change meanwhile.",
     .min_args = 1,
     .max_args = 1,
     .options = options,

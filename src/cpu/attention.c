@@ -22,9 +22,11 @@ enum {
 };
 
 typedef struct geometry {
-    int64_t tokens, sequences, heads, kv_heads, group, d; /* group: query heads that share a key head */
-    int64_t block;                                        /* tokens of a task */
-    int64_t segments;                                     /* that have tasks of their own; 1: none have */
+    int64_t tokens, sequences, heads, kv_heads, group; /* group: query heads that share a key head */
+    int64_t d, dv;                                     /* widths of a key and of a value */
+    int64_t block;                                     /* tokens of a task */
+    int64_t segments;                                  /* that have tasks of their own; 1: none have */
+    int64_t split;                                     /* key heads here that are one in the cache */
     bool cached;
 } geometry;
 
@@ -34,9 +36,14 @@ static geometry measure(const sc_step *s)
     geometry g = {.tokens = q->shape.dim[0],
                   .heads = q->shape.dim[1],
                   .d = q->shape.dim[2],
+                  .dv = s->in[2]->shape.dim[s->in[2]->shape.rank - 1],
                   .sequences = s->in[3]->shape.dim[0] - 1,
                   .kv_heads = k->shape.dim[1],
                   .cached = k->shape.rank == 4};
+    /* With one key head for all (latent attention) there would be a single task. */
+    for (g.split = 1; g.kv_heads == 1 && g.heads / g.split > FEW_ROWS && g.heads % (2 * g.split) == 0;)
+        g.split *= 2;
+    g.kv_heads *= g.split;
     g.group = g.heads / g.kv_heads;
     /* No more than a sequence has, if they are all of a length: a block never mixes the tokens of two. */
     g.block = SC_MAX(SC_MIN(ROWS / g.group, sc_tasks_of(g.tokens, g.sequences)), 1);
@@ -67,7 +74,8 @@ static int64_t scratch(const sc_step *s)
 {
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
-    return (3 * rows * g.d + rows * TILE + 4 * rows + (2 * TILE + 1) * g.d) * (int64_t)sizeof(float);
+    int64_t keys = (rows + TILE) * g.d, values = (2 * rows + TILE + 1) * g.dv;
+    return (keys + values + rows * TILE + 5 * rows) * (int64_t)sizeof(float);
 }
 
 /* What a fold has for each row so far: the largest score, the sum of exp(score - max), and the values times those. */
@@ -83,6 +91,7 @@ typedef struct room {
     state part, all; /* of a segment, of the segments before it */
     float *k, *v;    /* (TILE, D) of a cache that is not f32 */
     float *row;      /* (D) */
+    float *slope;    /* (rows) of ALiBi */
 } room;
 
 static room lay_out(const geometry *g, float *p)
@@ -91,15 +100,16 @@ static room lay_out(const geometry *g, float *p)
     room r;
     r.q = p;
     r.part.o = r.q + rows * g->d;
-    r.all.o = r.part.o + rows * g->d;
-    r.score = r.all.o + rows * g->d;
+    r.all.o = r.part.o + rows * g->dv;
+    r.score = r.all.o + rows * g->dv;
     r.part.max = r.score + rows * TILE;
     r.part.sum = r.part.max + rows;
     r.all.max = r.part.sum + rows;
     r.all.sum = r.all.max + rows;
     r.k = r.all.sum + rows;
     r.v = r.k + TILE * g->d;
-    r.row = r.v + TILE * g->d;
+    r.row = r.v + TILE * g->dv;
+    r.slope = r.row + g->dv;
     return r;
 }
 
@@ -138,11 +148,11 @@ static const char *stored(const sc_step *s, const geometry *g, int which, const 
     if (!g->cached) {
         const int32_t *start = s->in_data[SC_ATTR(s, sc_attention_attr)->cross ? 7 : 3];
         return (const char *)((const float *)s->in_data[which] + (start[p->seq] + first) * t->stride[0] +
-                              p->head * t->stride[1]);
+                              p->head / g->split * t->stride[1]);
     }
     const sc_dtype_info *info = sc_dtype_get(t->dtype);
     const int32_t *pages = (const int32_t *)s->in_data[5] + p->seq * s->in[5]->shape.dim[1];
-    int64_t at = (pages[first / TILE] * g->kv_heads + p->head) * TILE * g->d;
+    int64_t at = pages[first / TILE] * t->stride[0] + p->head / g->split * t->stride[1];
     return (const char *)s->in_data[which] + at / info->block * info->bytes;
 }
 
@@ -151,8 +161,18 @@ static void fetch(const sc_step *s, const geometry *g, int which, const span *p,
 {
     if (!g->cached || first >= p->to) return;
     const char *from = stored(s, g, which, p, first);
-    int64_t bytes = sc_dtype_size(s->in[which]->dtype, TILE * g->d);
+    int64_t bytes = sc_dtype_size(s->in[which]->dtype, TILE * s->in[which]->stride[2]);
     for (int64_t i = 0; i < bytes; i += LINE) __builtin_prefetch(from + i);
+}
+
+/* n rows of d values, `ld` apart where they are stored, as f32 one after the other. Returns d. */
+static int64_t bring(const sc_kernels *kn, sc_dtype dtype, const char *from, int64_t ld, int64_t n, int64_t d,
+                     float *to)
+{
+    int64_t bytes = sc_dtype_size(dtype, ld);
+    if (ld == d) kn->dequantize[dtype](from, to, n * d);
+    for (int64_t i = 0; i < n && ld != d; i++) kn->dequantize[dtype](from + i * bytes, to + i * d, d);
+    return d;
 }
 
 /* Products of the rows with n keys from `first`, into the scores. */
@@ -161,12 +181,12 @@ static void times_keys(const sc_step *s, const sc_kernels *kn, const geometry *g
 {
     const sc_tensor *t = s->in[1];
     const char *k = stored(s, g, 1, p, first);
-    int64_t ld = g->cached ? g->d : t->stride[0];
+    int64_t ld = t->stride[g->cached ? 2 : 0];
     if (t->dtype != SC_F32 && p->rows <= FEW_ROWS) {
-        kn->dot_rows[t->dtype](p->rows, n, g->d, m->q, g->d, k, sc_dtype_size(t->dtype, g->d), m->score, TILE);
+        kn->dot_rows[t->dtype](p->rows, n, g->d, m->q, g->d, k, sc_dtype_size(t->dtype, ld), m->score, TILE);
         return;
     }
-    if (t->dtype != SC_F32) kn->dequantize[t->dtype](k, m->k, n * g->d);
+    if (t->dtype != SC_F32) ld = bring(kn, t->dtype, k, ld, n, g->d, m->k);
     kn->matmul_nt(p->rows, n, g->d, m->q, g->d, t->dtype == SC_F32 ? (const float *)(const void *)k : m->k, ld,
                   m->score, TILE);
 }
@@ -177,14 +197,14 @@ static void add_values(const sc_step *s, const sc_kernels *kn, const geometry *g
 {
     const sc_tensor *t = s->in[2];
     const char *v = stored(s, g, 2, p, first);
-    int64_t ld = g->cached ? g->d : t->stride[0];
+    int64_t ld = t->stride[g->cached ? 2 : 0];
     if (t->dtype != SC_F32 && p->rows <= FEW_ROWS) {
-        kn->add_rows[t->dtype](p->rows, g->d, n, m->score, TILE, v, sc_dtype_size(t->dtype, g->d), m->part.o, g->d);
+        kn->add_rows[t->dtype](p->rows, g->dv, n, m->score, TILE, v, sc_dtype_size(t->dtype, ld), m->part.o, g->dv);
         return;
     }
-    if (t->dtype != SC_F32) kn->dequantize[t->dtype](v, m->v, n * g->d);
-    kn->matmul_nn_acc(p->rows, g->d, n, m->score, TILE, t->dtype == SC_F32 ? (const float *)(const void *)v : m->v,
-                      ld, m->part.o, g->d);
+    if (t->dtype != SC_F32) ld = bring(kn, t->dtype, v, ld, n, g->dv, m->v);
+    kn->matmul_nn_acc(p->rows, g->dv, n, m->score, TILE, t->dtype == SC_F32 ? (const float *)(const void *)v : m->v,
+                      ld, m->part.o, g->dv);
 }
 
 /* Scores of keys first .. first + TILE that query `at` must not see become -inf; n of them exist. */
@@ -208,6 +228,19 @@ static void add_bias(float *score, const sc_tensor *bias, const float *data, int
     for (int64_t c = 0; c < n; c++) score[c] += of_head[SC_MIN(SC_MAX(first + c - at, -most), most)];
 }
 
+float sc_alibi_slope(int64_t head, int64_t heads)
+{
+    int64_t p = 1;
+    while (p * 2 <= heads) p *= 2;
+    return head < p ? (float)exp2(-8.0 * (double)(head + 1) / (double)p)
+                    : (float)exp2(-4.0 * (double)(2 * (head - p) + 1) / (double)p);
+}
+
+void sc_alibi(float slope, int64_t query, int64_t n, float *score)
+{
+    for (int64_t i = 0; i < n; i++) score[i] -= slope * (float)(query > i ? query - i : i - query);
+}
+
 static void cap_scores(const sc_kernels *kn, float cap, int64_t n, float *score)
 {
     kn->scale(n, score, 1 / cap, score);
@@ -227,7 +260,7 @@ static void fold(const sc_kernels *kn, const geometry *g, const room *m, int64_t
     float keep = top == p->max[r] ? 1 : expf(p->max[r] - top), added = kn->exp_sum(TILE, score, top, score);
     p->sum[r] = p->sum[r] * keep + added;
     p->max[r] = top;
-    if (keep != 1) kn->scale(g->d, p->o + r * g->d, keep, p->o + r * g->d);
+    if (keep != 1) kn->scale(g->dv, p->o + r * g->dv, keep, p->o + r * g->dv);
 }
 
 static void begin(const geometry *g, const state *p, int64_t rows)
@@ -236,7 +269,7 @@ static void begin(const geometry *g, const state *p, int64_t rows)
         p->max[r] = -INFINITY;
         p->sum[r] = 0;
     }
-    memset(p->o, 0, sizeof *p->o * (size_t)(rows * g->d));
+    memset(p->o, 0, sizeof *p->o * (size_t)(rows * g->dv));
 }
 
 /* Keys first .. first + SEGMENT, or those of them that the span sees, into m->part. */
@@ -255,6 +288,7 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
             int64_t at = p->first + r / g->group + p->base;
             if (s->in[8]) add_bias(score, s->in[8], s->in_data[8], p->head * g->group + r % g->group, at, j, n);
             if (a->cap > 0) cap_scores(kn, a->cap, n, score);
+            if (a->alibi) sc_alibi(m->slope[r], at - j, n, score);
             mask(score, a, at, j, n);
             fold(kn, g, m, r);
         }
@@ -298,6 +332,8 @@ static void divide(const sc_kernels *kn, int64_t d, float max, float sum, const 
 static void take_queries(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p)
 {
     const sc_tensor *q = s->in[0];
+    for (int64_t r = 0; SC_ATTR(s, sc_attention_attr)->alibi && r < p->rows; r++)
+        m->slope[r] = sc_alibi_slope(p->head * g->group + r % g->group, g->heads);
     for (int64_t r = 0; r < p->rows; r++)
         kn->scale(g->d,
                   (const float *)s->in_data[0] + (p->first + r / g->group) * q->stride[0] +
@@ -314,13 +350,13 @@ static void attend_all(const sc_step *s, const sc_kernels *kn, const geometry *g
     for (int64_t j = p->from / SEGMENT * SEGMENT; j < p->to; j += SEGMENT) {
         attend(s, kn, g, m, p, j);
         for (int64_t r = 0; r < p->rows; r++)
-            join(kn, g->d, m->all.max + r, m->all.sum + r, m->all.o + r * g->d, m->part.max[r], m->part.sum[r],
-                 m->part.o + r * g->d, m->row);
+            join(kn, g->dv, m->all.max + r, m->all.sum + r, m->all.o + r * g->dv, m->part.max[r], m->part.sum[r],
+                 m->part.o + r * g->dv, m->row);
     }
     for (int64_t r = 0; r < p->rows; r++) {
         int64_t head = p->head * g->group + r % g->group;
-        divide(kn, g->d, m->all.max[r], m->all.sum[r], m->all.o + r * g->d, sinks ? sinks + head : NULL,
-               (float *)s->out_data + ((p->first + r / g->group) * g->heads + head) * g->d);
+        divide(kn, g->dv, m->all.max[r], m->all.sum[r], m->all.o + r * g->dv, sinks ? sinks + head : NULL,
+               (float *)s->out_data + ((p->first + r / g->group) * g->heads + head) * g->dv);
     }
 }
 
@@ -341,11 +377,11 @@ static void attend_part(const sc_step *s, const sc_kernels *kn, const geometry *
     }
     for (int64_t r = 0; r < p->rows; r++) {
         int64_t row = (p->first + r / g->group) * g->heads + p->head * g->group + r % g->group;
-        float *to = parts_at(s->out_data, row, g->segments, g->d);
+        float *to = parts_at(s->out_data, row, g->segments, g->dv);
         to[segment] = seen ? m->part.max[r] : -INFINITY;
         if (!seen) continue;
         to[g->segments + segment] = m->part.sum[r];
-        memcpy(to + 2 * g->segments + segment * g->d, m->part.o + r * g->d, sizeof *to * (size_t)g->d);
+        memcpy(to + 2 * g->segments + segment * g->dv, m->part.o + r * g->dv, sizeof *to * (size_t)g->dv);
     }
 }
 

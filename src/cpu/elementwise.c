@@ -76,6 +76,87 @@ static int64_t unary_scratch(const sc_step *s) { return s->n_in > 1 ? PIECE * (i
 
 const sc_cpu_op sc_cpu_unary = {.tasks = flat_tasks, .scratch = unary_scratch, .run = unary_run};
 
+static sc_status unary_grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const float *x = s->in_data[0], *dy = s->in_data[1];
+    float *dx = s->out_data;
+    int64_t i = begin * GRAIN, n = SC_MIN(end * GRAIN, sc_tensor_count(s->out)) - i;
+    k->unary_grad[SC_ATTR(s, sc_unary_attr)->kind](n, x + i, dy + i, dx + i);
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_unary_grad = {.tasks = flat_tasks, .run = unary_grad_run};
+
+/* ---- sum_rows: some columns a task; in blocks of rows, so that rounding grows with the number of blocks alone ---- */
+
+enum { COLUMNS = 256, ROWS = 64 };
+
+static int64_t sum_tasks(const sc_step *s) { return sc_tasks_of(s->out->shape.dim[0], COLUMNS); }
+static int64_t sum_scratch(const sc_step *s)
+{
+    (void)s;
+    return COLUMNS * (int64_t)sizeof(float);
+}
+
+static sc_status sum_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    int64_t rows = s->in[0]->shape.dim[0], c = s->in[0]->shape.dim[1];
+    float *part = scratch;
+    for (int64_t task = begin; task < end; task++) {
+        int64_t at = task * COLUMNS, n = SC_MIN(COLUMNS, c - at);
+        const float *x = (const float *)s->in_data[0] + at;
+        float *y = (float *)s->out_data + at;
+        memset(y, 0, sizeof *y * (size_t)n);
+        for (int64_t first = 0; first < rows; first += ROWS) {
+            memcpy(part, x + first * c, sizeof *part * (size_t)n);
+            for (int64_t r = first + 1; r < SC_MIN(first + ROWS, rows); r++) k->add(n, part, x + r * c, part);
+            k->add(n, y, part, y);
+        }
+    }
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_sum_rows = {.tasks = sum_tasks, .scratch = sum_scratch, .run = sum_run};
+
+/* ---- place: runs of the axes from `axis` on ---- */
+
+static int64_t run_length(const sc_tensor *t, int axis)
+{
+    int64_t n = 1;
+    for (int i = axis; i < t->shape.rank; i++) n *= t->shape.dim[i];
+    return n;
+}
+
+static int64_t place_tasks(const sc_step *s)
+{
+    int64_t run = run_length(s->out, SC_ATTR(s, sc_slice_attr)->axis);
+    return run ? sc_tensor_count(s->out) / run : 0;
+}
+
+static sc_status place_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const sc_slice_attr *a = SC_ATTR(s, sc_slice_attr);
+    int64_t run = run_length(s->out, a->axis), part = run_length(s->in[1], a->axis);
+    int64_t before = a->start * run_length(s->out, a->axis + 1);
+    for (int64_t i = begin; i < end; i++) {
+        const float *base = s->in[0] ? (const float *)s->in_data[0] + i * run : NULL,
+                    *x = (const float *)s->in_data[1] + i * part;
+        float *y = (float *)s->out_data + i * run;
+        if (!base) {
+            memset(y, 0, sizeof *y * (size_t)run);
+            memcpy(y + before, x, sizeof *y * (size_t)part);
+            continue;
+        }
+        if (y != base) memcpy(y, base, sizeof *y * (size_t)run);
+        k->add(part, y + before, x, y + before);
+    }
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_place = {.tasks = place_tasks, .run = place_run};
+
 /* ---- contiguous: a strided copy, one row (last axis) a task ---- */
 
 static const char *copy_refuse(const sc_step *s)

@@ -18,33 +18,54 @@ static int64_t tokens(const sc_step *s) { return features(s) ? sc_tensor_count(s
 
 static bool packed(const sc_step *s) { return s->in[0]->dtype == SC_U8; }
 
+static sc_cpu_matrix matrix(const sc_step *s)
+{
+    const sc_tensor *w = s->in[1];
+    return (sc_cpu_matrix){w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}};
+}
+
+bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
+{
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    return w->width > 0 && d->block > 1 && w->width % d->block == 0 && w->stride[1] == 1 &&
+           k->matmul_packed[w->dtype];
+}
+
 static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
 {
-    const sc_tensor *x = s->in[0], *w = s->in[1];
-    const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    bool can = i == 0 && x->dtype == SC_F32 && width(s) > 0 && d->block > 1 && width(s) % d->block == 0 &&
-               sc_rows_dense(w) && k->matmul_packed[w->dtype];
-    return can ? &sc_op_pack_rows : NULL;
+    sc_cpu_matrix w = matrix(s);
+    return i == 0 && s->in[0]->dtype == SC_F32 && sc_cpu_matrix_packed(&w, k) ? &sc_op_pack_rows : NULL;
+}
+
+int64_t sc_cpu_matrix_rows(const sc_cpu_matrix *w, bool packed)
+{
+    if (packed) return PACKED_ROWS;
+    int64_t fit = BLOCK_BYTES / (int64_t)sizeof(float) / SC_MAX(w->width, 1);
+    return SC_MAX(SC_MIN(fit, 32), 4);
 }
 
 static int64_t block_rows(const sc_step *s)
 {
-    if (packed(s)) return PACKED_ROWS;
-    int64_t fit = BLOCK_BYTES / (int64_t)sizeof(float) / SC_MAX(width(s), 1);
-    return SC_MAX(SC_MIN(fit, 32), 4);
+    sc_cpu_matrix w = matrix(s);
+    return sc_cpu_matrix_rows(&w, packed(s));
 }
 
-static bool used_in_place(const sc_tensor *w) { return w->dtype == SC_F32 && sc_rows_dense(w); }
+static bool used_in_place(const sc_cpu_matrix *w) { return w->dtype == SC_F32 && w->stride[1] == 1; }
 
-static const char *refuse(const sc_step *s)
+const char *sc_cpu_matrix_refuse(const sc_cpu_matrix *w)
 {
-    const sc_tensor *w = s->in[1];
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
     if (w->dtype != SC_F32 && w->dtype != SC_F16 && w->dtype != SC_BF16 && d->block == 1)
         return "an integer weight";
-    if (d->block > 1 && !sc_rows_dense(w)) return "a block-quantised weight stored by columns";
-    if (w->shape.dim[1] % d->block) return "a weight whose rows are not whole blocks";
+    if (d->block > 1 && w->stride[1] != 1) return "a block-quantised weight stored by columns";
+    if (w->width % d->block) return "a weight whose rows are not whole blocks";
     return NULL;
+}
+
+static const char *refuse(const sc_step *s)
+{
+    sc_cpu_matrix w = matrix(s);
+    return sc_cpu_matrix_refuse(&w);
 }
 
 static int64_t tasks(const sc_step *s)
@@ -52,76 +73,86 @@ static int64_t tasks(const sc_step *s)
     return sc_tasks_of(features(s), block_rows(s)) * sc_tasks_of(tokens(s), TOKENS);
 }
 
-static int64_t scratch(const sc_step *s)
+int64_t sc_cpu_matrix_scratch(const sc_cpu_matrix *w, bool packed)
 {
     /* The block, and one row of a 16-bit type gathered from a column. */
-    return used_in_place(s->in[1]) || packed(s) ? 0
-                                                : (block_rows(s) + 1) * (width(s) + PAD) * (int64_t)sizeof(float);
+    if (used_in_place(w) || packed) return 0;
+    return (sc_cpu_matrix_rows(w, false) + 1) * (w->width + PAD) * (int64_t)sizeof(float);
+}
+
+static int64_t scratch(const sc_step *s)
+{
+    sc_cpu_matrix w = matrix(s);
+    return sc_cpu_matrix_scratch(&w, packed(s));
 }
 
 /* Rows first .. first + n of w as f32 into out, `ld` apart. */
-static void bring_rows(const sc_step *s, const sc_kernels *k, int64_t first, int64_t n, float *out, int64_t ld)
+static void bring_rows(const sc_cpu_matrix *w, const sc_kernels *k, int64_t first, int64_t n, float *out,
+                       int64_t ld)
 {
-    const sc_tensor *w = s->in[1];
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    int64_t c = width(s);
-    if (sc_rows_dense(w)) {
+    int64_t c = w->width;
+    if (w->stride[1] == 1) {
         for (int64_t r = 0; r < n; r++)
-            k->dequantize[w->dtype](
-                (const char *)s->in_data[1] + (first + r) * (w->stride[0] / d->block) * d->bytes, out + r * ld, c);
+            k->dequantize[w->dtype]((const char *)w->data + (first + r) * (w->stride[0] / d->block) * d->bytes,
+                                    out + r * ld, c);
         return;
     }
     if (w->dtype == SC_F32) {
         /* Column by column: neighbouring rows are neighbours in memory. */
-        const float *from = (const float *)s->in_data[1] + first * w->stride[0];
+        const float *from = (const float *)w->data + first * w->stride[0];
         for (int64_t i = 0; i < c; i++)
             for (int64_t r = 0; r < n; r++) out[r * ld + i] = from[r * w->stride[0] + i * w->stride[1]];
         return;
     }
     uint16_t *row = (uint16_t *)(out + n * ld);
-    const uint16_t *from = (const uint16_t *)s->in_data[1] + first * w->stride[0];
+    const uint16_t *from = (const uint16_t *)w->data + first * w->stride[0];
     for (int64_t r = 0; r < n; r++) {
         for (int64_t i = 0; i < c; i++) row[i] = from[r * w->stride[0] + i * w->stride[1]];
         k->dequantize[w->dtype](row, out + r * ld, c);
     }
 }
 
+void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t row, int64_t rows, bool packed,
+                         int64_t tokens, const void *x, int64_t ldx, float *y, int64_t ldy, float *room,
+                         int64_t *have)
+{
+    const sc_dtype_info *d = sc_dtype_get(w->dtype);
+    int64_t row_bytes = w->stride[0] / d->block * d->bytes, ld = w->width + PAD;
+    const char *first = (const char *)w->data + row * row_bytes;
+    if (packed) {
+        k->matmul_packed[w->dtype](tokens, rows, w->width, x, ldx, first, row_bytes, y, ldy);
+    } else if (used_in_place(w)) {
+        k->matmul_nt(tokens, rows, w->width, x, ldx, (const float *)w->data + row * w->stride[0], w->stride[0], y,
+                     ldy);
+    } else if (tokens == 1 && w->stride[1] == 1 && k->matvec[w->dtype]) {
+        /* Nobody to share the bringing with: multiplied as it is read, to the same bits. */
+        k->matvec[w->dtype](rows, w->width, x, first, row_bytes, y);
+    } else {
+        if (*have != row) bring_rows(w, k, row, rows, room, ld);
+        *have = row;
+        k->matmul_nt(tokens, rows, w->width, x, ldx, room, ld, y, ldy);
+    }
+}
+
 static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *room)
 {
-    const sc_tensor *w = s->in[1];
     int64_t n = features(s), c = width(s), t = tokens(s), nb = block_rows(s), token_blocks = sc_tasks_of(t, TOKENS);
-    const float *x = s->in_data[0], *bias = s->in_data[2], *residual = s->in_data[3];
+    const float *bias = s->in_data[2], *residual = s->in_data[3];
     float *y = s->out_data;
-    const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    int64_t row_bytes = w->stride[0] / d->block * d->bytes;
-    /* With one token there is nobody to share the bringing with: multiplied as it is read, to the same bits. */
-    bool straight = t == 1 && !used_in_place(w) && sc_rows_dense(w) && k->matvec[w->dtype];
+    sc_cpu_matrix w = matrix(s);
     int64_t have = -1; /* the block of rows that is in `room` */
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
-        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t), ld = c + PAD;
+        int64_t rows = SC_MIN(nb, n - row), stop = SC_MIN(token + TOKENS, t);
         if (packed(s) && token_blocks == 1) { /* neighbours in one go: the kernel fetches ahead */
             rows = SC_MIN(nb * (end - task), n - row);
             task = end - 1;
         }
-        const char *first = (const char *)s->in_data[1] + row * row_bytes;
-        if (packed(s)) {
-            int64_t ldx = c / SC_PACKED;
-            k->matmul_packed[w->dtype](stop - token, rows, c, (const sc_packed *)s->in_data[0] + token * ldx, ldx,
-                                       first, row_bytes, y + token * n + row, n);
-        } else if (straight) {
-            k->matvec[w->dtype](rows, c, x, first, row_bytes, y + row);
-        } else {
-            const float *block = room;
-            if (used_in_place(w)) {
-                block = (const float *)s->in_data[1] + row * w->stride[0];
-                ld = w->stride[0];
-            } else if (have != row) {
-                bring_rows(s, k, row, rows, room, ld);
-                have = row;
-            }
-            k->matmul_nt(stop - token, rows, c, x + token * c, c, block, ld, y + token * n + row, n);
-        }
+        int64_t ldx = packed(s) ? c / SC_PACKED : c;
+        const char *x = (const char *)s->in_data[0] +
+                        token * ldx * (packed(s) ? (int64_t)sizeof(sc_packed) : (int64_t)sizeof(float));
+        sc_cpu_matrix_times(k, &w, row, rows, packed(s), stop - token, x, ldx, y + token * n + row, n, room, &have);
         for (int64_t i = token; i < stop && (bias || residual); i++) {
             float *at = y + i * n + row;
             if (bias) k->add(rows, at, bias + row, at);

@@ -28,5 +28,31 @@ static sc_status layer_run(const sc_step *s, const sc_kernels *k, int64_t begin,
     return SC_OK;
 }
 
+typedef void (*grad_kernel)(int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx);
+
+static void grad(const sc_step *s, grad_kernel f, int64_t begin, int64_t end)
+{
+    int64_t n = width(s), g = grain(s), stop = SC_MIN(end * g, rows(s));
+    const float *x = s->in_data[0], *dy = s->in_data[2];
+    float eps = SC_ATTR(s, sc_norm_attr)->eps, *dx = s->out_data;
+    for (int64_t i = begin * g; i < stop; i++) f(n, x + i * n, s->in_data[1], eps, dy + i * n, dx + i * n);
+}
+
+static sc_status rms_grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    grad(s, k->rms_norm_grad, begin, end);
+    return SC_OK;
+}
+
+static sc_status layer_grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    grad(s, k->layer_norm_grad, begin, end);
+    return SC_OK;
+}
+
 const sc_cpu_op sc_cpu_rms_norm = {.tasks = tasks, .run = rms_run};
 const sc_cpu_op sc_cpu_layer_norm = {.tasks = tasks, .run = layer_run};
+const sc_cpu_op sc_cpu_rms_norm_grad = {.tasks = tasks, .run = rms_grad_run};
+const sc_cpu_op sc_cpu_layer_norm_grad = {.tasks = tasks, .run = layer_grad_run};

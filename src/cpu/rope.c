@@ -50,20 +50,30 @@ static sc_status table_run(const sc_step *s, const sc_kernels *k, int64_t begin,
 
 const sc_cpu_op sc_cpu_rope_table = {.tasks = table_tasks, .scratch = table_scratch, .run = table_run};
 
+/* Room for sines of the opposite angles. */
+static int64_t rope_scratch(const sc_step *s)
+{
+    return SC_ATTR(s, sc_rope_attr)->back ? s->in[1]->shape.dim[2] * (int64_t)sizeof(float) : 0;
+}
+
 static int64_t rope_tasks(const sc_step *s) { return sc_tasks_of(s->out->shape.dim[0], GRAIN); }
 
 static sc_status rope_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
 {
-    (void)scratch;
     const sc_tensor *x = s->in[0];
     int64_t tokens = x->shape.dim[0], heads = x->shape.dim[1], d = x->shape.dim[2], half = s->in[1]->shape.dim[2];
     const float *cosine = s->in_data[1], *sine = cosine + tokens * half;
-    bool neighbours = SC_ATTR(s, sc_rope_attr)->neighbours;
+    bool neighbours = SC_ATTR(s, sc_rope_attr)->neighbours, back = SC_ATTR(s, sc_rope_attr)->back;
     for (int64_t t = begin * GRAIN; t < SC_MIN(end * GRAIN, tokens); t++) {
+        const float *c = cosine + t * half, *sn = sine + t * half;
+        if (back) {
+            k->scale(half, sn, -1, scratch);
+            sn = scratch;
+        }
         for (int64_t h = 0; h < heads; h++) {
             const float *from = (const float *)s->in_data[0] + t * x->stride[0] + h * x->stride[1];
             float *to = (float *)s->out_data + (t * heads + h) * d;
-            (neighbours ? k->rope_neighbours : k->rope_halves)(half, from, cosine + t * half, sine + t * half, to);
+            (neighbours ? k->rope_neighbours : k->rope_halves)(half, from, c, sn, to);
             if (d > 2 * half && to != from)
                 memcpy(to + 2 * half, from + 2 * half, sizeof *to * (size_t)(d - 2 * half));
         }
@@ -71,4 +81,4 @@ static sc_status rope_run(const sc_step *s, const sc_kernels *k, int64_t begin, 
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_rope = {.tasks = rope_tasks, .run = rope_run};
+const sc_cpu_op sc_cpu_rope = {.tasks = rope_tasks, .scratch = rope_scratch, .run = rope_run};

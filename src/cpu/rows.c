@@ -40,3 +40,25 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
 }
 
 const sc_cpu_op sc_cpu_rows = {.refuse = refuse, .tasks = tasks, .run = run};
+
+/* ---- rows_grad: some columns a task, the tokens in order, so that no two threads add to one row ---- */
+
+enum { COLUMNS = 64 };
+
+static int64_t grad_tasks(const sc_step *s) { return sc_tasks_of(s->out->shape.dim[1], COLUMNS); }
+
+static sc_status grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const int32_t *ids = s->in_data[1];
+    int64_t rows = s->out->shape.dim[0], c = s->out->shape.dim[1], tokens = s->in[1]->shape.dim[0];
+    int64_t at = begin * COLUMNS, n = SC_MIN(end * COLUMNS, c) - at;
+    float *y = (float *)s->out_data + at;
+    const float *dy = (const float *)s->in_data[0] + at;
+    for (int64_t r = 0; r < rows; r++) memset(y + r * c, 0, sizeof *y * (size_t)n);
+    for (int64_t t = 0; t < tokens; t++)
+        if (ids[t] >= 0 && ids[t] < rows) k->add(n, y + ids[t] * c, dy + t * c, y + ids[t] * c);
+    return SC_OK;
+}
+
+const sc_cpu_op sc_cpu_rows_grad = {.tasks = grad_tasks, .run = grad_run};

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sequences over one model and one paged cache. A plan is made for each shape (tokens, sequences, wanted rows) and kept:
- * decoding runs the same one for every token. */
+ * decoding runs the same one for every token.
+ *
+ * Recurrent states cannot go back to any earlier token, so the ids of such a model's sequences are kept: where the cache
+ * goes back further than a trim asked for, the next evaluation begins with the ids between, and nobody can tell. */
 #include "models/models.h"
 #include "socle/session.h"
 
@@ -13,12 +16,19 @@ typedef struct shape_plan {
     sc_plan *plan;
 } shape_plan;
 
+/* What a sequence of a model with recurrent states holds. */
+typedef struct history {
+    int32_t *id;
+    int64_t n, cap;
+} history;
+
 struct sc_session {
     const sc_model *m;
     sc_cache *cache;
     sc_cache *memory; /* keys and values of the encoder's output, which forks share; NULL: no encoder */
+    history *history; /* of each sequence; NULL: the cache can go back to any token */
     int64_t context, chunk;
-    int64_t prompt; /* virtual tokens of an adapter before every sequence's own, which lengths do not count */
+    int64_t prompt; /* virtual tokens of an adapter before every sequence's own, which callers do not see */
     int sequences;
     shape_plan plans[PLANS];
     uint64_t clock;
@@ -46,9 +56,10 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
         sc_cache_new(&s->cache, &m->cache, o.cache, s->context + s->prompt * s->sequences, s->sequences);
     if (!status && pair)
         status = sc_cache_new(&s->memory, &m->memory, o.cache, source + rows * s->sequences, s->sequences);
+    if (!status && m->cache.n_states && !(s->history = sc_calloc((size_t)s->sequences, sizeof *s->history)))
+        status = sc_nomem();
     if (status) {
-        sc_cache_free(s->cache);
-        sc_free(s);
+        sc_session_free(s);
         return status;
     }
     *out = s;
@@ -66,6 +77,8 @@ void sc_session_free(sc_session *s)
 {
     if (!s) return;
     for (int i = 0; i < PLANS; i++) drop_plan(&s->plans[i]);
+    for (int i = 0; s->history && i < s->sequences; i++) sc_free(s->history[i].id);
+    sc_free(s->history);
     sc_cache_free(s->cache);
     sc_cache_free(s->memory);
     sc_free(s);
@@ -81,9 +94,37 @@ int64_t sc_session_cache_bytes(const sc_session *s)
 
 static bool seq_ok(const sc_session *s, int seq) { return seq >= 0 && seq < s->sequences; }
 
+/* With the virtual tokens. */
+static int64_t held(const sc_session *s, int seq)
+{
+    return s->history ? s->history[seq].n : sc_cache_length(s->cache, seq);
+}
+
 int64_t sc_session_length(const sc_session *s, int seq)
 {
-    return seq_ok(s, seq) ? SC_MAX(sc_cache_length(s->cache, seq) - s->prompt, 0) : 0;
+    return seq_ok(s, seq) ? SC_MAX(held(s, seq) - s->prompt, 0) : 0;
+}
+
+/* Tokens that a sequence holds and the cache does not any more. */
+static int64_t behind(const sc_session *s, int seq)
+{
+    return s->history ? s->history[seq].n - sc_cache_length(s->cache, seq) : 0;
+}
+
+/* Room for n ids more, so that nothing can fail after an evaluation. */
+static sc_status remember_room(sc_session *s, int seq, int64_t n)
+{
+    if (!s->history) return SC_OK;
+    history *h = &s->history[seq];
+    return sc_grow(&h->id, &h->cap, h->n + n, sizeof *h->id) ? SC_OK : sc_nomem();
+}
+
+static void remember(sc_session *s, int seq, const int32_t *ids, int64_t n)
+{
+    if (!s->history) return;
+    history *h = &s->history[seq];
+    memcpy(h->id + h->n, ids, sizeof *ids * (size_t)n);
+    h->n += n;
 }
 
 static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int64_t wanted, shape_plan **out)
@@ -137,75 +178,84 @@ static sc_status look_at_memory(sc_session *s, const shape_plan *p, int i, int s
     return SC_OK;
 }
 
+/* The tables of one sequence of a plan, the i-th, for `each` tokens more. Some plans need only some of them. */
+static sc_status fill(sc_session *s, const shape_plan *p, int i, int seq, int64_t each)
+{
+    const sc_seqs *q = &p->t.in.seqs;
+    int32_t *slot = sc_plan_data(p->plan, q->slot), *past = sc_plan_data(p->plan, q->past),
+            *pages = sc_plan_data(p->plan, q->pages), *position = sc_plan_data(p->plan, q->position),
+            *from = sc_plan_data(p->plan, q->state_from), *to = sc_plan_data(p->plan, q->state_to);
+    int64_t before = sc_cache_length(s->cache, seq), longest = s->m->info.context;
+    if (longest && before + each > longest)
+        return sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld", (long long)(before + each),
+                       (long long)longest);
+    if (before + each > s->context + s->prompt)
+        return sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld",
+                       (long long)(before + each - s->prompt), (long long)s->context);
+    sc_status status = look_at_memory(s, p, i, seq);
+    if (!status) status = sc_cache_append(s->cache, seq, each, slot ? slot + i * each : NULL);
+    if (status) return status;
+    if (past) past[i] = (int32_t)before;
+    if (pages) sc_cache_table(s->cache, seq, pages + i * sc_cache_pages(s->cache));
+    if (from) sc_cache_slots(s->cache, seq, from + i, to + i);
+    for (int64_t t = 0; position && t < each; t++) position[i * each + t] = (int32_t)(before + t);
+    return SC_OK;
+}
+
+/* `each` tokens of each of n sequences; logits for the last `rows` of each. */
+static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, int64_t rows,
+                          const float **logits)
+{
+    shape_plan *p;
+    sc_status status = plan_for(s, n * each, n, n * rows, &p);
+    if (status) return status;
+    int32_t *start = sc_plan_data(p->plan, p->t.in.seqs.start), *wanted = sc_plan_data(p->plan, p->t.in.wanted);
+    int done = 0;
+    memcpy(sc_plan_data(p->plan, p->t.in.ids), ids, sizeof *ids * (size_t)(n * each));
+    while (done < n && !(status = fill(s, p, done, seqs[done], each))) done++;
+    for (int i = 0; start && i <= n; i++) start[i] = (int32_t)(i * each);
+    for (int64_t i = 0; i < n * rows; i++) wanted[i] = (int32_t)((i / rows + 1) * each - rows + i % rows);
+    if (!status) status = sc_plan_run(p->plan);
+    for (int i = 0; status && i < done; i++)
+        sc_cache_trim(s->cache, seqs[i], sc_cache_length(s->cache, seqs[i]) - each);
+    if (!status) *logits = sc_plan_data(p->plan, p->t.logits);
+    return status;
+}
+
 /* Virtual tokens are the ids from the vocabulary's last on. */
 static void write_prompt(const sc_session *s, int64_t vocab, int32_t *ids)
 {
     for (int64_t i = 0; i < s->m->adapters.prompt.rows; i++) ids[i] = (int32_t)(vocab + i);
 }
 
-static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all,
-                          const float **logits);
-
-/* Evaluates the virtual tokens of those sequences that are empty. */
-static sc_status begin(sc_session *s, const int *seqs, int n)
+/* Evaluates the virtual tokens of a sequence that is empty. */
+static sc_status begin(sc_session *s, int seq)
 {
-    sc_status status = SC_OK;
     const float *unused;
-    if (!s->prompt) return SC_OK;
+    if (!s->prompt || held(s, seq)) return SC_OK;
     int32_t *ids = sc_malloc(sizeof *ids * (size_t)s->prompt);
     if (!ids) return sc_nomem();
     write_prompt(s, s->m->info.vocab, ids);
-    for (int i = 0; !status && i < n; i++) {
-        if (sc_cache_length(s->cache, seqs[i])) continue;
-        status = evaluate(s, seqs + i, 1, ids, s->prompt, false, &unused);
-        if (status) sc_cache_trim(s->cache, seqs[i], 0);
-    }
+    sc_status status = remember_room(s, seq, s->prompt);
+    if (!status) status = evaluate(s, &seq, 1, ids, s->prompt, 1, &unused);
+    if (!status) remember(s, seq, ids, s->prompt);
     sc_free(ids);
     return status;
 }
 
-/* `each` tokens of each of n sequences. wanted: 1 gives logits for the last of each sequence, otherwise for all. */
-static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *ids, int64_t each, bool all,
-                          const float **logits)
+/* Brings the cache up to the history, whose end it may have lost. */
+static sc_status catch_up(sc_session *s, int seq, bool report)
 {
-    const sc_model *m = s->m;
-    shape_plan *p;
     sc_status status = SC_OK;
-    int done = 0;
-    if ((status = plan_for(s, n * each, n, all ? n * each : n, &p))) return status;
-    int32_t *slot = sc_plan_data(p->plan, p->t.in.seqs.slot), *past = sc_plan_data(p->plan, p->t.in.seqs.past),
-            *start = sc_plan_data(p->plan, p->t.in.seqs.start), *pages = sc_plan_data(p->plan, p->t.in.seqs.pages),
-            *position = sc_plan_data(p->plan, p->t.in.seqs.position),
-            *wanted = sc_plan_data(p->plan, p->t.in.wanted);
-    memcpy(sc_plan_data(p->plan, p->t.in.ids), ids, sizeof *ids * (size_t)(n * each));
-    for (; done < n; done++) {
-        int64_t before = sc_cache_length(s->cache, seqs[done]);
-        if (m->info.context && before + each > m->info.context)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld",
-                             (long long)(before + each), (long long)m->info.context);
-        else if (before + each > s->context + s->prompt)
-            status = sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld",
-                             (long long)(before + each - s->prompt), (long long)s->context);
-        else
-            status = look_at_memory(s, p, done, seqs[done]);
-        if (!status) status = sc_cache_append(s->cache, seqs[done], each, slot + done * each);
-        if (status) break;
-        start[done] = (int32_t)(done * each);
-        past[done] = (int32_t)before;
-        sc_cache_table(s->cache, seqs[done], pages + done * sc_cache_pages(s->cache));
-        for (int64_t i = 0; i < each; i++)
-            if (position) position[done * each + i] = (int32_t)(before + i);
-        if (!all) wanted[done] = (int32_t)((done + 1) * each - 1);
+    const float *unused;
+    int64_t end = s->history ? s->history[seq].n : 0, first = sc_cache_length(s->cache, seq);
+    for (int64_t i = first; !status && i < end; i += s->chunk) {
+        int64_t n = SC_MIN(s->chunk, end - i);
+        status = evaluate(s, &seq, 1, s->history[seq].id + i, n, 1, &unused);
+        if (report && !status && end - first > s->chunk)
+            sc_progress(s->m->ctx, "prompt", i + n - first, end - first);
     }
-    start[n] = (int32_t)(n * each);
-    for (int64_t i = 0; all && i < n * each; i++) wanted[i] = (int32_t)i;
-    if (!status) status = sc_plan_run(p->plan);
-    if (status) {
-        for (int i = 0; i < done; i++) sc_cache_trim(s->cache, seqs[i], past[i]);
-        return status;
-    }
-    *logits = sc_plan_data(p->plan, p->t.logits);
-    return SC_OK;
+    return status;
 }
 
 /* Fills the memory of a sequence, whose slots are there, from the plan's source. */
@@ -242,7 +292,7 @@ sc_status sc_session_encode(sc_session *s, int seq, const int32_t *ids, int64_t 
     if (!status) {
         write_prompt(s, info->source_vocab, with);
         memcpy(with + lead, ids, sizeof *ids * (size_t)n);
-        sc_cache_trim(s->cache, seq, 0);
+        sc_session_trim(s, seq, 0);
         sc_cache_trim(s->memory, seq, 0);
         status = sc_cache_append(s->memory, seq, all, slots);
     }
@@ -266,17 +316,23 @@ sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n,
         return sc_fail(SC_ELIMIT, "%lld tokens do not fit a context of %lld that holds %lld", (long long)n,
                        (long long)s->context, (long long)before);
     sc_status status = check_ids(ids, n, s->m->info.vocab);
-    if (!status) status = begin(s, &seq, 1);
+    if (!status) status = begin(s, seq);
+    if (!status) status = remember_room(s, seq, n);
+    if (!status) status = catch_up(s, seq, true);
     if (status) return status;
     const float *last = NULL;
+    before = held(s, seq);
+    if (n > 1) sc_cache_mark(s->cache, seq); /* to come back to where a piece of it fails */
     for (int64_t i = 0; i < n; i += s->chunk) {
-        status = evaluate(s, &seq, 1, ids + i, SC_MIN(s->chunk, n - i), false, &last);
+        status = evaluate(s, &seq, 1, ids + i, SC_MIN(s->chunk, n - i), 1, &last);
         if (status) {
-            sc_session_trim(s, seq, before);
+            sc_cache_trim(s->cache, seq, before);
             return status;
         }
         if (n > s->chunk) sc_progress(s->m->ctx, "prompt", SC_MIN(i + s->chunk, n), n);
     }
+    if (n > 1) sc_cache_mark(s->cache, seq); /* another answer to the same prompt begins here */
+    remember(s, seq, ids, n);
     *logits = last;
     return SC_OK;
 }
@@ -290,8 +346,12 @@ sc_status sc_session_step(sc_session *s, const int *seqs, const int32_t *ids, in
     }
     if (n < 1) return sc_fail(SC_EINVAL, "a step of no sequences");
     sc_status status = check_ids(ids, n, s->m->info.vocab);
-    if (!status) status = begin(s, seqs, n);
-    return status ? status : evaluate(s, seqs, n, ids, 1, false, logits);
+    for (int i = 0; !status && i < n; i++)
+        if (!(status = begin(s, seqs[i])) && !(status = remember_room(s, seqs[i], 1)))
+            status = catch_up(s, seqs[i], false);
+    if (!status) status = evaluate(s, seqs, n, ids, 1, 1, logits);
+    for (int i = 0; !status && i < n; i++) remember(s, seqs[i], ids + i, 1);
+    return status;
 }
 
 sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
@@ -300,14 +360,32 @@ sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d, at most %lld at once", (long long)n, seq,
                        s->sequences, (long long)s->chunk);
     sc_status status = check_ids(ids, n, s->m->info.vocab);
-    if (!status) status = begin(s, &seq, 1);
-    return status ? status : evaluate(s, &seq, 1, ids, n, true, logits);
+    if (!status) status = begin(s, seq);
+    if (!status) status = remember_room(s, seq, n);
+    if (status) return status;
+    int64_t late = behind(s, seq);
+    if (late + n > s->chunk && (status = catch_up(s, seq, false))) return status;
+    late = behind(s, seq);
+    /* What is late goes along: after a rejected draft each round has some. */
+    remember(s, seq, ids, n);
+    if (late) ids = s->history[seq].id + s->history[seq].n - n - late;
+    status = evaluate(s, &seq, 1, ids, late + n, n, logits);
+    if (status && s->history) s->history[seq].n -= n;
+    return status;
 }
 
 sc_status sc_session_fork(sc_session *s, int from, int to)
 {
     if (!seq_ok(s, from) || !seq_ok(s, to))
         return sc_fail(SC_EINVAL, "sequences %d and %d of %d", from, to, s->sequences);
+    if (from == to) return SC_OK;
+    if (s->history) {
+        const history *h = &s->history[from];
+        s->history[to].n = 0;
+        sc_status status = remember_room(s, to, h->n);
+        if (status) return status;
+        remember(s, to, h->id, h->n);
+    }
     sc_cache_fork(s->cache, from, to);
     if (s->memory) sc_cache_fork(s->memory, from, to);
     return SC_OK;
@@ -317,6 +395,8 @@ sc_status sc_session_trim(sc_session *s, int seq, int64_t n)
 {
     if (!seq_ok(s, seq) || n < 0)
         return sc_fail(SC_EINVAL, "%lld tokens of sequence %d of %d", (long long)n, seq, s->sequences);
-    sc_cache_trim(s->cache, seq, n ? n + s->prompt : 0);
+    if (n) n += s->prompt;
+    if (s->history) s->history[seq].n = SC_MIN(s->history[seq].n, n);
+    sc_cache_trim(s->cache, seq, n);
     return SC_OK;
 }

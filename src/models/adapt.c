@@ -17,11 +17,11 @@ static sc_status reorder(sc_weight *w, const sc_adapter_whole *from, const sc_mo
         memcpy(b->data, from->storage.data, sizeof(float) * (size_t)n);
     else
         s = sc_dequantize(from->storage.dtype, from->storage.data, b->data, n);
-    if (!s) s = sc_adapter_permute(&rows_of, rows, m->info.head_dim);
+    if (!s && w->permuted) s = sc_adapter_permute(&rows_of, rows, m->info.head_dim);
+    if (!s && w->joined) s = sc_adapter_join(&rows_of, rows, m->info.heads);
     if (!s) {
         w->storage.dtype = SC_F32;
         w->storage.data = b->data;
-        w->permuted = true;
         sc_buffer_unref(w->storage.buffer);
         w->storage.buffer = sc_buffer_ref(b->buffer);
     }
@@ -39,12 +39,16 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m)
         if (!sc_shape_equal(&w->shape, &from->shape))
             return sc_fail(SC_ESHAPE, "an adapter for another model: its '%s' is %s, the model's %s", from->name,
                            sc_shape_text(&from->shape, have), sc_shape_text(&w->shape, need));
-        bool permuted = w->permuted;
+        bool permuted = w->permuted, joined = w->joined;
         sc_buffer_unref(w->storage.buffer);
         sc_buffer_unref(w->wide.buffer);
-        *w = (sc_weight){.name = w->name, .shape = from->shape, .storage = from->storage};
+        *w = (sc_weight){.name = w->name,
+                         .shape = from->shape,
+                         .storage = from->storage,
+                         .permuted = permuted,
+                         .joined = joined};
         sc_buffer_ref(w->storage.buffer);
-        sc_status s = permuted ? reorder(w, from, m) : SC_OK;
+        sc_status s = permuted || joined ? reorder(w, from, m) : SC_OK;
         if (s) return s;
     }
     return SC_OK;
@@ -179,6 +183,7 @@ sc_status sc_adapters_meet(sc_adapters *a, sc_model *m)
             return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
         if (part->magnitude) s = add_column(part);
         if (!s && w->permuted) s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
+        if (!s && w->joined) s = sc_adapter_join(part, w->shape.dim[0], m->info.heads);
         if (!s && part->magnitude) s = find_gains(part, m, w);
         if (s) return s;
     }

@@ -78,21 +78,20 @@ static const sc_attention_names names = {.q = "q_proj", .k = "k_proj", .v = "v_p
 static sc_tensor *norm(sc_graph *g, const char *name, sc_tensor *x) { return sc_layer_norm(g, name, x, 1e-5f); }
 
 /* x and what attention makes of it, the norm on either side. */
-static sc_tensor *attention(sc_graph *g, const bart *m, const side *s, const char *name, sc_text_in *in,
-                            sc_memory *memory, sc_tensor *x)
+static sc_tensor *attention(sc_graph *g, const bart *m, const side *s, const char *name, bool cross, sc_text_in *in,
+                            sc_tensor *x)
 {
     sc_attention_config attn = {.heads = s->heads,
                                 .kv_heads = s->heads,
                                 .d = m->width / s->heads,
+                                .names = &names,
                                 .bidirectional = s == &m->encoder,
                                 .qkv_bias = SC_BIAS,
                                 .out_bias = SC_BIAS};
     char norm_name[64];
     snprintf(norm_name, sizeof norm_name, "%s_layer_norm", name);
     sc_tensor *h = m->kind->before ? norm(g, norm_name, x) : x;
-    sc_scope_push(g, "%s", name);
-    h = sc_attention_over(g, &names, h, in, memory, &attn);
-    sc_scope_pop(g);
+    h = cross ? sc_cross_attention(g, name, h, in, &attn) : sc_self_attention(g, name, h, in, &attn);
     x = sc_add(g, x, h);
     return m->kind->before ? x : norm(g, norm_name, x);
 }
@@ -100,8 +99,7 @@ static sc_tensor *attention(sc_graph *g, const bart *m, const side *s, const cha
 static sc_tensor *feed_forward(sc_graph *g, const bart *m, const side *s, sc_tensor *x)
 {
     sc_tensor *h = m->kind->before ? norm(g, "final_layer_norm", x) : x;
-    h = sc_unary(g, m->act, sc_linear(g, "fc1", h, s->ffn, SC_BIAS));
-    x = sc_add(g, x, sc_linear(g, "fc2", h, m->width, SC_BIAS));
+    x = sc_add(g, x, sc_ffn(g, NULL, h, s->ffn, m->act, SC_BIAS, &(sc_ffn_names){.up = "fc1", .down = "fc2"}));
     return m->kind->before ? x : norm(g, "final_layer_norm", x);
 }
 
@@ -117,15 +115,11 @@ static sc_tensor *embed(sc_graph *g, const bart *m, const side *s, sc_text_in *i
     table_name(m, s, name);
     sc_tensor *x = sc_affine(g, sc_embedding(g, name, in->ids, s->vocab, m->width), m->embed_scale, 0);
     if (m->kind->sinusoids) return sc_add(g, x, sc_sinusoids(g, in->seqs.position, m->width));
-    sc_scope_push(g, "model.%s.embed_positions", s->name);
-    int64_t rows = m->positions + FIRST_POSITION;
-    sc_tensor *table = sc_param(g, "weight", (sc_init){SC_INIT_NORMAL, 0.02f}, 2, (int64_t[]){rows, m->width});
-    table = sc_slice(g, table, 0, FIRST_POSITION, m->positions);
-    sc_scope_pop(g);
-    return sc_add(g, x, sc_rows(g, table, in->seqs.position));
+    snprintf(name, sizeof name, "model.%s.embed_positions", s->name);
+    return sc_add(g, x, sc_embedding_after(g, name, in->seqs.position, m->positions, FIRST_POSITION, m->width));
 }
 
-static sc_tensor *stack(sc_graph *g, const bart *m, const side *s, sc_text_in *in, sc_memory *memory)
+static sc_tensor *stack(sc_graph *g, const bart *m, const side *s, sc_text_in *in)
 {
     sc_tensor *x = embed(g, m, s, in); /* (T, C) */
     sc_scope_push(g, "model.%s", s->name);
@@ -133,8 +127,8 @@ static sc_tensor *stack(sc_graph *g, const bart *m, const side *s, sc_text_in *i
     for (int64_t i = 0; i < s->layers; i++) {
         sc_tap(g, x, "%s_hidden_states.%d", s->name, (int)i);
         sc_scope_push(g, "layers.%d", (int)i);
-        x = attention(g, m, s, "self_attn", in, NULL, x);
-        if (memory) x = attention(g, m, s, "encoder_attn", in, memory, x);
+        x = attention(g, m, s, "self_attn", false, in, x);
+        if (in->memory) x = attention(g, m, s, "encoder_attn", true, in, x);
         x = feed_forward(g, m, s, x);
         sc_scope_pop(g);
     }
@@ -148,8 +142,8 @@ static sc_tensor *build(sc_graph *g, const void *config, sc_text_in *in)
 {
     const bart *m = config;
     char name[64] = "lm_head";
-    if (in->source) in->memory->states = stack(g, m, &m->encoder, in->source, NULL);
-    sc_tensor *x = stack(g, m, &m->decoder, in, in->memory);
+    if (in->source) in->memory->states = stack(g, m, &m->encoder, in->source);
+    sc_tensor *x = stack(g, m, &m->decoder, in);
     if (m->tied) table_name(m, &m->decoder, name);
     x = sc_lm_head(g, in, name, x, m->decoder.vocab);
     if (!m->logits_bias) return x;

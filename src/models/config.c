@@ -9,10 +9,25 @@
         if (!(c)->status) (c)->status = (call);                                                                    \
     } while (0)
 
-static bool absent(const sc_config *c, const char *key)
+bool sc_config_has(const sc_config *c, const char *key)
 {
     const json_t *v = json_object_get(c->json, key);
-    return !v || json_is_null(v);
+    return v && !json_is_null(v);
+}
+
+enum { KEY = 128 };
+
+/* The last of "a|b|c" that is there, else the first. */
+static const char *pick(const sc_config *c, const char *key, char name[KEY])
+{
+    char other[KEY];
+    snprintf(name, KEY, "%.*s", (int)strcspn(key, "|"), key);
+    while ((key = strchr(key, '|'))) {
+        key++;
+        snprintf(other, KEY, "%.*s", (int)strcspn(key, "|"), key);
+        if (sc_config_has(c, other)) memcpy(name, other, KEY);
+    }
+    return name;
 }
 
 void sc_config_fault(sc_config *c, const char *fmt, ...)
@@ -33,8 +48,10 @@ bool sc_config_has_tensor(const sc_config *c, const char *name, bool otherwise)
 
 int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t lo, int64_t hi)
 {
+    char name[KEY];
     int64_t v = otherwise;
-    if (otherwise == SC_REQUIRED && absent(c, key)) sc_config_fault(c, "%s is missing", key);
+    key = pick(c, key, name);
+    if (otherwise == SC_REQUIRED && !sc_config_has(c, key)) sc_config_fault(c, "%s is missing", key);
     READ(c, sc_json_int(c->json, c->what, key, lo, hi, &v));
     if (v < lo || v > hi) /* a default that follows from other values */
         sc_config_fault(c, "%s is %lld, outside %lld to %lld", key, (long long)v, (long long)lo, (long long)hi);
@@ -43,22 +60,25 @@ int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t 
 
 double sc_config_num(sc_config *c, const char *key, double otherwise, double lo, double hi)
 {
+    char name[KEY];
     double v = otherwise;
-    READ(c, sc_json_num(c->json, c->what, key, lo, hi, &v));
+    READ(c, sc_json_num(c->json, c->what, pick(c, key, name), lo, hi, &v));
     return v;
 }
 
 bool sc_config_bool(sc_config *c, const char *key, bool otherwise)
 {
+    char name[KEY];
     bool v = otherwise;
-    READ(c, sc_json_bool(c->json, c->what, key, &v));
+    READ(c, sc_json_bool(c->json, c->what, pick(c, key, name), &v));
     return v;
 }
 
 const char *sc_config_str(sc_config *c, const char *key, const char *otherwise)
 {
+    char name[KEY];
     const char *v = otherwise;
-    READ(c, sc_json_str(c->json, c->what, key, &v));
+    READ(c, sc_json_str(c->json, c->what, pick(c, key, name), &v));
     return v;
 }
 
@@ -82,7 +102,9 @@ sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *nam
 
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
 {
-    return sc_activation_named(c, key, sc_config_str(c, key, otherwise));
+    char found[KEY];
+    const char *name = sc_config_str(c, key = pick(c, key, found), otherwise);
+    return sc_activation_named(c, key, name);
 }
 
 /* ---- rotary positions ---- */
@@ -127,20 +149,24 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
     const json_t *nested = json_object_get(c->json, "rope_parameters"),
                  *old = json_object_get(c->json, "rope_scaling");
     if (!json_is_object(nested)) nested = json_is_object(old) ? old : NULL;
+    const json_t *full = json_object_get(nested, "full_attention"); /* a family with a second rotation */
+    if (json_is_object(full)) nested = full;
     const double big = 1e12;
     const int64_t longest = (int64_t)1 << 30;
     /* Old configurations keep theta and the share outside of rope_scaling. */
-    double theta = sc_config_num(c, "rope_theta", 10000, 1, big);
-    double share = sc_config_num(c, "partial_rotary_factor", 1, 0, 1);
-    int64_t positions = sc_config_int(c, "max_position_embeddings", 2048, 1, longest);
+    double theta = sc_config_num(c, "rope_theta|rotary_emb_base", out->theta > 0 ? out->theta : 10000, 1, big);
+    double share = sc_config_num(c, "partial_rotary_factor|rotary_pct", 0, 1e-9, 1);
+    int64_t positions = sc_config_int(c, "max_position_embeddings|n_positions", 2048, 1, longest);
     int64_t original = sc_config_int(c, "original_max_position_embeddings", positions, 1, longest);
     sc_config r = {.json = nested ? nested : c->json, .what = c->what, .arena = c->arena, .status = c->status};
     theta = sc_config_num(&r, "rope_theta", theta, 1, big);
-    share = sc_config_num(&r, "partial_rotary_factor", share, 0, 1);
+    share = sc_config_num(&r, "partial_rotary_factor", share, 1e-9, 1);
     const char *type = nested ? sc_config_str(&r, "rope_type", sc_config_str(&r, "type", "default")) : "default";
     *out = (sc_rope_params){
         .type = rope_type(&r, type),
-        .dim = (int64_t)((double)d * share),
+        .dim = share > 0      ? (int64_t)((double)d * share)
+               : out->dim > 0 ? out->dim
+                              : d,
         .theta = theta,
         .low_freq_factor = 1,
         .high_freq_factor = 4,
@@ -176,7 +202,20 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out)
         if (!out->short_factor || (out->type == SC_ROPE_LONGROPE && !out->long_factor))
             sc_config_fault(c, "rope type '%s' without its factors", type);
         /* Phi-3 keeps the original length outside; the factor is then the ratio of the two. */
-        if (out->type == SC_ROPE_LONGROPE && !absent(c, "original_max_position_embeddings"))
+        if (out->type == SC_ROPE_LONGROPE && sc_config_has(c, "original_max_position_embeddings"))
             out->factor = (double)positions / (double)out->original_max_positions;
     }
+}
+
+void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out)
+{
+    const json_t *local = json_object_get(json_object_get(c->json, "rope_parameters"), "sliding_attention");
+    json_t *o = json_object();
+    if (!o || (json_is_object(local) && json_object_set(o, "rope_parameters", (json_t *)(uintptr_t)local)))
+        c->status = sc_nomem();
+    sc_config r = {.json = o, .what = c->what, .arena = c->arena, .status = c->status};
+    *out = (sc_rope_params){.theta = sc_config_num(c, "rope_local_base_freq", 10000, 1, 1e12)};
+    if (o) sc_config_rope(&r, d, out);
+    c->status = r.status;
+    json_decref(o);
 }

@@ -22,9 +22,21 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     if (pairs != p->permuted) {
         it->rotate = m->info.head_dim;
         it->to_pairs = pairs;
+        const sc_decoder *d = sc_model_decoder(m);
+        if (d && d->rope.dim != d->attn.d)
+            return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no order for heads that are rotated in part",
+                           m->info.path);
         if (it->rotate % 2 || it->dim[0] % it->rotate)
             return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
     }
+    bool joined = row && row->joined;
+    if (joined != p->joined) {
+        it->heads = m->info.heads;
+        it->to_joined = joined;
+        if (it->dim[0] % (3 * it->heads))
+            return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
+    }
+    it->add = (float)((row && row->plus_one) - p->plus_one);
     sc_status s = sc_adapters_mark(it, m, p->name, turned);
     if (s) return s;
     if (dot) it->layer = strtol(dot + 4, NULL, 10);

@@ -13,40 +13,29 @@ static sc_status unsupported(const sc_model *m, const char *key)
     return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no key for this model's %s", m->info.path, key);
 }
 
-/* GGUF has one window for all layers. */
-static sc_status layers_fit(const sc_model *m)
-{
-    const sc_decoder *d = m->config; /* what all families with rotary positions have so far */
-    int64_t sliding = 0;
-    for (int64_t i = 0; i < d->layers; i++) sliding += d->window > 0 && d->sliding[i];
-    return sliding == 0 || sliding == d->layers ? SC_OK : unsupported(m, "windows in some layers only");
-}
-
-static bool is_one(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return !json_is_number(v) || json_number_value(v) == 1;
-}
-
 sc_status sc_config_fits_gguf(const sc_model *m)
 {
-    const char *arch = sc_gguf_arch_of(m->info.model_type);
-    if (!arch)
+    const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
+    const sc_decoder *d = sc_model_decoder(m);
+    if (!a || !d)
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);
-    bool gpt2 = strcmp(arch, "gpt2") == 0;
-    const char *key = gpt2 ? "activation_function" : "hidden_act";
-    sc_config c = {.json = m->json, .what = m->info.path};
-    sc_unary_kind act = sc_config_activation(&c, key, gpt2 ? "gelu_new" : "silu");
-    bool scale = sc_config_bool(&c, "scale_attn_weights", true);
-    bool by_layer = sc_config_bool(&c, "scale_attn_by_inverse_layer_idx", false);
-    if (c.status) return c.status;
-    if (act != (gpt2 ? SC_UNARY_GELU_TANH : SC_UNARY_SILU)) return unsupported(m, key);
-    if (gpt2) return scale && !by_layer ? SC_OK : unsupported(m, "scaling of attention");
-    if (!is_one(m->json, "partial_rotary_factor") ||
-        !is_one(json_object_get(m->json, "rope_parameters"), "partial_rotary_factor"))
-        return unsupported(m, "partial_rotary_factor");
-    return layers_fit(m);
+    sc_config c = {.json = json_null(), .what = m->info.path};
+    int64_t sliding = 0;
+    for (int64_t i = 0; i < d->layers; i++) sliding += d->window > 0 && d->sliding[i];
+    if (d->act != sc_config_activation(&c, "hidden_act", a->act))
+        return unsupported(m, sc_gguf_alias(a, "hidden_act"));
+    if (strcmp(a->arch, "gpt2") == 0 && (d->attn.scale > 0 || d->scale_by_layer))
+        return unsupported(m, "scaling of attention");
+    if (d->residual_normed) return unsupported(m, "apply_residual_connection_post_layernorm");
+    if (strcmp(a->arch, "gemma2") == 0 && (d->attn.cap <= 0 || d->logit_cap <= 0))
+        return unsupported(m, "lack of caps");
+    if (d->local_rope.dim > 0 && d->local_rope.type != SC_ROPE_DEFAULT)
+        return unsupported(m, "rotation in layers with a window");
+    for (const sc_gguf_name *r = a->names; r->hf; r++)
+        if (r->permuted && d->rope.dim != d->attn.d) return unsupported(m, "partial_rotary_factor");
+    return sliding == 0 || sliding == d->layers || a->period ? SC_OK
+                                                             : unsupported(m, "windows in some layers only");
 }
 
 /* ---- from GGUF's keys to transformers' ---- */
@@ -100,21 +89,14 @@ static sc_status fix_rope(json_t *o, const sc_model *m)
     json_t *rope = json_object_get(o, "rope_scaling");
     const char *type = json_string_value(json_object_get(rope, "rope_type"));
     sc_status s = SC_OK;
-    json_object_del(o, "rope_interleave"); /* the rows are in HuggingFace's order now */
-    if (!rope) return SC_OK;
-    sc_arena *arena = sc_arena_new();
-    if (!arena) return sc_nomem();
-    sc_rope_params p;
-    sc_config c = {.json = o, .what = m->info.path, .arena = arena};
-    sc_config_rope(&c, m->info.head_dim, &p);
-    s = c.status;
-    if (!s && p.type == SC_ROPE_FACTORS)
+    if (!rope || !sc_model_decoder(m)) return SC_OK;
+    const sc_rope_params p = sc_model_decoder(m)->rope;
+    if (p.type == SC_ROPE_FACTORS)
         s = name_factors(o, rope, &p);
-    else if (!s && type && strcmp(type, "default") == 0)
+    else if (type && strcmp(type, "default") == 0)
         json_object_del(o, "rope_scaling");
-    else if (!s && (p.type == SC_ROPE_LINEAR || p.type == SC_ROPE_DYNAMIC))
+    else if ((p.type == SC_ROPE_LINEAR || p.type == SC_ROPE_DYNAMIC))
         json_object_del(rope, "original_max_position_embeddings"); /* theirs have no such number */
-    sc_arena_free(arena);
     return s;
 }
 
@@ -134,23 +116,21 @@ static sc_status set_ids(json_t *o, const sc_gguf *file)
 
 static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
 {
-    static const struct {
-        const char *type, *class, *act;
-    } of[] = {{"llama", "LlamaForCausalLM", "hidden_act"},
-              {"mistral", "MistralForCausalLM", "hidden_act"},
-              {"qwen2", "Qwen2ForCausalLM", "hidden_act"},
-              {"qwen3", "Qwen3ForCausalLM", "hidden_act"},
-              {"gpt2", "GPT2LMHeadModel", "activation_function"}};
-    int i = 0;
-    while (i < SC_COUNT(of) && strcmp(of[i].type, m->info.model_type) != 0) i++;
-    if (i == SC_COUNT(of))
+    /* What stands there for this library's reading of the file: the weights are in HuggingFace's order now. */
+    static const char *const own[] = {"rope_interleave", "qkv_joined", "norm_weights_whole"};
+    const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
+    if (!a)
         return sc_fail(SC_EUNSUPPORTED, "%s: models of type '%s' are not written as directories yet", m->info.path,
                        m->info.model_type);
-    bool gpt2 = strcmp(of[i].type, "gpt2") == 0;
-    if (!set(o, "architectures", json_pack("[s]", of[i].class)) ||
-        !set(o, of[i].act, json_string(gpt2 ? "gelu_new" : "silu")))
+    for (int i = 0; i < SC_COUNT(own); i++) json_object_del(o, own[i]);
+    bool bloom = strcmp(a->arch, "bloom") == 0; /* it has one activation */
+    if (!set(o, "architectures", json_pack("[s]", a->hf_class)) ||
+        (!bloom && !set(o, sc_gguf_alias(a, "hidden_act"), json_string(a->act))))
         return sc_nomem();
-    if (strncmp(m->info.model_type, "qwen", 4) != 0) json_object_del(o, "use_sliding_window"); /* a key of Qwen's */
+    if (strncmp(m->info.model_type, "qwen", 4) != 0) { /* keys of Qwen's */
+        json_object_del(o, "use_sliding_window");
+        json_object_del(o, "max_window_layers");
+    }
     sc_status s = fix_rope(o, m);
     return s ? s : set_ids(o, file);
 }

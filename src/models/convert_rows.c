@@ -27,6 +27,11 @@ typedef struct job {
 static int64_t source_row(const sc_item *it, int64_t r)
 {
     int64_t d = it->rotate;
+    if (it->heads) { /* row j of part p of head h is row (h, p, j) or (p, h, j) */
+        d = it->dim[0] / (3 * it->heads);
+        int64_t j = r % d, a = r / d;
+        return it->to_joined ? (a % it->heads * 3 + a / it->heads) * d + j : (a % 3 * it->heads + a / 3) * d + j;
+    }
     if (!d) return r;
     int64_t head = r / d, i = r % d;
     /* GGUF's row 2i+j of a head is HuggingFace's j*d/2+i. */
@@ -72,7 +77,7 @@ static void read_rows(const job *j, int64_t first, int64_t n, float *x)
     const char *from = it->data;
     if (it->transpose)
         read_turned(j, first, n, x);
-    else if (!it->rotate)
+    else if (!it->rotate && !it->heads)
         sc_dequantize(it->from, from + first * j->from_bytes, x, n * j->width);
     else
         for (int64_t r = 0; r < n; r++)
@@ -84,7 +89,7 @@ static void convert_unit(job *j, int64_t at, float *x)
     const sc_item *it = j->it;
     int64_t first = j->first + at, n = SC_MIN(j->unit, j->count - at);
     char *to = j->out[0] + at * j->to_bytes;
-    if (!it->transpose && it->from == it->to && !it->adapters) {
+    if (!it->transpose && it->from == it->to && it->add == 0 && !it->adapters) {
         for (int64_t r = 0; r < n; r++)
             memcpy(to + r * j->to_bytes, (const char *)it->data + source_row(it, first + r) * j->from_bytes,
                    (size_t)j->to_bytes);
@@ -93,6 +98,7 @@ static void convert_unit(job *j, int64_t at, float *x)
     read_rows(j, first, n, x);
     for (int64_t r = 0; it->adapters && r < n; r++)
         sc_adapters_merge_row(it, source_row(it, first + r), j->width, x + r * j->width);
+    for (int64_t i = 0; it->add != 0 && i < n * j->width; i++) x[i] += it->add;
     check_values(j, x, n * j->width);
     sc_quantize(it->to, x, to, n * j->width);
 }
@@ -148,7 +154,7 @@ sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sin
     if (n == 0) return SC_OK;
     job j = {.it = it, .sink = sink, .user = user};
     /* A vector whose elements change places is a column. */
-    j.width = it->rank == 0 || (it->rank == 1 && it->rotate) ? 1 : it->dim[it->rank - 1];
+    j.width = it->rank == 0 || (it->rank == 1 && (it->rotate || it->heads)) ? 1 : it->dim[it->rank - 1];
     j.rows = n / j.width;
     j.from_bytes = it->transpose ? 0 : sc_dtype_size(it->from, j.width);
     j.to_bytes = sc_dtype_size(it->to, j.width);

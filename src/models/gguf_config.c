@@ -5,15 +5,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef enum kind { INT, NUM } kind;
+typedef enum kind { INT, NUM, BOOL } kind;
 
-/* A key of HuggingFace's and the GGUF key after "ARCH." that it is. */
+/* A key of HuggingFace's, which a type may call otherwise (sc_gguf_alias), and the GGUF key after "ARCH." that it is. */
 typedef struct key_name {
     const char *hf, *gguf;
     kind kind;
 } key_name;
 
-static const key_name decoder_keys[] = {
+static const key_name keys[] = {
     {"num_hidden_layers", "block_count", INT},
     {"max_position_embeddings", "context_length", INT},
     {"hidden_size", "embedding_length", INT},
@@ -24,18 +24,16 @@ static const key_name decoder_keys[] = {
     {"sliding_window", "attention.sliding_window", INT},
     {"vocab_size", "vocab_size", INT},
     {"rms_norm_eps", "attention.layer_norm_rms_epsilon", NUM},
+    {"layer_norm_eps", "attention.layer_norm_epsilon", NUM},
     {"rope_theta", "rope.freq_base", NUM},
-    {0},
-};
-
-static const key_name gpt2_keys[] = {
-    {"n_layer", "block_count", INT},
-    {"n_positions", "context_length", INT},
-    {"n_embd", "embedding_length", INT},
-    {"n_inner", "feed_forward_length", INT},
-    {"n_head", "attention.head_count", INT},
-    {"vocab_size", "vocab_size", INT},
-    {"layer_norm_epsilon", "attention.layer_norm_epsilon", NUM},
+    {"rope_local_base_freq", "rope.freq_base_swa", NUM},
+    {"attn_logit_softcapping", "attn_logit_softcapping", NUM},
+    {"final_logit_softcapping", "final_logit_softcapping", NUM},
+    {"attention_multiplier", "attention.scale", NUM},
+    {"embedding_multiplier", "embedding_scale", NUM},
+    {"residual_multiplier", "residual_scale", NUM},
+    {"logit_scale", "logit_scale", NUM},
+    {"use_parallel_residual", "use_parallel_residual", BOOL},
     {0},
 };
 
@@ -48,34 +46,40 @@ static const key_name rope_keys[] = {
     {0},
 };
 
-static const key_name *keys_of(const char *arch) { return strcmp(arch, "gpt2") == 0 ? gpt2_keys : decoder_keys; }
+static bool is(const sc_gguf_arch *a, const char *arch) { return strcmp(a->arch, arch) == 0; }
+static bool is_gemma(const sc_gguf_arch *a) { return is(a, "gemma2") || is(a, "gemma3"); }
+static bool rotates(const sc_gguf_arch *a) { return !is(a, "gpt2") && !is(a, "bloom"); }
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
 
+/* GGUF keeps f32; the shortest decimal that gives it back is what the original configuration said. */
+static double shortest(double f)
+{
+    char text[32];
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, f);
+        if (strtof(text, NULL) == (float)f) break;
+    }
+    return strtod(text, NULL);
+}
+
 /* Copies the table's keys that the file has. */
-static sc_status read_keys(json_t *o, const sc_gguf *file, const char *arch, const key_name *k)
+static sc_status read_keys(json_t *o, const sc_gguf *file, const sc_gguf_arch *a, const key_name *k)
 {
     for (; k->hf; k++) {
         char name[256];
-        sc_status s;
-        snprintf(name, sizeof name, "%s.%s", arch, k->gguf);
-        const sc_gguf_value *v = sc_gguf_key(file, name);
-        if (!v) continue;
+        sc_status s = SC_OK;
+        snprintf(name, sizeof name, "%s.%s", a->arch, k->gguf);
+        if (!sc_gguf_key(file, name)) continue;
         int64_t n = 0;
         double f = 0;
-        s = k->kind == INT ? sc_gguf_int(file, name, INT32_MIN, UINT32_MAX, &n)
-                           : sc_gguf_num(file, name, -1e30, 1e30, &f);
+        bool yes = false;
+        if (k->kind == INT) s = sc_gguf_int(file, name, INT32_MIN, UINT32_MAX, &n);
+        if (k->kind == NUM) s = sc_gguf_num(file, name, -1e30, 1e30, &f);
+        if (k->kind == BOOL) s = sc_gguf_bool(file, name, &yes);
         if (s) return s;
-        /* GGUF keeps f32; the shortest decimal that gives it back is what the original configuration said. */
-        if (k->kind == NUM) {
-            char text[32];
-            for (int digits = 1; digits <= 9; digits++) {
-                snprintf(text, sizeof text, "%.*g", digits, f);
-                if (strtof(text, NULL) == (float)f) break;
-            }
-            f = strtod(text, NULL);
-        }
-        if (!set(o, k->hf, k->kind == INT ? json_integer(n) : json_real(f))) return sc_nomem();
+        json_t *v = k->kind == INT ? json_integer(n) : k->kind == NUM ? json_real(shortest(f)) : json_boolean(yes);
+        if (!set(o, sc_gguf_alias(a, k->hf), v)) return sc_nomem();
     }
     return SC_OK;
 }
@@ -97,15 +101,34 @@ static sc_status read_factors(json_t *o, const char *hf, const sc_gguf *file, co
 /* YaRN's factor on cosines and sines. */
 static double yarn_own(double factor) { return factor > 1 ? 1 + 0.1 * log(factor) : 1; }
 
-static sc_status read_rope(json_t *o, const sc_gguf *file, const char *arch)
+/* How much of a head is rotated, where the file says so: a share, or for GPT-J a number. */
+static sc_status read_rotated(json_t *o, const sc_gguf *file, const sc_gguf_arch *a)
+{
+    char name[256];
+    int64_t n = 0, heads = json_integer_value(json_object_get(o, sc_gguf_alias(a, "num_attention_heads"))),
+            width = json_integer_value(json_object_get(o, sc_gguf_alias(a, "hidden_size"))),
+            d = json_integer_value(json_object_get(o, "head_dim"));
+    snprintf(name, sizeof name, "%s.rope.dimension_count", a->arch);
+    sc_status s = sc_gguf_int(file, name, 0, 4096, &n);
+    if (d <= 0 && heads > 0) d = width / heads;
+    if (s || n < 1 || d < 1) return s;
+    if (is(a, "gptj")) return set(o, "rotary_dim", json_integer(n)) ? SC_OK : sc_nomem();
+    if (n == d && !is(a, "gptneox") && !is(a, "phi2") && !is(a, "chatglm") && !is(a, "glm4"))
+        return SC_OK; /* as these types have it anyway */
+    double share = (double)n / (double)d;
+    if ((int64_t)((double)d * share) < n) share = nextafter(share, 2);
+    return set(o, sc_gguf_alias(a, "partial_rotary_factor"), json_real(share)) ? SC_OK : sc_nomem();
+}
+
+static sc_status read_rope(json_t *o, const sc_gguf *file, const sc_gguf_arch *a)
 {
     char name[256];
     const char *type = "none";
     bool factors = false, longrope = false;
     json_t *rope = json_object();
-    snprintf(name, sizeof name, "%s.rope.scaling.type", arch);
+    snprintf(name, sizeof name, "%s.rope.scaling.type", a->arch);
     sc_status s = rope ? sc_gguf_str(file, name, &type) : sc_nomem();
-    if (!s) s = read_keys(rope, file, arch, rope_keys);
+    if (!s) s = read_keys(rope, file, a, rope_keys);
     if (!s) s = read_factors(rope, "short_factor", file, "rope_freqs.weight", &factors);
     if (!s) s = read_factors(rope, "short_factor", file, "rope_factors_short.weight", &longrope);
     if (!s) s = read_factors(rope, "long_factor", file, "rope_factors_long.weight", &longrope);
@@ -127,15 +150,27 @@ static sc_status read_rope(json_t *o, const sc_gguf *file, const char *arch)
     return s;
 }
 
-/* What GGUF says by the tensors that are there. */
-static sc_status read_tensors(json_t *o, const sc_gguf *file)
+/* What GGUF says by the tensors that are there, and by what it does to them. */
+static sc_status read_tensors(json_t *o, const sc_gguf *file, const sc_gguf_arch *a)
 {
     const sc_file_tensor *t;
     bool own_head = sc_gguf_find(file, "output.weight", &t) == SC_OK,
-         bias = sc_gguf_find(file, "blk.0.attn_q.bias", &t) == SC_OK;
-    bool mlp_bias = sc_gguf_find(file, "blk.0.ffn_gate.bias", &t) == SC_OK;
-    if (!set(o, "tie_word_embeddings", json_boolean(!own_head)) || !set(o, "attention_bias", json_boolean(bias)) ||
-        !set(o, "mlp_bias", json_boolean(mlp_bias)))
+         bias = sc_gguf_find(file, "blk.0.attn_q.bias", &t) == SC_OK ||
+                sc_gguf_find(file, "blk.0.attn_qkv.bias", &t) == SC_OK,
+         mlp_bias = sc_gguf_find(file, "blk.0.ffn_gate.bias", &t) == SC_OK,
+         head_norms = sc_gguf_find(file, "blk.0.attn_q_norm.weight", &t) == SC_OK, permuted = false, joined = false,
+         plus_one = false;
+    for (const sc_gguf_name *r = a->names; r->hf; r++) {
+        permuted |= r->permuted;
+        joined |= r->joined;
+        plus_one |= r->plus_one;
+    }
+    if (!set(o, "tie_word_embeddings", json_boolean(!own_head)) ||
+        !set(o, sc_gguf_alias(a, "attention_bias"), json_boolean(bias)) ||
+        !set(o, "mlp_bias", json_boolean(mlp_bias)) || (permuted && !set(o, "rope_interleave", json_true())) ||
+        (joined && !set(o, "qkv_joined", json_true())) ||
+        (plus_one && !set(o, "norm_weights_whole", json_true())) ||
+        (is(a, "command-r") && !set(o, "use_qk_norm", json_boolean(head_norms))))
         return sc_nomem();
     sc_status s = sc_gguf_find(file, "token_embd.weight", &t);
     if (s) return s;
@@ -144,25 +179,100 @@ static sc_status read_tensors(json_t *o, const sc_gguf *file)
     return SC_OK;
 }
 
+static int64_t element_of(const sc_gguf_value *v, int64_t i)
+{
+    const uint8_t *p = v->data;
+    if (v->element == SC_GGUF_BOOL || v->element == SC_GGUF_U8 || v->element == SC_GGUF_I8) return p[i];
+    uint32_t x;
+    memcpy(&x, p + 4 * i, sizeof x);
+    return x;
+}
+
+/* A key that has a number for each layer; *v NULL where it is not there or no such list. */
+static sc_status find_list(const sc_gguf *file, const sc_gguf_arch *a, const char *key, const sc_gguf_value **v)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s.%s", a->arch, key);
+    *v = sc_gguf_key(file, name);
+    if (*v && (*v)->type != SC_GGUF_ARRAY) *v = NULL;
+    if (!*v) return SC_OK;
+    sc_gguf_type e = (*v)->element;
+    if (e != SC_GGUF_BOOL && e != SC_GGUF_U8 && e != SC_GGUF_I8 && e != SC_GGUF_U32 && e != SC_GGUF_I32)
+        return sc_fail(SC_EFORMAT, "%s: %s is no list of numbers", sc_gguf_path(file), name);
+    return (*v)->count <= 1024 ? SC_OK : sc_fail(SC_ELIMIT, "%s: %s is too long", sc_gguf_path(file), name);
+}
+
+/* Which layers have a window, and which a rotation. */
+static sc_status read_layers(json_t *o, const sc_gguf *file, const sc_gguf_arch *a)
+{
+    static const char pattern[] = "attention.sliding_window_pattern";
+    const sc_gguf_value *sliding, *rotated;
+    char name[256];
+    int64_t window = json_integer_value(json_object_get(o, "sliding_window")), n = 0;
+    snprintf(name, sizeof name, "%s.%s", a->arch, pattern);
+    sc_status s = find_list(file, a, pattern, &sliding);
+    if (!s) s = find_list(file, a, "no_rope_layers", &rotated);
+    if (!s && !sliding) s = sc_gguf_int(file, name, 0, 1 << 20, &n);
+    if (s) return s;
+    if (n && !set(o, "sliding_window_pattern", json_integer(n))) return sc_nomem();
+    if (window <= 0 && !set(o, "sliding_window", json_null())) return sc_nomem(); /* absent might mean a default */
+    if (sliding) {
+        json_t *types = json_array();
+        for (int64_t i = 0; types && i < sliding->count; i++)
+            json_array_append_new(types,
+                                  json_string(element_of(sliding, i) ? "sliding_attention" : "full_attention"));
+        if (!set(o, "layer_types", types)) return sc_nomem();
+    }
+    if (rotated) {
+        json_t *list = json_array();
+        for (int64_t i = 0; list && i < rotated->count; i++)
+            json_array_append_new(list, json_integer(element_of(rotated, i)));
+        if (!set(o, "no_rope_layers", list)) return sc_nomem();
+    }
+    return set(o, "use_sliding_window", json_boolean(window > 0)) &&
+                   (window <= 0 || set(o, "max_window_layers", json_integer(0)))
+               ? SC_OK
+               : sc_nomem();
+}
+
+/* What Gemma's scores are divided by the root of: as llama.cpp has it, the head's width but in the 27B models. */
+static double gemma_scalar(const sc_gguf_arch *a, int64_t layers, int64_t width, int64_t heads, int64_t d)
+{
+    bool largest = layers == (is(a, "gemma2") ? 46 : 62);
+    return largest && heads > 0 ? (double)(width / heads) : (double)d;
+}
+
+static sc_status read_gemma(json_t *o, const sc_gguf_arch *a)
+{
+    int64_t of[4];
+    static const char *const names[] = {"num_hidden_layers", "hidden_size", "num_attention_heads", "head_dim"};
+    for (int i = 0; i < 4; i++) of[i] = json_integer_value(json_object_get(o, names[i]));
+    double scale = json_number_value(json_object_get(o, "attention_multiplier")),
+           scalar = scale > 0 ? 1 / (scale * scale) : gemma_scalar(a, of[0], of[1], of[2], of[3]);
+    if (fabs(scalar - round(scalar)) < 1e-5 * scalar) scalar = round(scalar);
+    json_object_del(o, "attention_multiplier");
+    json_t *v = scalar == floor(scalar) && scalar < 1e9 ? json_integer((json_int_t)scalar) : json_real(scalar);
+    return scalar <= 0 || set(o, "query_pre_attn_scalar", v) ? SC_OK : sc_nomem();
+}
+
 sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
 {
     const char *arch = NULL;
     sc_status s = sc_gguf_str(file, "general.architecture", &arch);
     if (s) return s;
     if (!arch) return sc_fail(SC_EFORMAT, "%s: general.architecture is missing", sc_gguf_path(file));
-    if (!sc_gguf_names(arch))
-        return sc_fail(SC_EUNSUPPORTED, "%s: architecture '%s' is not known", sc_gguf_path(file), arch);
+    const sc_gguf_arch *a = sc_gguf_arch_named(arch);
+    if (!a) return sc_fail(SC_EUNSUPPORTED, "%s: architecture '%s' is not known", sc_gguf_path(file), arch);
     json_t *o = json_object();
     if (!o) return sc_nomem();
-    s = read_keys(o, file, arch, keys_of(arch));
-    if (!s) s = read_tensors(o, file);
-    if (!s && keys_of(arch) == decoder_keys) s = read_rope(o, file, arch);
-    bool sliding = json_integer_value(json_object_get(o, "sliding_window")) > 0, llama = strcmp(arch, "llama") == 0;
-    if (!s &&
-        (!set(o, "model_type", json_string(llama && sliding ? "mistral" : arch)) ||
-         !set(o, "use_sliding_window", json_boolean(sliding)) || !set(o, "rope_interleave", json_boolean(llama)) ||
-         (sliding && !set(o, "max_window_layers", json_integer(0)))))
-        s = sc_nomem();
+    s = read_keys(o, file, a, keys);
+    if (!s) s = read_tensors(o, file, a);
+    if (!s && rotates(a)) s = read_rope(o, file, a);
+    if (!s && rotates(a)) s = read_rotated(o, file, a);
+    if (!s) s = read_layers(o, file, a);
+    if (!s && is_gemma(a)) s = read_gemma(o, a);
+    bool mistral = is(a, "llama") && json_integer_value(json_object_get(o, "sliding_window")) > 0;
+    if (!s && !set(o, "model_type", json_string(mistral ? "mistral" : a->model_type))) s = sc_nomem();
     if (s)
         json_decref(o);
     else
@@ -178,10 +288,11 @@ static sc_status write_keys(sc_gguf_writer *w, const json_t *o, const char *arch
     for (; !s && k->hf; k++) {
         char name[256];
         const json_t *v = json_object_get(o, k->hf);
-        if (!json_is_number(v)) continue;
         snprintf(name, sizeof name, "%s.%s", arch, k->gguf);
-        s = k->kind == INT ? sc_gguf_writer_int(w, name, SC_GGUF_U32, (int64_t)json_number_value(v))
-                           : sc_gguf_writer_num(w, name, SC_GGUF_F32, json_number_value(v));
+        if (k->kind == BOOL && json_is_boolean(v)) s = sc_gguf_writer_int(w, name, SC_GGUF_BOOL, json_is_true(v));
+        if (k->kind == INT && json_is_number(v))
+            s = sc_gguf_writer_int(w, name, SC_GGUF_U32, (int64_t)json_number_value(v));
+        if (k->kind == NUM && json_is_number(v)) s = sc_gguf_writer_num(w, name, SC_GGUF_F32, json_number_value(v));
     }
     return s;
 }
@@ -260,40 +371,85 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
     return write_num(w, arch, "rope.scaling.yarn_beta_slow", p->beta_slow);
 }
 
+/* The configuration under the names of `keys`, with what the family takes for granted where a key is absent. */
+static json_t *values_of(const sc_model *m, const sc_decoder *d, const sc_gguf_arch *a)
+{
+    sc_config c = {.json = m->json, .what = m->info.path};
+    bool granite = is(a, "granite"), cohere = is(a, "command-r") || is(a, "cohere2"),
+         layer = d->norm >= SC_NORM_LAYER;
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "num_hidden_layers", (json_int_t)d->layers, "hidden_size",
+        (json_int_t)d->width, "intermediate_size", (json_int_t)d->ffn_width, "num_attention_heads",
+        (json_int_t)d->attn.heads, "num_key_value_heads", (json_int_t)d->attn.kv_heads, "vocab_size",
+        (json_int_t)d->vocab, "max_position_embeddings",
+        (json_int_t)sc_config_int(&c, "max_position_embeddings|n_positions|seq_length", d->context, 1, INT32_MAX));
+    bool ok = o && set(o, layer ? "layer_norm_eps" : "rms_norm_eps", json_real((double)d->eps));
+    if (rotates(a)) ok = ok && set(o, "head_dim", json_integer(d->attn.d));
+    bool windows = false;
+    for (int64_t i = 0; i < d->layers; i++) windows |= d->window > 0 && d->sliding[i];
+    if (windows) ok = ok && set(o, "sliding_window", json_integer(d->window));
+    if (d->local_rope.dim > 0) ok = ok && set(o, "rope_local_base_freq", json_real(d->local_rope.theta));
+    if (d->attn.cap > 0) ok = ok && set(o, "attn_logit_softcapping", json_real((double)d->attn.cap));
+    if (d->logit_cap > 0) ok = ok && set(o, "final_logit_softcapping", json_real((double)d->logit_cap));
+    if (cohere) ok = ok && set(o, "logit_scale", json_real((double)d->logit_scale));
+    if (granite)
+        ok = ok && set(o, "attention_multiplier", json_real((double)d->attn.scale)) &&
+             set(o, "embedding_multiplier", json_real((double)d->embed_scale)) &&
+             set(o, "residual_multiplier", json_real((double)d->residual_scale)) &&
+             set(o, "logit_scale", json_real(sc_config_num(&c, "logits_scaling", 1, 1e-9, 1e6)));
+    if (is(a, "gptneox")) ok = ok && set(o, "use_parallel_residual", json_boolean(d->parallel));
+    double scale = (double)d->attn.scale;
+    if (is_gemma(a) &&
+        fabs(1 / (scale * scale) / gemma_scalar(a, d->layers, d->width, d->attn.heads, d->attn.d) - 1) > 1e-5) {
+        sc_log(m->ctx, SC_LOG_WARNING,
+               "%s: its query_pre_attn_scalar is written, but other programs may not read it", m->info.path);
+        ok = ok && set(o, "attention_multiplier", json_real(scale));
+    }
+    if (ok) return o;
+    json_decref(o);
+    return NULL;
+}
+
+/* Which layers have a window and a rotation, where that is not the architecture's own rule. */
+static sc_status write_layers(sc_gguf_writer *w, const sc_model *m, const sc_decoder *d, const sc_gguf_arch *a)
+{
+    int32_t rotated[1024];
+    bool sliding[1024], usual = true;
+    char name[256];
+    sc_status s = SC_OK;
+    for (int64_t i = 0; i < d->layers; i++) {
+        sliding[i] = d->sliding[i];
+        usual &= !a->period || sliding[i] == ((i + 1) % a->period != 0);
+    }
+    snprintf(name, sizeof name, "%s.attention.sliding_window_pattern", a->arch);
+    if (d->window > 0 && a->period && (!usual || is(a, "exaone4")))
+        s = sc_gguf_writer_array(w, name, SC_GGUF_BOOL, sliding, d->layers);
+    if (s || !is(a, "smollm3")) return s;
+    usual = true;
+    for (int64_t i = 0; i < d->layers; i++) {
+        rotated[i] = d->rotated[i];
+        usual &= d->rotated[i] == ((i + 1) % 4 != 0);
+    }
+    if (usual) return SC_OK;
+    sc_log(m->ctx, SC_LOG_WARNING, "%s: its no_rope_layers are written, but other programs may not read them",
+           m->info.path);
+    return sc_gguf_writer_array(w, "smollm3.no_rope_layers", SC_GGUF_I32, rotated, d->layers);
+}
+
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena)
 {
-    const char *arch = sc_gguf_arch_of(m->info.model_type);
-    if (!arch)
+    const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
+    const sc_decoder *d = sc_model_decoder(m);
+    if (!a || !d)
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);
-    /* What the family derives when the key is absent must stand in the file. */
-    json_t *o = json_copy((json_t *)(uintptr_t)m->json);
+    json_t *o = values_of(m, d, a);
     if (!o) return sc_nomem();
-    bool decoder = keys_of(arch) == decoder_keys;
-    const sc_decoder *d = decoder ? m->config : NULL;
-    bool window = d && d->window > 0 && d->sliding[0]; /* one window for all layers, or none */
-    if (decoder && (!set(o, "head_dim", json_integer(m->info.head_dim)) ||
-                    !set(o, "num_key_value_heads", json_integer(m->info.kv_heads)))) {
-        json_decref(o);
-        return sc_nomem();
-    }
-    if (!decoder && !json_is_integer(json_object_get(o, "n_inner")))
-        set(o, "n_inner", json_integer(4 * m->info.width));
-    json_object_del(o, "sliding_window");
-    if (window && !set(o, "sliding_window", json_integer(d->window))) {
-        json_decref(o);
-        return sc_nomem();
-    }
-    json_object_del(o, "rope_theta"); /* written with the rest of the rotation */
-    sc_status s = sc_gguf_writer_str(w, "general.architecture", arch);
-    if (!s) s = write_keys(w, o, arch, keys_of(arch));
-    if (!s && decoder) s = write_int(w, arch, "attention.value_length", m->info.head_dim);
-    if (!s && decoder) {
-        sc_rope_params rope;
-        sc_config c = {.json = m->json, .what = m->info.path, .arena = arena};
-        sc_config_rope(&c, m->info.head_dim, &rope);
-        s = c.status ? c.status : write_rope(w, arch, &rope, arena);
-    }
+    sc_status s = sc_gguf_writer_str(w, "general.architecture", a->arch);
+    if (!s) s = write_keys(w, o, a->arch, keys);
+    if (!s) s = write_layers(w, m, d, a);
+    if (!s && rotates(a)) s = write_int(w, a->arch, "attention.value_length", d->attn.d);
+    if (!s && rotates(a)) s = write_rope(w, a->arch, &d->rope, arena);
     json_decref(o);
     return s;
 }

@@ -4,61 +4,242 @@
 
 #include <stdlib.h>
 
-#define LLAMA_LIKE(p)                                                                                              \
-    {"model.embed_tokens", "token_embd", 0, 0}, {"model.norm", "output_norm", 0, 0}, {"lm_head", "output", 0, 0},  \
-        {"model.layers.%d.input_layernorm", "blk.%d.attn_norm", 0, 0},                                             \
-        {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q", 0, p},                                               \
-        {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k", 0, p},                                               \
-        {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v", 0, 0},                                               \
-        {"model.layers.%d.self_attn.o_proj", "blk.%d.attn_output", 0, 0},                                          \
-        {"model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm", 0, 0},                                     \
-        {"model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate", 0, 0},                                                \
-        {"model.layers.%d.mlp.up_proj", "blk.%d.ffn_up", 0, 0},                                                    \
+/* Rows that many tables have. */
+#define ENDS                                                                                                       \
+    {"model.embed_tokens", "token_embd"}, {"model.norm", "output_norm"}, { "lm_head", "output" }
+#define ATTENTION(p)                                                                                               \
+    {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q", .permuted = p},                                          \
+        {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k", .permuted = p},                                      \
+        {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v"},                                                     \
     {                                                                                                              \
-        "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down", 0, 0                                                   \
+        "model.layers.%d.self_attn.o_proj", "blk.%d.attn_output"                                                   \
     }
+#define HEAD_NORMS                                                                                                 \
+    {"model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm"},                                                    \
+    {                                                                                                              \
+        "model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm"                                                   \
+    }
+#define NORMS_BEFORE                                                                                               \
+    {"model.layers.%d.input_layernorm", "blk.%d.attn_norm"},                                                       \
+    {                                                                                                              \
+        "model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm"                                              \
+    }
+#define NORMS_AFTER                                                                                                \
+    {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm"},                                    \
+    {                                                                                                              \
+        "model.layers.%d.post_feedforward_layernorm", "blk.%d.post_ffw_norm"                                       \
+    }
+#define GATED                                                                                                      \
+    {"model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate"}, {"model.layers.%d.mlp.up_proj", "blk.%d.ffn_up"},        \
+    {                                                                                                              \
+        "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down"                                                         \
+    }
+#define GATE_UP                                                                                                    \
+    {"model.layers.%d.mlp.gate_up_proj", "blk.%d.ffn_up"}, { "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down" }
+#define LLAMA_LIKE(p) ENDS, NORMS_BEFORE, ATTENTION(p), GATED
 
-static const sc_gguf_name llama[] = {LLAMA_LIKE(1), {0}};
-static const sc_gguf_name qwen2[] = {LLAMA_LIKE(0), {0}};
-static const sc_gguf_name qwen3[] = {LLAMA_LIKE(0),
-                                     {"model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm", 0, 0},
-                                     {"model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm", 0, 0},
-                                     {0}};
+static const sc_gguf_name llama[] = {LLAMA_LIKE(true), {0}};
+static const sc_gguf_name qwen2[] = {LLAMA_LIKE(false), {0}};
+static const sc_gguf_name qwen3[] = {LLAMA_LIKE(false), HEAD_NORMS, {0}};
 static const sc_gguf_name gpt2[] = {
-    {"transformer.wte", "token_embd", 0, 0},
-    {"transformer.wpe", "position_embd", 0, 0},
-    {"transformer.ln_f", "output_norm", 0, 0},
-    {"lm_head", "output", 0, 0},
-    {"transformer.h.%d.ln_1", "blk.%d.attn_norm", 0, 0},
-    {"transformer.h.%d.attn.c_attn", "blk.%d.attn_qkv", 1, 0},
-    {"transformer.h.%d.attn.c_proj", "blk.%d.attn_output", 1, 0},
-    {"transformer.h.%d.ln_2", "blk.%d.ffn_norm", 0, 0},
-    {"transformer.h.%d.mlp.c_fc", "blk.%d.ffn_up", 1, 0},
-    {"transformer.h.%d.mlp.c_proj", "blk.%d.ffn_down", 1, 0},
+    {"transformer.wte", "token_embd"},
+    {"transformer.wpe", "position_embd"},
+    {"transformer.ln_f", "output_norm"},
+    {"lm_head", "output"},
+    {"transformer.h.%d.ln_1", "blk.%d.attn_norm"},
+    {"transformer.h.%d.attn.c_attn", "blk.%d.attn_qkv", .transposed = true},
+    {"transformer.h.%d.attn.c_proj", "blk.%d.attn_output", .transposed = true},
+    {"transformer.h.%d.ln_2", "blk.%d.ffn_norm"},
+    {"transformer.h.%d.mlp.c_fc", "blk.%d.ffn_up", .transposed = true},
+    {"transformer.h.%d.mlp.c_proj", "blk.%d.ffn_down", .transposed = true},
+    {0},
+};
+static const sc_gguf_name gptj[] = {
+    {"transformer.wte", "token_embd"},
+    {"transformer.ln_f", "output_norm"},
+    {"lm_head", "output"},
+    {"transformer.h.%d.ln_1", "blk.%d.attn_norm"},
+    {"transformer.h.%d.attn.q_proj", "blk.%d.attn_q"},
+    {"transformer.h.%d.attn.k_proj", "blk.%d.attn_k"},
+    {"transformer.h.%d.attn.v_proj", "blk.%d.attn_v"},
+    {"transformer.h.%d.attn.out_proj", "blk.%d.attn_output"},
+    {"transformer.h.%d.mlp.fc_in", "blk.%d.ffn_up"},
+    {"transformer.h.%d.mlp.fc_out", "blk.%d.ffn_down"},
+    {0},
+};
+static const sc_gguf_name gptneox[] = {
+    {"gpt_neox.embed_in", "token_embd"},
+    {"gpt_neox.final_layer_norm", "output_norm"},
+    {"embed_out", "output"},
+    {"gpt_neox.layers.%d.input_layernorm", "blk.%d.attn_norm"},
+    {"gpt_neox.layers.%d.attention.query_key_value", "blk.%d.attn_qkv", .joined = true},
+    {"gpt_neox.layers.%d.attention.dense", "blk.%d.attn_output"},
+    {"gpt_neox.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm"},
+    {"gpt_neox.layers.%d.mlp.dense_h_to_4h", "blk.%d.ffn_up"},
+    {"gpt_neox.layers.%d.mlp.dense_4h_to_h", "blk.%d.ffn_down"},
+    {0},
+};
+static const sc_gguf_name bloom[] = {
+    {"transformer.word_embeddings", "token_embd"},
+    {"transformer.word_embeddings_layernorm", "token_embd_norm"},
+    {"transformer.ln_f", "output_norm"},
+    {"lm_head", "output"},
+    {"transformer.h.%d.input_layernorm", "blk.%d.attn_norm"},
+    {"transformer.h.%d.self_attention.query_key_value", "blk.%d.attn_qkv", .joined = true},
+    {"transformer.h.%d.self_attention.dense", "blk.%d.attn_output"},
+    {"transformer.h.%d.post_attention_layernorm", "blk.%d.ffn_norm"},
+    {"transformer.h.%d.mlp.dense_h_to_4h", "blk.%d.ffn_up"},
+    {"transformer.h.%d.mlp.dense_4h_to_h", "blk.%d.ffn_down"},
+    {0},
+};
+static const sc_gguf_name phi2[] = {
+    {"model.embed_tokens", "token_embd"},
+    {"model.final_layernorm", "output_norm"},
+    {"lm_head", "output"},
+    {"model.layers.%d.input_layernorm", "blk.%d.attn_norm"},
+    {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q"},
+    {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k"},
+    {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v"},
+    {"model.layers.%d.self_attn.dense", "blk.%d.attn_output"},
+    {"model.layers.%d.mlp.fc1", "blk.%d.ffn_up"},
+    {"model.layers.%d.mlp.fc2", "blk.%d.ffn_down"},
+    {0},
+};
+static const sc_gguf_name phi3[] = {
+    ENDS,
+    NORMS_BEFORE,
+    {"model.layers.%d.self_attn.qkv_proj", "blk.%d.attn_qkv"},
+    {"model.layers.%d.self_attn.o_proj", "blk.%d.attn_output"},
+    GATE_UP,
+    {0},
+};
+static const sc_gguf_name exaone[] = {
+    {"transformer.wte", "token_embd"},
+    {"transformer.ln_f", "output_norm"},
+    {"lm_head", "output"},
+    {"transformer.h.%d.ln_1", "blk.%d.attn_norm"},
+    {"transformer.h.%d.attn.attention.q_proj", "blk.%d.attn_q"},
+    {"transformer.h.%d.attn.attention.k_proj", "blk.%d.attn_k"},
+    {"transformer.h.%d.attn.attention.v_proj", "blk.%d.attn_v"},
+    {"transformer.h.%d.attn.attention.out_proj", "blk.%d.attn_output"},
+    {"transformer.h.%d.ln_2", "blk.%d.ffn_norm"},
+    {"transformer.h.%d.mlp.c_fc_0", "blk.%d.ffn_gate"},
+    {"transformer.h.%d.mlp.c_fc_1", "blk.%d.ffn_up"},
+    {"transformer.h.%d.mlp.c_proj", "blk.%d.ffn_down"},
+    {0},
+};
+static const sc_gguf_name norms_after[] = {ENDS, ATTENTION(false), HEAD_NORMS, NORMS_AFTER, GATED, {0}};
+static const sc_gguf_name gemma[] = {
+    {"model.embed_tokens", "token_embd"},
+    {"model.norm", "output_norm", .plus_one = true},
+    {"lm_head", "output"},
+    {"model.layers.%d.input_layernorm", "blk.%d.attn_norm", .plus_one = true},
+    {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm", .plus_one = true},
+    {"model.layers.%d.pre_feedforward_layernorm", "blk.%d.ffn_norm", .plus_one = true},
+    {"model.layers.%d.post_feedforward_layernorm", "blk.%d.post_ffw_norm", .plus_one = true},
+    {"model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm", .plus_one = true},
+    {"model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm", .plus_one = true},
+    ATTENTION(false),
+    GATED,
+    {0},
+};
+static const sc_gguf_name starcoder2[] = {
+    ENDS,
+    NORMS_BEFORE,
+    ATTENTION(false),
+    {"model.layers.%d.mlp.c_fc", "blk.%d.ffn_up"},
+    {"model.layers.%d.mlp.c_proj", "blk.%d.ffn_down"},
+    {0},
+};
+static const sc_gguf_name cohere[] = {
+    ENDS, {"model.layers.%d.input_layernorm", "blk.%d.attn_norm"}, ATTENTION(false), HEAD_NORMS, GATED, {0}};
+static const sc_gguf_name glm[] = {ENDS, NORMS_BEFORE, ATTENTION(false), GATE_UP, {0}};
+static const sc_gguf_name glm4[] = {
+    ENDS,
+    {"model.layers.%d.input_layernorm", "blk.%d.attn_norm"},
+    {"model.layers.%d.post_self_attn_layernorm", "blk.%d.post_attention_norm"},
+    {"model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm"},
+    {"model.layers.%d.post_mlp_layernorm", "blk.%d.post_ffw_norm"},
+    ATTENTION(false),
+    GATE_UP,
     {0},
 };
 
-/* An architecture, the model types that are written as it, and its table. */
-static const struct {
-    const char *arch, *model_type;
-    const sc_gguf_name *names;
-} archs[] = {
-    {"llama", "llama", llama}, {"llama", "mistral", llama}, {"qwen2", "qwen2", qwen2},
-    {"qwen3", "qwen3", qwen3}, {"gpt2", "gpt2", gpt2},
+/* What a configuration calls the keys of gguf_config.c, where it is something else. */
+#define GPT2_KEYS                                                                                                  \
+    {"num_hidden_layers", "n_layer"}, {"max_position_embeddings", "n_positions"}, {"hidden_size", "n_embd"},       \
+        {"intermediate_size", "n_inner"}, {"num_attention_heads", "n_head"},                                       \
+        {"layer_norm_eps", "layer_norm_epsilon"},                                                                  \
+    {                                                                                                              \
+        "hidden_act", "activation_function"                                                                        \
+    }
+static const sc_key_alias gpt2_keys[] = {GPT2_KEYS, {0}};
+static const sc_key_alias gptneox_keys[] = {
+    {"partial_rotary_factor", "rotary_pct"}, {"rope_theta", "rotary_emb_base"}, {0}};
+static const sc_key_alias bloom_keys[] = {{"num_hidden_layers", "n_layer"},
+                                          {"num_attention_heads", "n_head"},
+                                          {"max_position_embeddings", "seq_length"},
+                                          {"layer_norm_eps", "layer_norm_epsilon"},
+                                          {0}};
+static const sc_key_alias exaone_keys[] = {{"num_hidden_layers", "num_layers"},
+                                           {"rms_norm_eps", "layer_norm_epsilon"},
+                                           {"hidden_act", "activation_function"},
+                                           {0}};
+static const sc_key_alias gemma_keys[] = {{"hidden_act", "hidden_activation"}, {0}};
+static const sc_key_alias starcoder2_keys[] = {
+    {"layer_norm_eps", "norm_epsilon"}, {"attention_bias", "use_bias"}, {0}};
+static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
+
+static const sc_gguf_arch archs[] = {
+    {"llama", "llama", "LlamaForCausalLM", "silu", llama},
+    {"llama", "mistral", "MistralForCausalLM", "silu", llama},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM", "silu", qwen2},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM", "silu", qwen3},
+    {"gpt2", "gpt2", "GPT2LMHeadModel", "gelu_new", gpt2, gpt2_keys},
+    {"gptj", "gptj", "GPTJForCausalLM", "gelu_new", gptj, gpt2_keys},
+    {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", "gelu", gptneox, gptneox_keys},
+    {"bloom", "bloom", "BloomForCausalLM", "gelu_new", bloom, bloom_keys},
+    {"phi2", "phi", "PhiForCausalLM", "gelu_new", phi2},
+    {"phi3", "phi3", "Phi3ForCausalLM", "silu", phi3},
+    {"exaone", "exaone", "ExaoneForCausalLM", "silu", exaone, exaone_keys},
+    {"exaone4", "exaone4", "Exaone4ForCausalLM", "silu", norms_after, .period = 4},
+    {"gemma2", "gemma2", "Gemma2ForCausalLM", "gelu_pytorch_tanh", gemma, gemma_keys, .period = 2},
+    {"gemma3", "gemma3_text", "Gemma3ForCausalLM", "gelu_pytorch_tanh", gemma, gemma_keys, .period = 6},
+    {"olmo2", "olmo2", "Olmo2ForCausalLM", "silu", norms_after},
+    {"smollm3", "smollm3", "SmolLM3ForCausalLM", "silu", llama},
+    {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", "gelu_pytorch_tanh", starcoder2, starcoder2_keys},
+    {"granite", "granite", "GraniteForCausalLM", "silu", llama, granite_keys},
+    {"command-r", "cohere", "CohereForCausalLM", "silu", cohere},
+    {"cohere2", "cohere2", "Cohere2ForCausalLM", "silu", cohere, .period = 4},
+    {"chatglm", "glm", "GlmForCausalLM", "silu", glm},
+    {"glm4", "glm4", "Glm4ForCausalLM", "silu", glm4},
 };
 
-const sc_gguf_name *sc_gguf_names(const char *arch)
+const sc_gguf_arch *sc_gguf_arch_named(const char *arch)
 {
     for (int i = 0; i < SC_COUNT(archs); i++)
-        if (strcmp(archs[i].arch, arch) == 0) return archs[i].names;
+        if (strcmp(archs[i].arch, arch) == 0) return &archs[i];
+    return NULL;
+}
+
+const sc_gguf_arch *sc_gguf_arch_for(const char *model_type)
+{
+    for (int i = 0; i < SC_COUNT(archs); i++)
+        if (strcmp(archs[i].model_type, model_type) == 0) return &archs[i];
     return NULL;
 }
 
 const char *sc_gguf_arch_of(const char *model_type)
 {
-    for (int i = 0; i < SC_COUNT(archs); i++)
-        if (strcmp(archs[i].model_type, model_type) == 0) return archs[i].arch;
-    return NULL;
+    const sc_gguf_arch *a = sc_gguf_arch_for(model_type);
+    return a ? a->arch : NULL;
+}
+
+const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key)
+{
+    for (const sc_key_alias *k = a->keys; k && k->key; k++)
+        if (strcmp(k->key, key) == 0) return k->alias;
+    return key;
 }
 
 /* Matches `name` against `pattern` and its layer, if it has one, and ".weight" or ".bias" after it. */
@@ -92,7 +273,8 @@ const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out,
 {
     long layer = 0;
     const char *rest;
-    for (const sc_gguf_name *r = sc_gguf_names(arch); r && r->hf; r++)
+    const sc_gguf_arch *a = sc_gguf_arch_named(arch);
+    for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
         if (match(name, r->gguf, &layer, &rest) && write_name(out, size, r->hf, layer, rest)) return r;
     return NULL;
 }
@@ -101,7 +283,8 @@ const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *ou
 {
     long layer = 0;
     const char *rest;
-    for (const sc_gguf_name *r = sc_gguf_names(arch); r && r->hf; r++)
+    const sc_gguf_arch *a = sc_gguf_arch_named(arch);
+    for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
         if (match(name, r->hf, &layer, &rest) && write_name(out, size, r->gguf, layer, rest)) return r;
     return NULL;
 }
@@ -128,8 +311,11 @@ sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file)
         }
         s = sc_weights_add(w, row ? name : t->name, &shape, &storage);
         if (s || !row) continue;
-        w->item[w->count - 1].transposed = matrix && row->transposed;
-        w->item[w->count - 1].permuted = row->permuted;
+        sc_weight *added = &w->item[w->count - 1];
+        added->transposed = matrix && row->transposed;
+        added->permuted = row->permuted;
+        added->joined = row->joined;
+        added->plus_one = row->plus_one;
     }
     return s;
 }

@@ -6,8 +6,10 @@
 static void configure(sc_config *c, void *config)
 {
     sc_decoder *d = config;
+    bool mistral = strcmp(sc_config_str(c, "model_type", ""), "mistral") == 0;
+    if (mistral && !json_object_get(c->json, "sliding_window")) d->window = 4096; /* null says none */
     sc_decoder_configure(c, d);
-    if (strcmp(sc_config_str(c, "model_type", ""), "mistral") != 0) d->window = 0; /* not a key of LLaMA's */
+    if (!mistral) d->window = 0; /* not a key of LLaMA's */
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
     d->mlp_bias = sc_config_bool(c, "mlp_bias", false) ? SC_BIAS : 0;
 }

@@ -236,26 +236,48 @@ sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, doub
     return s;
 }
 
-sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim)
+/* Row i of b goes to where `place` says. */
+static sc_status move_rows(sc_adapter_part *part, int64_t n, int64_t unit,
+                           int64_t (*place)(int64_t i, int64_t unit, int64_t n))
 {
-    int64_t r = part->lora.rank, half = head_dim / 2;
+    int64_t r = part->lora.rank;
     sc_buffer *buffer;
-    if (part->lora.rows != n || n % head_dim)
+    if (part->lora.rows != n || n % unit)
         return sc_fail(SC_ESHAPE, "the adapter's matrix for '%s' does not fit", part->name);
     sc_status s = sc_buffer_new(&buffer, part->lora.b.buffer->size);
     if (s) return s;
     const float *from = part->lora.b.data;
     float *to = buffer->data;
-    for (int64_t i = 0; i < n; i++) {
-        /* Feature i of a head is half i / half of pair i % half. */
-        int64_t head = i / head_dim, feature = i % head_dim;
-        int64_t at = head * head_dim + feature % half * 2 + feature / half;
-        memcpy(to + at * r, from + i * r, sizeof *to * (size_t)r);
-    }
+    for (int64_t i = 0; i < n; i++) memcpy(to + place(i, unit, n) * r, from + i * r, sizeof *to * (size_t)r);
     sc_buffer_unref(part->lora.b.buffer);
     part->lora.b.buffer = buffer;
     part->lora.b.data = to;
     return SC_OK;
+}
+
+/* Feature f of a head of d is half f / (d/2) of pair f % (d/2). */
+static int64_t place_in_pairs(int64_t i, int64_t d, int64_t n)
+{
+    (void)n;
+    int64_t f = i % d;
+    return i - f + f % (d / 2) * 2 + f / (d / 2);
+}
+
+sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim)
+{
+    return move_rows(part, n, head_dim, place_in_pairs);
+}
+
+/* A head has its query, key and value, together `unit`. */
+static int64_t place_joined(int64_t i, int64_t unit, int64_t n)
+{
+    int64_t d = unit / 3, head = i / unit, which = i % unit / d;
+    return which * (n / 3) + head * d + i % d;
+}
+
+sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads)
+{
+    return move_rows(part, n, n / SC_MAX(heads, 1), place_joined);
 }
 
 void sc_adapters_free(sc_adapters *a)

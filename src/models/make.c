@@ -40,9 +40,15 @@ static int64_t row_of(const sc_param_request *want)
     return want->shape.rank ? want->shape.dim[want->shape.rank - 1] : 1;
 }
 
+/* Not a vector, nor what is f32 in graphs anyway. */
+static bool is_matrix(const sc_param_request *want)
+{
+    return want->shape.rank > 1 && want->form <= SC_FORM_COLUMNS;
+}
+
 static sc_dtype type_of(const sc_param_request *want, const sc_model_options *o)
 {
-    return o->weights == SC_WEIGHTS_SYNTHETIC && want->shape.rank > 1 ? o->type : SC_F32;
+    return o->weights == SC_WEIGHTS_SYNTHETIC && is_matrix(want) ? o->type : SC_F32;
 }
 
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes)
@@ -73,7 +79,7 @@ sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_
     sc_dense_strides(&want->shape, st.stride);
     if (o->config_only)
         s = SC_OK;
-    else if (synthetic && want->shape.rank > 1)
+    else if (synthetic && is_matrix(want))
         s = noise(st.data, st.dtype, n / SC_MAX(c, 1), c, want, stream);
     else
         fill(st.data, n, want->init, o->seed, stream);

@@ -26,15 +26,18 @@ static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
 static sc_status declare(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
+    sc_weight *w = sc_model_weight(m, want->name);
     int64_t bytes;
     (void)out;
-    for (int64_t i = 0; i < m->n_params; i++)
-        if (strcmp(m->param[i].name, want->name) == 0) return SC_OK; /* tied */
+    if (w) w->form = want->form;
+    int64_t n = (int64_t)strlen(want->name), old;
+    if (sc_map_get(&m->declared, want->name, n, &old)) return SC_OK; /* tied */
     if (!sc_grow(&m->param, &m->cap_params, m->n_params + 1, sizeof *m->param)) return sc_nomem();
     sc_model_param *p = &m->param[m->n_params];
-    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, strlen(want->name)),
-                          .rank = want->shape.rank};
-    if (!p->name) return sc_nomem();
+    *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, (size_t)n),
+                          .rank = want->shape.rank,
+                          .expert = want->expert};
+    if (!p->name || !sc_map_put(&m->declared, p->name, n, m->n_params)) return sc_nomem();
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;
     if (m->info.format) return SC_OK; /* the weights come from a file */
@@ -47,7 +50,10 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
     (void)out;
-    return sc_weights_find(&m->weights, want->name) ? SC_OK : sc_weights_make(&m->weights, want, m->make);
+    if (sc_weights_find(&m->weights, want->name)) return SC_OK;
+    sc_status s = sc_weights_make(&m->weights, want, m->make);
+    if (!s) m->weights.item[m->weights.count - 1].form = want->form;
+    return s;
 }
 
 /* Builds the model for its parameters alone. */
@@ -108,6 +114,10 @@ static sc_status check_params(sc_model *m)
         }
         if (w->storage.dtype == SC_DTYPE_COUNT || !w->storage.data)
             return sc_fail(SC_EUNSUPPORTED, "%s: '%s' has a type that is not supported", m->info.path, w->name);
+        if (w->reshaped && sc_shape_elements(&w->shape) == sc_shape_elements(&want)) {
+            w->shape = want;
+            sc_dense_strides(&want, w->storage.stride);
+        }
         if (!sc_shape_equal(&w->shape, &want))
             return sc_fail(SC_ESHAPE, "%s: '%s' has shape %s where the configuration makes it %s", m->info.path,
                            w->name, sc_shape_text(&w->shape, have), sc_shape_text(&want, need));
@@ -118,6 +128,8 @@ static sc_status check_params(sc_model *m)
         p->data = w->storage.data;
         p->transposed = w->transposed;
         p->permuted = w->permuted;
+        p->joined = w->joined;
+        p->plus_one = w->plus_one;
     }
     if (missing)
         return sc_fail(SC_ENOTFOUND, "%s: %lld of %lld tensors are missing, the first '%s'", m->info.path,
@@ -161,7 +173,7 @@ static sc_status note_unexpected(sc_model *m)
 
 static sc_status summarize(sc_model *m)
 {
-    int64_t of_type[SC_DTYPE_COUNT] = {0};
+    int64_t of_type[SC_DTYPE_COUNT] = {0}, of_experts = 0;
     sc_str text = {0};
     for (int64_t i = 0; i < m->n_params; i++) {
         const sc_model_param *p = &m->param[i];
@@ -169,9 +181,12 @@ static sc_status summarize(sc_model *m)
         memcpy(shape.dim, p->dim, sizeof shape.dim);
         int64_t n = sc_shape_elements(&shape);
         m->info.parameters += n;
+        of_experts += p->expert ? n : 0;
         m->info.bytes += sc_dtype_size(p->dtype, n);
         of_type[p->dtype]++;
     }
+    m->info.active = m->info.parameters - of_experts;
+    if (of_experts) m->info.active += of_experts / SC_MAX(m->info.experts, 1) * m->info.experts_used;
     for (int t = 0; t < SC_DTYPE_COUNT; t++)
         if (of_type[t])
             sc_str_printf(&text, "%s%s %lld", text.len ? ", " : "", sc_dtype_get((sc_dtype)t)->name,
@@ -336,6 +351,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         if (strcmp(m->generation, "{}") == 0) s = generation_of_config(m);
         if (s || (s = read_decoder_start(m))) goto end;
     }
+    if (file && m->family->adapt && (s = m->family->adapt(m->config, &m->weights))) {
+        s = sc_fail_in(s, "%s", path);
+        goto end;
+    }
     for (int i = 0; !s && i < o->n_adapters; i++)
         s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i], o->adapter_weights ? o->adapter_weights[i] : 1);
     if (m->info.source_vocab && m->adapters.prompt.ids) m->adapters.prompt.ids = "source_ids";
@@ -364,6 +383,7 @@ void sc_model_free(sc_model *m)
     json_decref(m->json);
     sc_free(m->generation);
     sc_free(m->param);
+    sc_map_free(&m->declared);
     sc_free(m->eos);
     sc_arena_free(m->arena);
     sc_free(m);

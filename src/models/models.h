@@ -20,18 +20,25 @@ typedef struct sc_config {
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
-/* The value of a key, `otherwise` where it is absent or null (SC_REQUIRED: a fault). Outside lo … hi is a fault. */
+/* The value of a key, `otherwise` where it is absent or null (SC_REQUIRED: a fault). Outside lo … hi is a fault. A key may
+ * be several names of the same thing, "num_hidden_layers|n_layer": the last that is there counts, and messages about one
+ * that is not have the first. */
 int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t lo, int64_t hi);
 double sc_config_num(sc_config *c, const char *key, double otherwise, double lo, double hi);
 bool sc_config_bool(sc_config *c, const char *key, bool otherwise);
 const char *sc_config_str(sc_config *c, const char *key, const char *otherwise);
+bool sc_config_has(const sc_config *c, const char *key); /* there, and not null */
 /* A HuggingFace activation name: "silu", "gelu_new", … */
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
 sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *name); /* key: for the message */
-/* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. */
-void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* Whether the file has a tensor; `otherwise` where there is no file. For what a configuration does not say. */
 bool sc_config_has_tensor(const sc_config *c, const char *name, bool otherwise);
+/* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. What
+ * *out holds before of theta and dim are the family's defaults; 0: 10000, and d. */
+void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* The same for layers with a window, where they have their own: rope_parameters.sliding_attention or, before,
+ * rope_local_base_freq. */
+void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -41,30 +48,88 @@ typedef struct sc_decoder sc_decoder;
 /* A part of layer i, named as its checkpoints name it: x (T, C) → (T, C). */
 typedef sc_tensor *sc_decoder_part(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in, sc_tensor *x);
 
-/* The keys that HuggingFace's LLaMA-like configurations have in common. A family with more of them begins its own
- * configuration with this one. */
+/* What checkpoints call the parts. A norm or a matrix without a name is not there; a scope without one adds nothing. */
+typedef struct sc_decoder_names {
+    const char *model;                                     /* the scope of all but the head */
+    const char *embed, *embed_in, *embed_norm, *positions; /* of tokens; widened; normed; learned positions */
+    const char *layer;                                     /* the scope of layer i: "layers" → "layers.%d" */
+    const char *attn_norm, *attn, *attn_after, *ffn_norm, *ffn, *ffn_after;
+    const char *norm, *embed_out, *head; /* the last norm; narrowed; the head, outside */
+    sc_attention_names in_attn;
+    sc_ffn_names in_ffn;
+} sc_decoder_names;
+
+typedef enum sc_position { SC_POSITION_ROPE, SC_POSITION_LEARNED, SC_POSITION_ALIBI, SC_POSITION_NONE } sc_position;
+
+/* A decoder-only model: its sizes, and how a block is put together from the layers of nn/. A family sets what differs from
+ * LLaMA, before sc_decoder_configure what is a default of its own and after it what is always so. A family with more keys
+ * begins its own configuration with this one.
+ *
+ *     h = attn_norm(x);        x = x + attn_after(attn(h))
+ *     h = ffn_norm(x);         x = x + ffn_after(ffn(h))         or, parallel, both added to the same x */
 struct sc_decoder {
     int64_t layers, width, ffn_width, vocab, context;
+    int64_t embed_width; /* of the token table, where it is another one */
     float eps;
     bool tied;
     sc_unary_kind act;
-    unsigned mlp_bias; /* SC_BIAS or 0 */
-    sc_attention_config attn;
-    sc_rope_params rope;
-    int64_t window;         /* of the layers that have one; 0: none has */
-    const bool *sliding;    /* of each layer */
-    sc_decoder_part *mixer; /* between tokens; NULL: "self_attn" as `attn` says */
-    sc_decoder_part *ffn;   /* of each token; NULL: the gated "mlp" */
+    const char *act_default; /* of hidden_act; NULL: "silu" */
+    unsigned mlp_bias;       /* flags of the matrices */
+    unsigned head_bias;      /* SC_BIAS or 0 */
+    sc_norm_kind norm;       /* all but the head norms */
+    bool parallel;           /* attention and feed-forward read the same x; without a ffn_norm, the same h */
+    bool norm_sum;           /* attn_after and ffn_after norm the sum (OPT-350M) */
+    bool residual_normed;    /* h is what is added to, not x (a kind of BLOOM) */
+    bool scale_by_layer;     /* scores are divided by the layer's number, from 1 */
+    float embed_scale, residual_scale, logit_scale; /* factors; 0: none */
+    float logit_cap;                                /* a logit s becomes cap tanh(s / cap); 0: none */
+    sc_position position;
+    int64_t position_skip; /* rows of the table of positions in front of the first */
+    sc_attention_config
+        attn; /* of a layer without a window; the head norms are of the kind `norm` where none is set */
+    sc_rope_params rope, local_rope; /* local_rope.dim > 0: layers with a window have their own */
+    double rotary_share;             /* default of partial_rotary_factor; 0: 1 */
+    int64_t window;                  /* of the layers that have one; 0: none has */
+    const bool *sliding;             /* of each layer */
+    const bool *rotated;             /* of each layer; NULL: all */
+    sc_decoder_names names;
+    sc_decoder_part *mixer; /* between tokens; NULL: sc_decoder_attention */
+    sc_decoder_part *ffn;   /* of each token; NULL: sc_decoder_ffn */
 };
-/* d->attn.d may hold the family's own default for head_dim; 0: hidden_size / num_attention_heads. */
+/* Reads the keys that HuggingFace's configurations have in common. A number that is set before is its default; 0: the key
+ * must be there (d->attn.d: hidden_size / num_attention_heads, kv_heads: as many as heads). */
 void sc_decoder_configure(sc_config *c, sc_decoder *d);
 /* Qwen's use of windows, after sc_decoder_configure: only with use_sliding_window, in layers from max_window_layers on. */
 void sc_decoder_late_windows(sc_config *c, sc_decoder *d);
+/* Windows in all layers but each n-th, where layer_types does not say; n from sliding_window_pattern, else `otherwise`. */
+void sc_decoder_window_pattern(sc_config *c, sc_decoder *d, int64_t otherwise);
 void sc_decoder_describe(const void *decoder, sc_model_info *info);
 
-/* model.embed_tokens, model.layers.*, model.norm, lm_head → logits. A block: x = x + self_attn(input_layernorm(x)), then
- * x = x + mlp(post_attention_layernorm(x)), the mlp gated. */
+/* The whole model → logits. */
 sc_tensor *sc_decoder_build(sc_graph *g, const void *decoder, sc_text_in *in);
+/* Attention as d->attn and layer i say, for a mixer that has its own way in some layers only; and its configuration. */
+sc_decoder_part sc_decoder_attention, sc_decoder_ffn;
+sc_attention_config sc_decoder_attention_config(const sc_decoder *d, int64_t i, const sc_text_in *in);
+
+/* ---- what decoders with mixtures of experts share (experts.c) ---- */
+
+typedef struct sc_weights sc_weights;
+
+typedef struct sc_moe_decoder {
+    sc_decoder decoder;
+    sc_moe_config moe;
+    const char *name;     /* of a mixture within its layer */
+    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse; /* default of first_k_dense_replace */
+    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+} sc_moe_decoder;
+/* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
+ * weighed, and which layers have them. What the family has set stands where the configuration does not say otherwise. */
+void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m);
+/* As sc_family.adapt: stacked experts, and gpt-oss's. (experts_stacked.c) */
+sc_status sc_moe_adapt(const void *config, sc_weights *w);
+sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
+void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
 
 /* ---- families ---- */
 
@@ -75,6 +140,8 @@ typedef struct sc_family {
     void (*configure)(sc_config *c, void *config);
     sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
+    /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
+    sc_status (*adapt)(const void *config, sc_weights *w);
     const char *prefix;   /* checkpoints of the bare model leave it out of their names; "" without */
     bool encoder_decoder; /* build reads in->source and in->memory */
 } sc_family;
@@ -90,21 +157,26 @@ typedef struct sc_weight {
     const char *name;
     sc_shape shape;
     sc_storage storage; /* as the file has it */
-    sc_storage wide;    /* a vector of a 16-bit type as f32; data NULL where that is not needed */
-    bool used, transposed, permuted;
+    sc_storage
+        wide;     /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
+    sc_form form; /* that the graph wants */
+    bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
+    bool formed;                                       /* stored as NEG_EXP makes it */
+    bool reshaped; /* GGUF has other axes for the same values in the same order */
 } sc_weight;
 
-typedef struct sc_weights {
+struct sc_weights {
     sc_arena *arena;
     sc_weight *item;
     int64_t count, cap;
     sc_map index;
-} sc_weights;
+};
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
-/* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where needed. */
+/* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where that or a
+ * form asks for it. */
 sc_status sc_weight_widen(sc_weight *w);
 /* Bytes of a fresh or synthetic weight. (make.c) */
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
@@ -119,17 +191,34 @@ void sc_dense_strides(const sc_shape *s, int64_t *stride);
 /* The metadata as a config.json object (owned) with HuggingFace's keys. */
 sc_status sc_gguf_config(json_t **out, const sc_gguf *file);
 sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file);
-/* One row of the correspondence of tensor names. */
+/* One row of the correspondence of tensor names, and what else GGUF does to the tensor. */
 typedef struct sc_gguf_name {
     const char *hf, *gguf; /* "%d" stands for the layer; without ".weight" or ".bias" */
     bool transposed;       /* HuggingFace stores (in, out) */
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
+    bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
+    bool plus_one; /* GGUF has added 1 */
 } sc_gguf_name;
-/* The rows of an architecture ("llama", "gpt2", …), ended by {0}; NULL: not known. */
-const sc_gguf_name *sc_gguf_names(const char *arch);
+typedef struct sc_key_alias {
+    const char *key, *alias;
+} sc_key_alias;
+/* An architecture of GGUF, a model type that is written as it, and what they take for granted. */
+typedef struct sc_gguf_arch {
+    const char *arch, *model_type;
+    const char *hf_class;      /* in "architectures" */
+    const char *act;           /* its activation, for which GGUF has no key */
+    const sc_gguf_name *names; /* ended by {0} */
+    const sc_key_alias *keys;  /* what config.json calls keys otherwise, ended by {0}; NULL: nothing */
+    int64_t period; /* each so many-th layer is without a window; 0: windows are in all layers or in none */
+} sc_gguf_arch;
+const sc_gguf_arch *sc_gguf_arch_named(const char *arch);     /* the first of its rows; NULL: not known */
+const sc_gguf_arch *sc_gguf_arch_for(const char *model_type); /* NULL: GGUF has no name for it */
+const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key);
 /* A tensor's name in the other vocabulary, and the row that says so; NULL: no row, or the name does not fit. */
 const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out, size_t size);
 const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size);
+/* The decoder that a model's configuration is or begins with; NULL: it is something else. */
+const sc_decoder *sc_model_decoder(const sc_model *m);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
@@ -168,11 +257,10 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m);
 sc_status sc_adapters_meet(sc_adapters *a, sc_model *m);
 /* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
+/* ... or from head by head to all queries, all keys, all values. */
+sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads);
 
 /* ---- a model ---- */
-
-/* Where a HuggingFace name is in the file: as it is, or as checkpoints of the bare model have it, without the prefix. */
-sc_weight *sc_model_weight(sc_model *m, const char *name);
 
 struct sc_model {
     sc_context *ctx;
@@ -188,6 +276,7 @@ struct sc_model {
     sc_model_info info;
     sc_model_param *param;
     int64_t n_params, cap_params;
+    sc_map declared; /* name → place in param */
     const char **unexpected;
     int64_t n_unexpected;
     int32_t *eos;
@@ -214,6 +303,9 @@ typedef struct sc_text_shape {
     const sc_cache *memory;
     sc_cache_spec *memory_spec;
 } sc_text_shape;
+/* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
+ * NULL: none. (model.c) */
+sc_weight *sc_model_weight(sc_model *m, const char *name);
 
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
@@ -243,7 +335,10 @@ typedef struct sc_item {
     bool transpose; /* the source stores the two axes the other way round */
     int64_t
         rotate; /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
-    bool to_pairs; /* to GGUF's order, side by side */
+    bool to_pairs;  /* to GGUF's order, side by side */
+    int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
+    bool to_joined; /* to all of each */
+    float add;      /* to each value */
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
     /* What adapters add on the way; NULL: nothing. in_out: the output has the axes of the parts the other way round. */

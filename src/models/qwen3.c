@@ -8,8 +8,7 @@ static void configure(sc_config *c, void *config)
     d->attn.d = 128; /* its own default, whatever the width */
     sc_decoder_configure(c, d);
     sc_decoder_late_windows(c, d);
-    d->attn.head_norm = true;
-    d->attn.eps = d->eps;
+    d->attn.head_norm = SC_QK_NORM_HEAD;
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
 }
 

@@ -14,6 +14,8 @@ typedef struct t5 {
     sc_relative_config relative;
 } t5;
 
+static const sc_attention_names names = {.q = "q", .k = "k", .v = "v", .o = "o"};
+
 /* "relu", "gelu", or "gated-gelu", which means the tanh form. */
 static void read_feed_forward(sc_config *c, t5 *m)
 {
@@ -38,6 +40,7 @@ static void configure(sc_config *c, void *config)
     m->attn.heads = m->attn.kv_heads = sc_config_int(c, "num_heads", SC_REQUIRED, 1, 4096);
     m->attn.d = sc_config_int(c, "d_kv", SC_REQUIRED, 1, 4096);
     m->attn.scale = 1;
+    m->attn.names = &names;
     m->relative.heads = m->attn.heads;
     m->relative.buckets = sc_config_int(c, "relative_attention_num_buckets", 32, 4, 1 << 16);
     m->relative.farthest = sc_config_int(c, "relative_attention_max_distance", 128, 2, 1 << 16);
@@ -53,30 +56,25 @@ static void configure(sc_config *c, void *config)
     m->scale = plain && sc_config_bool(c, "scale_decoder_outputs", tied) ? 1 / sqrtf((float)m->width) : 1;
 }
 
-static const sc_attention_names names = {.q = "q", .k = "k", .v = "v", .o = "o"};
-
 /* The j-th part of a layer: x + what it makes of the normed x. */
-static sc_tensor *attention(sc_graph *g, const t5 *m, int j, const char *name, sc_text_in *in, sc_memory *memory,
+static sc_tensor *attention(sc_graph *g, const t5 *m, int j, bool cross, sc_text_in *in,
                             const sc_attention_config *attn, sc_tensor *x)
 {
     sc_scope_push(g, "layer.%d", j);
     sc_tensor *h = sc_rms_norm(g, "layer_norm", x, m->eps);
-    sc_scope_push(g, "%s", name);
-    h = sc_attention_over(g, &names, h, in, memory, attn);
-    sc_scope_pop(g);
+    h = cross ? sc_cross_attention(g, "EncDecAttention", h, in, attn)
+              : sc_self_attention(g, "SelfAttention", h, in, attn);
     sc_scope_pop(g);
     return sc_add(g, x, h);
 }
 
 static sc_tensor *feed_forward(sc_graph *g, const t5 *m, int j, sc_tensor *x)
 {
+    static const sc_ffn_names gated = {.gate = "wi_0", .up = "wi_1", .down = "wo"},
+                              plain = {.up = "wi", .down = "wo"};
     sc_scope_push(g, "layer.%d", j);
     sc_tensor *h = sc_rms_norm(g, "layer_norm", x, m->eps);
-    sc_scope_push(g, "DenseReluDense");
-    sc_tensor *up = sc_unary(g, m->act, sc_linear(g, m->gated ? "wi_0" : "wi", h, m->ffn, 0));
-    if (m->gated) up = sc_mul(g, up, sc_linear(g, "wi_1", h, m->ffn, 0));
-    h = sc_linear(g, "wo", up, m->width, 0);
-    sc_scope_pop(g);
+    h = sc_ffn(g, "DenseReluDense", h, m->ffn, m->act, 0, m->gated ? &gated : &plain);
     sc_scope_pop(g);
     return sc_add(g, x, h);
 }
@@ -92,21 +90,20 @@ static sc_tensor *relative_bias(sc_graph *g, const t5 *m, bool bidirectional)
     return bias;
 }
 
-/* One of the two stacks; memory: what its layers look at besides, NULL in the encoder. */
-static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t layers, sc_text_in *in,
-                        sc_memory *memory)
+/* One of the two stacks; the decoder's layers look at the memory besides. */
+static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t layers, sc_text_in *in)
 {
     sc_tensor *x = sc_embedding(g, "shared", in->ids, m->vocab, m->width); /* (T, C) */
     sc_attention_config self = m->attn;
-    self.bidirectional = !memory;
+    self.bidirectional = !in->memory;
     sc_scope_push(g, "%s", name);
     self.bias = relative_bias(g, m, self.bidirectional);
     for (int64_t i = 0; i < layers; i++) {
         int j = 0;
         sc_tap(g, x, "%s_hidden_states.%d", name, (int)i);
         sc_scope_push(g, "block.%d", (int)i);
-        x = attention(g, m, j++, "SelfAttention", in, NULL, &self, x);
-        if (memory) x = attention(g, m, j++, "EncDecAttention", in, memory, &m->attn, x);
+        x = attention(g, m, j++, false, in, &self, x);
+        if (in->memory) x = attention(g, m, j++, true, in, &m->attn, x);
         x = feed_forward(g, m, j, x);
         sc_scope_pop(g);
     }
@@ -119,8 +116,8 @@ static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t laye
 static sc_tensor *build(sc_graph *g, const void *config, sc_text_in *in)
 {
     const t5 *m = config;
-    if (in->source) in->memory->states = stack(g, m, "encoder", m->layers, in->source, NULL);
-    sc_tensor *x = stack(g, m, "decoder", m->decoder_layers, in, in->memory);
+    if (in->source) in->memory->states = stack(g, m, "encoder", m->layers, in->source);
+    sc_tensor *x = stack(g, m, "decoder", m->decoder_layers, in);
     return sc_lm_head(g, in, m->tied ? "shared" : "lm_head", sc_affine(g, x, m->scale, 0), m->vocab);
 }
 

@@ -45,6 +45,8 @@ sc_status sc_text_graph_build(sc_text_graph *out, const sc_model *m, const sc_te
     if (shape->cache) {
         in->seqs.slot = table(g, "slot", 1, shape->tokens, 0);
         add_tables(g, &in->seqs, shape, shape->cache, "cache");
+        in->seqs.state_from = table(g, "state_from", 1, shape->sequences, 0);
+        in->seqs.state_to = table(g, "state_to", 1, shape->sequences, 0);
     }
     if (shape->wanted) in->wanted = table(g, "wanted", 1, shape->wanted, 0);
     if (m->family->encoder_decoder) add_source(&t, shape);

@@ -2,6 +2,8 @@
 /* Where a model's parameters come from: a table of storages by HuggingFace name, filled from either format. */
 #include "models/models.h"
 
+#include <math.h>
+
 void sc_dense_strides(const sc_shape *s, int64_t *stride)
 {
     int64_t n = 1;
@@ -30,17 +32,61 @@ sc_weight *sc_weights_find(sc_weights *w, const char *name)
     return sc_map_get(&w->index, name, (int64_t)strlen(name), &i) ? &w->item[i] : NULL;
 }
 
+/* (C, 1, K) with K outermost in memory. */
+static sc_status turn_taps(sc_weight *w)
+{
+    int64_t c = w->shape.dim[0], k = w->shape.dim[w->shape.rank - 1], n = c * k;
+    float *x = w->wide.data, *copy = sc_malloc(sizeof *copy * (size_t)n);
+    if (!copy) return sc_nomem();
+    memcpy(copy, x, sizeof *copy * (size_t)n);
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = 0; j < k; j++) x[j * c + i] = copy[i * k + j];
+    sc_free(copy);
+    w->wide.stride[0] = 1;
+    w->wide.stride[1] = w->wide.stride[w->shape.rank - 1] = c;
+    return SC_OK;
+}
+
+/* n values as f16, a row at a time. */
+static sc_status unpack(sc_weight *w, int64_t n)
+{
+    int64_t c = w->shape.dim[w->shape.rank - 1], bytes = sc_dtype_size(w->storage.dtype, c);
+    float *row = sc_malloc(sizeof *row * (size_t)c);
+    sc_status s = row ? bytes > 0 ? sc_buffer_new(&w->wide.buffer, n * 2)
+                                  : sc_fail(SC_ESHAPE, "'%s' has rows that are not whole blocks", w->name)
+                      : sc_nomem();
+    if (!s) {
+        w->wide.dtype = SC_F16;
+        w->wide.data = w->wide.buffer->data;
+        sc_dense_strides(&w->shape, w->wide.stride);
+    }
+    for (int64_t i = 0; !s && i < n; i += c) {
+        s = sc_dequantize(w->storage.dtype, (const char *)w->storage.data + i / c * bytes, row, c);
+        if (!s) s = sc_quantize(SC_F16, row, (uint16_t *)w->wide.data + i, c);
+    }
+    sc_free(row);
+    return s;
+}
+
 sc_status sc_weight_widen(sc_weight *w)
 {
     sc_dtype t = w->storage.dtype;
-    if (w->shape.rank > 1 || (t != SC_F16 && t != SC_BF16)) return SC_OK;
+    sc_form form = w->form == SC_FORM_NEG_EXP && w->formed ? SC_FORM_STORED : w->form;
+    bool blocks = sc_dtype_get(t)->block > 1, vector = w->shape.rank <= 1 || w->form == SC_FORM_NEG_EXP;
     int64_t n = sc_shape_elements(&w->shape);
+    if (form == SC_FORM_COLUMNS) {
+        if (blocks) return unpack(w, n);
+        form = SC_FORM_STORED;
+    }
+    if (form == SC_FORM_STORED && (t == SC_F32 || blocks || !vector)) return SC_OK;
     sc_status s = sc_buffer_new(&w->wide.buffer, n * (int64_t)sizeof(float));
     if (s) return s;
+    float *x = w->wide.data = w->wide.buffer->data;
     w->wide.dtype = SC_F32;
-    w->wide.data = w->wide.buffer->data;
     sc_dense_strides(&w->shape, w->wide.stride);
-    return sc_dequantize(t, w->storage.data, w->wide.data, n);
+    if ((s = sc_dequantize(t, w->storage.data, x, n))) return sc_fail_in(s, "'%s'", w->name);
+    for (int64_t i = 0; i < n && form == SC_FORM_NEG_EXP; i++) x[i] = -expf(x[i]);
+    return form == SC_FORM_TAPS ? turn_taps(w) : SC_OK;
 }
 
 void sc_weights_free(sc_weights *w)

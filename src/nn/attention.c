@@ -3,27 +3,55 @@
 
 #include <math.h>
 
+static const sc_attention_names llama = {.q = "q_proj",
+                                         .k = "k_proj",
+                                         .v = "v_proj",
+                                         .qkv = "qkv_proj",
+                                         .o = "o_proj",
+                                         .q_norm = "q_norm",
+                                         .k_norm = "k_norm"};
+
 static sc_tensor *heads_of(sc_graph *g, sc_tensor *x, int64_t heads, int64_t d)
 {
-    return sc_reshape(g, x, 3, (int64_t[]){-1, heads, d});
+    return x && x->shape.rank == 3 ? x : sc_reshape(g, x, 3, (int64_t[]){-1, heads, d});
+}
+
+/* x (T, heads * d) → (T, heads, d), normed. */
+static sc_tensor *norm_heads(sc_graph *g, const sc_attention_config *c, const char *name, sc_tensor *x,
+                             int64_t heads)
+{
+    switch (c->head_norm) {
+    case SC_QK_NORM_NONE: break;
+    case SC_QK_NORM_ALL: /* over heads that lie side by side */
+        x = sc_reshape(g, x, 2, (int64_t[]){-1, heads * c->d});
+        return heads_of(g, sc_norm(g, c->head_norm_kind, name, x, c->eps), heads, c->d);
+    case SC_QK_NORM_HEAD: return sc_norm(g, c->head_norm_kind, name, heads_of(g, x, heads, c->d), c->eps);
+    case SC_QK_NORM_EACH:
+        x = sc_apply_layer_norm(g, heads_of(g, x, heads, c->d), NULL, NULL, c->eps);
+        sc_scope_push(g, "%s", name);
+        x = sc_mul(g, x, sc_param(g, "weight", (sc_init){SC_INIT_ONES, 0}, 2, (int64_t[]){heads, c->d}));
+        sc_scope_pop(g);
+        return x;
+    }
+    return heads_of(g, x, heads, c->d);
 }
 
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v)
 {
+    const sc_attention_names *names = c->names ? c->names : &llama;
     sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)),
                               .causal = !c->bidirectional,
                               .window = c->window,
-                              .bias = c->bias};
-    int layer = in->layer++;
-    if (in->spec) sc_cache_note(g, in->spec, layer, c->kv_heads, c->d);
-    q = heads_of(g, q, c->heads, c->d);
-    k = heads_of(g, k, c->kv_heads, c->d);
+                              .cap = c->cap,
+                              .alibi = c->alibi,
+                              .bias = c->bias,
+                              .sinks = c->sinks};
+    int layer = sc_cache_next(g, in, c->kv_heads, c->d, c->d);
+    if (layer < 0) return NULL;
+    q = norm_heads(g, c, names->q_norm, q, c->heads);
+    k = norm_heads(g, c, names->k_norm, k, c->kv_heads);
     v = heads_of(g, v, c->kv_heads, c->d);
-    if (c->head_norm) {
-        q = sc_rms_norm(g, "q_norm", q, c->eps);
-        k = sc_rms_norm(g, "k_norm", k, c->eps);
-    }
     if (c->rope) {
         q = sc_rope(g, q, c->rope, c->neighbours);
         k = sc_rope(g, k, c->rope, c->neighbours);
@@ -44,11 +72,23 @@ sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_tex
                              const sc_attention_config *c)
 {
     if (g->status || !x) return NULL;
-    sc_scope_push(g, "%s", name);
-    sc_tensor *q = sc_linear(g, "q_proj", x, c->heads * c->d, c->qkv_bias);
-    sc_tensor *k = sc_linear(g, "k_proj", x, c->kv_heads * c->d, c->qkv_bias);
-    sc_tensor *v = sc_linear(g, "v_proj", x, c->kv_heads * c->d, c->qkv_bias);
-    sc_tensor *y = sc_linear(g, "o_proj", sc_attend(g, in, c, q, k, v), x->shape.dim[1], c->out_bias);
-    sc_scope_pop(g);
+    const sc_attention_names *names = c->names ? c->names : &llama;
+    int64_t nq = c->heads * c->d, nk = c->kv_heads * c->d;
+    sc_tensor *q, *k, *v;
+    if (name) sc_scope_push(g, "%s", name);
+    if (c->qkv == SC_QKV_APART) {
+        q = sc_linear(g, names->q, x, nq, c->qkv_bias);
+        k = sc_linear(g, names->k, x, nk, c->qkv_bias);
+        v = sc_linear(g, names->v, x, nk, c->qkv_bias);
+    } else {
+        bool joined = c->qkv == SC_QKV_JOINED;
+        sc_tensor *all = sc_linear(g, names->qkv, x, nq + 2 * nk, c->qkv_bias);
+        if (!joined) all = sc_reshape(g, all, 3, (int64_t[]){-1, c->heads, 3 * c->d});
+        q = sc_slice(g, all, joined ? 1 : 2, 0, joined ? nq : c->d);
+        k = sc_slice(g, all, joined ? 1 : 2, joined ? nq : c->d, joined ? nk : c->d);
+        v = sc_slice(g, all, joined ? 1 : 2, joined ? nq + nk : 2 * c->d, joined ? nk : c->d);
+    }
+    sc_tensor *y = sc_linear(g, names->o, sc_attend(g, in, c, q, k, v), x->shape.dim[1], c->out_bias);
+    if (name) sc_scope_pop(g);
     return y;
 }

@@ -38,9 +38,10 @@ static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor 
     return gain && bias ? sc_add(g, y, bias) : y;
 }
 
-static sc_tensor *linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, bool in_out)
+sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
 {
     int64_t c = last_dim(x);
+    bool in_out = flags & SC_IN_OUT;
     if (g->status || !x) return NULL;
     sc_scope_push(g, "%s", name);
     sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
@@ -49,16 +50,6 @@ static sc_tensor *linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n,
     sc_tensor *y = adapted(g, in_out ? SC_LORA_IN_OUT : SC_LORA_LINEAR, x, w, bias);
     sc_scope_pop(g);
     return y;
-}
-
-sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
-{
-    return linear(g, name, x, n, flags, false);
-}
-
-sc_tensor *sc_linear_in_out(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
-{
-    return linear(g, name, x, n, flags, true);
 }
 
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)
@@ -80,6 +71,20 @@ sc_tensor *sc_layer_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)
     return y;
 }
 
+sc_tensor *sc_norm(sc_graph *g, sc_norm_kind kind, const char *name, sc_tensor *x, float eps)
+{
+    int64_t c = last_dim(x);
+    if (kind == SC_NORM_RMS) return sc_rms_norm(g, name, x, eps);
+    if (kind == SC_NORM_LAYER) return sc_layer_norm(g, name, x, eps);
+    if (kind == SC_NORM_LAYER_PLAIN) return sc_apply_layer_norm(g, x, NULL, NULL, eps);
+    sc_scope_push(g, "%s", name);
+    sc_tensor *w = sc_param(g, "weight", kind == SC_NORM_RMS_PLUS ? zeros : ones, 1, &c);
+    sc_tensor *y = kind == SC_NORM_RMS_PLUS ? sc_apply_rms_norm(g, x, sc_affine(g, w, 1, 1), eps)
+                                            : sc_apply_layer_norm(g, x, w, NULL, eps);
+    sc_scope_pop(g);
+    return y;
+}
+
 /* An adapter's virtual tokens behind a table that `ids` are looked up in; NULL: none. */
 static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
 {
@@ -93,33 +98,63 @@ static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
     return sc_graph_constant(g, "prompt", &(sc_shape){2, {p->rows, width}}, &p->table);
 }
 
-sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width)
+sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
+                              int64_t width)
 {
     sc_scope_push(g, "%s", name);
+    sc_tensor *table = sc_param(g, "weight", normal, 2, (int64_t[]){skip + rows, width});
     sc_lora part;
-    sc_tensor *y =
-        sc_rows_and(g, sc_param(g, "weight", normal, 2, (int64_t[]){rows, width}), prompt_of(g, ids, width), ids);
-    for (int i = 0; next_lora(g, SC_LORA_TABLE, i, width, rows, &part); i++) {
+    sc_tensor *y = sc_rows_and(g, skip ? sc_slice(g, table, 0, skip, rows) : table, prompt_of(g, ids, width), ids);
+    for (int i = 0; next_lora(g, SC_LORA_TABLE, i, width, skip + rows, &part); i++) {
         sc_shape a = {2, {part.cols, part.rank}}, b = {2, {part.rows, part.rank}};
-        sc_tensor *down = sc_rows(g, sc_graph_constant(g, "lora_embedding_A", &a, &part.a), ids);
+        sc_tensor *first = sc_graph_constant(g, "lora_embedding_A", &a, &part.a);
+        sc_tensor *down = sc_rows(g, skip ? sc_slice(g, first, 0, skip, rows) : first, ids);
         y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_embedding_B", &b, &part.b), NULL));
     }
     sc_scope_pop(g);
     return y;
 }
 
+sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width)
+{
+    return sc_embedding_after(g, name, ids, rows, 0, width);
+}
+
+sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_unary_kind act, unsigned flags,
+                  const sc_ffn_names *names)
+{
+    static const sc_ffn_names llama = {.gate = "gate_proj", .up = "up_proj", .down = "down_proj"};
+    if (g->status || !x) return NULL;
+    const sc_ffn_names *m = names ? names : &llama;
+    int64_t c = last_dim(x);
+    sc_tensor *h;
+    if (name) sc_scope_push(g, "%s", name);
+    if (m->gate_up) {
+        h = sc_linear(g, m->gate_up, x, 2 * n, flags);
+        sc_tensor *gate = sc_slice(g, h, 1, 0, n), *up = sc_slice(g, h, 1, n, n);
+        h = sc_mul(g, sc_unary(g, act, gate), up);
+    } else if (m->gate) {
+        sc_tensor *gate = sc_linear(g, m->gate, x, n, flags), *up = sc_linear(g, m->up, x, n, flags);
+        h = sc_mul(g, sc_unary(g, act, gate), up);
+    } else {
+        h = sc_unary(g, act, sc_linear(g, m->up, x, n, flags));
+    }
+    h = sc_linear(g, m->down, h, c, flags);
+    if (name) sc_scope_pop(g);
+    return h;
+}
+
 sc_tensor *sc_glu(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_unary_kind act, unsigned flags)
 {
-    int64_t c = last_dim(x);
-    sc_scope_push(g, "%s", name);
-    sc_tensor *gate = sc_linear(g, "gate_proj", x, n, flags), *up = sc_linear(g, "up_proj", x, n, flags);
-    sc_tensor *y = sc_linear(g, "down_proj", sc_mul(g, sc_unary(g, act, gate), up), c, flags);
-    sc_scope_pop(g);
-    return y;
+    return sc_ffn(g, name, x, n, act, flags, NULL);
+}
+
+sc_tensor *sc_wanted_rows(sc_graph *g, const sc_text_in *in, sc_tensor *x)
+{
+    return in->wanted ? sc_rows(g, x, in->wanted) : x;
 }
 
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab)
 {
-    if (in->wanted) x = sc_rows(g, x, in->wanted);
-    return sc_linear(g, name, x, vocab, 0);
+    return sc_linear(g, name, sc_wanted_rows(g, in, x), vocab, 0);
 }

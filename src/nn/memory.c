@@ -11,7 +11,7 @@ static sc_tensor *attend(sc_graph *g, sc_text_in *in, sc_memory *m, const sc_att
     sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)), .cross = true};
     int layer = m->layer++;
     sc_kv kv = {0};
-    if (m->spec) sc_cache_note(g, m->spec, layer, c->kv_heads, c->d);
+    if (m->spec) sc_cache_note(g, m->spec, layer, c->kv_heads, c->d, c->d);
     if (m->cache) kv = sc_cache_layer(g, m->cache, layer);
     if (m->states) {
         k = sc_reshape(g, k, 3, (int64_t[]){-1, c->kv_heads, c->d});
@@ -28,14 +28,17 @@ static sc_tensor *attend(sc_graph *g, sc_text_in *in, sc_memory *m, const sc_att
                       (int64_t[]){-1, c->heads * c->d});
 }
 
-sc_tensor *sc_attention_over(sc_graph *g, const sc_attention_names *names, sc_tensor *x, sc_text_in *in,
-                             sc_memory *memory, const sc_attention_config *c)
+sc_tensor *sc_cross_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
+                              const sc_attention_config *c)
 {
     if (g->status || !x) return NULL;
-    sc_tensor *of = memory ? memory->states : x;
+    const sc_attention_names *names = c->names;
+    sc_tensor *memory = in->memory->states;
+    sc_scope_push(g, "%s", name);
     sc_tensor *q = sc_linear(g, names->q, x, c->heads * c->d, c->qkv_bias);
-    sc_tensor *k = sc_linear(g, names->k, of, c->kv_heads * c->d, c->qkv_bias);
-    sc_tensor *v = sc_linear(g, names->v, of, c->kv_heads * c->d, c->qkv_bias);
-    sc_tensor *y = memory ? attend(g, in, memory, c, q, k, v) : sc_attend(g, in, c, q, k, v);
-    return sc_linear(g, names->o, y, x->shape.dim[1], c->out_bias);
+    sc_tensor *k = sc_linear(g, names->k, memory, c->kv_heads * c->d, c->qkv_bias);
+    sc_tensor *v = sc_linear(g, names->v, memory, c->kv_heads * c->d, c->qkv_bias);
+    sc_tensor *y = sc_linear(g, names->o, attend(g, in, in->memory, c, q, k, v), x->shape.dim[1], c->out_bias);
+    sc_scope_pop(g);
+    return y;
 }

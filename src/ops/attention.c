@@ -9,6 +9,7 @@
 #include "ops/ops.h"
 
 static bool is_cache(const sc_tensor *k) { return k->shape.rank == 4; }
+static int64_t value_width(const sc_tensor *v) { return v->shape.rank ? v->shape.dim[v->shape.rank - 1] : 0; }
 
 static sc_status want_table(const sc_tensor *t, const char *what, int rank)
 {
@@ -43,13 +44,16 @@ static sc_status check(sc_tensor *y)
     if (!cached && ((s = sc_want_dtype(k, "the key", SC_F32)) || (s = sc_want_rank(k, "the key", 3)) ||
                     (s = check_keys(y, k, sequences))))
         return s;
-    if (!sc_shape_equal(&k->shape, &v->shape)) return sc_fail(SC_ESHAPE, "keys and values differ in shape");
+    int last = cached ? 3 : 2;
+    if (k->shape.rank != v->shape.rank || memcmp(k->shape.dim, v->shape.dim, sizeof k->shape.dim[0] * (size_t)last))
+        return sc_fail(SC_ESHAPE, "keys and values differ in more than their width");
     if ((s = sc_want_dtype(v, "the value", cached ? v->dtype : SC_F32))) return s;
     int64_t heads = q->shape.dim[1], kv_heads = k->shape.dim[1];
-    if ((s = sc_want_dim(k, "the key", cached ? 3 : 2, q->shape.dim[2]))) return s;
+    if ((s = sc_want_dim(k, "the key", last, q->shape.dim[2]))) return s;
     if (heads < 1 || kv_heads < 1 || heads % kv_heads)
         return sc_fail(SC_ESHAPE, "%lld query heads over %lld key heads", (long long)heads, (long long)kv_heads);
-    if (cached && (!sc_is_contiguous(k) || !sc_is_contiguous(v)))
+    /* Values may be a part of the keys. */
+    if (cached && (!sc_is_contiguous(k) || v->stride[2] % sc_dtype_get(v->dtype)->block))
         return sc_fail(SC_ESHAPE, "the cache is not contiguous");
     if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v))
         return sc_fail(SC_ESHAPE, "the heads are not dense");
@@ -84,7 +88,9 @@ static sc_status infer(sc_tensor *y)
     sc_status s = check(y);
     if (!s) s = check_sinks(y->in[6], y->in[0]->shape.dim[1]);
     if (!s) s = check_bias(y->in[8], SC_ATTR(y, sc_attention_attr), y->in[0]->shape.dim[1]);
-    return s ? s : sc_infer_like_input(y);
+    if (s || (s = sc_infer_like_input(y))) return s;
+    y->shape.dim[2] = value_width(y->in[2]);
+    return SC_OK;
 }
 
 static sc_cost cost(const sc_step *s)
@@ -95,21 +101,74 @@ static sc_cost cost(const sc_step *s)
         keys = (double)s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
     else if (SC_ATTR(s, sc_attention_attr)->causal)
         keys /= 2;
-    sc_cost c = {.flops = 4 * queries * keys * (double)(q->shape.dim[1] * q->shape.dim[2])};
+    double widths = (double)(q->shape.dim[2] + value_width(s->in[2]));
+    sc_cost c = {.flops = 2 * queries * keys * (double)q->shape.dim[1] * widths};
     c.bytes = 2 * sc_tensor_bytes(q) + 2 * sc_tensor_bytes(k);
     return c;
 }
 
-const sc_op sc_op_attention = {
-    .name = "attention",
-    .id = SC_OP_attention,
-    .derivative = "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
-                  "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
-                  "/ cap)^2; a sink's score gets minus its share of the row sums; dbias = ds summed by "
-                  "distance",
-    .infer = infer,
-    .cost = cost,
-    .optional = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
+static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_tensor *in[8];
+    if (y->in[7] || y->in[8]) {
+        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of attention to another batch or with a bias"));
+        return;
+    }
+    memcpy(in, y->in, 7 * sizeof *in);
+    in[7] = sc_contiguous(g, dy);
+    sc_tensor *all = sc_graph_node(g, &sc_op_attention_grad, in, 8, y->attr, sizeof(sc_attention_attr));
+    int64_t at = 0;
+    for (int i = 0; i < 3; i++) {
+        int64_t n = sc_tensor_count(in[i]);
+        sc_gradient_add(b, in[i], sc_reshape(g, sc_slice(g, all, 0, at, n), 3, in[i]->shape.dim));
+        at += n;
+    }
+    if (!sc_gradient_wanted(b, in[6])) return;
+    int64_t heads = in[6]->shape.dim[0];
+    sc_tensor *rows = sc_slice(g, all, 0, at, y->shape.dim[0] * heads);
+    sc_gradient_add(b, in[6], sc_sum_leading(g, sc_reshape(g, rows, 2, (int64_t[]){-1, heads}), 1));
+}
+
+/* One run of dq, dk, dv and, with sinks, (T, H) for them: a kernel makes them all at once. */
+static sc_status grad_infer(sc_tensor *y)
+{
+    sc_status s = infer(y);
+    if (s) return s;
+    if (is_cache(y->in[1])) return sc_fail(SC_EUNSUPPORTED, "no derivative of attention over a cache");
+    if (!sc_shape_equal(&y->in[7]->shape, &y->in[0]->shape))
+        return sc_fail(SC_ESHAPE, "the gradient has another shape");
+    int64_t q = sc_tensor_count(y->in[0]), k = sc_tensor_count(y->in[1]);
+    y->shape = (sc_shape){1, {q + 2 * k + (y->in[6] ? y->in[0]->shape.dim[0] * y->in[0]->shape.dim[1] : 0)}};
+    return SC_OK;
+}
+
+static sc_cost grad_cost(const sc_step *s)
+{
+    sc_cost c = cost(s);
+    c.flops *= 2.5; /* five products of its size where attention has two */
+    c.bytes *= 2;
+    return c;
+}
+
+const sc_op sc_op_attention_grad = {.name = "attention_grad",
+                                    .id = SC_OP_attention_grad,
+                                    .derivative = "none: second derivatives are not taken",
+                                    .infer = grad_infer,
+                                    .cost = grad_cost,
+                                    .optional = 1 << 4 | 1 << 5 | 1 << 6};
+
+const sc_op sc_op_attention = {.name = "attention",
+                               .id = SC_OP_attention,
+                               .derivative =
+                                   "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
+                                   "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
+                                   "/ cap)^2; a sink's score gets minus its share of the row sums; "
+                                   "dbias = ds summed by distance",
+                               .backward = backward,
+                               .infer = infer,
+                               .cost = cost,
+                               .optional = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
 
 /* ---- in parts ---- */
 
@@ -126,7 +185,7 @@ static sc_status parts_infer(sc_tensor *y)
     if (s) return s;
     if (!is_cache(y->in[1])) return sc_fail(SC_ESHAPE, "parts of what is not a cache");
     y->dtype = SC_F32;
-    y->shape = (sc_shape){4, {q->shape.dim[0], q->shape.dim[1], segments_of(y->in[5]), q->shape.dim[2] + 2}};
+    y->shape = (sc_shape){4, {q->shape.dim[0], q->shape.dim[1], segments_of(y->in[5]), value_width(y->in[2]) + 2}};
     return SC_OK;
 }
 
@@ -165,20 +224,21 @@ const sc_op sc_op_attention_join = {.name = "attention_join",
 
 /* Worth it where there are fewer pairs of token and key head than a large machine can share among its threads, and the
  * parts, which are as many as the longest sequence may have, are not much memory. */
-static bool want_parts(const sc_tensor *q, const sc_tensor *k, const sc_tensor *pages)
+static bool want_parts(const sc_tensor *q, const sc_tensor *k, const sc_tensor *v, const sc_tensor *pages)
 {
     enum { FEW = 64, MOST = 4 << 20 };
-    if (!q || !k || !pages || q->shape.rank != 3 || !is_cache(k) || pages->shape.rank != 2) return false;
+    if (!q || !k || !v || !pages || q->shape.rank != 3 || !is_cache(k) || pages->shape.rank != 2) return false;
     int64_t segments = segments_of(pages), n = q->shape.dim[0] * k->shape.dim[1], floats;
     return segments > 1 && n < FEW && sc_mul_ok(q->shape.dim[0] * q->shape.dim[1], segments, &floats) &&
-           sc_mul_ok(floats, q->shape.dim[2] + 2, &floats) && floats <= MOST;
+           sc_mul_ok(floats, value_width(v) + 2, &floats) && floats <= MOST;
 }
 
 /* Two nodes where that is worth it: the sinks then join the result and not the parts. */
 static sc_tensor *attend(sc_graph *g, sc_tensor *const *in, const sc_attention_attr *attr)
 {
     enum { INPUTS = 9, SINKS = 6 };
-    if (!want_parts(in[0], in[1], in[5])) return sc_graph_node(g, &sc_op_attention, in, INPUTS, attr, sizeof *attr);
+    if (!want_parts(in[0], in[1], in[2], in[5]))
+        return sc_graph_node(g, &sc_op_attention, in, INPUTS, attr, sizeof *attr);
     sc_tensor *without[INPUTS];
     memcpy(without, in, sizeof without);
     without[SINKS] = NULL;

@@ -36,10 +36,25 @@ static bool absorb(sc_step *s, const sc_step *user)
     return true;
 }
 
+static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_tensor *x = y->in[0], *w = y->in[1], *bias = y->in[2];
+    int64_t n = w->shape.dim[0], c = w->shape.dim[1];
+    const int turned[] = {1, 0};
+    if (sc_gradient_wanted(b, x)) sc_gradient_add(b, x, sc_apply_linear(g, dy, sc_permute(g, w, turned), NULL));
+    if (sc_gradient_wanted(b, w)) {
+        sc_tensor *rows = sc_reshape(g, dy, 2, (int64_t[]){-1, n}), *cols = sc_reshape(g, x, 2, (int64_t[]){-1, c});
+        sc_gradient_add(b, w, sc_apply_linear(g, sc_permute(g, rows, turned), sc_permute(g, cols, turned), NULL));
+    }
+    if (sc_gradient_wanted(b, bias)) sc_gradient_add(b, bias, sc_sum_leading(g, dy, 1));
+}
+
 const sc_op sc_op_linear = {.name = "linear",
                             .id = SC_OP_linear,
                             .derivative =
                                 "dx = dy w; dw = dy^T x; dbias = dy summed over the rows; the residual's is dy",
+                            .backward = backward,
                             .infer = infer,
                             .cost = cost,
                             .absorb = absorb,

@@ -26,11 +26,42 @@ static sc_cost norm_cost(const sc_step *s)
     return c;
 }
 
+static sc_tensor *norm_grad(sc_graph *g, const sc_op *op, const sc_tensor *y, sc_tensor *dy)
+{
+    sc_tensor *in[] = {y->in[0], y->in[1], sc_contiguous(g, dy)};
+    return sc_graph_node(g, op, in, 3, y->attr, sizeof(sc_norm_attr));
+}
+
+/* dw needs x normalised, which is made again: cheaper than to keep it. */
+static void weight_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy, sc_tensor *normed)
+{
+    sc_gradient_add(b, y->in[1], sc_sum_leading(sc_gradient_graph(b), sc_mul(sc_gradient_graph(b), dy, normed), 1));
+}
+
+static void rms_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    float eps = SC_ATTR(y, sc_norm_attr)->eps;
+    if (sc_gradient_wanted(b, y->in[0])) sc_gradient_add(b, y->in[0], norm_grad(g, &sc_op_rms_norm_grad, y, dy));
+    if (sc_gradient_wanted(b, y->in[1])) weight_backward(b, y, dy, sc_apply_rms_norm(g, y->in[0], NULL, eps));
+}
+
+static void layer_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    float eps = SC_ATTR(y, sc_norm_attr)->eps;
+    if (sc_gradient_wanted(b, y->in[0])) sc_gradient_add(b, y->in[0], norm_grad(g, &sc_op_layer_norm_grad, y, dy));
+    if (sc_gradient_wanted(b, y->in[1]))
+        weight_backward(b, y, dy, sc_apply_layer_norm(g, y->in[0], NULL, NULL, eps));
+    if (sc_gradient_wanted(b, y->in[2])) sc_gradient_add(b, y->in[2], sc_sum_leading(g, dy, 1));
+}
+
 const sc_op sc_op_rms_norm = {
     .name = "rms_norm",
     .id = SC_OP_rms_norm,
     .derivative =
         "with r = 1 / sqrt(mean x^2 + eps): dw = x r dy summed over the rows; dx = r (w dy - x r^2 mean(x w dy))",
+    .backward = rms_backward,
     .infer = norm_infer,
     .cost = norm_cost,
     .optional = 1 << 1,
@@ -39,6 +70,7 @@ const sc_op sc_op_layer_norm = {.name = "layer_norm",
                                 .id = SC_OP_layer_norm,
                                 .derivative = "with n = (x - mean) r: dw = n dy and db = dy, summed over the rows; "
                                               "g = w dy: dx = r (g - mean(g) - n mean(g n))",
+                                .backward = layer_backward,
                                 .infer = norm_infer,
                                 .cost = norm_cost,
                                 .optional = 1 << 1 | 1 << 2,
@@ -55,3 +87,26 @@ sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tenso
     sc_tensor *in[] = {sc_contiguous(g, x), sc_contiguous(g, w), sc_contiguous(g, b)};
     return sc_graph_node(g, &sc_op_layer_norm, in, 3, &(sc_norm_attr){eps}, sizeof(sc_norm_attr));
 }
+
+/* in: x, w or none, dy → dx */
+static sc_status grad_infer(sc_tensor *y)
+{
+    const sc_tensor *x = y->in[0];
+    sc_status s = sc_want_dtype(y->in[2], "the gradient", SC_F32);
+    if (!s && !sc_shape_equal(&x->shape, &y->in[2]->shape))
+        s = sc_fail(SC_ESHAPE, "the gradient has another shape");
+    return s ? s : sc_infer_like_input(y);
+}
+
+const sc_op sc_op_rms_norm_grad = {.name = "rms_norm_grad",
+                                   .id = SC_OP_rms_norm_grad,
+                                   .derivative = "none: second derivatives are not taken",
+                                   .infer = grad_infer,
+                                   .cost = norm_cost,
+                                   .optional = 1 << 1};
+const sc_op sc_op_layer_norm_grad = {.name = "layer_norm_grad",
+                                     .id = SC_OP_layer_norm_grad,
+                                     .derivative = "none: second derivatives are not taken",
+                                     .infer = grad_infer,
+                                     .cost = norm_cost,
+                                     .optional = 1 << 1};

@@ -30,6 +30,22 @@ sc_status sc_want_dtype(const sc_tensor *t, const char *what, sc_dtype dtype);
 sc_status sc_want_rank(const sc_tensor *t, const char *what, int rank);
 sc_status sc_want_dim(const sc_tensor *t, const char *what, int axis, int64_t n);
 
+/* ---- gradients (grad.c) ---- */
+
+/* Appends what gives out[i] = d loss / d wrt[i], of wrt[i]'s shape, out of the same operations; loss has one element, n
+ * may be any number. NULL where the loss does not depend on wrt[i]. A fault where an operation between them has no
+ * derivative. */
+void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out);
+
+/* For an operation's `backward`: whether an input's gradient is wanted, what is known of it so far (NULL: nothing), and
+ * one more part of it. */
+typedef struct sc_gradients sc_gradients;
+bool sc_gradient_wanted(const sc_gradients *b, const sc_tensor *x);
+sc_tensor *sc_gradient_of(const sc_gradients *b, const sc_tensor *x);
+void sc_gradient_add(sc_gradients *b, sc_tensor *x, sc_tensor *dx);
+void sc_gradient_set(sc_gradients *b, sc_tensor *x, sc_tensor *dx); /* in place of what was known */
+sc_graph *sc_gradient_graph(sc_gradients *b);
+
 /* ---- views: no work ---- */
 /* The same values in another shape; one dimension may be -1. Copies first where strides do not allow it. */
 sc_tensor *sc_reshape(sc_graph *g, sc_tensor *x, int rank, const int64_t *dim);
@@ -39,6 +55,16 @@ sc_tensor *sc_permute(sc_graph *g, sc_tensor *x, const int *order);
 sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t n);
 /* x itself where it is contiguous (or NULL), else a copy that is. */
 sc_tensor *sc_contiguous(sc_graph *g, sc_tensor *x);
+typedef struct sc_slice_attr {
+    int axis;
+    int64_t start, n; /* of a place: n is what the whole axis has */
+} sc_slice_attr;
+/* x as elements start .. of one axis of a tensor whose axis has n: added to base there, or with zeros around it where base
+ * is NULL. */
+sc_tensor *sc_place(sc_graph *g, sc_tensor *base, sc_tensor *x, int axis, int64_t start, int64_t n);
+
+/* n tensors, alike in all axes but the last, side by side on that. */
+sc_tensor *sc_concat(sc_graph *g, int n, sc_tensor *const *x);
 
 /* ---- element by element, f32. b may have fewer axes than a: it is repeated over a's leading ones ---- */
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b);
@@ -52,6 +78,10 @@ sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;
 } sc_unary_attr;
+/* dy f'(x). */
+sc_tensor *sc_unary_grad(sc_graph *g, sc_unary_kind kind, sc_tensor *x, sc_tensor *dy);
+/* The sum over the leading axes of x that a tensor of the last `keep` axes lacks, rank `keep`. */
+sc_tensor *sc_sum_leading(sc_graph *g, sc_tensor *x, int keep);
 
 /* ---- layers whose parameters are given; nn.h has the forms that ask for them by name ---- */
 /* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. w may be a permuted view. */
@@ -62,6 +92,12 @@ sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tenso
 typedef struct sc_norm_attr {
     float eps;
 } sc_norm_attr;
+
+/* ---- losses ---- */
+
+/* (R): weight[r] times the cross entropy -log softmax(logits[r])[labels[r]]; 0 where labels[r] is negative. logits (R, V),
+ * labels (R) i32, weight (R) f32: 1 / R for a mean. */
+sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight);
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
@@ -76,6 +112,40 @@ typedef struct sc_sinusoids_attr {
     int64_t width;
 } sc_sinusoids_attr;
 
+/* ---- mixtures of experts: E experts of which each token uses K (Shazeer et al. 2017) ---- */
+
+typedef enum sc_score {
+    SC_SCORE_SOFTMAX, /* of the logits of all experts */
+    SC_SCORE_SIGMOID, /* of each logit */
+    SC_SCORE_CHOSEN,  /* softmax of the chosen ones' logits alone */
+} sc_score;
+
+/* How tokens are given to experts. */
+typedef struct sc_routing {
+    int64_t used; /* K */
+    sc_score score;
+    int64_t groups, groups_used; /* > 1: only experts of the best groups_used of so many groups of neighbours */
+    int64_t group_best;          /* a group ranks by the sum of so many of its best */
+    bool normalise;              /* weights are divided by their sum */
+    float scale;                 /* of the weights */
+} sc_routing;
+
+/* logits (T, E) → (T, K) i32, the best first; of equals the one with the smaller number. bias (E) or NULL is added to
+ * the scores for choosing alone. */
+sc_tensor *sc_top_experts(sc_graph *g, sc_tensor *logits, sc_tensor *bias, const sc_routing *r);
+/* How much each of the chosen counts: (T, K). */
+sc_tensor *sc_expert_weights(sc_graph *g, sc_tensor *logits, sc_tensor *experts, const sc_routing *r);
+/* y[t, i] (N) = w[experts[t, i]] x[t] + bias: x (T, C), or (T, K, C) where each has its own; w (E, N, C), bias (E, N) or
+ * NULL. experts NULL: K is E, and y[t, i] is of w[i]. Each matrix is read once, those that no token uses not at all. */
+sc_tensor *sc_linear_experts(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *experts, sc_tensor *bias);
+/* x (T, K, C), weights (T, K) → (T, C). */
+sc_tensor *sc_expert_sum(sc_graph *g, sc_tensor *x, sc_tensor *weights);
+/* (up + 1) gate sigmoid(alpha gate), the gate at most `limit`, up within it both ways (gpt-oss). */
+sc_tensor *sc_clamped_glu(sc_graph *g, sc_tensor *gate, sc_tensor *up, float alpha, float limit);
+typedef struct sc_clamped_glu_attr {
+    float alpha, limit;
+} sc_clamped_glu_attr;
+
 /* ---- ragged batches ---- */
 
 /* Which tokens belong together. A batch of T tokens is S sequences end to end. */
@@ -85,6 +155,9 @@ typedef struct sc_seqs {
     sc_tensor *past;     /* (S) i32: tokens of sequence s that the cache held before these; NULL without cache */
     sc_tensor *slot;     /* (T) i32: where in the cache each token's key and value go; NULL without cache */
     sc_tensor *pages;    /* (S, P) i32: the pages of each sequence; NULL without cache */
+    /* (S) i32: the slot with each sequence's recurrent states before these tokens, -1 where it begins; and the one for
+     * those after them, which no sequence reads. NULL without cache. */
+    sc_tensor *state_from, *state_to;
 } sc_seqs;
 
 /* ---- rotary positions (Su et al. 2021, "RoFormer") ---- */
@@ -127,6 +200,7 @@ typedef struct sc_rope_table_attr {
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours);
 typedef struct sc_rope_attr {
     bool neighbours;
+    bool back; /* by the opposite angles */
 } sc_rope_attr;
 
 /* ---- attention (tiled as in Dao et al. 2022, "FlashAttention") ---- */
@@ -143,6 +217,7 @@ typedef struct sc_attention_attr {
         window; /* > 0: a causal query sees itself and the window - 1 keys before it, any other one window / 2 keys
                        to each side */
     float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
+    bool alibi; /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
     sc_tensor
@@ -151,11 +226,12 @@ typedef struct sc_attention_attr {
     bool cross; /* the keys are another batch of as many sequences; neither causal nor with a window or bias */
 } sc_attention_attr;
 
-/* q (T, H, D), k and v (T, Hkv, D) f32 → (T, H, D). Query head h reads key head h / (H / Hkv). */
+/* q (T, H, D), k (T, Hkv, D), v (T, Hkv, Dv) f32 → (T, H, Dv). Query head h reads key head h / (H / Hkv). */
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr);
 
-/* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0. */
+/* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0, or v a view
+ * of the first features of each key. */
 typedef struct sc_kv {
     sc_tensor *k, *v;
 } sc_kv;
@@ -170,5 +246,48 @@ sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seq
  * caches, of which sequence s sees all the memory->past[s] tokens. attr->cross is set. */
 sc_tensor *sc_attention_cross(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_seqs *memory,
                               const sc_attention_attr *attr);
+
+/* ---- what goes through each sequence token by token ----
+ * All are strictly sequential in f32 and begin anew with each sequence, so a result is the same bits for any batch and
+ * however a prompt is cut. state: SC_STATE (slots, rows, n) f32, where the sequences' states are kept between runs;
+ * NULL: they begin with zeros and are dropped. */
+enum { SC_STATE_INPUTS = 4, SC_CONV_TAPS = 64 };
+
+typedef struct sc_conv_attr {
+    bool silu; /* of the sums */
+} sc_conv_attr;
+/* y[t] = bias + sum over j < K of w[j] x[t - K + 1 + j], each channel for itself. Parts (T, C) or (T, H, D), 1 to 3, make
+ * the channels one after another; w (C, 1, K), bias (C) or NULL; states are the last K - 1 inputs, (K - 1, C). → (T, C) */
+sc_tensor *sc_conv_causal(sc_graph *g, sc_tensor *const *part, int parts, sc_tensor *w, sc_tensor *bias, bool silu,
+                          const sc_seqs *seqs, sc_tensor *state);
+
+typedef struct sc_selective_scan {
+    sc_tensor *x, *dt, *a, *b, *c;
+    sc_tensor *d;         /* NULL: none */
+    float dt_min, dt_max; /* of sc_scan_decay: dt is brought into this range; dt_max 0: any */
+} sc_selective_scan;
+typedef struct sc_decay_attr {
+    float dt_min, dt_max;
+} sc_decay_attr;
+/* Mamba (Gu and Dao 2023). h = exp(dt a) h + dt x b; y = h c + d x. x, dt (T, C), a (C, N), b, c (T, N), d (C); states
+ * (C, N) → (T, C) */
+sc_tensor *sc_scan_selective(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);
+/* Mamba 2 (Dao and Gu 2024): one a a head. x (T, H, P), dt (T, H), a, d (H), b, c (T, G, N), of which head h uses group
+ * h / (H / G); states (H P, N) → (T, H, P) */
+sc_tensor *sc_scan_decay(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);
+
+typedef struct sc_delta_scan {
+    sc_tensor *q, *k, *v, *g, *beta;
+    float eps;
+    bool tiled; /* value head h uses key head h % Hk; else h / (H / Hk) */
+} sc_delta_scan;
+typedef struct sc_delta_attr {
+    float eps;
+    bool tiled;
+} sc_delta_attr;
+/* The gated delta rule (Yang et al. 2024). With q and k divided by sqrt(|.|^2 + eps):
+ * S = exp(g) S; S = S + beta (v - S k) k^T; y = S q / sqrt N. q, k (T, Hk, N), v (T, H, P), g, beta (T, H); states (H P, N)
+ * → (T, H, P) */
+sc_tensor *sc_scan_delta(sc_graph *g, const sc_delta_scan *p, const sc_seqs *seqs, sc_tensor *state);
 
 #endif

@@ -147,9 +147,19 @@ static sc_cost rope_cost(const sc_step *s)
     return c;
 }
 
+static void rope_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_rope_attr a = *SC_ATTR(y, sc_rope_attr);
+    sc_tensor *in[] = {sc_contiguous(g, dy), y->in[1]};
+    a.back = !a.back;
+    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_rope, in, 2, &a, sizeof a));
+}
+
 const sc_op sc_op_rope = {.name = "rope",
                           .id = SC_OP_rope,
                           .derivative = "dx = dy rotated by the opposite angles; none for the table",
+                          .backward = rope_backward,
                           .infer = rope_infer,
                           .cost = rope_cost,
                           .in_place = true};
@@ -157,5 +167,5 @@ const sc_op sc_op_rope = {.name = "rope",
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours)
 {
     sc_tensor *in[] = {x, sc_contiguous(g, table)};
-    return sc_graph_node(g, &sc_op_rope, in, 2, &(sc_rope_attr){neighbours}, sizeof(sc_rope_attr));
+    return sc_graph_node(g, &sc_op_rope, in, 2, &(sc_rope_attr){.neighbours = neighbours}, sizeof(sc_rope_attr));
 }

@@ -24,9 +24,28 @@ static sc_cost cost(const sc_step *s)
     return (sc_cost){.bytes = sc_tensor_bytes(s->out) + sc_tensor_bytes(s->in[0]) * SC_MIN(share, 1.0)};
 }
 
+/* in: dy (T, C), ids (T) → (rows, C) */
+typedef struct rows_grad_attr {
+    int64_t rows;
+} rows_grad_attr;
+
+static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    if (y->in[2]) {
+        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of two tables at once"));
+        return;
+    }
+    if (!sc_gradient_wanted(b, y->in[0])) return;
+    sc_tensor *in[] = {sc_contiguous(g, dy), y->in[1]};
+    rows_grad_attr a = {y->in[0]->shape.dim[0]};
+    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_rows_grad, in, 2, &a, sizeof a));
+}
+
 const sc_op sc_op_rows = {.name = "rows",
                           .id = SC_OP_rows,
-                          .derivative = "dtable = dy added to the rows that ids name, in either table; none for ids",
+                          .derivative = "dtable = dy added to the rows that ids name; none for ids",
+                          .backward = backward,
                           .infer = infer,
                           .cost = cost,
                           .optional = 1 << 2};
@@ -38,3 +57,21 @@ sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor
 }
 
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids) { return sc_rows_and(g, table, NULL, ids); }
+
+static sc_status grad_infer(sc_tensor *y)
+{
+    sc_status s;
+    if ((s = sc_want_dtype(y->in[0], "the gradient", SC_F32)) || (s = sc_want_rank(y->in[0], "the gradient", 2)) ||
+        (s = sc_want_dtype(y->in[1], "the ids", SC_I32)) || (s = sc_want_rank(y->in[1], "the ids", 1)) ||
+        (s = sc_want_dim(y->in[1], "the ids", 0, y->in[0]->shape.dim[0])))
+        return s;
+    y->dtype = SC_F32;
+    y->shape = (sc_shape){2, {SC_ATTR(y, rows_grad_attr)->rows, y->in[0]->shape.dim[1]}};
+    return SC_OK;
+}
+
+const sc_op sc_op_rows_grad = {.name = "rows_grad",
+                               .id = SC_OP_rows_grad,
+                               .derivative = "none: second derivatives are not taken",
+                               .infer = grad_infer,
+                               .cost = sc_cost_elementwise};

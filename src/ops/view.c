@@ -56,9 +56,16 @@ static sc_status reshape_infer(sc_tensor *y)
     return SC_OK;
 }
 
+static void reshape_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    const sc_shape *s = &y->in[0]->shape;
+    sc_gradient_add(b, y->in[0], sc_reshape(sc_gradient_graph(b), dy, s->rank, s->dim));
+}
+
 const sc_op sc_op_reshape = {.name = "reshape",
                              .id = SC_OP_reshape,
                              .derivative = "dx = dy in x's shape",
+                             .backward = reshape_backward,
                              .infer = reshape_infer,
                              .view = true};
 
@@ -106,9 +113,17 @@ static sc_status permute_infer(sc_tensor *y)
     return SC_OK;
 }
 
+static void permute_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    int back[SC_MAX_RANK];
+    for (int i = 0; i < y->shape.rank; i++) back[SC_ATTR(y, permute_attr)->order[i]] = i;
+    sc_gradient_add(b, y->in[0], sc_permute(sc_gradient_graph(b), dy, back));
+}
+
 const sc_op sc_op_permute = {.name = "permute",
                              .id = SC_OP_permute,
                              .derivative = "dx = dy with the axes permuted back",
+                             .backward = permute_backward,
                              .infer = permute_infer,
                              .view = true};
 
@@ -121,14 +136,9 @@ sc_tensor *sc_permute(sc_graph *g, sc_tensor *x, const int *order)
 
 /* ---- slice ---- */
 
-typedef struct slice_attr {
-    int axis;
-    int64_t start, n;
-} slice_attr;
-
 static sc_status slice_infer(sc_tensor *y)
 {
-    const slice_attr *a = SC_ATTR(y, slice_attr);
+    const sc_slice_attr *a = SC_ATTR(y, sc_slice_attr);
     const sc_tensor *x = y->in[0];
     if (a->axis < 0 || a->axis >= x->shape.rank || a->start < 0 || a->n < 0 ||
         a->start > x->shape.dim[a->axis] - a->n)
@@ -141,22 +151,78 @@ static sc_status slice_infer(sc_tensor *y)
     return SC_OK;
 }
 
+/* Into what is known already, where there is something: the slices of a tensor then share one. */
+static void slice_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    const sc_slice_attr *a = SC_ATTR(y, sc_slice_attr);
+    sc_tensor *x = y->in[0];
+    if (!sc_gradient_wanted(b, x)) return;
+    sc_gradient_set(
+        b, x, sc_place(sc_gradient_graph(b), sc_gradient_of(b, x), dy, a->axis, a->start, x->shape.dim[a->axis]));
+}
+
 const sc_op sc_op_slice = {.name = "slice",
                            .id = SC_OP_slice,
                            .derivative = "dx = dy at the slice's place, 0 around it",
+                           .backward = slice_backward,
                            .infer = slice_infer,
                            .view = true};
 
 sc_tensor *sc_slice(sc_graph *g, sc_tensor *x, int axis, int64_t start, int64_t n)
 {
-    return sc_graph_node(g, &sc_op_slice, &x, 1, &(slice_attr){axis, start, n}, sizeof(slice_attr));
+    return sc_graph_node(g, &sc_op_slice, &x, 1, &(sc_slice_attr){axis, start, n}, sizeof(sc_slice_attr));
+}
+
+/* ---- place: what undoes a slice. in: base or none, x ---- */
+
+static sc_status place_infer(sc_tensor *y)
+{
+    const sc_slice_attr *a = SC_ATTR(y, sc_slice_attr);
+    const sc_tensor *base = y->in[0], *x = y->in[1];
+    sc_status s = sc_want_dtype(x, "the part", SC_F32);
+    if (s) return s;
+    if (a->axis < 0 || a->axis >= x->shape.rank || a->start < 0 || a->start > a->n - x->shape.dim[a->axis])
+        return sc_fail(SC_ESHAPE, "a place from %lld of axis %d that has %lld", (long long)a->start, a->axis,
+                       (long long)a->n);
+    y->dtype = SC_F32;
+    y->shape = x->shape;
+    y->shape.dim[a->axis] = a->n;
+    if (base && (s = sc_want_dtype(base, "the base", SC_F32))) return s;
+    if (base && !sc_shape_equal(&base->shape, &y->shape)) return sc_fail(SC_ESHAPE, "the base has another shape");
+    return SC_OK;
+}
+
+static void place_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    const sc_slice_attr *a = SC_ATTR(y, sc_slice_attr);
+    sc_tensor *base = y->in[0], *x = y->in[1];
+    sc_gradient_add(b, base, dy);
+    sc_gradient_add(b, x, sc_slice(sc_gradient_graph(b), dy, a->axis, a->start, x->shape.dim[a->axis]));
+}
+
+const sc_op sc_op_place = {.name = "place",
+                           .id = SC_OP_place,
+                           .derivative = "dbase = dy; dx = the slice of dy at x's place",
+                           .backward = place_backward,
+                           .infer = place_infer,
+                           .cost = sc_cost_elementwise,
+                           .optional = 1 << 0,
+                           .in_place = true};
+
+sc_tensor *sc_place(sc_graph *g, sc_tensor *base, sc_tensor *x, int axis, int64_t start, int64_t n)
+{
+    sc_tensor *in[] = {sc_contiguous(g, base), sc_contiguous(g, x)};
+    return sc_graph_node(g, &sc_op_place, in, 2, &(sc_slice_attr){axis, start, n}, sizeof(sc_slice_attr));
 }
 
 /* ---- contiguous ---- */
 
+static void contiguous_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy) { sc_gradient_add(b, y->in[0], dy); }
+
 const sc_op sc_op_contiguous = {.name = "contiguous",
                                 .id = SC_OP_contiguous,
                                 .derivative = "dx = dy",
+                                .backward = contiguous_backward,
                                 .infer = sc_infer_like_input,
                                 .cost = sc_cost_elementwise};
 

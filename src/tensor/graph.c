@@ -167,18 +167,75 @@ sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shap
     return stored(leaf(g, name, SC_PARAM, storage->dtype, shape), storage);
 }
 
-sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim)
 {
     if (g->status) return NULL;
     if (!g->params) return sc_graph_fault(g, sc_fail(SC_EINVAL, "'%s': the graph has no parameters", name));
-    sc_param_request want = {.name = scoped(g, name), .shape = {.rank = rank}, .init = init};
+    sc_param_request want = {.name = scoped(g, name), .shape = {.rank = rank}, .init = init, .form = form};
     sc_storage storage = {0};
     if (!want.name) return sc_graph_fault(g, sc_nomem());
     memcpy(want.shape.dim, dim, sizeof *dim * (size_t)rank);
     sc_status s = g->params->get(g->params->user, &want, &storage);
     if (s) return sc_graph_fault(g, s);
-    sc_tensor *t = leaf(g, name, SC_PARAM, storage.dtype, &want.shape);
+    /* Only declared, a formed parameter has its form's type already. */
+    sc_dtype dtype = !storage.data && form > SC_FORM_COLUMNS ? SC_F32 : storage.dtype;
+    sc_tensor *t = leaf(g, name, SC_PARAM, dtype, &want.shape);
     return storage.data ? stored(t, &storage) : t;
+}
+
+sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+{
+    return sc_param_formed(g, name, init, SC_FORM_STORED, rank, dim);
+}
+
+/* Puts the parts' storages together; they are of one type and one order. */
+static sc_status stack_storage(sc_graph *g, const sc_storage *one, int64_t n, int rank, sc_storage *out)
+{
+    const sc_dtype_info *d = sc_dtype_get(one[0].dtype);
+    const void **part = sc_arena_alloc(g->arena, sizeof *part * (size_t)n);
+    if (!part) return sc_nomem();
+    int64_t apart = n > 1 ? (const char *)one[1].data - (const char *)one[0].data : 0;
+    bool even = apart >= 0 && apart % d->bytes == 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (one[i].dtype != one[0].dtype ||
+            memcmp(one[i].stride, one[0].stride, sizeof *one[i].stride * (size_t)rank))
+            return sc_fail(SC_EUNSUPPORTED, "number %lld is stored in another way than number 0", (long long)i);
+        part[i] = one[i].data;
+        even &=
+            one[i].buffer == one[0].buffer && (const char *)one[i].data == (const char *)one[0].data + i * apart;
+    }
+    *out = one[0];
+    out->stride[0] = even ? apart / d->bytes * d->block : 0;
+    memcpy(out->stride + 1, one[0].stride, sizeof *out->stride * (size_t)rank);
+    out->part = even ? NULL : part;
+    return SC_OK;
+}
+
+sc_tensor *sc_param_stack(sc_graph *g, const char *pattern, sc_init init, int64_t n, int rank, const int64_t *dim)
+{
+    const char *number = strstr(pattern, "%d");
+    if (g->status) return NULL;
+    if (!g->params || !number || n < 1 || rank >= SC_MAX_RANK)
+        return sc_graph_fault(g, sc_fail(SC_EINVAL, "'%s' %lld times cannot be asked for", pattern, (long long)n));
+    sc_storage *one = sc_arena_alloc(g->arena, sizeof *one * (size_t)n), all;
+    sc_shape shape = {.rank = rank + 1, .dim = {n}};
+    if (!one) return sc_graph_fault(g, sc_nomem());
+    memcpy(shape.dim + 1, dim, sizeof *dim * (size_t)rank);
+    for (int64_t i = 0; i < n; i++) {
+        const char *name =
+            sc_arena_printf(g->arena, "%.*s%lld%s", (int)(number - pattern), pattern, (long long)i, number + 2);
+        sc_param_request want = {
+            .name = name ? scoped(g, name) : NULL, .shape = {.rank = rank}, .init = init, .expert = true};
+        if (!want.name) return sc_graph_fault(g, sc_nomem());
+        memcpy(want.shape.dim, dim, sizeof *dim * (size_t)rank);
+        one[i] = (sc_storage){0};
+        sc_status s = g->params->get(g->params->user, &want, &one[i]);
+        if (s) return sc_graph_fault(g, s);
+    }
+    if (!one[0].data) return leaf(g, pattern, SC_PARAM, one[0].dtype, &shape);
+    sc_status s = stack_storage(g, one, n, rank, &all);
+    if (s) return sc_graph_fault(g, sc_fail_in(s, "'%s'", scoped(g, pattern)));
+    return stored(leaf(g, pattern, SC_PARAM, all.dtype, &shape), &all);
 }
 
 sc_tensor *sc_tap(sc_graph *g, sc_tensor *t, const char *fmt, ...)

@@ -26,6 +26,7 @@ typedef struct sc_graph sc_graph;
 typedef struct sc_step sc_step;
 typedef struct sc_plan sc_plan;
 typedef struct sc_backend sc_backend;
+struct sc_gradients;
 
 /* ---- shapes (shape.c) ---- */
 
@@ -50,6 +51,9 @@ typedef struct sc_storage {
     int64_t stride[SC_MAX_RANK];
     void *data;
     sc_buffer *buffer;
+    /* Of a stack of matrices that do not lie evenly spaced: where each begins, data being the first. For operations that
+     * say so. */
+    const void *const *part;
 } sc_storage;
 
 /* ---- operations ---- */
@@ -70,9 +74,12 @@ typedef struct sc_op {
     /* NULL, or: `s` is the only maker and `user` the only user of a tensor. May rewrite `s` to do the work of both and
      * return true; s->out becomes user's. */
     bool (*absorb)(sc_step *s, const sc_step *user);
-    /* How gradients pass back, in formulas of operations; "none: " and the reason where they do not. dy is the gradient of
-     * the result, da that of an input a. */
+    /* How gradients pass back, as formulas; "none: " and the reason where they do not. dy is the gradient of the result, da
+     * that of an input a. */
     const char *derivative;
+    /* Appends those formulas to the graph: sc_gradient_add for each input that wants its gradient (ops.h). NULL with
+     * "none". */
+    void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
     bool view;         /* another look at in[0]'s storage: no work */
     bool in_place;     /* out may be the storage of in[0] when that is not needed again */
@@ -112,10 +119,20 @@ typedef struct sc_init {
     float std; /* of SC_INIT_NORMAL */
 } sc_init;
 
+/* What is made of a stored parameter once, when a model is opened. */
+typedef enum sc_form {
+    SC_FORM_STORED,  /* nothing */
+    SC_FORM_COLUMNS, /* it is read along its columns too, so a block type is unpacked */
+    SC_FORM_TAPS,    /* f32 (C, 1, K) with the last axis outermost in memory: convolutions go along the channels */
+    SC_FORM_NEG_EXP, /* f32 -exp(x): rates of decay, which checkpoints keep as logarithms */
+} sc_form;
+
 typedef struct sc_param_request {
     const char *name; /* scope and name, HuggingFace's */
     sc_shape shape;
     sc_init init;
+    sc_form form;
+    bool expert; /* one of a stack: read only for the tokens that choose it */
 } sc_param_request;
 
 /* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), or a look-up in a table (C, N). */
@@ -178,6 +195,10 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
+sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim);
+/* n parameters of one shape, whose names differ in the number that stands for the pattern's "%d", as one tensor (n, …)
+ * without a copy: see sc_storage.part. */
+sc_tensor *sc_param_stack(sc_graph *g, const char *pattern, sc_init init, int64_t n, int rank, const int64_t *dim);
 /* A constant that is there already. */
 sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 /* Marks t as an intermediate output that a caller may ask for by name, e.g. "hidden_states.%d". Returns t. */

@@ -114,6 +114,12 @@ static int64_t longest(const sc_trie *t, const char *p, int64_t n, int32_t *adde
     return best;
 }
 
+int64_t sc_added_at(const sc_trie *trie, const char *p, int64_t n)
+{
+    int32_t added;
+    return trie->count > 0 && trie->root[(uint8_t)p[0]] >= 0 ? longest(trie, p, n, &added) : 0;
+}
+
 static int last_char(const char *p, int64_t n, uint32_t *cp) /* the character that ends p[0..n), n > 0 */
 {
     int64_t i = n - 1;

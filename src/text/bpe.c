@@ -445,6 +445,14 @@ static sc_status encode_word(const bpe *m, sc_encoder *e, sc_piece piece)
     return status ? status : flush_unknown(&s);
 }
 
+/* Where nothing cut the text before, the words that it is cut into here are remembered. */
+static sc_status remembered(sc_encoder *e, const void *how, sc_piece piece) { return encode_word(how, e, piece); }
+
+static sc_status encode_part(const bpe *m, sc_encoder *e, sc_piece piece)
+{
+    return e->t->n_pre == 0 ? sc_encoder_word(e, piece, remembered, m) : encode_word(m, e, piece);
+}
+
 static bool lowline(const char *p) { return memcmp(p, SC_LOWLINE, 3) == 0; }
 
 static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piece)
@@ -469,11 +477,11 @@ static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piec
         i = hit - piece.p;
         if (i + 3 > piece.n || !lowline(hit) || lowline(hit - 3)) continue;
         sc_status s =
-            encode_word(m, e, (sc_piece){piece.p + from, i - from, piece.a ? piece.a + from : NULL, false});
+            encode_part(m, e, (sc_piece){piece.p + from, i - from, piece.a ? piece.a + from : NULL, false});
         if (s) return s;
         from = i;
     }
-    return encode_word(m, e, (sc_piece){piece.p + from, piece.n - from, piece.a ? piece.a + from : NULL, false});
+    return encode_part(m, e, (sc_piece){piece.p + from, piece.n - from, piece.a ? piece.a + from : NULL, false});
 }
 
 /* ---- making ---- */

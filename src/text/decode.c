@@ -12,6 +12,7 @@ enum {
 
 typedef struct level {
     sc_str held;
+    sc_str last;   /* CTC: the token before */
     int64_t count; /* strip: characters taken or given up; metaspace: tokens seen */
     bool open;     /* something of the current token went on */
 } level;
@@ -27,16 +28,17 @@ struct sc_detokenizer {
 
 /* ---- reading ---- */
 
-static void step_free(sc_decode_step *s)
+void sc_dec_step_free(sc_decode_step *s)
 {
     sc_pattern_free(&s->pattern);
+    sc_free(s->delimiter);
     sc_free(s->text);
 }
 
 sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step)
 {
     if (t->n_dec == SC_TEXT_MAX_STEPS) {
-        step_free(&step);
+        sc_dec_step_free(&step);
         return sc_fail(SC_ELIMIT, "tokenizer: more than %d decoders", SC_TEXT_MAX_STEPS);
     }
     t->dec[t->n_dec++] = step;
@@ -89,6 +91,18 @@ static sc_status parse_one(const json_t *j, const char *what, const char *type, 
     } else if (strcmp(type, "BPEDecoder") == 0) {
         step->kind = SC_DEC_SUFFIX;
         s = text_of(j, what, "suffix", "</w>", &step->text, &step->len);
+    } else if (strcmp(type, "WordPiece") == 0) {
+        step->kind = SC_DEC_WORDPIECE;
+        step->cleanup = true;
+        s = text_of(j, what, "prefix", "##", &step->text, &step->len);
+        if (!s) s = sc_json_bool(j, what, "cleanup", &step->cleanup);
+    } else if (strcmp(type, "CTC") == 0) {
+        int64_t len;
+        step->kind = SC_DEC_CTC;
+        step->cleanup = true;
+        s = text_of(j, what, "pad_token", "<pad>", &step->text, &step->len);
+        if (!s) s = text_of(j, what, "word_delimiter_token", "|", &step->delimiter, &len);
+        if (!s) s = sc_json_bool(j, what, "cleanup", &step->cleanup);
     } else {
         s = sc_fail(SC_EUNSUPPORTED, "%s: the decoder %s is not supported", what, type);
     }
@@ -112,7 +126,7 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     sc_decode_step step = {0};
     s = parse_one(j, what, type, &step);
     if (s) {
-        step_free(&step);
+        sc_dec_step_free(&step);
         return s;
     }
     return sc_dec_add(t, step);
@@ -309,6 +323,81 @@ static sc_status push_suffix(sc_detokenizer *d, int at, const char *p, int64_t n
     return s ? s : l->held.oom ? sc_nomem() : SC_OK;
 }
 
+/* A whole token in held goes on, changed by `change`. */
+static sc_status give_whole(sc_detokenizer *d, int at, const char *p, int64_t n, int marks,
+                            bool (*change)(sc_str *s, const sc_decode_step *step, level *l))
+{
+    level *l = &d->level[at];
+    if (marks & BEGIN) l->held.len = 0;
+    sc_str_append(&l->held, p, n);
+    if (l->held.oom) return sc_nomem();
+    if (!(marks & END)) return SC_OK;
+    sc_str out = {0};
+    sc_str_append(&out, l->held.p, l->held.len);
+    bool goes = change(&out, &d->t->dec[at], l);
+    sc_status s = out.oom ? sc_nomem() : goes ? push(d, at + 1, out.p, out.len, marks | BEGIN) : SC_OK;
+    sc_str_free(&out);
+    return s;
+}
+
+/* Every `from` in s becomes `to`; it must not be empty. */
+static void replace_all(sc_str *s, const char *from, const char *to)
+{
+    size_t k = strlen(from);
+    const char *hit = k && s->p ? memmem(s->p, (size_t)s->len, from, k) : NULL;
+    if (!hit) return;
+    sc_str out = {0};
+    int64_t done = 0;
+    for (; hit; hit = memmem(s->p + done, (size_t)(s->len - done), from, k)) {
+        sc_str_append(&out, s->p + done, hit - s->p - done);
+        sc_str_puts(&out, to);
+        done = hit - s->p + (int64_t)k;
+    }
+    sc_str_append(&out, s->p + done, s->len - done);
+    out.oom |= s->oom;
+    sc_str_free(s);
+    *s = out;
+}
+
+/* English as it is written: no space before signs and the ends of contractions. */
+static void clean_up(sc_str *s)
+{
+    static const char *const changes[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                             {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                             {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (int i = 0; i < SC_COUNT(changes); i++) replace_all(s, changes[i][0], changes[i][1]);
+}
+
+static bool join_wordpiece(sc_str *s, const sc_decode_step *step, level *l)
+{
+    if (l->count++ > 0) {
+        bool inner = s->len >= step->len && memcmp(s->p, step->text, (size_t)step->len) == 0;
+        int64_t skip = inner ? step->len : 0;
+        sc_str out = {0};
+        if (!inner) sc_str_putc(&out, ' ');
+        sc_str_append(&out, s->p + skip, s->len - skip);
+        sc_str_free(s);
+        *s = out;
+    }
+    if (step->cleanup) clean_up(s);
+    return true;
+}
+
+/* A token that repeats the one before gives nothing; the pad token neither, so that it separates equal ones. */
+static bool join_ctc(sc_str *s, const sc_decode_step *step, level *l)
+{
+    if (l->count++ > 0 && s->len == l->last.len && memcmp(s->p, l->last.p, (size_t)s->len) == 0) return false;
+    l->last.len = 0;
+    sc_str_append(&l->last, s->p, s->len);
+    s->oom |= l->last.oom;
+    replace_all(s, step->text, "");
+    if (step->cleanup) {
+        clean_up(s);
+        replace_all(s, step->delimiter, " ");
+    }
+    return s->len > 0 || s->oom;
+}
+
 static sc_status push(sc_detokenizer *d, int at, const char *p, int64_t n, int marks)
 {
     if (at == d->t->n_dec) {
@@ -327,6 +416,8 @@ static sc_status push(sc_detokenizer *d, int at, const char *p, int64_t n, int m
     case SC_DEC_STRIP: return push_strip(d, at, p, n, marks);
     case SC_DEC_METASPACE: return push_metaspace(d, at, p, n, marks);
     case SC_DEC_SUFFIX: return push_suffix(d, at, p, n, marks);
+    case SC_DEC_WORDPIECE: return give_whole(d, at, p, n, marks, join_wordpiece);
+    case SC_DEC_CTC: return give_whole(d, at, p, n, marks, join_ctc);
     }
     return SC_OK;
 }
@@ -342,7 +433,7 @@ static sc_status end(sc_detokenizer *d)
             s = give_suffix(d, i, "");
     }
     for (int i = 0; i < SC_TEXT_MAX_STEPS; i++) {
-        d->level[i].held.len = 0;
+        d->level[i].held.len = d->level[i].last.len = 0;
         d->level[i].count = 0;
         d->level[i].open = false;
     }
@@ -421,7 +512,10 @@ sc_status sc_detokenizer_flush(sc_detokenizer *d, const char **text, int64_t *le
 void sc_detokenizer_free(sc_detokenizer *d)
 {
     if (!d) return;
-    for (int i = 0; i < SC_TEXT_MAX_STEPS; i++) sc_str_free(&d->level[i].held);
+    for (int i = 0; i < SC_TEXT_MAX_STEPS; i++) {
+        sc_str_free(&d->level[i].held);
+        sc_str_free(&d->level[i].last);
+    }
     sc_str_free(&d->out);
     sc_str_free(&d->given);
     sc_free(d);

@@ -5,6 +5,7 @@
 void sc_norm_step_free(sc_norm_step *s)
 {
     sc_pattern_free(&s->pattern);
+    sc_charsmap_free(s->charsmap);
     sc_free(s->text);
 }
 
@@ -31,6 +32,31 @@ static sc_status owned(const json_t *o, const char *what, const char *key, char 
     if (!*text) return sc_nomem();
     memcpy(*text, json_string_value(j), (size_t)*len + 1);
     return SC_OK;
+}
+
+static sc_status parse_bert(const json_t *j, const char *what, sc_norm_step *step)
+{
+    *step = (sc_norm_step){.kind = SC_NORM_BERT, .clean = true, .separate = true, .lower = true};
+    sc_status s = sc_json_bool(j, what, "clean_text", &step->clean);
+    if (!s) s = sc_json_bool(j, what, "handle_chinese_chars", &step->separate);
+    if (!s) s = sc_json_bool(j, what, "lowercase", &step->lower);
+    step->accents = step->lower;
+    return s ? s : sc_json_bool(j, what, "strip_accents", &step->accents);
+}
+
+static sc_status parse_charsmap(const json_t *j, const char *what, sc_norm_step *step)
+{
+    const char *text = NULL;
+    step->kind = SC_NORM_CHARSMAP;
+    sc_status s = sc_json_str(j, what, "precompiled_charsmap", &text);
+    if (s) return s;
+    sc_str blob = {0};
+    if (!text || !sc_base64_decode(&blob, text, (int64_t)strlen(text)))
+        s = sc_fail(SC_EFORMAT, "%s: normalizer: Precompiled: precompiled_charsmap is no base64", what);
+    else
+        s = blob.oom ? sc_nomem() : sc_charsmap_new(&step->charsmap, (const uint8_t *)blob.p, blob.len, what);
+    sc_str_free(&blob);
+    return s;
 }
 
 static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int depth)
@@ -66,6 +92,12 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     } else if (strcmp(type, "Prepend") == 0) {
         step.kind = SC_NORM_PREPEND;
         s = owned(j, what, "prepend", &step.text, &step.len);
+    } else if (strcmp(type, "BertNormalizer") == 0) {
+        s = parse_bert(j, what, &step);
+    } else if (strcmp(type, "Nmt") == 0) {
+        step.kind = SC_NORM_NMT;
+    } else if (strcmp(type, "Precompiled") == 0) {
+        s = parse_charsmap(j, what, &step);
     } else if (strcmp(type, "Replace") == 0) {
         step.kind = SC_NORM_REPLACE;
         s = sc_pattern_parse(&step.pattern, json_object_get(j, "pattern"), what);
@@ -156,7 +188,7 @@ static void by_character(sc_norm *dst, const sc_norm *x, const sc_norm_step *ste
                 sc_norm_put(dst, out, n, origin(x, i));
             }
         } else if (step->kind == SC_NORM_STRIP_ACCENTS) {
-            if (!sc_uni_mark(cp)) sc_norm_copy(dst, x->p + i, k, a);
+            if (!sc_uni_old_mark(cp)) sc_norm_copy(dst, x->p + i, k, a);
         } else if (sc_uni_lower(cp, low) == 1 && low[0] == cp) {
             sc_norm_copy(dst, x->p + i, k, a); /* also what is not UTF-8 */
         } else {
@@ -170,13 +202,17 @@ static void by_character(sc_norm *dst, const sc_norm *x, const sc_norm_step *ste
     }
 }
 
-static sc_status run(const sc_norm_step *step, sc_matcher *m, const sc_norm *x, sc_norm *dst, bool prepend)
+static sc_status run(const sc_tokenizer *t, const sc_norm_step *step, sc_matcher *m, const sc_norm *x, sc_norm *dst,
+                     bool prepend)
 {
     replacing r = {step, x, dst};
     switch (step->kind) {
     case SC_NORM_FORM: return sc_uni_normalize(dst, x, step->form) ? SC_OK : sc_nomem();
     case SC_NORM_STRIP: strip(dst, x, step); break;
     case SC_NORM_SPACES: spaces(dst, x); break;
+    case SC_NORM_BERT: return sc_norm_bert(step, x, dst) ? SC_OK : sc_nomem();
+    case SC_NORM_NMT: sc_norm_nmt(x, dst); break;
+    case SC_NORM_CHARSMAP: sc_charsmap_run(t, step, x, dst); break;
     case SC_NORM_PREPEND:
         if (prepend && x->n > 0) sc_norm_put(dst, step->text, step->len, origin(x, 0));
         sc_norm_copy(dst, x->p, x->n, x->a);
@@ -197,7 +233,7 @@ sc_status sc_norm_run(const sc_tokenizer *t, sc_matcher *m, sc_norm *x, sc_norm 
     for (int i = 0; i < t->n_norm; i++) {
         if (x->n == 0) break;
         sc_norm_clear(y);
-        sc_status s = run(&t->norm[i], m, x, y, first || !t->prefix_once);
+        sc_status s = run(t, &t->norm[i], m, x, y, first || !t->prefix_once);
         if (s) return s;
         if (y->n > 2 * SC_TEXT_MAX_INPUT)
             return sc_fail(SC_ELIMIT, "tokenizer: normalized text longer than %lld bytes", 2 * SC_TEXT_MAX_INPUT);

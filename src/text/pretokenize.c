@@ -55,10 +55,11 @@ sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step)
         return sc_fail(SC_ELIMIT, "tokenizer: more than %d pre-tokenizers", SC_TEXT_MAX_STEPS);
     }
     t->pre[t->n_pre++] = step;
+    if (step.kind != SC_PRE_BYTES) t->word_step = t->n_pre;
     return SC_OK;
 }
 
-static sc_status add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
+sc_status sc_pre_add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
 {
     return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior});
 }
@@ -69,7 +70,10 @@ static sc_status add_regex(sc_tokenizer *t, const char *pattern, sc_behavior beh
     sc_status s = sc_regex_new(&re, pattern, (int64_t)strlen(pattern), "pre-tokenizer");
     if (s) return s;
     return sc_pre_add(
-        t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.re = re, .behavior = behavior, .invert = invert});
+        t, (sc_pre_step){.kind = SC_PRE_SPLIT,
+                         .pattern = {.re = re, .scan = sc_scanner_find(pattern, (int64_t)strlen(pattern))},
+                         .behavior = behavior,
+                         .invert = invert});
 }
 
 sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex) { return add_regex(t, regex, SC_ISOLATED, false); }
@@ -152,6 +156,157 @@ static sc_status parse_metaspace(sc_tokenizer *t, const json_t *j, const char *w
                                        .behavior = SC_MERGED_NEXT});
 }
 
+/* A run of one script, with the spaces in it and after it; kana are counted to the ideographs. */
+static sc_status add_scripts(sc_tokenizer *t)
+{
+    static const char *const scripts[] = {"Adlam",
+                                          "Ahom",
+                                          "Anatolian_Hieroglyphs",
+                                          "Arabic",
+                                          "Armenian",
+                                          "Avestan",
+                                          "Balinese",
+                                          "Bamum",
+                                          "Bassa_Vah",
+                                          "Batak",
+                                          "Bengali",
+                                          "Bhaiksuki",
+                                          "Bopomofo",
+                                          "Brahmi",
+                                          "Braille",
+                                          "Buginese",
+                                          "Buhid",
+                                          "Canadian_Aboriginal",
+                                          "Carian",
+                                          "Caucasian_Albanian",
+                                          "Chakma",
+                                          "Cham",
+                                          "Cherokee",
+                                          "Common",
+                                          "Coptic",
+                                          "Cuneiform",
+                                          "Cypriot",
+                                          "Cyrillic",
+                                          "Deseret",
+                                          "Devanagari",
+                                          "Duployan",
+                                          "Egyptian_Hieroglyphs",
+                                          "Elbasan",
+                                          "Ethiopic",
+                                          "Georgian",
+                                          "Glagolitic",
+                                          "Gothic",
+                                          "Grantha",
+                                          "Greek",
+                                          "Gujarati",
+                                          "Gurmukhi",
+                                          "Hangul",
+                                          "Hanunoo",
+                                          "Hatran",
+                                          "Hebrew",
+                                          "Imperial_Aramaic",
+                                          "Inherited",
+                                          "Inscriptional_Pahlavi",
+                                          "Inscriptional_Parthian",
+                                          "Javanese",
+                                          "Kaithi",
+                                          "Kannada",
+                                          "Kayah_Li",
+                                          "Kharoshthi",
+                                          "Khmer",
+                                          "Khojki",
+                                          "Khudawadi",
+                                          "Lao",
+                                          "Latin",
+                                          "Lepcha",
+                                          "Limbu",
+                                          "Linear_A",
+                                          "Linear_B",
+                                          "Lisu",
+                                          "Lycian",
+                                          "Lydian",
+                                          "Mahajani",
+                                          "Malayalam",
+                                          "Mandaic",
+                                          "Manichaean",
+                                          "Marchen",
+                                          "Meetei_Mayek",
+                                          "Mende_Kikakui",
+                                          "Meroitic_Cursive",
+                                          "Meroitic_Hieroglyphs",
+                                          "Miao",
+                                          "Modi",
+                                          "Mongolian",
+                                          "Mro",
+                                          "Multani",
+                                          "Myanmar",
+                                          "Nabataean",
+                                          "New_Tai_Lue",
+                                          "Newa",
+                                          "Nko",
+                                          "Ogham",
+                                          "Ol_Chiki",
+                                          "Old_Hungarian",
+                                          "Old_Italic",
+                                          "Old_North_Arabian",
+                                          "Old_Permic",
+                                          "Old_Persian",
+                                          "Old_South_Arabian",
+                                          "Old_Turkic",
+                                          "Oriya",
+                                          "Osage",
+                                          "Osmanya",
+                                          "Pahawh_Hmong",
+                                          "Palmyrene",
+                                          "Pau_Cin_Hau",
+                                          "Phags_Pa",
+                                          "Phoenician",
+                                          "Psalter_Pahlavi",
+                                          "Rejang",
+                                          "Runic",
+                                          "Samaritan",
+                                          "Saurashtra",
+                                          "Sharada",
+                                          "Shavian",
+                                          "Siddham",
+                                          "SignWriting",
+                                          "Sinhala",
+                                          "Sora_Sompeng",
+                                          "Sundanese",
+                                          "Syloti_Nagri",
+                                          "Syriac",
+                                          "Tagalog",
+                                          "Tagbanwa",
+                                          "Tai_Le",
+                                          "Tai_Tham",
+                                          "Tai_Viet",
+                                          "Takri",
+                                          "Tamil",
+                                          "Tangut",
+                                          "Telugu",
+                                          "Thaana",
+                                          "Thai",
+                                          "Tibetan",
+                                          "Tifinagh",
+                                          "Tirhuta",
+                                          "Ugaritic",
+                                          "Vai",
+                                          "Warang_Citi",
+                                          "Yi"};
+#define KANA "\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}"
+    sc_str pattern = {0};
+    sc_str_puts(&pattern, "[" KANA "][" KANA " ]*");
+    for (int i = 0; i < SC_COUNT(scripts); i++) {
+        bool common = strcmp(scripts[i], "Common") == 0; /* the space is of this one, but belongs to all */
+        sc_str_printf(&pattern,
+                      common ? "|(?![ \\x{30fc}])[\\p{%s}](?:(?!\\x{30fc})[\\p{%s} ])*" : "|[\\p{%s}][\\p{%s} ]*",
+                      scripts[i], scripts[i]);
+    }
+    sc_status s = pattern.oom ? sc_nomem() : add_regex(t, pattern.p, SC_REMOVED, true);
+    sc_str_free(&pattern);
+    return s;
+}
+
 static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int depth)
 {
     const char *type = NULL;
@@ -177,18 +332,24 @@ static sc_status parse(sc_tokenizer *t, const json_t *j, const char *what, int d
     if (strcmp(type, "Digits") == 0) {
         bool individual = false;
         s = sc_json_bool(j, what, "individual_digits", &individual);
-        return s ? s : add_class(t, sc_uni_number, individual ? SC_ISOLATED : SC_CONTIGUOUS);
+        return s ? s : sc_pre_add_class(t, sc_uni_number, individual ? SC_ISOLATED : SC_CONTIGUOUS);
     }
     if (strcmp(type, "Punctuation") == 0) {
         sc_behavior behavior = SC_ISOLATED;
         s = parse_behavior(j, what, &behavior);
-        return s ? s : add_class(t, sc_uni_punct, behavior);
+        return s ? s : sc_pre_add_class(t, sc_uni_old_punct, behavior);
     }
     if (strcmp(type, "Whitespace") == 0) return add_regex(t, word_pattern, SC_REMOVED, true);
-    if (strcmp(type, "WhitespaceSplit") == 0) return add_class(t, sc_uni_white, SC_REMOVED);
+    if (strcmp(type, "WhitespaceSplit") == 0) return sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
     if (strcmp(type, "BertPreTokenizer") == 0) {
-        s = add_class(t, sc_uni_white, SC_REMOVED);
-        return s ? s : add_class(t, sc_uni_punct, SC_ISOLATED);
+        s = sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
+        return s ? s : sc_pre_add_class(t, sc_uni_old_punct, SC_ISOLATED);
+    }
+    if (strcmp(type, "UnicodeScripts") == 0) return add_scripts(t);
+    if (strcmp(type, "FixedLength") == 0) {
+        sc_pre_step step = {.kind = SC_PRE_LENGTH, .length = 5};
+        s = sc_json_int(j, what, "length", 1, INT32_MAX, &step.length);
+        return s ? s : sc_pre_add(t, step);
     }
     if (strcmp(type, "CharDelimiterSplit") == 0) {
         sc_pre_step step = {.kind = SC_PRE_SPLIT, .behavior = SC_REMOVED};
@@ -247,8 +408,24 @@ static sc_status feed(void *user, int64_t begin, int64_t end, bool match)
     return status;
 }
 
+/* Matches that follow on one another, all of them pieces. */
+static sc_status split_scanned(sc_encoder *e, int step, sc_piece piece)
+{
+    const sc_scanner *scan = e->t->pre[step].pattern.scan;
+    for (int64_t i = 0; i < piece.n;) {
+        int64_t k = sc_scanner_next(scan, piece.p + i, piece.n - i);
+        sc_status s = sc_pre_run(e, step + 1, cut(piece, i, i + k));
+        if (s) return s;
+        i += k;
+    }
+    return SC_OK;
+}
+
 static sc_status split(sc_encoder *e, int step, sc_piece piece)
 {
+    const sc_pre_step *k = &e->t->pre[step];
+    if (k->pattern.scan && e->valid && k->behavior == (k->invert ? SC_REMOVED : SC_ISOLATED))
+        return split_scanned(e, step, piece);
     splitting s = {.e = e, .step = &e->t->pre[step], .next = step + 1, .piece = piece};
     sc_status status = s.step->pattern.re ? sc_encoder_matcher(e) : SC_OK;
     if (!status) status = sc_pattern_each(&s.step->pattern, e->matcher, piece.p, piece.n, e->valid, feed, &s);
@@ -291,11 +468,27 @@ static void put_metaspace(sc_norm *x, const sc_pre_step *step, const sc_piece *p
     }
 }
 
-sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
+static sc_status cut_length(sc_encoder *e, int step, sc_piece piece)
+{
+    int64_t from = 0, count = 0;
+    for (int64_t i = 0; i < piece.n;) {
+        uint32_t cp;
+        i += sc_utf8_decode(piece.p + i, piece.n - i, &cp);
+        if (++count < e->t->pre[step].length && i < piece.n) continue;
+        sc_status s = sc_pre_run(e, step + 1, cut(piece, from, i));
+        if (s) return s;
+        from = i;
+        count = 0;
+    }
+    return SC_OK;
+}
+
+static sc_status run(sc_encoder *e, int step, sc_piece piece)
 {
     if (step == e->t->n_pre) return e->t->model->encode(e->t->model, e, piece);
     const sc_pre_step *k = &e->t->pre[step];
     if (k->kind == SC_PRE_SPLIT) return split(e, step, piece);
+    if (k->kind == SC_PRE_LENGTH) return cut_length(e, step, piece);
     if (k->kind == SC_PRE_PREFIX_SPACE && piece.p[0] == ' ') return sc_pre_run(e, step + 1, piece);
     sc_norm *x = &e->scratch[step];
     sc_norm_clear(x);
@@ -312,4 +505,16 @@ sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
     if (x->n > 4 * SC_TEXT_MAX_INPUT - 16)
         return sc_fail(SC_ELIMIT, "tokenizer: a text that grows past %lld bytes", 4 * SC_TEXT_MAX_INPUT - 16);
     return sc_pre_run(e, step + 1, (sc_piece){x->p, x->n, x->track ? x->a : NULL, piece.first});
+}
+
+static sc_status run_word(sc_encoder *e, const void *how, sc_piece piece)
+{
+    (void)how;
+    return run(e, e->t->word_step, piece);
+}
+
+sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece)
+{
+    if (step > 0 && step == e->t->word_step) return sc_encoder_word(e, piece, run_word, NULL);
+    return run(e, step, piece);
 }

@@ -521,6 +521,8 @@ sc_status sc_pattern_parse(sc_pattern *out, const json_t *j, const char *what)
         return sc_fail(SC_EFORMAT, "%s: pattern: expected {\"String\": ...} or {\"Regex\": ...}", what);
     sc_regex *re;
     sc_status s = sc_regex_new(&re, json_string_value(regex), (int64_t)json_string_length(regex), what);
-    if (!s) *out = (sc_pattern){.re = re};
+    if (!s)
+        *out = (sc_pattern){.re = re,
+                            .scan = sc_scanner_find(json_string_value(regex), (int64_t)json_string_length(regex))};
     return s;
 }

@@ -24,10 +24,16 @@
 
 /* ---- Unicode (unicode.c) ---- */
 bool sc_uni_white(uint32_t c);
-bool sc_uni_number(uint32_t c); /* Nd, Nl, No */
-bool sc_uni_punct(uint32_t c);  /* ASCII punctuation and P* */
-bool sc_uni_word(uint32_t c);   /* what \w is to regular expressions */
-bool sc_uni_mark(uint32_t c);   /* M* */
+bool sc_uni_number(uint32_t c);     /* Nd, Nl, No */
+bool sc_uni_punct(uint32_t c);      /* ASCII punctuation and P* */
+bool sc_uni_word(uint32_t c);       /* what \w is to regular expressions */
+bool sc_uni_mark(uint32_t c);       /* M* */
+bool sc_uni_nonspacing(uint32_t c); /* Mn */
+bool sc_uni_other(uint32_t c);      /* Cc, Cf, Co */
+bool sc_uni_old_punct(uint32_t c);  /* as HuggingFace's tokenizers know them (unicode_old.c) */
+bool sc_uni_old_mark(uint32_t c);
+bool sc_uni_old_nonspacing(uint32_t c);
+bool sc_uni_old_other(uint32_t c);
 int sc_uni_lower(uint32_t c, uint32_t out[2]);
 bool sc_uni_cjk(uint32_t c); /* ideographs, as BERT's normalizer separates them */
 
@@ -70,12 +76,19 @@ sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t 
 /* *found false at the end. */
 sc_status sc_scan_next(sc_scan *s, bool *found, int64_t *begin, int64_t *end);
 
+/* ---- the well-known patterns by hand (scan.c) ---- */
+typedef struct sc_scanner sc_scanner;
+const sc_scanner *sc_scanner_find(const char *pattern, int64_t len); /* NULL: not one of them */
+/* The length of the match that p[0..n), n > 0, begins with: there always is one. p is UTF-8. */
+int64_t sc_scanner_next(const sc_scanner *s, const char *p, int64_t n);
+
 /* ---- patterns ---- */
 
 /* Something to look for: an expression, a string, or a class of characters. */
 typedef struct sc_pattern {
     sc_regex *re;
-    char *text; /* a string, if len > 0 */
+    const sc_scanner *scan; /* finds the same as re, in UTF-8; NULL for none */
+    char *text;             /* a string, if len > 0 */
     int64_t len;
     bool (*is)(uint32_t c);
 } sc_pattern;
@@ -98,10 +111,16 @@ typedef struct sc_norm_step {
         SC_NORM_PREPEND,
         SC_NORM_REPLACE,
         SC_NORM_BYTES,
-        SC_NORM_SPACES
+        SC_NORM_SPACES,
+        SC_NORM_BERT,
+        SC_NORM_NMT,
+        SC_NORM_CHARSMAP
     } kind;
     sc_form form;
     bool left, right;
+    bool clean, separate, accents, lower; /* BERT: remove controls, put spaces around ideographs, strip accents */
+    bool longest; /* character map: the longest match counts, as SentencePiece has it; else whole clusters first */
+    struct sc_charsmap *charsmap;
     sc_pattern pattern;
     char *text;
     int64_t len;
@@ -111,7 +130,8 @@ typedef enum sc_behavior { SC_REMOVED, SC_ISOLATED, SC_MERGED_PREVIOUS, SC_MERGE
 typedef enum sc_prepend { SC_PREPEND_ALWAYS, SC_PREPEND_FIRST, SC_PREPEND_NEVER } sc_prepend;
 
 typedef struct sc_pre_step {
-    enum { SC_PRE_SPLIT, SC_PRE_PREFIX_SPACE, SC_PRE_BYTES, SC_PRE_METASPACE } kind;
+    enum { SC_PRE_SPLIT, SC_PRE_PREFIX_SPACE, SC_PRE_BYTES, SC_PRE_METASPACE, SC_PRE_LENGTH } kind;
+    int64_t length; /* in characters, of SC_PRE_LENGTH's pieces */
     sc_pattern pattern;
     sc_behavior behavior;
     bool invert;
@@ -127,8 +147,12 @@ typedef struct sc_decode_step {
         SC_DEC_REPLACE,
         SC_DEC_STRIP,
         SC_DEC_METASPACE,
-        SC_DEC_SUFFIX
+        SC_DEC_SUFFIX,
+        SC_DEC_WORDPIECE,
+        SC_DEC_CTC
     } kind;
+    char *delimiter; /* CTC: between words */
+    bool cleanup;
     sc_pattern pattern;
     char *text;
     int64_t len;
@@ -154,7 +178,48 @@ typedef struct sc_trie {
     int32_t root[256];
 } sc_trie;
 
+typedef struct sc_slice {
+    const char *p;
+    int64_t n;
+} sc_slice;
+
+/* A tree over strings: node 0 is the root, a node's value -1 for none (prefix.c). */
+typedef struct sc_prefix_tree {
+    struct sc_prefix_unit {
+        int32_t base, parent, value;
+    } * unit;
+    int64_t n, cap;
+} sc_prefix_tree;
+/* Of equal keys the highest value counts; empty ones are left out. *t is {0} before. */
+sc_status sc_prefix_build(sc_prefix_tree *t, const sc_slice *keys, const int32_t *values, int64_t n);
+void sc_prefix_free(sc_prefix_tree *t);
+static inline int32_t sc_prefix_step(const sc_prefix_tree *t, int32_t node, uint8_t byte) /* -1: no such child */
+{
+    int32_t child = t->unit[node].base + byte;
+    return t->unit[child].parent == node && child != 0 ? child : -1;
+}
+
 typedef struct sc_encoder sc_encoder;
+
+/* What stands around a text or a pair: ids, and the places of the texts. */
+enum { SC_FRAME_A = -1, SC_FRAME_B = -2 };
+typedef struct sc_frame {
+    struct sc_frame_item {
+        int32_t id, type; /* a token or one of the above; its token type (segment) */
+    } * item;
+    int64_t n, cap;
+} sc_frame;
+void sc_frame_free(sc_frame *f);
+
+/* What a tokenizer.json says of lengths; only SC_TOKENIZE_FIT heeds it. */
+typedef struct sc_fit {
+    bool truncate, pad;
+    int64_t max_length;
+    enum { SC_TRUNCATE_LONGEST, SC_TRUNCATE_FIRST, SC_TRUNCATE_SECOND } strategy;
+    bool truncate_left, pad_left;
+    int64_t pad_length, pad_multiple; /* 0: none */
+    int32_t pad_id, pad_type;
+} sc_fit;
 
 /* A stretch of text on its way to the model. */
 typedef struct sc_piece {
@@ -195,8 +260,12 @@ struct sc_tokenizer {
     bool trim_spans;  /* a ByteLevel post-processor takes spaces out of spans */
     bool trim_prefix; /* ... but leaves the first one that was added */
     sc_token_model *model;
+    int word_step; /* pieces on their way to this step are words, whose ids depend on their text alone */
+    struct sc_encoder_pool *pool;
+    sc_frame single, pair; /* empty: the texts alone */
     int32_t *before, *after;
     int64_t n_before, n_after;
+    sc_fit fit;
     int32_t bos, eos, pad, unk;
 };
 
@@ -228,9 +297,31 @@ struct sc_encoder {
         uint32_t *place;
         int64_t place_cap;
     } merge;
+    struct sc_word *words; /* made when first needed */
+    int32_t *way;          /* Unigram's */
+    double *score;
+    int64_t way_cap, score_cap;
 };
+/* The ids of a short word that was met before. 64 bytes, a cache line. */
+enum { SC_WORD_BYTES = 32, SC_WORD_IDS = 6 };
+struct sc_word {
+    uint64_t key[4];
+    int32_t id[SC_WORD_IDS];
+    uint8_t len, n;
+};
+/* As encode(e, how, piece), which is not called again for a word that is remembered. A tokenizer has one use for it. */
+sc_status sc_encoder_word(sc_encoder *e, sc_piece piece,
+                          sc_status (*encode)(sc_encoder *e, const void *how, sc_piece piece), const void *how);
+/* Encoders keep their memory between calls: a tokenizer has a few at rest, taken and given back without a lock (words.c). */
+typedef struct sc_encoder_pool sc_encoder_pool;
+sc_status sc_encoder_pool_new(sc_encoder_pool **out);
+void sc_encoder_pool_free(sc_encoder_pool *p);
+sc_status sc_encoder_take(sc_encoder **out, const sc_tokenizer *t, unsigned flags, bool want_spans);
+void sc_encoder_give(sc_encoder *e);
 sc_status sc_encoder_emit(sc_encoder *e, int32_t id, const sc_piece *piece, int64_t from, int64_t to);
 sc_status sc_encoder_matcher(sc_encoder *e);
+/* Puts the texts' ids, which end at end[texts], into the tokenizer's frame as the flags say; *types is owned. */
+sc_status sc_frame_apply(sc_encoder *e, const int64_t *end, int texts, int32_t **types);
 
 /* ---- the stages ---- */
 sc_status sc_norm_parse(sc_tokenizer *t, const json_t *j, const char *what); /* normalize.c; j may be null */
@@ -238,9 +329,16 @@ sc_status sc_norm_add(sc_tokenizer *t, sc_norm_step step);                   /* 
 /* Runs all normalizers over x; y is scratch. The result is in *x. */
 sc_status sc_norm_run(const sc_tokenizer *t, sc_matcher *m, sc_norm *x, sc_norm *y, bool first);
 void sc_norm_step_free(sc_norm_step *s);
+bool sc_norm_bert(const sc_norm_step *step, const sc_norm *x, sc_norm *dst); /* false without memory */
+void sc_norm_nmt(const sc_norm *x, sc_norm *dst);
+typedef struct sc_charsmap sc_charsmap; /* normalize_map.c */
+sc_status sc_charsmap_new(sc_charsmap **out, const uint8_t *blob, int64_t len, const char *what);
+void sc_charsmap_run(const sc_tokenizer *t, const sc_norm_step *step, const sc_norm *x, sc_norm *dst);
+void sc_charsmap_free(sc_charsmap *m);
 
 sc_status sc_pre_parse(sc_tokenizer *t, const json_t *j, const char *what); /* pretokenize.c */
 sc_status sc_pre_add(sc_tokenizer *t, sc_pre_step step);
+sc_status sc_pre_add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior);
 sc_status sc_pre_add_regex(sc_tokenizer *t, const char *regex);             /* isolated */
 sc_status sc_pre_add_bytes(sc_tokenizer *t, bool prefix_space, bool regex); /* ByteLevel */
 sc_status sc_pre_run(sc_encoder *e, int step, sc_piece piece);
@@ -250,9 +348,11 @@ int sc_char_byte(uint32_t c);                         /* the way back, -1 for no
 
 sc_status sc_dec_parse(sc_tokenizer *t, const json_t *j, const char *what); /* decode.c */
 sc_status sc_dec_add(sc_tokenizer *t, sc_decode_step step);
+void sc_dec_step_free(sc_decode_step *s);
 
-sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what); /* post.c */
-sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);      /* -1 for none */
+sc_status sc_post_parse(sc_tokenizer *t, const json_t *j, const char *what);   /* post.c */
+sc_status sc_post_wrap(sc_tokenizer *t, int32_t before, int32_t after);        /* sets both frames; -1 for none */
+sc_status sc_fit_parse(sc_tokenizer *t, const json_t *root, const char *what); /* frame.c */
 void sc_post_trim(const sc_tokenizer *t, sc_encoder *e, const char *text, int64_t from);
 
 /* ---- vocabulary and added tokens (vocab.c, added.c) ---- */
@@ -277,9 +377,27 @@ sc_status sc_added_index(sc_tokenizer *t); /* after the normalizers and all sc_a
 typedef sc_status sc_added_fn(void *user, int64_t begin, int64_t end, const sc_added *a);
 sc_status sc_added_each(const sc_tokenizer *t, const sc_trie *trie, bool special, const char *p, int64_t n,
                         sc_added_fn *fn, void *user);
+/* The length of the longest added token of the trie that p[0..n), n > 0, begins with, 0 for none. */
+int64_t sc_added_at(const sc_trie *trie, const char *p, int64_t n);
 void sc_trie_free(sc_trie *trie);
 
 /* ---- models ---- */
+
+/* WordPiece: `prefix` begins the tokens that continue a word; a longer word, or one with a part that no token is, is unk. */
+sc_status sc_wordpiece_new(sc_token_model **out, sc_tokenizer *t, const char *prefix, int64_t max_chars,
+                           int32_t unk);
+sc_status sc_wordlevel_new(sc_token_model **out, sc_tokenizer *t, int32_t unk); /* unk -1: unknown words fail */
+sc_status sc_greedy_new(sc_token_model **out, sc_tokenizer *t, int32_t unk);    /* the longest token first */
+typedef struct sc_unigram_options {
+    int32_t unk; /* -1 for none */
+    bool fuse_unk, byte_fallback;
+    bool single;          /* sums are kept as float, as SentencePiece does */
+    const int32_t *bytes; /* [256] the tokens of single bytes; NULL: those named <0x00> to <0xFF> */
+} sc_unigram_options;
+/* scores: [ids]; least: the lowest that counts. */
+sc_status sc_unigram_new(sc_token_model **out, sc_tokenizer *t, const double *scores, double least,
+                         const sc_unigram_options *o);
+
 typedef struct sc_merge {
     int32_t a, b, result;
 } sc_merge;
@@ -299,14 +417,20 @@ sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merg
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
 sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
 
-typedef struct sc_slice {
-    const char *p;
-    int64_t n;
-} sc_slice;
+sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what); /* a tokenizer.json */
+/* Vocabularies without a tokenizer.json (tokenizer_lists.c): BERT's vocab.txt, GPT-2's vocab.json and merges.txt. `settings`
+ * is the tokenizer_config.json beside them. */
+sc_status sc_tokenizer_from_vocab_txt(sc_tokenizer **out, const json_t *settings, const char *text, int64_t len,
+                                      const char *what);
+sc_status sc_tokenizer_from_merges(sc_tokenizer **out, const json_t *settings, const char *vocab, int64_t vocab_len,
+                                   const char *merges, int64_t merges_len, const char *what);
+/* tiktoken's ranks (tokenizer_tiktoken.c): lines of base64, a space and a rank. */
+bool sc_is_tiktoken(const char *p, int64_t n);
+sc_status sc_tokenizer_from_tiktoken(sc_tokenizer **out, const char *data, int64_t len, const char *what);
 
 /* A vocabulary as GGUF's metadata holds it; nothing is kept. */
 typedef struct sc_gguf_vocab {
-    const char *model; /* "gpt2" or "llama" */
+    const char *model; /* "gpt2", "llama" (SentencePiece's BPE), "t5" (its Unigram), "bert" or "rwkv" */
     const char *pre;   /* NULL for none */
     int64_t n;
     const sc_slice *tokens;
@@ -314,9 +438,12 @@ typedef struct sc_gguf_vocab {
     const float *scores;  /* NULL for none */
     int64_t n_merges;
     const sc_slice *merges;
-    int32_t bos, eos, pad, unk; /* -1 for none */
-    int add_bos, add_eos;       /* -1 where the file does not say */
+    int32_t bos, eos, pad, unk, cls, sep; /* -1 for none */
+    int add_bos, add_eos;                 /* -1 where the file does not say */
     int add_space_prefix;
+    int lowercase, strip_accents; /* bert's, -1 where the file does not say */
+    const uint8_t *charsmap;      /* t5's, NULL for none */
+    int64_t charsmap_n;
     /* where it comes from a SentencePiece file: its rules instead of llama.cpp's */
     bool sentencepiece;  /* one prefix a text; user-defined tokens are found in the normalized text */
     bool squeeze_spaces; /* remove_extra_whitespaces */
@@ -337,6 +464,8 @@ typedef struct sc_gguf_pre {
 const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
 /* The first with just these steps, and the same first two flags. */
 const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags);
+sc_status sc_pre_add_steps(sc_tokenizer *t, const sc_gguf_pre *pre);
+sc_status sc_pre_add_named(sc_tokenizer *t, const char *name); /* the steps of a name that sc_gguf_pre_find knows */
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what);
 
 #endif

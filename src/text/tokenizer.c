@@ -6,6 +6,11 @@ sc_status sc_tokenizer_begin(sc_tokenizer **out)
 {
     sc_tokenizer *t = sc_calloc(1, sizeof(*t));
     if (!t) return sc_nomem();
+    sc_status s = sc_encoder_pool_new(&t->pool);
+    if (s) {
+        sc_free(t);
+        return s;
+    }
     t->bos = t->eos = t->pad = t->unk = -1;
     *out = t;
     return SC_OK;
@@ -14,18 +19,18 @@ sc_status sc_tokenizer_begin(sc_tokenizer **out)
 void sc_tokenizer_free(sc_tokenizer *t)
 {
     if (!t) return;
+    sc_encoder_pool_free(t->pool);
     if (t->model) t->model->free(t->model);
     for (int i = 0; i < t->n_norm; i++) sc_norm_step_free(&t->norm[i]);
     for (int i = 0; i < t->n_pre; i++) sc_pattern_free(&t->pre[i].pattern);
-    for (int i = 0; i < t->n_dec; i++) {
-        sc_pattern_free(&t->dec[i].pattern);
-        sc_free(t->dec[i].text);
-    }
+    for (int i = 0; i < t->n_dec; i++) sc_dec_step_free(&t->dec[i]);
     sc_trie_free(&t->raw);
     sc_trie_free(&t->normalized);
     sc_map_free(&t->added_map);
     sc_free(t->added);
     sc_vocab_free(&t->vocab);
+    sc_frame_free(&t->single);
+    sc_frame_free(&t->pair);
     sc_free(t->before);
     sc_free(t->after);
     sc_free(t);
@@ -84,7 +89,7 @@ void sc_tokenizer_template(const sc_tokenizer *t, const int32_t **before, int64_
 
 static sc_status emit(sc_encoder *e, int32_t id, sc_token_span a)
 {
-    if (!sc_grow(&e->ids, &e->cap, e->n + 1, sizeof(*e->ids)) ||
+    if ((e->n >= e->cap && !sc_grow(&e->ids, &e->cap, e->n + 1, sizeof(*e->ids))) ||
         (e->want_spans && !sc_grow(&e->spans, &e->span_cap, e->n + 1, sizeof(*e->spans))))
         return sc_nomem();
     if (e->want_spans) e->spans[e->n] = a;
@@ -158,84 +163,118 @@ static sc_status on_raw(void *user, int64_t begin, int64_t end, const sc_added *
 static sc_status run(sc_encoder *e, const char *text, int64_t len)
 {
     const sc_tokenizer *t = e->t;
-    bool around = e->flags & SC_TOKENIZE_SPECIAL, special = e->flags & SC_TOKENIZE_PARSE_SPECIAL;
-    sc_status s = SC_OK;
-    for (int64_t i = 0; around && i < t->n_before && !s; i++) s = emit(e, t->before[i], (sc_token_span){0, 0});
     int64_t from = e->n;
     segment g = {.e = e, .p = text};
-    if (!s) s = sc_added_each(t, &t->raw, special, text, len, on_raw, &g);
+    sc_status s = sc_added_each(t, &t->raw, e->flags & SC_TOKENIZE_PARSE_SPECIAL, text, len, on_raw, &g);
     if (!s && e->want_spans && t->trim_spans) sc_post_trim(t, e, text, from);
-    for (int64_t i = 0; around && i < t->n_after && !s; i++) s = emit(e, t->after[i], (sc_token_span){0, 0});
     return s;
 }
 
-static void encoder_free(sc_encoder *e)
+/* *text with U+FFFD for what is not UTF-8; the copy is in *replaced. */
+static sc_status replace_invalid(sc_str *replaced, const char **text, int64_t *len)
 {
-    sc_free(e->ids);
-    sc_free(e->spans);
-    sc_matcher_free(e->matcher);
-    for (int i = 0; i < SC_COUNT(e->norm); i++) sc_norm_free(&e->norm[i]);
-    for (int i = 0; i < SC_COUNT(e->scratch); i++) sc_norm_free(&e->scratch[i]);
-    sc_norm_free(&e->known);
-    sc_free(e->merge.id);
-    sc_free(e->merge.len);
-    sc_free(e->merge.heap);
-    sc_free(e->merge.node);
-    sc_free(e->merge.head);
-    sc_free(e->merge.tail);
-    sc_free(e->merge.place);
+    for (int64_t i = 0; i < *len;) {
+        uint32_t cp;
+        i += sc_utf8_decode(*text + i, *len - i, &cp);
+        sc_str_utf8(replaced, cp);
+    }
+    if (replaced->oom) return sc_nomem();
+    if (replaced->len > SC_TEXT_MAX_INPUT)
+        return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)replaced->len,
+                       SC_TEXT_MAX_INPUT);
+    *text = replaced->p;
+    *len = replaced->len;
+    return SC_OK;
 }
 
-static sc_status encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
-                        sc_token_span **spans, int64_t *n)
+/* Appends a text's ids, without what stands around it. */
+static sc_status append(sc_encoder *e, const char *text, int64_t len)
 {
     if (len < 0 || len > SC_TEXT_MAX_INPUT)
         return sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)len,
                        SC_TEXT_MAX_INPUT);
-    sc_encoder e = {.t = t, .flags = flags, .valid = sc_utf8_valid(text, len), .want_spans = spans != NULL};
     sc_str replaced = {0};
     sc_status s = SC_OK;
-    if (!e.valid && (flags & SC_TOKENIZE_REPLACE_INVALID)) {
-        for (int64_t i = 0; i < len;) {
-            uint32_t cp;
-            i += sc_utf8_decode(text + i, len - i, &cp);
-            sc_str_utf8(&replaced, cp);
-        }
-        if (replaced.oom)
-            s = sc_nomem();
-        else if (replaced.len > SC_TEXT_MAX_INPUT)
-            s = sc_fail(SC_ELIMIT, "tokenizer: a text of %lld bytes; at most %lld", (long long)replaced.len,
-                        SC_TEXT_MAX_INPUT);
-        text = replaced.p;
-        len = replaced.len;
-        e.valid = true;
+    e->valid = sc_utf8_valid(text, len);
+    if (!e->valid && (e->flags & SC_TOKENIZE_REPLACE_INVALID)) {
+        s = replace_invalid(&replaced, &text, &len);
+        e->valid = true;
     }
-    if (!s && (!sc_grow(&e.ids, &e.cap, 1, sizeof(*e.ids)) ||
-               (spans && !sc_grow(&e.spans, &e.span_cap, 1, sizeof(*e.spans)))))
-        s = sc_nomem(); /* so that no ids are an array too */
-    if (!s) s = run(&e, text, len);
-    if (!s) {
-        *ids = e.ids;
-        *n = e.n;
-        e.ids = NULL;
-        if (spans) {
-            *spans = e.spans;
-            e.spans = NULL;
-        }
-    }
-    encoder_free(&e);
+    if (!s) s = run(e, text, len);
     sc_str_free(&replaced);
+    return s;
+}
+
+static sc_status fill(sc_encoder *e, const sc_slice *text, int texts, bool types, int32_t **type)
+{
+    const sc_tokenizer *t = e->t;
+    int64_t end[2] = {0, 0};
+    sc_status s = SC_OK;
+    bool plain = texts == 1 && !types && !(e->flags & SC_TOKENIZE_FIT), around = e->flags & SC_TOKENIZE_SPECIAL;
+    for (int64_t i = 0; plain && around && i < t->n_before && !s; i++)
+        s = emit(e, t->before[i], (sc_token_span){0, 0});
+    for (int i = 0; i < texts && !s; i++) {
+        s = append(e, text[i].p, text[i].n);
+        end[i] = e->n;
+    }
+    for (int64_t i = 0; plain && around && i < t->n_after && !s; i++)
+        s = emit(e, t->after[i], (sc_token_span){0, 0});
+    return s || plain ? s : sc_frame_apply(e, end, texts, type);
+}
+
+/* A copy of n things of the encoder's, which keeps its own. */
+static sc_status copy(void *out, const void *p, int64_t n, size_t size)
+{
+    void *q = sc_malloc((size_t)SC_MAX(n, 1) * size);
+    if (!q) return sc_nomem();
+    if (n > 0) memcpy(q, p, (size_t)n * size);
+    memcpy(out, &q, sizeof(q));
+    return SC_OK;
+}
+
+static sc_status encode(const sc_tokenizer *t, const sc_slice *text, int texts, unsigned flags, int32_t **ids,
+                        sc_token_span **spans, int32_t **types, int64_t *n)
+{
+    sc_encoder *e;
+    int32_t *type = NULL, *id = NULL;
+    sc_token_span *span = NULL;
+    sc_status s = sc_encoder_take(&e, t, flags, spans != NULL);
+    if (s) return s;
+    s = fill(e, text, texts, types != NULL, &type);
+    if (!s) s = copy(&id, e->ids, e->n, sizeof(*id));
+    if (!s && spans) s = copy(&span, e->spans, e->n, sizeof(*span));
+    if (!s) {
+        *ids = id;
+        *n = e->n;
+        if (spans) *spans = span;
+        if (types) {
+            *types = type;
+            type = NULL;
+        }
+    } else {
+        sc_free(id);
+        sc_free(span);
+    }
+    sc_free(type);
+    sc_encoder_give(e);
     return s;
 }
 
 sc_status sc_tokenizer_encode(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags, int32_t **ids,
                               int64_t *n)
 {
-    return encode(t, text, len, flags, ids, NULL, n);
+    return encode(t, &(sc_slice){text, len}, 1, flags, ids, NULL, NULL, n);
 }
 
 sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags,
                                     int32_t **ids, sc_token_span **spans, int64_t *n)
 {
-    return encode(t, text, len, flags, ids, spans, n);
+    return encode(t, &(sc_slice){text, len}, 1, flags, ids, spans, NULL, n);
+}
+
+sc_status sc_tokenizer_encode_pair(const sc_tokenizer *t, const char *a, int64_t a_len, const char *b,
+                                   int64_t b_len, unsigned flags, int32_t **ids, int32_t **types, int64_t *n)
+{
+    sc_slice text[2] = {{a, a_len}, {b, b_len}};
+    return encode(t, text, b ? 2 : 1, flags, ids, NULL, types, n);
 }

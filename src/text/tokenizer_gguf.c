@@ -1,139 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokenizers as GGUF's metadata holds them. The kind "gpt2" has tokens and merges, and names its pre-tokenizer; what
- * the name stands for is below, as the models' own tokenizer.json files say it. The kind "llama" is SentencePiece's
- * BPE: tokens with scores. */
+ * the name stands for is in tokenizer_gguf_pre.c. "llama" is SentencePiece's BPE: tokens with scores; "t5" its Unigram; "bert"
+ * is WordPiece; "rwkv" takes the longest token first. */
 #include "text/text.h"
 
+#include <math.h>
+
 enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
-
-#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define PUNCT_SPACE  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define WORDS        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define PUNCT_SLASH  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define DEEPSEEK3                                                                                                  \
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"            \
-    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define CASED                                                                                                                                                                                    \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-"                                  \
-    "ἕἘ-"                                                                                                                                                                                    \
-    "Ἕἠ-"                                                                                                                                                                                    \
-    "ὅὈ-Ὅὐ-ὗὙὛὝὟ-\\x{1f7d}ᾀ-ᾴᾶ-ᾼ\\x{1fbe}ῂ-ῄῆ-"                                                                                                                  \
-    "ῌῐ-\\x{1fd3}ῖ-\\x{1fdb}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212a}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-" \
-    "ꞇꞋ-"                                                                                                                                                                                    \
-    "ꞎꭰ-"                                                                                                                                                                                    \
-    "ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
-#define CJK   "[一-龥ࠀ-一가-퟿]+"
-#define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
-
-/* Steps that are no regular expression */
-#define GPT2   SC_GGUF_PRE_GPT2
-#define DIGIT  SC_GGUF_PRE_DIGIT
-#define DIGITS SC_GGUF_PRE_DIGITS
-#define PUNCT  SC_GGUF_PRE_PUNCT
-
-enum { NFC = SC_GGUF_PRE_NFC, IGNORE_MERGES = SC_GGUF_PRE_IGNORE_MERGES, ADD_BOS = SC_GGUF_PRE_ADD_BOS };
-
-static const sc_gguf_pre pres[] = {
-    {"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de gigachat a.x-4.0 mellum mpt olmo jais "
-     "trillion granite-docling exaone4 roberta-bpe modern-bert",
-     0,
-     {GPT2}},
-    {"smollm starcoder refact codeshell exaone minerva-7b", 0, {DIGIT, GPT2}},
-    {"command-r", NFC, {DIGIT, GPT2}},
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2",
-     IGNORE_MERGES | ADD_BOS,
-     {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE}},
-    {"dbrx smaug-bpe", 0, {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE}},
-    {"chatglm-bpe glm4", IGNORE_MERGES, {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE}},
-    {"qwen2 megrez", NFC, {CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE}},
-    {"deepseek-r1-qwen stablelm2 hunyuan grok-2 kormo", 0, {CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE}},
-    {"deepseek-llm", 0, {"[\\r\\n]", CASED, "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", CJK "|\\p{N}"}},
-    {"deepseek-coder", 0, {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}},
-    {"deepseek-v3 deepseek-r1 deepseek-v2 hunyuan-dense",
-     0,
-     {"\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3}},
-    {"falcon", 0, {PUNCT, GPT2, DIGITS, "[0-9][0-9][0-9]"}},
-    {"tekken",
-     IGNORE_MERGES | ADD_BOS,
-     {"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*|\\p{N}" PUNCT_SLASH}},
-    {"gpt-4o llama4 kanana2 minimax-m2",
-     0,
-     {"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" CONTRACTIONS "?|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER
-      "*" CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH}},
-    {"bailingmoe bailingmoe2 llada-moe",
-     0,
-     {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]"
-      "|\\s+(?!\\S)|\\s+"}},
-    {"seed-coder",
-     0,
-     {CONTRACTIONS "|" WORDS "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
-    {"bloom poro-chat gpt3-finnish", 0, {BLOOM}},
-    {"viking", 0, {BLOOM, "\\p{N}"}},
-    {"superbpe", 0, {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"}},
-    {"default",
-     0,
-     {"[\\p{P}\\$\\+<=>\\^~\\|]+", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)",
-      "\\p{N}+", "[0-9][0-9][0-9]"}},
-};
-
-const sc_gguf_pre *sc_gguf_pre_find(const char *name)
-{
-    size_t len = strlen(name);
-    for (int i = 0; i < SC_COUNT(pres) && len > 0; i++) {
-        for (const char *p = pres[i].names; (p = strstr(p, name)) != NULL; p++) {
-            if ((p == pres[i].names || p[-1] == ' ') && (p[len] == 0 || p[len] == ' ')) return &pres[i];
-        }
-    }
-    return NULL;
-}
-
-const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags)
-{
-    for (int i = 0; i < SC_COUNT(pres); i++) {
-        int same = 0;
-        while (same < n && same < SC_COUNT(pres->steps) && pres[i].steps[same] &&
-               strcmp(pres[i].steps[same], steps[same]) == 0)
-            same++;
-        bool all = same == n && (same == SC_COUNT(pres->steps) || !pres[i].steps[same]);
-        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES))) return &pres[i];
-    }
-    return NULL;
-}
-
-static sc_status add_class(sc_tokenizer *t, bool (*is)(uint32_t), sc_behavior behavior)
-{
-    return sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_SPLIT, .pattern.is = is, .behavior = behavior});
-}
-
-static sc_status add_steps(sc_tokenizer *t, const sc_gguf_pre *pre)
-{
-    bool mapped = false;
-    sc_status s = pre->flags & NFC ? sc_norm_add(t, (sc_norm_step){.kind = SC_NORM_FORM, .form = SC_NFC}) : SC_OK;
-    for (int i = 0; i < SC_COUNT(pre->steps) && pre->steps[i] && !s; i++) {
-        const char *step = pre->steps[i];
-        if (strcmp(step, GPT2) == 0) {
-            s = sc_pre_add_bytes(t, false, true);
-            mapped = true;
-        } else if (strcmp(step, DIGIT) == 0) {
-            s = add_class(t, sc_uni_number, SC_ISOLATED);
-        } else if (strcmp(step, DIGITS) == 0) {
-            s = add_class(t, sc_uni_number, SC_CONTIGUOUS);
-        } else if (strcmp(step, PUNCT) == 0) {
-            s = add_class(t, sc_uni_punct, SC_CONTIGUOUS);
-        } else {
-            s = sc_pre_add_regex(t, step);
-        }
-    }
-    return s || mapped ? s : sc_pre_add_bytes(t, false, false);
-}
 
 /* ---- the vocabulary ---- */
 
 static sc_status read_tokens(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
 {
-    bool llama = strcmp(v->model, "llama") == 0;
+    bool pieces = strcmp(v->model, "llama") == 0 || strcmp(v->model, "t5") == 0;
     if (v->n <= 0 || v->n > SC_TEXT_MAX_IDS)
         return sc_fail(SC_ELIMIT, "%s: tokenizer.ggml.tokens: %lld tokens; from 1 to %d", what, (long long)v->n,
                        SC_TEXT_MAX_IDS);
@@ -141,7 +20,7 @@ static sc_status read_tokens(sc_tokenizer *t, const sc_gguf_vocab *v, const char
         sc_status s = sc_vocab_set(&t->vocab, i, v->tokens[i].p, v->tokens[i].n, what);
         if (s) return s;
         int32_t type = v->types ? v->types[i] : NORMAL;
-        if (!llama || type == NORMAL || type == USER_DEFINED || type == UNUSED || type < NORMAL || type > BYTE)
+        if (!pieces || type == NORMAL || type == USER_DEFINED || type == UNUSED || type < NORMAL || type > BYTE)
             t->vocab.flags[i] |= SC_TOKEN_MODEL;
     }
     return sc_vocab_index(&t->vocab);
@@ -207,7 +86,7 @@ static sc_status read_merges(const sc_tokenizer *t, const sc_gguf_vocab *v, cons
     return SC_OK;
 }
 
-/* ---- the two kinds ---- */
+/* ---- the kinds ---- */
 
 static sc_status make_gpt2(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
 {
@@ -218,15 +97,15 @@ static sc_status make_gpt2(sc_tokenizer *t, const sc_gguf_vocab *v, const char *
                        name);
     sc_merge *merges = NULL;
     int64_t n = 0;
-    sc_status s = add_steps(t, pre);
+    sc_status s = sc_pre_add_steps(t, pre);
     if (!s) s = read_added(t, v, what);
     if (!s) s = read_merges(t, v, what, &merges, &n);
-    sc_bpe_options o = {.unk = -1, .ignore_merges = pre->flags & IGNORE_MERGES};
+    sc_bpe_options o = {.unk = -1, .ignore_merges = pre->flags & SC_GGUF_PRE_IGNORE_MERGES};
     if (!s) s = sc_bpe_new(&t->model, t, merges, n, &o);
     sc_free(merges);
     if (!s) s = sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_BYTES});
     if (s) return s;
-    bool bos = v->add_bos < 0 ? (pre->flags & ADD_BOS) != 0 : v->add_bos;
+    bool bos = v->add_bos < 0 ? (pre->flags & SC_GGUF_PRE_ADD_BOS) != 0 : v->add_bos;
     return sc_post_wrap(t, bos ? t->bos : -1, v->add_eos > 0 ? t->eos : -1);
 }
 
@@ -265,7 +144,7 @@ static sc_status add_space_steps(sc_tokenizer *t, bool prefix, bool squeeze)
         sc_free(spaces.text);
         return s ? s : sc_nomem();
     }
-    /* a table with room for all of these: nothing else was added yet, so none of the calls can fail */
+    /* a table with room for all of these: hardly anything was added yet, so none of the calls can fail */
     if (prepend.text) sc_norm_add(t, prepend);
     sc_norm_add(t, escape);
     sc_dec_add(t, spaces);
@@ -273,6 +152,14 @@ static sc_status add_space_steps(sc_tokenizer *t, bool prefix, bool squeeze)
     sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_FUSE});
     if (first.text) sc_dec_add(t, first);
     return SC_OK;
+}
+
+static sc_status add_charsmap(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
+{
+    sc_norm_step map = {.kind = SC_NORM_CHARSMAP, .longest = true};
+    if (v->charsmap_n <= 0) return SC_OK;
+    sc_status s = sc_charsmap_new(&map.charsmap, v->charsmap, v->charsmap_n, what);
+    return s ? s : sc_norm_add(t, map);
 }
 
 static void find_bytes(const sc_gguf_vocab *v, int32_t bytes[256])
@@ -294,7 +181,8 @@ static sc_status make_llama(sc_tokenizer *t, const sc_gguf_vocab *v, const char 
     if (!v->scores) return sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind %s without scores", what, v->model);
     find_bytes(v, bytes);
     t->prefix_once = t->verbatim = v->sentencepiece;
-    sc_status s = add_space_steps(t, v->add_space_prefix != 0, v->squeeze_spaces);
+    sc_status s = add_charsmap(t, v, what);
+    if (!s) s = add_space_steps(t, v->add_space_prefix != 0, v->squeeze_spaces);
     if (!s) s = read_added(t, v, what);
     sc_bpe_options o = {.unk = t->unk,
                         .fuse_unk = true,
@@ -307,14 +195,134 @@ static sc_status make_llama(sc_tokenizer *t, const sc_gguf_vocab *v, const char 
     return sc_post_wrap(t, v->add_bos != 0 ? t->bos : -1, v->add_eos > 0 ? t->eos : -1);
 }
 
+/* SentencePiece's Unigram. A user-defined token is found before the model sees the text. */
+static sc_status make_t5(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
+{
+    int32_t bytes[256];
+    double least = INFINITY;
+    if (!v->scores) return sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind %s without scores", what, v->model);
+    find_bytes(v, bytes);
+    t->prefix_once = t->verbatim = v->sentencepiece;
+    sc_status s = add_charsmap(t, v, what);
+    if (!s) s = add_space_steps(t, v->add_space_prefix != 0, v->squeeze_spaces);
+    if (!s) s = read_added(t, v, what);
+    double *scores = sc_malloc((size_t)v->n * sizeof(*scores));
+    if (!s && !scores) s = sc_nomem();
+    for (int64_t i = 0; i < v->n && scores; i++) {
+        scores[i] = (double)v->scores[i];
+        if (!v->types || v->types[i] == NORMAL) least = SC_MIN(least, scores[i]);
+        if (v->types && v->types[i] == UNUSED) t->vocab.flags[i] &= (uint8_t)~SC_TOKEN_MODEL;
+    }
+    sc_unigram_options o = {
+        .unk = t->unk, .fuse_unk = true, .byte_fallback = !v->no_byte_fallback, .single = true, .bytes = bytes};
+    if (!s) s = sc_vocab_index(&t->vocab);
+    if (!s) s = sc_unigram_new(&t->model, t, scores, least, &o);
+    sc_free(scores);
+    return s ? s : sc_post_wrap(t, v->add_bos > 0 ? t->bos : -1, v->add_eos != 0 ? t->eos : -1);
+}
+
+/* BERT's WordPiece, turned round: what begins a word has a U+2581, what continues one is bare. */
+static sc_status respell_bert(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
+{
+    sc_str name = {0};
+    sc_status s = SC_OK;
+    for (int64_t i = 0; i < v->n && !s; i++) {
+        if (v->types && v->types[i] != NORMAL) continue;
+        const char *p = v->tokens[i].p;
+        int64_t n = v->tokens[i].n;
+        bool begins = n >= 3 && memcmp(p, SC_LOWLINE, 3) == 0;
+        name.len = 0;
+        sc_str_puts(&name, begins ? "" : "##");
+        sc_str_append(&name, begins ? p + 3 : p, begins ? n - 3 : n);
+        s = name.oom ? sc_nomem() : sc_vocab_set(&t->vocab, i, name.p, name.len, what);
+    }
+    sc_str_free(&name);
+    return s ? s : sc_vocab_index(&t->vocab);
+}
+
+static sc_status make_bert(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
+{
+    bool lower = v->lowercase != 0;
+    sc_norm_step norm = {.kind = SC_NORM_BERT,
+                         .clean = true,
+                         .separate = true,
+                         .lower = lower,
+                         .accents = v->strip_accents < 0 ? lower : v->strip_accents != 0};
+    if (t->unk < 0) t->unk = sc_vocab_find(&t->vocab, "[UNK]", 5);
+    if (t->unk < 0)
+        return sc_fail(SC_EFORMAT, "%s: a tokenizer of the kind %s without an unknown token", what, v->model);
+    sc_status s = respell_bert(t, v, what);
+    if (!s) s = sc_norm_add(t, norm);
+    if (!s) s = read_added(t, v, what);
+    if (!s) s = sc_pre_add_class(t, sc_uni_white, SC_REMOVED);
+    if (!s) s = sc_pre_add_class(t, sc_uni_old_punct, SC_ISOLATED);
+    if (!s) s = sc_wordpiece_new(&t->model, t, "##", 100, t->unk);
+    sc_decode_step words = {.kind = SC_DEC_WORDPIECE, .text = sc_strdup("##"), .len = 2, .cleanup = true};
+    if (!s && !words.text) s = sc_nomem();
+    if (s)
+        sc_free(words.text);
+    else
+        s = sc_dec_add(t, words);
+    if (s) return s;
+    int32_t cls = v->cls >= 0 ? v->cls : t->bos, sep = v->sep >= 0 ? v->sep : t->eos;
+    return sc_post_wrap(t, v->add_bos != 0 ? cls : -1, sep);
+}
+
+/* RWKV spells its tokens as Python does: \n, \\, \x00. */
+static int64_t unescape(const char *p, int64_t n, char *out)
+{
+    int64_t k = 0;
+    for (int64_t i = 0; i < n; i++) {
+        unsigned b;
+        if (p[i] != '\\' || i + 1 == n) {
+            out[k++] = p[i];
+            continue;
+        }
+        char c = p[++i];
+        char hex[3] = {i + 2 < n ? p[i + 1] : 0, i + 2 < n ? p[i + 2] : 0, 0};
+        if (c == 'x' && sscanf(hex, "%2x", &b) == 1) {
+            out[k++] = (char)b;
+            i += 2;
+        } else {
+            out[k++] = (char)(c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c);
+        }
+    }
+    return k;
+}
+
+static sc_status make_rwkv(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
+{
+    sc_status s = read_added(t, v, what);
+    for (int64_t i = 0; i < v->n && !s; i++) {
+        if (v->types && v->types[i] != NORMAL) {
+            t->vocab.flags[i] &= (uint8_t)~SC_TOKEN_MODEL;
+            continue;
+        }
+        char *text = sc_malloc((size_t)v->tokens[i].n + 1);
+        s = text ? sc_vocab_set(&t->vocab, i, text, unescape(v->tokens[i].p, v->tokens[i].n, text), what)
+                 : sc_nomem();
+        sc_free(text);
+    }
+    if (!s) s = sc_vocab_index(&t->vocab);
+    if (!s) s = sc_greedy_new(&t->model, t, t->unk);
+    if (!s) s = sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_FUSE});
+    return s ? s : sc_post_wrap(t, v->add_bos > 0 ? t->bos : -1, v->add_eos > 0 ? t->eos : -1);
+}
+
 sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *v, const char *what)
 {
     const struct {
         const char *name;
         int32_t id;
     } named[] = {{"bos_token", v->bos}, {"eos_token", v->eos}, {"pad_token", v->pad}, {"unk_token", v->unk}};
-    bool gpt2 = strcmp(v->model, "gpt2") == 0;
-    if (!gpt2 && strcmp(v->model, "llama") != 0)
+    static const struct {
+        const char *model;
+        sc_status (*make)(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what);
+    } kinds[] = {
+        {"gpt2", make_gpt2}, {"llama", make_llama}, {"t5", make_t5}, {"bert", make_bert}, {"rwkv", make_rwkv}};
+    int kind = 0;
+    while (kind < SC_COUNT(kinds) && strcmp(v->model, kinds[kind].model) != 0) kind++;
+    if (kind == SC_COUNT(kinds))
         return sc_fail(SC_EUNSUPPORTED, "%s: tokenizer.ggml.model: tokenizers of the kind %s are not supported",
                        what, v->model);
     sc_tokenizer *t;
@@ -328,7 +336,7 @@ sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *
             sc_tokenizer_set(t, named[i].name, named[i].id < 0 ? -1 : named[i].id);
     }
     if (!s) s = read_tokens(t, v, what);
-    if (!s) s = gpt2 ? make_gpt2(t, v, what) : make_llama(t, v, what);
+    if (!s) s = kinds[kind].make(t, v, what);
     if (s) {
         sc_tokenizer_free(t);
         return s;

@@ -7,6 +7,7 @@ typedef struct arrays {
     sc_slice *tokens, *merges;
     int32_t *types;
     float *scores;
+    uint8_t *charsmap;
 } arrays;
 
 static sc_status read_strings(const sc_gguf *g, const char *key, sc_slice **out, int64_t *n)
@@ -54,6 +55,19 @@ static sc_status read_arrays(const sc_gguf *g, sc_gguf_vocab *v, arrays *a)
     return s;
 }
 
+static sc_status read_charsmap(const sc_gguf *g, sc_gguf_vocab *v, arrays *a)
+{
+    int64_t *bytes = NULL, n = 0;
+    sc_status s = sc_gguf_ints(g, "tokenizer.ggml.precompiled_charsmap", &bytes, &n);
+    if (s || !bytes) return s;
+    a->charsmap = sc_malloc((size_t)n + 1);
+    for (int64_t i = 0; a->charsmap && i < n; i++) a->charsmap[i] = (uint8_t)bytes[i];
+    sc_free(bytes);
+    v->charsmap = a->charsmap;
+    v->charsmap_n = n;
+    return a->charsmap ? SC_OK : sc_nomem();
+}
+
 static sc_status read_id(const sc_gguf *g, const char *key, int32_t *out)
 {
     int64_t id = -1;
@@ -73,8 +87,18 @@ static sc_status read_flag(const sc_gguf *g, const char *key, int *out)
 
 sc_status sc_tokenizer_from_gguf(sc_tokenizer **out, const struct sc_gguf *g)
 {
-    sc_gguf_vocab v = {
-        .bos = -1, .eos = -1, .pad = -1, .unk = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
+    sc_gguf_vocab v = {.bos = -1,
+                       .eos = -1,
+                       .pad = -1,
+                       .unk = -1,
+                       .cls = -1,
+                       .sep = -1,
+                       .add_bos = -1,
+                       .add_eos = -1,
+                       .add_space_prefix = -1,
+                       .lowercase = -1,
+                       .strip_accents = -1};
+    int squeeze = 0;
     arrays a = {0};
     sc_status s = sc_gguf_str(g, "tokenizer.ggml.model", &v.model);
     if (!s && !v.model) s = sc_fail(SC_EFORMAT, "%s: tokenizer.ggml.model: missing", sc_gguf_path(g));
@@ -83,14 +107,22 @@ sc_status sc_tokenizer_from_gguf(sc_tokenizer **out, const struct sc_gguf *g)
     if (!s) s = read_id(g, "tokenizer.ggml.eos_token_id", &v.eos);
     if (!s) s = read_id(g, "tokenizer.ggml.padding_token_id", &v.pad);
     if (!s) s = read_id(g, "tokenizer.ggml.unknown_token_id", &v.unk);
+    if (!s) s = read_id(g, "tokenizer.ggml.cls_token_id", &v.cls);
+    if (!s) s = read_id(g, "tokenizer.ggml.seperator_token_id", &v.sep);
+    if (!s) s = read_flag(g, "tokenizer.ggml.normalizer.lowercase", &v.lowercase);
+    if (!s) s = read_flag(g, "tokenizer.ggml.normalizer.strip_accents", &v.strip_accents);
+    if (!s) s = read_flag(g, "tokenizer.ggml.remove_extra_whitespaces", &squeeze);
+    v.squeeze_spaces = squeeze > 0;
     if (!s) s = read_flag(g, "tokenizer.ggml.add_bos_token", &v.add_bos);
     if (!s) s = read_flag(g, "tokenizer.ggml.add_eos_token", &v.add_eos);
     if (!s) s = read_flag(g, "tokenizer.ggml.add_space_prefix", &v.add_space_prefix);
+    if (!s) s = read_charsmap(g, &v, &a);
     if (!s) s = read_arrays(g, &v, &a);
     if (!s) s = sc_tokenizer_from_gguf_vocab(out, &v, sc_gguf_path(g));
     sc_free(a.tokens);
     sc_free(a.merges);
     sc_free(a.types);
     sc_free(a.scores);
+    sc_free(a.charsmap);
     return s;
 }

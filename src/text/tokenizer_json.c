@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading tokenizer.json, and finding a tokenizer in a model's directory. */
-#include "socle/gguf.h"
+/* Reading tokenizer.json. */
 #include "text/text.h"
+
+#include <math.h>
 
 #define MAX_MERGES (1 << 23)
 
@@ -103,6 +104,95 @@ static sc_status read_bpe(sc_tokenizer *t, const json_t *model, const char *what
     return s;
 }
 
+/* The id of the token for unknown words; -1 where the vocabulary has none of that name. */
+static sc_status read_unk(sc_tokenizer *t, const json_t *model, const char *otherwise, const char *what)
+{
+    const char *unk = otherwise;
+    sc_status s = sc_json_str(model, what, "unk_token", &unk);
+    if (!s) t->unk = sc_vocab_find(&t->vocab, unk, (int64_t)strlen(unk));
+    return s;
+}
+
+static sc_status read_wordpiece(sc_tokenizer *t, const json_t *model, const char *what)
+{
+    const char *prefix = "##";
+    int64_t most = 100;
+    sc_status s = sc_json_str(model, what, "continuing_subword_prefix", &prefix);
+    if (!s) s = sc_json_int(model, what, "max_input_chars_per_word", 0, INT32_MAX, &most);
+    if (!s) s = read_vocab(t, json_object_get(model, "vocab"), what);
+    if (!s) s = read_unk(t, model, "[UNK]", what);
+    if (!s && t->unk < 0)
+        s = sc_fail(SC_EFORMAT, "%s: model: unk_token: a token that is not in the vocabulary", what);
+    return s ? s : sc_wordpiece_new(&t->model, t, prefix, most, t->unk);
+}
+
+static sc_status read_wordlevel(sc_tokenizer *t, const json_t *model, const char *what)
+{
+    sc_status s = read_vocab(t, json_object_get(model, "vocab"), what);
+    if (!s) s = read_unk(t, model, "<unk>", what);
+    return s ? s : sc_wordlevel_new(&t->model, t, t->unk);
+}
+
+static sc_status read_unigram(sc_tokenizer *t, const json_t *model, const char *what)
+{
+    const json_t *list = json_object_get(model, "vocab");
+    int64_t n = (int64_t)json_array_size(list), unk = -1;
+    sc_unigram_options o = {.fuse_unk = true};
+    sc_status s = sc_json_int(model, what, "unk_id", 0, SC_TEXT_MAX_IDS - 1, &unk);
+    if (!s) s = sc_json_bool(model, what, "byte_fallback", &o.byte_fallback);
+    if (!s && (n == 0 || n > SC_TEXT_MAX_IDS))
+        s = sc_fail(SC_EFORMAT, "%s: model: vocab: expected a list of 1 to %d tokens", what, SC_TEXT_MAX_IDS);
+    if (!s && unk >= n)
+        s = sc_fail(SC_EFORMAT, "%s: model: unk_id: %lld; there are %lld tokens", what, (long long)unk,
+                    (long long)n);
+    if (s) return s;
+    double *score = sc_malloc((size_t)n * sizeof(*score)), least = INFINITY;
+    if (!score) return sc_nomem();
+    for (int64_t i = 0; i < n && !s; i++) {
+        const json_t *item = json_array_get(list, (size_t)i), *text = json_array_get(item, 0);
+        const json_t *number = json_array_get(item, 1);
+        if (!json_is_string(text) || !json_is_number(number)) {
+            s = sc_fail(SC_EFORMAT, "%s: model: vocab: item %lld is no token with a score", what, (long long)i);
+            break;
+        }
+        score[i] = json_number_value(number);
+        least = SC_MIN(least, score[i]);
+        s = sc_vocab_set(&t->vocab, i, json_string_value(text), (int64_t)json_string_length(text), what);
+        if (!s) t->vocab.flags[i] |= SC_TOKEN_MODEL;
+    }
+    if (!s) s = sc_vocab_index(&t->vocab);
+    t->unk = o.unk = (int32_t)unk;
+    if (!s) s = sc_unigram_new(&t->model, t, score, least, &o);
+    sc_free(score);
+    return s;
+}
+
+/* A file that names no kind is of the first whose fields it has. */
+static const char *guess_kind(const json_t *model)
+{
+    if (json_object_get(model, "merges")) return "BPE";
+    if (json_is_array(json_object_get(model, "vocab"))) return "Unigram";
+    return json_object_get(model, "continuing_subword_prefix") ? "WordPiece" : "WordLevel";
+}
+
+static sc_status read_model(sc_tokenizer *t, const json_t *model, const char *what)
+{
+    static const struct {
+        const char *type;
+        sc_status (*read)(sc_tokenizer *t, const json_t *model, const char *what);
+    } kinds[] = {
+        {"BPE", read_bpe}, {"WordPiece", read_wordpiece}, {"Unigram", read_unigram}, {"WordLevel", read_wordlevel}};
+    const char *type = NULL;
+    if (!json_is_object(model)) return sc_fail(SC_EFORMAT, "%s: model: expected an object", what);
+    sc_status s = sc_json_str(model, what, "type", &type);
+    if (s) return s;
+    if (!type) type = guess_kind(model); /* older files */
+    for (int i = 0; i < SC_COUNT(kinds); i++) {
+        if (strcmp(type, kinds[i].type) == 0) return kinds[i].read(t, model, what);
+    }
+    return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not supported", what, type);
+}
+
 static sc_status read_added(sc_tokenizer *t, const json_t *list, const char *what)
 {
     if (list && !json_is_null(list) && !json_is_array(list))
@@ -138,33 +228,21 @@ static sc_status read_added(sc_tokenizer *t, const json_t *list, const char *wha
 
 static sc_status read_tokenizer(sc_tokenizer *t, const json_t *root, const char *what)
 {
-    const json_t *model = json_object_get(root, "model");
-    const char *type = NULL;
-    if (!json_is_object(model)) return sc_fail(SC_EFORMAT, "%s: model: expected an object", what);
-    sc_status s = sc_json_str(model, what, "type", &type);
-    if (s) return s;
-    if (!type) /* older files leave it out */
-        type = json_object_get(model, "merges") ? "BPE" : "unnamed";
-    if (strcmp(type, "BPE") != 0)
-        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not supported", what, type);
-    s = read_bpe(t, model, what);
+    sc_status s = read_model(t, json_object_get(root, "model"), what);
     if (!s) s = sc_norm_parse(t, json_object_get(root, "normalizer"), what);
     if (!s) s = read_added(t, json_object_get(root, "added_tokens"), what);
     if (!s) s = sc_added_index(t);
     if (!s) s = sc_pre_parse(t, json_object_get(root, "pre_tokenizer"), what);
     if (!s) s = sc_post_parse(t, json_object_get(root, "post_processor"), what);
+    if (!s) s = sc_fit_parse(t, root, what);
     return s ? s : sc_dec_parse(t, json_object_get(root, "decoder"), what);
 }
 
-sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what)
+sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what)
 {
-    json_t *root;
     sc_tokenizer *t = NULL;
-    sc_status s = sc_json_parse(&root, json, len, what);
-    if (s) return s;
-    s = sc_tokenizer_begin(&t);
+    sc_status s = sc_tokenizer_begin(&t);
     if (!s) s = read_tokenizer(t, root, what);
-    json_decref(root);
     if (s) {
         sc_tokenizer_free(t);
         return s;
@@ -173,97 +251,12 @@ sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t l
     return SC_OK;
 }
 
-/* ---- files ---- */
-
-/* Whether a tokenizer.model's texts get a bos and an eos, which that file itself does not say. */
-static sc_status read_around(sc_tokenizer *t, const json_t *root, const char *path)
+sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what)
 {
-    bool bos = t->n_before > 0, eos = t->n_after > 0;
-    sc_status s = sc_json_bool(root, path, "add_bos_token", &bos);
-    if (!s) s = sc_json_bool(root, path, "add_eos_token", &eos);
-    if (s) return s;
-    t->n_before = t->n_after = 0;
-    return sc_post_wrap(t, bos ? t->bos : -1, eos ? t->eos : -1);
-}
-
-/* The bos, eos, pad and unk tokens that a tokenizer_config.json or special_tokens_map.json names. */
-static sc_status read_names(sc_tokenizer *t, const char *path, bool around)
-{
-    static const char *const names[] = {"bos_token", "eos_token", "pad_token", "unk_token"};
     json_t *root;
-    sc_status s = sc_json_read(&root, path, SC_TEXT_MAX_FILE);
+    sc_status s = sc_json_parse(&root, json, len, what);
     if (s) return s;
-    for (int i = 0; i < SC_COUNT(names); i++) {
-        const json_t *j = json_object_get(root, names[i]);
-        if (json_is_object(j)) j = json_object_get(j, "content");
-        if (!json_is_string(j)) continue;
-        int32_t id = sc_tokenizer_id(t, json_string_value(j), (int64_t)json_string_length(j));
-        if (id >= 0) sc_tokenizer_set(t, names[i], id);
-    }
-    s = around ? read_around(t, root, path) : SC_OK;
+    s = sc_tokenizer_from_root(out, root, what);
     json_decref(root);
     return s;
-}
-
-static sc_status load_gguf(sc_tokenizer **out, const char *path)
-{
-    sc_gguf *file;
-    sc_status s = sc_gguf_open(&file, path);
-    if (s) return s;
-    s = sc_tokenizer_from_gguf(out, file);
-    sc_gguf_free(file);
-    return s;
-}
-
-static sc_status load_file(sc_tokenizer **out, const char *path)
-{
-    if (sc_path_has_suffix(path, ".gguf")) return load_gguf(out, path);
-    char *data;
-    int64_t len, i = 0;
-    sc_status s = sc_file_read(&data, &len, path, SC_TEXT_MAX_FILE);
-    if (s) return s;
-    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) i++;
-    s = i < len && data[i] == '{' ? sc_tokenizer_from_json(out, data, len, path)
-                                  : sc_tokenizer_from_spm(out, data, len, path);
-    sc_free(data);
-    return s;
-}
-
-static sc_status load_names(sc_tokenizer *t, const char *dir, bool around)
-{
-    static const char *const files[] = {"special_tokens_map.json", "tokenizer_config.json"}; /* the last counts */
-    for (int i = 0; i < SC_COUNT(files); i++) {
-        char *path = sc_path_join(dir, files[i]);
-        if (!path) return sc_nomem();
-        sc_status s = sc_path_exists(path) ? read_names(t, path, around) : SC_OK;
-        sc_free(path);
-        if (s) return s;
-    }
-    return SC_OK;
-}
-
-sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path)
-{
-    static const char *const files[] = {"tokenizer.json", "tokenizer.model"};
-    if (!sc_path_is_dir(path)) return load_file(out, path);
-    for (int i = 0; i < SC_COUNT(files); i++) {
-        char *file = sc_path_join(path, files[i]);
-        if (!file) return sc_nomem();
-        if (!sc_path_exists(file)) {
-            sc_free(file);
-            continue;
-        }
-        sc_tokenizer *t;
-        sc_status s = load_file(&t, file);
-        sc_free(file);
-        if (s) return s;
-        s = load_names(t, path, i == 1);
-        if (s) {
-            sc_tokenizer_free(t);
-            return s;
-        }
-        *out = t;
-        return SC_OK;
-    }
-    return sc_fail(SC_ENOTFOUND, "%s: no tokenizer.json and no tokenizer.model", path);
 }

@@ -25,7 +25,7 @@ typedef struct spm {
     int64_t cap[3], n;
     int64_t kind;
     bool byte_fallback, add_prefix, squeeze, escape;
-    int64_t charsmap;
+    reader charsmap;
 } spm;
 
 static bool varint(reader *r, uint64_t *out)
@@ -131,7 +131,7 @@ static sc_status read_normalizer(spm *m, reader r, const char *what)
     bool bad = false;
     while (next(&r, &f, &bad)) {
         if (f.number == 2 && f.wire == 2)
-            m->charsmap = f.bytes.end - f.bytes.p;
+            m->charsmap = f.bytes;
         else if (f.number == 3 && f.wire == 0)
             m->add_prefix = f.value != 0;
         else if (f.number == 4 && f.wire == 0)
@@ -146,35 +146,28 @@ static sc_status check(const spm *m, const char *what)
 {
     static const char *const kinds[] = {"0", "Unigram", "BPE", "Word", "Char"};
     if (m->n == 0) return malformed(what);
-    if (m->kind != 2)
+    if (m->kind != 1 && m->kind != 2)
         return sc_fail(SC_EUNSUPPORTED, "%s: SentencePiece models of the kind %s are not supported", what,
                        m->kind < SC_COUNT(kinds) ? kinds[m->kind] : "unknown");
-    if (m->charsmap > 0)
-        return sc_fail(SC_EUNSUPPORTED, "%s: normalizer_spec: a character map is not supported", what);
     if (!m->escape)
         return sc_fail(SC_EUNSUPPORTED, "%s: normalizer_spec: escape_whitespaces=false is not supported", what);
     return SC_OK;
-}
-
-/* tiktoken files are lines of base64, a space and a rank. */
-static bool is_tiktoken(const uint8_t *p, int64_t n)
-{
-    int64_t i = 0;
-    while (i < n && i < 200 &&
-           (p[i] == '+' || p[i] == '/' || p[i] == '=' || (p[i] >= '0' && p[i] <= '9') ||
-            (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= 'a' && p[i] <= 'z')))
-        i++;
-    return i > 1 && i + 1 < n && p[i] == ' ' && p[i + 1] >= '0' && p[i + 1] <= '9';
 }
 
 sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t len, const char *what)
 {
     if (len >= 4 && memcmp(data, "GGUF", 4) == 0)
         return sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file, not a tokenizer file", what);
-    if (is_tiktoken(data, len))
-        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind tiktoken are not supported", what);
     spm m = {.kind = 1, .add_prefix = true, .squeeze = true, .escape = true};
-    m.v = (sc_gguf_vocab){.model = "llama", .bos = 1, .eos = 2, .pad = -1, .unk = 0, .add_bos = 1, .add_eos = 0};
+    m.v = (sc_gguf_vocab){.bos = 1,
+                          .eos = 2,
+                          .pad = -1,
+                          .unk = 0,
+                          .cls = -1,
+                          .sep = -1,
+                          .add_bos = 1,
+                          .lowercase = -1,
+                          .strip_accents = -1};
     reader r = {data, (const uint8_t *)data + len};
     field f;
     bool bad = false;
@@ -190,6 +183,14 @@ sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t le
     }
     if (!s) s = bad ? malformed(what) : check(&m, what);
     if (!s) {
+        /* What stands around a text is not said here. The BPE models are Llama's, which begin it; of the Unigram ones
+         * T5's end it: those have no token to begin with. */
+        bool unigram = m.kind == 1;
+        m.v.model = unigram ? "t5" : "llama";
+        m.v.add_bos = !unigram;
+        m.v.add_eos = unigram && m.v.bos < 0;
+        m.v.charsmap = m.charsmap.p;
+        m.v.charsmap_n = m.charsmap.p ? m.charsmap.end - m.charsmap.p : 0;
         m.v.n = m.n;
         m.v.tokens = m.tokens;
         m.v.types = m.types;

@@ -36,6 +36,14 @@ bool sc_uni_mark(uint32_t c)
     return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
 }
 
+bool sc_uni_nonspacing(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_MN; }
+
+bool sc_uni_other(uint32_t c)
+{
+    int k = category(c);
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+}
+
 bool sc_uni_word(uint32_t c)
 {
     int k = category(c);

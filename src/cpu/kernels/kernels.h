@@ -50,6 +50,7 @@ void sc_kernels_init(sc_kernels *k, unsigned mask);
 /* What sc_kernels_init calls: each puts its kernels into the table. */
 void sc_kernels_ref_math(sc_kernels *k);
 void sc_kernels_ref_rows(sc_kernels *k);
+void sc_kernels_ref_scan(sc_kernels *k);
 void sc_kernels_ref_dequantize(sc_kernels *k);
 void sc_kernels_ref_packed(sc_kernels *k);
 void sc_kernels_ref_quantize(sc_kernels *k);

@@ -43,6 +43,7 @@ void sc_kernels_init(sc_kernels *k, unsigned mask)
     memset(k, 0, sizeof *k);
     sc_kernels_ref_math(k);
     sc_kernels_ref_rows(k);
+    sc_kernels_ref_scan(k);
     sc_kernels_ref_dequantize(k);
     sc_kernels_ref_packed(k);
     sc_kernels_ref_quantize(k);

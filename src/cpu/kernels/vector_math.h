@@ -212,8 +212,9 @@ VEC vf f_SIGMOID(vf x) { return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_se
 VEC vf f_SILU(vf x) { return v_div(x, v_add(v_set(1), v_exp(v_sub(v_set(0), x)))); }
 VEC vf f_RELU(vf x) { return v_max(v_set(0), x); }
 
-/* x Phi(x). With a = |x|, Phi(-a) = exp(-a^2/2) g(a); g is smooth and slow, a polynomial in (a - 3)/(a + 3). */
-VEC vf f_GELU(vf x)
+/* Phi(x), the normal distribution. With a = |x|, Phi(-a) = exp(-a^2/2) g(a); g is smooth and slow, a polynomial in
+ * (a - 3)/(a + 3). *bell = exp(-a^2/2). */
+VEC vf normal(vf x, vf *bell)
 {
     vf a = v_min(v_set(20), v_abs(x)), a2 = v_mul(a, a);
     vf lost = v_fma(a, a, v_sub(v_set(0), a2)); /* what rounding took from a2, which exp would magnify */
@@ -230,7 +231,14 @@ VEC vf f_GELU(vf x)
     g = v_fma(g, t, v_set(0x1.f8bad6p-4f));
     g = v_fma(g, t, v_set(-0x1.a6b66ap-3f));
     g = v_fma(g, t, v_set(0x1.f1b89cp-4f));
-    return v_mul(x, v_if_less(x, v_set(0), v_mul(e, g), v_fnma(e, g, v_set(1))));
+    *bell = e;
+    return v_if_less(x, v_set(0), v_mul(e, g), v_fnma(e, g, v_set(1)));
+}
+
+VEC vf f_GELU(vf x)
+{
+    vf bell;
+    return v_mul(x, normal(x, &bell));
 }
 
 /* x/2 (1 + tanh u) = x / (1 + exp(-2u)). */
@@ -254,6 +262,21 @@ VEC vf f_TANH(vf x)
     return v_if_less(a, v_set(0.625f), near0, far);
 }
 
+/* max(x, 0) + log(1 + u) with u = exp(-|x|); log(1 + u) = 2 artanh t with t = u / (2 + u), at most 1/3: its series. */
+VEC vf f_SOFTPLUS(vf x)
+{
+    vf u = v_exp(v_sub(v_set(0), v_abs(x))), t = v_div(u, v_add(u, v_set(2))), t2 = v_mul(t, t);
+    vf p = v_set(1.0f / 15);
+    p = v_fma(p, t2, v_set(1.0f / 13));
+    p = v_fma(p, t2, v_set(1.0f / 11));
+    p = v_fma(p, t2, v_set(1.0f / 9));
+    p = v_fma(p, t2, v_set(1.0f / 7));
+    p = v_fma(p, t2, v_set(1.0f / 5));
+    p = v_fma(p, t2, v_set(1.0f / 3));
+    vf twice = v_add(t, t);
+    return v_add(v_max(v_set(0), x), v_fma(v_mul(twice, t2), p, twice));
+}
+
 #define X(ID, name)                                                                                                \
     KERNEL void unary_##ID(int64_t n, const float *x, float *y) { EACH(EXPR_##ID); }
 #define EXPR_SILU(load, rest)      f_SILU(load(x + i rest))
@@ -262,6 +285,45 @@ VEC vf f_TANH(vf x)
 #define EXPR_RELU(load, rest)      f_RELU(load(x + i rest))
 #define EXPR_SIGMOID(load, rest)   f_SIGMOID(load(x + i rest))
 #define EXPR_TANH(load, rest)      f_TANH(load(x + i rest))
+#define EXPR_SOFTPLUS(load, rest)  f_SOFTPLUS(load(x + i rest))
+#include "tensor/unary.def"
+#undef X
+
+/* Derivatives. */
+VEC vf d_SIGMOID(vf x) { return v_mul(f_SIGMOID(x), f_SIGMOID(v_sub(v_set(0), x))); }
+VEC vf d_SILU(vf x)
+{
+    vf s = f_SIGMOID(x);
+    return v_mul(s, v_fma(x, f_SIGMOID(v_sub(v_set(0), x)), v_set(1)));
+}
+VEC vf d_GELU(vf x)
+{
+    vf bell, p = normal(x, &bell);
+    return v_fma(v_mul(x, bell), v_set(0.39894228040143268f), p);
+}
+VEC vf d_GELU_TANH(vf x)
+{
+    const float c = 1.59576912160573f;
+    vf u = v_mul(v_fma(v_mul(v_mul(x, x), x), v_set(0.044715f), x), v_set(c)), s = f_SIGMOID(u);
+    vf inner = v_fma(v_mul(x, x), v_set(3 * 0.044715f * c), v_set(c));
+    return v_fma(v_mul(v_mul(x, s), f_SIGMOID(v_sub(v_set(0), u))), inner, s);
+}
+VEC vf d_RELU(vf x) { return v_if_less(v_set(0), x, v_set(1), v_set(0)); }
+VEC vf d_SOFTPLUS(vf x) { return f_SIGMOID(x); }
+VEC vf d_TANH(vf x)
+{
+    vf t = f_TANH(x);
+    return v_mul(v_sub(v_set(1), t), v_add(v_set(1), t));
+}
+
+#define X(ID, name)                                                                                                \
+    KERNEL void unary_grad_##ID(int64_t n, const float *x, const float *dy, float *dx)                             \
+    {                                                                                                              \
+        int64_t i = 0;                                                                                             \
+        for (; i + W <= n; i += W) v_store(dx + i, v_mul(v_load(dy + i), d_##ID(v_load(x + i))));                  \
+        int rest = (int)(n - i);                                                                                   \
+        if (rest) v_store_n(dx + i, v_mul(v_load_n(dy + i, rest), d_##ID(v_load_n(x + i, rest))), rest);           \
+    }
 #include "tensor/unary.def"
 #undef X
 
@@ -312,6 +374,67 @@ KERNEL void layer_norm(int64_t n, const float *x, const float *w, const float *b
 #define EXPR(load, rest) normed(load(x + i rest), m, s, w ? load(w + i rest) : one, b ? load(b + i rest) : zero)
     EACH(EXPR);
 #undef EXPR
+}
+
+KERNEL float dot(int64_t n, const float *a, const float *b)
+{
+    vf acc[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
+    int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W)
+        UNROLL for (int j = 0; j < 4; j++) acc[j] = v_fma(v_load(a + i + j * W), v_load(b + i + j * W), acc[j]);
+    for (; i + W <= n; i += W) acc[0] = v_fma(v_load(a + i), v_load(b + i), acc[0]);
+    if (i < n) acc[0] = v_fma(v_load_n(a + i, (int)(n - i)), v_load_n(b + i, (int)(n - i)), acc[0]);
+    return v_sum(v_add(v_add(acc[0], acc[1]), v_add(acc[2], acc[3])));
+}
+
+/* *sum of g and *product of g (x - mean), g = dy w. */
+VEC void norm_sums(int64_t n, const float *x, const float *w, const float *dy, float mean, float *sum, float *product)
+{
+    vf s = v_set(0), p = v_set(0), m = v_set(mean), one = v_set(1);
+    int64_t i = 0;
+    for (; i + W <= n; i += W) {
+        vf g = v_mul(v_load(dy + i), w ? v_load(w + i) : one);
+        s = v_add(s, g);
+        p = v_fma(g, v_sub(v_load(x + i), m), p);
+    }
+    if (i < n) {
+        int rest = (int)(n - i);
+        vf g = v_mul(v_load_n(dy + i, rest), w ? v_load_n(w + i, rest) : one);
+        s = v_add(s, g);
+        p = v_fma(g, v_keep_n(v_sub(v_load_n(x + i, rest), m), rest), p);
+    }
+    *sum = v_sum(s);
+    *product = v_sum(p);
+}
+
+/* r (g - shift - (x - mean) slope). */
+VEC vf norm_slope(vf x, vf w, vf dy, vf mean, vf r, vf shift, vf slope)
+{
+    return v_mul(r, v_fnma(v_sub(x, mean), slope, v_sub(v_mul(dy, w), shift)));
+}
+
+VEC void norm_grad(const int layer, int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx)
+{
+    float mean = layer ? sum_over(0, n, x, 0) / (float)n : 0, sum, product;
+    float r = 1 / sqrtf(sum_over(1, n, x, mean) / (float)n + eps);
+    norm_sums(n, x, w, dy, mean, &sum, &product);
+    vf vm = v_set(mean), vr = v_set(r), shift = v_set(layer ? sum / (float)n : 0), one = v_set(1),
+       slope = v_set(product / (float)n * r * r);
+#define EXPR(load, rest)                                                                                           \
+    norm_slope(load(x + i rest), w ? load(w + i rest) : one, load(dy + i rest), vm, vr, shift, slope)
+    int64_t i = 0;
+    for (; i + W <= n; i += W) v_store(dx + i, EXPR(v_load, ));
+    if (i < n) v_store_n(dx + i, EXPR(v_load_n, NTH), (int)(n - i));
+#undef EXPR
+}
+
+KERNEL void rms_norm_grad(int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx)
+{
+    norm_grad(0, n, x, w, eps, dy, dx);
+}
+KERNEL void layer_norm_grad(int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx)
+{
+    norm_grad(1, n, x, w, eps, dy, dx);
 }
 
 /* ---- softmax ---- */
@@ -395,6 +518,12 @@ static void set_math(sc_kernels *k)
 #define X(ID, name) k->unary[SC_UNARY_##ID] = unary_##ID;
 #include "tensor/unary.def"
 #undef X
+#define X(ID, name) k->unary_grad[SC_UNARY_##ID] = unary_grad_##ID;
+#include "tensor/unary.def"
+#undef X
+    k->rms_norm_grad = rms_norm_grad;
+    k->layer_norm_grad = layer_norm_grad;
+    k->dot = dot;
     k->rms_norm = rms_norm;
     k->layer_norm = layer_norm;
     k->max = max;

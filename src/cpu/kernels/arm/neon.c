@@ -129,6 +129,7 @@ VEC void v_to_bf16(void *p, vf v)
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_rows.h"
+#include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
 
 void sc_kernels_neon(sc_kernels *k)
@@ -136,6 +137,7 @@ void sc_kernels_neon(sc_kernels *k)
     set_math(k);
     set_convert(k);
     set_rows(k);
+    set_scan(k);
     set_quantize(k);
     memset(k->matmul_packed, 0, sizeof k->matmul_packed); /* f32 is faster than the reference's integers */
 }

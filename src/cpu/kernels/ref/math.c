@@ -51,6 +51,7 @@ static double f_GELU_TANH(double x)
 static double f_RELU(double x) { return x > 0 || x != x ? x : 0; }
 static double f_SIGMOID(double x) { return 1 / (1 + exp(-x)); }
 static double f_TANH(double x) { return tanh(x); }
+static double f_SOFTPLUS(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 
 /* f_ and the suffix of the function's number. */
 #define UNARY(ID)                                                                                                  \
@@ -59,6 +60,31 @@ static double f_TANH(double x) { return tanh(x); }
         for (int64_t i = 0; i < n; i++) y[i] = (float)f_##ID(x[i]);                                                \
     }
 #define X(id, name) UNARY(id)
+#include "tensor/unary.def"
+#undef X
+
+/* Derivatives, d_ and the suffix. */
+static double d_SIGMOID(double x) { return f_SIGMOID(x) * f_SIGMOID(-x); }
+static double d_SILU(double x) { return f_SIGMOID(x) * (1 + x * f_SIGMOID(-x)); }
+static double d_GELU(double x)
+{
+    return 0.5 * erfc(-x * 0.70710678118654752440) + x * 0.39894228040143267794 * exp(-x * x / 2);
+}
+static double d_GELU_TANH(double x)
+{
+    const double c = 2 * 0.79788456080286535588;
+    double s = f_SIGMOID(c * (x + 0.044715 * x * x * x)), r = f_SIGMOID(-c * (x + 0.044715 * x * x * x));
+    return s + x * s * r * c * (1 + 3 * 0.044715 * x * x);
+}
+static double d_RELU(double x) { return x > 0; }
+static double d_SOFTPLUS(double x) { return f_SIGMOID(x); }
+static double d_TANH(double x) { return (1 - tanh(x)) * (1 + tanh(x)); }
+
+#define X(ID, name)                                                                                                \
+    static void unary_grad_##ID(int64_t n, const float *x, const float *dy, float *dx)                             \
+    {                                                                                                              \
+        for (int64_t i = 0; i < n; i++) dx[i] = (float)(dy[i] * d_##ID(x[i]));                                     \
+    }
 #include "tensor/unary.def"
 #undef X
 
@@ -78,6 +104,41 @@ static void layer_norm(int64_t n, const float *x, const float *w, const float *b
     for (int64_t i = 0; i < n; i++) var += (x[i] - mean) * (x[i] - mean);
     double s = 1 / sqrt(var / (double)n + eps);
     for (int64_t i = 0; i < n; i++) y[i] = (float)((x[i] - mean) * s * (w ? w[i] : 1) + (b ? b[i] : 0));
+}
+
+static void rms_norm_grad(int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx)
+{
+    double sum = 0, dot = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)x[i] * x[i];
+        dot += (double)x[i] * dy[i] * (w ? w[i] : 1);
+    }
+    double r = 1 / sqrt(sum / (double)n + eps), m = dot / (double)n * r * r;
+    for (int64_t i = 0; i < n; i++) dx[i] = (float)(r * (dy[i] * (double)(w ? w[i] : 1) - x[i] * m));
+}
+
+static void layer_norm_grad(int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx)
+{
+    double sum = 0, var = 0, g = 0, dot = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    double mean = sum / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        double gi = dy[i] * (double)(w ? w[i] : 1);
+        var += (x[i] - mean) * (x[i] - mean);
+        g += gi;
+        dot += gi * (x[i] - mean);
+    }
+    double r = 1 / sqrt(var / (double)n + eps);
+    g /= (double)n;
+    dot *= r * r / (double)n;
+    for (int64_t i = 0; i < n; i++) dx[i] = (float)(r * (dy[i] * (double)(w ? w[i] : 1) - g - (x[i] - mean) * dot));
+}
+
+static float dot(int64_t n, const float *a, const float *b)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * b[i];
+    return (float)sum;
 }
 
 static float max(int64_t n, const float *x)
@@ -124,6 +185,12 @@ void sc_kernels_ref_math(sc_kernels *k)
 #define X(id, name) k->unary[SC_UNARY_##id] = unary_##id;
 #include "tensor/unary.def"
 #undef X
+#define X(id, name) k->unary_grad[SC_UNARY_##id] = unary_grad_##id;
+#include "tensor/unary.def"
+#undef X
+    k->rms_norm_grad = rms_norm_grad;
+    k->layer_norm_grad = layer_norm_grad;
+    k->dot = dot;
     k->rms_norm = rms_norm;
     k->layer_norm = layer_norm;
     k->max = max;

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the names of tokenizer.ggml.pre stand for, as the models' own tokenizer.json files say it. */
+#include "text/text.h"
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define PUNCT_SPACE  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define WORDS        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+#define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define PUNCT_SLASH  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define DEEPSEEK3                                                                                                  \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"            \
+    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define CASED                                                                                                                                                                             \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-"                                  \
+    "ᶚḀ-"                                                                                                                                                                             \
+    "ἕἘ-"                                                                                                                                                                             \
+    "Ἕἠ-"                                                                                                                                                                             \
+    "ὅὈ-Ὅὐ-ὗὙὛὝὟ-\\x{1f7d}ᾀ-ᾴᾶ-ᾼ\\x{1fbe}ῂ-ῄῆ-"                                                                                                           \
+    "ῌῐ-\\x{1fd3}ῖ-\\x{1fdb}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212a}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-" \
+    "ꝯꝱ-"                                                                                                                                                                             \
+    "ꞇꞋ-"                                                                                                                                                                             \
+    "ꞎꭰ-"                                                                                                                                                                             \
+    "ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+#define CJK   "[一-龥ࠀ-一가-퟿]+"
+#define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
+
+/* Steps that are no regular expression */
+#define GPT2   SC_GGUF_PRE_GPT2
+#define DIGIT  SC_GGUF_PRE_DIGIT
+#define DIGITS SC_GGUF_PRE_DIGITS
+#define PUNCT  SC_GGUF_PRE_PUNCT
+
+enum { NFC = SC_GGUF_PRE_NFC, IGNORE_MERGES = SC_GGUF_PRE_IGNORE_MERGES, ADD_BOS = SC_GGUF_PRE_ADD_BOS };
+
+static const sc_gguf_pre pres[] = {
+    {"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de gigachat a.x-4.0 mellum mpt olmo jais "
+     "trillion granite-docling exaone4 roberta-bpe modern-bert",
+     0,
+     {GPT2}},
+    {"smollm starcoder refact codeshell exaone minerva-7b", 0, {DIGIT, GPT2}},
+    {"command-r", NFC, {DIGIT, GPT2}},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2",
+     IGNORE_MERGES | ADD_BOS,
+     {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE}},
+    {"dbrx smaug-bpe", 0, {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE}},
+    {"chatglm-bpe glm4", IGNORE_MERGES, {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE}},
+    {"qwen2 megrez", NFC, {CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE}},
+    {"deepseek-r1-qwen stablelm2 hunyuan grok-2 kormo", 0, {CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE}},
+    {"deepseek-llm", 0, {"[\\r\\n]", CASED, "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", CJK "|\\p{N}"}},
+    {"deepseek-coder", 0, {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}},
+    {"deepseek-v3 deepseek-r1 deepseek-v2 hunyuan-dense",
+     0,
+     {"\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3}},
+    {"falcon", 0, {PUNCT, GPT2, DIGITS, "[0-9][0-9][0-9]"}},
+    {"tekken",
+     IGNORE_MERGES | ADD_BOS,
+     {"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*|\\p{N}" PUNCT_SLASH}},
+    {"gpt-4o llama4 kanana2 minimax-m2",
+     0,
+     {"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" CONTRACTIONS "?|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER
+      "*" CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH}},
+    {"bailingmoe bailingmoe2 llada-moe",
+     0,
+     {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]"
+      "|\\s+(?!\\S)|\\s+"}},
+    {"seed-coder",
+     0,
+     {CONTRACTIONS "|" WORDS "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+    {"bloom poro-chat gpt3-finnish", 0, {BLOOM}},
+    {"viking", 0, {BLOOM, "\\p{N}"}},
+    {"superbpe", 0, {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"}},
+    {"default",
+     0,
+     {"[\\p{P}\\$\\+<=>\\^~\\|]+", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)",
+      "\\p{N}+", "[0-9][0-9][0-9]"}},
+};
+
+const sc_gguf_pre *sc_gguf_pre_find(const char *name)
+{
+    size_t len = strlen(name);
+    for (int i = 0; i < SC_COUNT(pres) && len > 0; i++) {
+        for (const char *p = pres[i].names; (p = strstr(p, name)) != NULL; p++) {
+            if ((p == pres[i].names || p[-1] == ' ') && (p[len] == 0 || p[len] == ' ')) return &pres[i];
+        }
+    }
+    return NULL;
+}
+
+const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned flags)
+{
+    for (int i = 0; i < SC_COUNT(pres); i++) {
+        int same = 0;
+        while (same < n && same < SC_COUNT(pres->steps) && pres[i].steps[same] &&
+               strcmp(pres[i].steps[same], steps[same]) == 0)
+            same++;
+        bool all = same == n && (same == SC_COUNT(pres->steps) || !pres[i].steps[same]);
+        if (all && (pres[i].flags & (NFC | IGNORE_MERGES)) == (flags & (NFC | IGNORE_MERGES))) return &pres[i];
+    }
+    return NULL;
+}
+
+sc_status sc_pre_add_steps(sc_tokenizer *t, const sc_gguf_pre *pre)
+{
+    bool mapped = false;
+    sc_status s = pre->flags & NFC ? sc_norm_add(t, (sc_norm_step){.kind = SC_NORM_FORM, .form = SC_NFC}) : SC_OK;
+    for (int i = 0; i < SC_COUNT(pre->steps) && pre->steps[i] && !s; i++) {
+        const char *step = pre->steps[i];
+        if (strcmp(step, GPT2) == 0) {
+            s = sc_pre_add_bytes(t, false, true);
+            mapped = true;
+        } else if (strcmp(step, DIGIT) == 0) {
+            s = sc_pre_add_class(t, sc_uni_number, SC_ISOLATED);
+        } else if (strcmp(step, DIGITS) == 0) {
+            s = sc_pre_add_class(t, sc_uni_number, SC_CONTIGUOUS);
+        } else if (strcmp(step, PUNCT) == 0) {
+            s = sc_pre_add_class(t, sc_uni_old_punct, SC_CONTIGUOUS);
+        } else {
+            s = sc_pre_add_regex(t, step);
+        }
+    }
+    return s || mapped ? s : sc_pre_add_bytes(t, false, false);
+}
+
+sc_status sc_pre_add_named(sc_tokenizer *t, const char *name)
+{
+    const sc_gguf_pre *pre = sc_gguf_pre_find(name);
+    return pre ? sc_pre_add_steps(t, pre) : sc_fail(SC_EINVAL, "tokenizer: no pre-tokenizer %s", name);
+}

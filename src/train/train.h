@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training: what makes a step of gradients. Everything here gives the same bits for every number of threads. */
+#ifndef SC_TRAIN_INTERNAL_H
+#define SC_TRAIN_INTERNAL_H
+
+#include "models/models.h"
+
+/* ---- learning rates (schedule.c) ---- */
+
+typedef enum sc_schedule_kind {
+    SC_SCHEDULE_CONSTANT,
+    SC_SCHEDULE_LINEAR,
+    SC_SCHEDULE_COSINE,
+    SC_SCHEDULE_INVERSE_SQRT,
+    SC_SCHEDULE_WSD, /* warm-up, stable, decay (Hu et al. 2024, "MiniCPM") */
+} sc_schedule_kind;
+
+typedef enum sc_decay_kind { SC_DECAY_LINEAR, SC_DECAY_COSINE, SC_DECAY_SQRT } sc_decay_kind;
+
+typedef struct sc_schedule {
+    sc_schedule_kind kind;
+    int64_t warmup, total; /* steps; total counts the warm-up */
+    int64_t decay;         /* steps at the end, of SC_SCHEDULE_WSD */
+    sc_decay_kind shape;   /* of that decay; SC_DECAY_SQRT: 1 - sqrt of the share done */
+    double floor;          /* of SC_SCHEDULE_WSD: the factor that warm-up begins from and decay ends at */
+    double cycles;         /* of SC_SCHEDULE_COSINE: 0.5 falls once from 1 to 0 */
+} sc_schedule;
+
+/* What step `step`, counted from 0, multiplies the learning rate by. As transformers' schedules of these names. */
+double sc_schedule_at(const sc_schedule *s, int64_t step);
+
+/* ---- optimisers (optimizer.c) ---- */
+
+typedef enum sc_optimizer_kind {
+    SC_ADAMW,     /* Loshchilov and Hutter 2017 */
+    SC_ADAM,      /* Kingma and Ba 2014; the decay is added to the gradient */
+    SC_SGD,       /* with momentum, Nesterov's where asked for; the decay is added to the gradient */
+    SC_LION,      /* Chen et al. 2023 */
+    SC_ADAFACTOR, /* Shazeer and Stern 2018, as torch.optim has it */
+} sc_optimizer_kind;
+
+typedef struct sc_optimizer_options {
+    sc_optimizer_kind kind;
+    double lr, beta1, beta2, eps, weight_decay; /* eps of Adafactor: of the parameter's scale */
+    double momentum;                            /* SGD */
+    bool nesterov;
+    double beta2_decay, clip; /* Adafactor: -0.8 and 1 in the paper */
+} sc_optimizer_options;
+/* The usual values of a kind, without weight decay. */
+sc_optimizer_options sc_optimizer_defaults(sc_optimizer_kind kind);
+
+/* What is trained: values in place. rows × cols elements, one row for a vector. */
+typedef struct sc_trained {
+    const char *name; /* borrowed, as are the values */
+    float *value;
+    int64_t rows, cols;
+    bool decay; /* has a part in weight decay */
+} sc_trained;
+
+typedef struct sc_optimizer sc_optimizer;
+/* What an optimiser keeps of a parameter, by name ("exp_avg"): for checkpoints. */
+typedef struct sc_moment {
+    const char *name;
+    float *value;
+    int64_t n;
+} sc_moment;
+
+/* The list is copied. */
+sc_status sc_optimizer_new(sc_optimizer **out, const sc_optimizer_options *o, const sc_trained *p, int64_t n);
+void sc_optimizer_free(sc_optimizer *o);
+/* One step: grad[i] is the gradient of parameter i, times `scale` (a clipped norm, an average); lr_factor of the
+ * schedule. */
+void sc_optimizer_step(sc_optimizer *o, sc_context *ctx, float *const *grad, double scale, double lr_factor);
+int64_t sc_optimizer_steps(const sc_optimizer *o); /* made so far */
+void sc_optimizer_set_steps(sc_optimizer *o, int64_t n);
+/* The moments of parameter i, at most 4; returns how many. */
+int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4]);
+
+/* sqrt of the sum of squares of all gradients, summed in f64. */
+double sc_gradient_norm(sc_context *ctx, float *const *grad, const int64_t *count, int64_t n);
+/* torch's clip_grad_norm_: what to multiply by so that the norm is at most `most` (> 0). */
+double sc_clip_factor(double norm, double most);
+
+/* ---- a model that learns (learner.c) ---- */
+
+/* A loss to minimise: what its graph is made of, and what it reports. Shapes are those of one micro-batch. */
+typedef struct sc_learner sc_learner;
+
+/* Sequences end to end. A label is what the token at its place should predict, negative: nothing; its loss counts
+ * weight times. Borrowed. */
+typedef struct sc_text_batch {
+    int64_t tokens, sequences;
+    const int32_t *ids, *labels; /* (tokens) */
+    const float *weight;         /* (tokens) */
+    const int32_t *start;        /* (sequences + 1) */
+} sc_text_batch;
+
+/* m: opened from a config.json or from files; it stays the caller's and must outlive the learner, which changes its
+ * weights. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
+sc_status sc_learner_new(sc_learner **out, sc_model *m);
+void sc_learner_free(sc_learner *l);
+/* The parameters, in the model's order; those of one row have no part in weight decay, nor embeddings' positions. */
+const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
+/* The gradients, summed since the last clear; (rows, cols) of each parameter. */
+float *const *sc_learner_gradients(const sc_learner *l);
+void sc_learner_clear(sc_learner *l);
+/* Adds a batch's gradients. *loss: sum of weight times cross entropy. SC_ELIMIT: an id or a label outside the vocabulary. */
+sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double *loss);
+/* The loss alone. */
+sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss);
+/* Operations of one batch's forward and backward pass. */
+double sc_learner_flops(const sc_learner *l);
+int64_t sc_learner_arena_bytes(const sc_learner *l);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loss of a model and the gradients of all its weights, as PyTorch has them: every causal model of the fixtures. */
+#include "models.h"
+#include "train/train.h"
+
+#include <dirent.h>
+
+static sc_context *ctx;
+
+typedef struct batch {
+    sc_text_batch b;
+    int32_t ids[256], labels[256], start[9];
+    float weight[256];
+} batch;
+
+/* (B, T) rows padded on the right, labels shifted by one, the mean over what counts. */
+static void fill(batch *x, const sc_safetensors *st)
+{
+    const sc_file_tensor *ids = get(st, "input_ids"), *mask = get(st, "attention_mask"),
+                         *labels = get(st, "labels");
+    assert_true(ids && mask && labels);
+    int64_t rows = ids->dim[0], width = ids->dim[1], n = 0, counted = 0;
+    const int32_t *id = ids->data, *m = mask->data, *label = labels->data;
+    for (int64_t r = 0; r < rows; r++) {
+        x->start[r] = (int32_t)n;
+        for (int64_t i = 0; i < width && m[r * width + i]; i++, n++) {
+            x->ids[n] = id[r * width + i];
+            x->labels[n] = i + 1 < width ? label[r * width + i + 1] : -100;
+            counted += x->labels[n] >= 0;
+        }
+    }
+    x->start[rows] = (int32_t)n;
+    for (int64_t i = 0; i < n; i++) x->weight[i] = 1 / (float)counted;
+    x->b = (sc_text_batch){n, rows, x->ids, x->labels, x->weight, x->start};
+}
+
+static double norm_of(const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
+    return sqrt(sum);
+}
+
+static void check_case(const char *root, const char *name)
+{
+    char dir[1300], path[1400];
+    sc_safetensors *st;
+    sc_model *m;
+    sc_learner *l;
+    json_t *meta;
+    batch x;
+    double loss = 0, worst = 0, worst_l2 = 0;
+    snprintf(dir, sizeof dir, "%s/%s", root, name);
+    snprintf(path, sizeof path, "%s/expected.safetensors", dir);
+    if (sc_safetensors_open(&st, path)) fail_msg("%s", sc_error());
+    snprintf(path, sizeof path, "%s/meta.json", dir);
+    if (sc_json_read(&meta, path, 16 << 20)) fail_msg("%s", sc_error());
+    fill(&x, st);
+    if (sc_model_open(&m, ctx, dir, NULL)) fail_msg("%s: %s", name, sc_error());
+    if (sc_learner_new(&l, m)) fail_msg("%s: %s", name, sc_error());
+    sc_learner_clear(l);
+    if (sc_learner_add(l, &x.b, &loss)) fail_msg("%s: %s", name, sc_error());
+    double want = ((const float *)get(st, "loss")->data)[0];
+    if (!(fabs(loss - want) <= 1e-5 * fabs(want))) fail_msg("%s: the loss is %.9g, not %.9g", name, loss, want);
+    int64_t n, checked = 0;
+    const sc_trained *t = sc_learner_trained(l, &n);
+    const json_t *l2 = json_object_get(meta, "grad_l2");
+    for (int64_t i = 0; i < n; i++) {
+        const float *g = sc_learner_gradients(l)[i];
+        snprintf(path, sizeof path, "grad.%s", t[i].name);
+        const sc_file_tensor *expected = get(st, path);
+        const json_t *size = json_object_get(l2, t[i].name);
+        /* A key's bias shifts all scores of a query alike: its gradient is 0 but for rounding. */
+        if (size && json_number_value(size) < 1e-6 && norm_of(g, t[i].rows * t[i].cols) < 1e-6) continue;
+        if (expected) {
+            double off = difference(g, t[i].rows * t[i].cols, expected);
+            if (!(off <= 1e-3)) fail_msg("%s: %s is off by %g", name, path, off);
+            worst = fmax(worst, off);
+            checked++;
+        }
+        if (size) {
+            double w = json_number_value(size), off = fabs(norm_of(g, t[i].rows * t[i].cols) - w) / fmax(w, 1e-6);
+            if (!(off <= 1e-3)) fail_msg("%s: the norm of %s is off by %g of %g", name, path, off, w);
+            worst_l2 = fmax(worst_l2, off);
+        }
+    }
+    printf("%-20s loss %.6f, %2d gradients within %.1e, %2d norms within %.1e\n", name, loss, (int)checked, worst,
+           (int)n, worst_l2);
+    /* Once more, which adds; and the loss alone. */
+    double again, alone;
+    const float *first = sc_learner_gradients(l)[0];
+    float before = first[1];
+    assert_int_equal(sc_learner_add(l, &x.b, &again), SC_OK);
+    assert_int_equal(sc_learner_loss(l, &x.b, &alone), SC_OK);
+    assert_true(again == loss && alone == loss);
+    assert_true(sc_learner_gradients(l)[0][1] == 2 * before);
+    sc_learner_free(l);
+    sc_model_free(m);
+    json_decref(meta);
+    sc_safetensors_free(st);
+}
+
+static void gradients_as_pytorch(void **state)
+{
+    (void)state;
+    static const char *const causal[] = {
+        "bloom",       "cohere",        "cohere2",     "exaone3", "exaone4",  "exaone4_full", "gemma2",
+        "gemma3_text", "glm",           "glm4",        "gpt2",    "gpt_neox", "gptj",         "granite",
+        "hyperclovax", "llama",         "llama3_rope", "mistral", "olmo2",    "opt",          "phi",
+        "phi3",        "phi3_longrope", "qwen2",       "qwen3",   "smollm3",  "starcoder2"};
+    char root[1024];
+    if (!find_fixtures(root)) skip();
+    for (int i = 0; i < SC_COUNT(causal); i++) check_case(root, causal[i]);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return sc_context_new(&ctx, &(sc_context_options){.threads = 2});
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    sc_context_free(ctx);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_as_pytorch)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
