@@ -134,6 +134,16 @@ typedef struct sc_adapter_list {
     }
 /* Reads --adapter; 0, or the exit code after a message. */
 int sc_cmd_adapters(sc_cmd *c, sc_adapter_list *out);
+/* Texts of files, one a line; of a file whose name ends in .jsonl, the text at `field` of each line's object. */
+typedef struct sc_cmd_texts {
+    struct sc_text *item; /* embed.h */
+    int64_t n, cap;
+    char **data; /* what the items look into */
+    int64_t n_data;
+} sc_cmd_texts;
+/* Appends those of a file, or of stdin where path is "-" or NULL. 0, or 1 after printing what went wrong. Starts as {0}. */
+int sc_cmd_texts_read(const sc_cmd *c, sc_cmd_texts *t, const char *path, const char *field);
+void sc_cmd_texts_free(sc_cmd_texts *t);
 
 /* ---- chat at a terminal (chat.c) ---- */
 /* What a chat talks to. Each call that can fail returns 0 to go on or the exit code to end with; what went wrong in a

@@ -70,7 +70,7 @@ static void configure(sc_config *c, void *config)
     m->embed_scale = sc_config_bool(c, "scale_embedding", false) ? sqrtf((float)m->width) : 1;
     m->act = sc_config_activation(c, "activation_function", "gelu");
     m->tied = sc_config_bool(c, "tie_word_embeddings", true);
-    m->logits_bias = sc_config_has_tensor(c, "final_logits_bias", true);
+    m->logits_bias = sc_config_has_weight(c, "", "final_logits_bias", true);
 }
 
 static const sc_attention_names names = {.q = "q_proj", .k = "k_proj", .v = "v_proj", .o = "out_proj"};

@@ -38,6 +38,7 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     }
     it->add = (float)((row && row->plus_one) - p->plus_one);
     sc_status s = sc_adapters_mark(it, m, p->name, turned);
+    if (!s) s = sc_ssm_item(it, m, p, row);
     if (s) return s;
     if (dot) it->layer = strtol(dot + 4, NULL, 10);
     items->count++;

@@ -17,9 +17,13 @@ sc_status sc_config_fits_gguf(const sc_model *m)
 {
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
-    if (!a || !d)
+    if (!a || (!d && !m->family->ssm))
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);
+    if (m->family->ssm) {
+        sc_status s = sc_gguf_fits_ssm(m, a);
+        if (s || !d) return s;
+    }
     sc_config c = {.json = json_null(), .what = m->info.path};
     int64_t sliding = 0;
     for (int64_t i = 0; i < d->layers; i++) sliding += d->window > 0 && d->sliding[i];
@@ -117,7 +121,7 @@ static sc_status set_ids(json_t *o, const sc_gguf *file)
 static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
 {
     /* What stands there for this library's reading of the file: the weights are in HuggingFace's order now. */
-    static const char *const own[] = {"rope_interleave", "qkv_joined", "norm_weights_whole"};
+    static const char *const own[] = {"rope_interleave", "qkv_joined", "norm_weights_whole", "linear_heads_tiled"};
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     if (!a)
         return sc_fail(SC_EUNSUPPORTED, "%s: models of type '%s' are not written as directories yet", m->info.path,

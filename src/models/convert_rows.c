@@ -2,6 +2,8 @@
 /* One tensor from one type and order to another: rows are read, put in the output's order, and written in its type. */
 #include "models/models.h"
 
+#include <math.h>
+
 /* A thread takes a unit of rows at a time; a piece of several units is written while the next is converted. Which
  * thread has which unit changes no byte. */
 enum { UNIT = 64 << 10, UNITS = 16 }; /* values of f32; units of a piece, at least */
@@ -23,10 +25,26 @@ typedef struct job {
     atomic_bool overflow, not_finite;
 } job;
 
+/* The source's row (or column) that is i of the output. */
+static int64_t untiled(const sc_tiles *t, int64_t i)
+{
+    if (i < t->offset) return i;
+    int64_t block = (i - t->offset) / t->size, in = (i - t->offset) % t->size;
+    block = t->to_tiled ? block % t->groups * t->each + block / t->groups
+                        : block % t->each * t->groups + block / t->each;
+    return t->offset + block * t->size + in;
+}
+
+static bool moves_rows(const sc_item *it)
+{
+    return it->rotate || it->heads || (it->tiles.size && !it->tiles.columns);
+}
+
 /* The source's row that is row r of the output. */
 static int64_t source_row(const sc_item *it, int64_t r)
 {
     int64_t d = it->rotate;
+    if (it->tiles.size && !it->tiles.columns) return untiled(&it->tiles, r);
     if (it->heads) { /* row j of part p of head h is row (h, p, j) or (p, h, j) */
         d = it->dim[0] / (3 * it->heads);
         int64_t j = r % d, a = r / d;
@@ -77,11 +95,20 @@ static void read_rows(const job *j, int64_t first, int64_t n, float *x)
     const char *from = it->data;
     if (it->transpose)
         read_turned(j, first, n, x);
-    else if (!it->rotate && !it->heads)
+    else if (!moves_rows(it))
         sc_dequantize(it->from, from + first * j->from_bytes, x, n * j->width);
     else
         for (int64_t r = 0; r < n; r++)
             sc_dequantize(it->from, from + source_row(it, first + r) * j->from_bytes, x + r * j->width, j->width);
+}
+
+static void turn_columns(const job *j, int64_t n, float *x)
+{
+    float *line = x + n * j->width;
+    for (int64_t r = 0; r < n; r++, x += j->width) {
+        for (int64_t i = 0; i < j->width; i++) line[i] = x[untiled(&j->it->tiles, i)];
+        memcpy(x, line, sizeof *x * (size_t)j->width);
+    }
 }
 
 static void convert_unit(job *j, int64_t at, float *x)
@@ -89,7 +116,8 @@ static void convert_unit(job *j, int64_t at, float *x)
     const sc_item *it = j->it;
     int64_t first = j->first + at, n = SC_MIN(j->unit, j->count - at);
     char *to = j->out[0] + at * j->to_bytes;
-    if (!it->transpose && it->from == it->to && it->add == 0 && !it->adapters) {
+    bool values = it->add != 0 || it->neg_exp || (it->tiles.size && it->tiles.columns) || it->adapters;
+    if (!it->transpose && it->from == it->to && !values) {
         for (int64_t r = 0; r < n; r++)
             memcpy(to + r * j->to_bytes, (const char *)it->data + source_row(it, first + r) * j->from_bytes,
                    (size_t)j->to_bytes);
@@ -99,6 +127,8 @@ static void convert_unit(job *j, int64_t at, float *x)
     for (int64_t r = 0; it->adapters && r < n; r++)
         sc_adapters_merge_row(it, source_row(it, first + r), j->width, x + r * j->width);
     for (int64_t i = 0; it->add != 0 && i < n * j->width; i++) x[i] += it->add;
+    for (int64_t i = 0; it->neg_exp && i < n * j->width; i++) x[i] = it->neg_exp > 0 ? -expf(x[i]) : logf(-x[i]);
+    if (it->tiles.size && it->tiles.columns) turn_columns(j, n, x);
     check_values(j, x, n * j->width);
     sc_quantize(it->to, x, to, n * j->width);
 }
@@ -154,7 +184,7 @@ sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sin
     if (n == 0) return SC_OK;
     job j = {.it = it, .sink = sink, .user = user};
     /* A vector whose elements change places is a column. */
-    j.width = it->rank == 0 || (it->rank == 1 && (it->rotate || it->heads)) ? 1 : it->dim[it->rank - 1];
+    j.width = it->rank == 0 || (it->rank == 1 && moves_rows(it)) ? 1 : it->dim[it->rank - 1];
     j.rows = n / j.width;
     j.from_bytes = it->transpose ? 0 : sc_dtype_size(it->from, j.width);
     j.to_bytes = sc_dtype_size(it->to, j.width);
@@ -162,7 +192,7 @@ sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sin
         return sc_fail(SC_EUNSUPPORTED, "'%s': rows of %lld are no whole number of blocks", it->name,
                        (long long)j.width);
     j.unit = unit_rows(&j);
-    j.scratch_values = j.unit * (j.width + 1);
+    j.scratch_values = j.unit * (j.width + 1) + j.width; /* and a line or a column */
     size_t bytes = sizeof *j.scratch * (size_t)(j.scratch_values * sc_pool_threads(ctx->pool));
     sc_status s = (j.scratch = sc_malloc(bytes)) ? run(ctx, &j) : sc_nomem();
     sc_free(j.out[0]);
@@ -177,7 +207,7 @@ sc_status sc_items_check(const sc_items *items)
         const sc_item *it = &items->item[i];
         if (it->from == SC_DTYPE_COUNT)
             return sc_fail(SC_EUNSUPPORTED, "'%s' has a type that is not supported", it->name);
-        if (it->from == it->to && !it->transpose && !it->adapters) continue;
+        if (it->from == it->to && !it->transpose && !it->neg_exp && !it->tiles.columns && !it->adapters) continue;
         sc_status s = sc_dequantize(it->from, NULL, NULL, 0);
         if (!s) s = sc_quantize(it->to, NULL, NULL, 0);
         if (s) return sc_fail_in(s, "'%s'", it->name);

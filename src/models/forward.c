@@ -70,33 +70,49 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
     return p->total ? SC_OK : sc_fail(SC_EINVAL, "%s has no real token", ids->name);
 }
 
-static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p,
-                              const sc_named_tensor *ids, const sc_named_tensor *positions, int64_t vocab)
+/* The named inputs of a text model; NULL where absent. */
+typedef struct inputs {
+    const sc_named_tensor *ids, *mask, *positions, *types;
+} inputs;
+
+static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p, const inputs *x,
+                              int64_t first_position, int64_t vocab)
 {
     int32_t *id = sc_plan_data(plan, in->ids), *start = sc_plan_data(plan, in->seqs.start),
             *position = sc_plan_data(plan, in->seqs.position),
+            *type = in->types ? sc_plan_data(plan, in->types) : NULL,
             *wanted = in->wanted ? sc_plan_data(plan, in->wanted) : NULL;
     int64_t at = 0, real = 0;
     for (int64_t r = 0; r < p->b; r++) {
-        start[r] = (int32_t)at;
-        for (int64_t i = 0; i < p->lead; i++, at++) {
+        if (start) start[r] = (int32_t)at;
+        for (int64_t i = 0; i < p->lead; i++, at++) { /* virtual tokens are the ids from the vocabulary's last on */
             id[at] = (int32_t)(vocab + i);
             if (position) position[at] = (int32_t)i;
+            if (type) type[at] = 0;
         }
         for (int64_t i = 0; i < p->n[r]; i++, at++) {
             /* As HuggingFace counts where no position_ids are given: by column. */
-            int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
-            int64_t place = p->lead + (positions ? element(positions, from) : p->first[r] + i);
+            int64_t from = r * p->t + p->first[r] + i, v = element(x->ids, from);
+            /* By column, but by real tokens where the numbers say which place is none. */
+            int64_t place = x->positions     ? element(x->positions, from) - first_position
+                            : first_position ? i
+                                             : p->first[r] + i;
+            place += p->lead;
+            int64_t kind = x->types ? element(x->types, from) : 0;
             if (v < 0 || v > INT32_MAX || (p->lead && v >= vocab))
-                return sc_fail(SC_ELIMIT, "%s: id %lld is out of range", ids->name, (long long)v);
+                return sc_fail(SC_ELIMIT, "%s: id %lld is out of range", x->ids->name, (long long)v);
             id[at] = (int32_t)v;
             if (place < 0 || place > INT32_MAX)
-                return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
+                return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range",
+                               (long long)(place + first_position));
+            if (kind < 0 || kind > INT32_MAX)
+                return sc_fail(SC_ELIMIT, "token_type_ids: %lld is out of range", (long long)kind);
             if (position) position[at] = (int32_t)place;
+            if (type) type[at] = (int32_t)kind;
             if (wanted) wanted[real++] = (int32_t)at;
         }
     }
-    start[p->b] = (int32_t)at;
+    if (start) start[p->b] = (int32_t)at;
     return SC_OK;
 }
 
@@ -115,18 +131,62 @@ static float *add_output(sc_outputs *o, const char *name, int rank, const int64_
     return t->name ? t->data : NULL;
 }
 
-/* Rows of `width` for the real tokens, after `lead` others in each row, spread to (batch, tokens, width). */
-static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, int64_t lead, const float *rows,
-                          int64_t width)
+/* Columns from .. from + c of each token's `width` values, padded: (B, T, c), or (B, T) where `flat`. Before each row's
+ * tokens are `lead` others. */
+static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, int64_t lead, const float *x,
+                          int64_t width, int64_t from, int64_t c, bool flat)
 {
-    float *out = add_output(o, name, 3, (int64_t[]){p->b, p->t, width});
+    float *out = add_output(o, name, flat ? 2 : 3, (int64_t[]){p->b, p->t, c});
     if (!out) return sc_nomem();
     for (int64_t r = 0; r < p->b; r++) {
-        rows += lead * width;
-        memcpy(out + (r * p->t + p->first[r]) * width, rows, sizeof *out * (size_t)(p->n[r] * width));
-        rows += p->n[r] * width;
+        x += lead * width;
+        for (int64_t i = 0; i < p->n[r]; i++, x += width)
+            memcpy(out + (r * p->t + p->first[r] + i) * c, x + from, sizeof *out * (size_t)c);
     }
     return SC_OK;
+}
+
+/* A tensor (B, n) as it is. */
+static sc_status give_sequences(sc_outputs *o, const char *name, const sc_plan *plan, const sc_tensor *t)
+{
+    float *out = add_output(o, name, 2, t->shape.dim);
+    if (!out) return sc_nomem();
+    memcpy(out, sc_plan_data(plan, t), sizeof *out * (size_t)(t->shape.dim[0] * t->shape.dim[1]));
+    return SC_OK;
+}
+
+/* What the head gives. */
+static sc_status give_head(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_tensor *t, sc_head head)
+{
+    const float *x = sc_plan_data(plan, t);
+    int64_t n = t->shape.dim[1];
+    sc_status s;
+    switch (head) {
+    case SC_HEAD_NONE: return pad_rows(o, "last_hidden_state", p, 0, x, n, 0, n, false);
+    case SC_HEAD_CLASSES: return give_sequences(o, "logits", plan, t);
+    case SC_HEAD_REPLACED: return pad_rows(o, "logits", p, 0, x, n, 0, n, true);
+    case SC_HEAD_SPAN:
+        s = pad_rows(o, "start_logits", p, 0, x, n, 0, 1, true);
+        return s ? s : pad_rows(o, "end_logits", p, 0, x, n, 1, 1, true);
+    default: return pad_rows(o, "logits", p, 0, x, n, 0, n, false);
+    }
+}
+
+/* What encoders pool, and their states where the head gave something else. */
+static sc_status give_states(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g, sc_head head)
+{
+    static const char sequence[] = "sequence.";
+    const sc_tensor *last = NULL;
+    sc_status s = SC_OK;
+    for (int64_t i = 0; !s && i < g->n_taps; i++) {
+        if (strncmp(g->tap[i].name, sequence, sizeof sequence - 1) == 0)
+            s = give_sequences(o, g->tap[i].name + sizeof sequence - 1, plan, g->tap[i].tensor);
+        else if (strncmp(g->tap[i].name, "hidden_states.", 14) == 0)
+            last = g->tap[i].tensor;
+    }
+    if (s || !last || head == SC_HEAD_NONE || head == SC_HEAD_NEXT) return s;
+    int64_t c = last->shape.dim[1];
+    return pad_rows(o, "last_hidden_state", p, p->lead, sc_plan_data(plan, last), c, 0, c, false);
 }
 
 /* The i-th tap called "name.0", "name.1", …; NULL where there are no more. */
@@ -152,6 +212,20 @@ static sc_status stack_hidden(sc_outputs *o, const char *name, const padded *p, 
         memcpy(out + (i * p->t + p->first[0]) * c,
                (const float *)sc_plan_data(plan, tap_of(g, name, i)) + p->lead * c,
                sizeof *out * (size_t)(p->n[0] * c));
+    return SC_OK;
+}
+
+static sc_status check_inputs(const inputs *x)
+{
+    sc_status s;
+    if (!x->ids) return sc_fail(SC_EINVAL, "input_ids is missing");
+    if ((s = want(x->ids, true)) || (x->mask && (s = want(x->mask, false))) ||
+        (x->positions && (s = want(x->positions, true))) || (x->types && (s = want(x->types, true))))
+        return s;
+    const sc_named_tensor *others[] = {x->positions, x->types};
+    for (int i = 0; i < SC_COUNT(others); i++)
+        if (others[i] && (others[i]->dim[0] != x->ids->dim[0] || others[i]->dim[1] != x->ids->dim[1]))
+            return sc_fail(SC_ESHAPE, "%s and input_ids differ in shape", others[i]->name);
     return SC_OK;
 }
 
@@ -197,9 +271,11 @@ static sc_status add_encoder(sc_outputs *o, const padded *p, const sc_plan *plan
     for (int64_t i = 0; tap_of(g, "encoder_hidden_states", i); i++) last = tap_of(g, "encoder_hidden_states", i);
     sc_status s = stack_hidden(o, "encoder_hidden_states", p, plan, g);
     if (!s && last)
-        s = pad_rows(o, "encoder_last_hidden_state", p, p->lead, sc_plan_data(plan, last), last->shape.dim[1]);
+        s = pad_rows(o, "encoder_last_hidden_state", p, p->lead, sc_plan_data(plan, last), last->shape.dim[1], 0,
+                     last->shape.dim[1], false);
     if (!s && (last = tap_of(g, "encoder_outputs", 0)))
-        s = pad_rows(o, "encoder_outputs", p, p->lead, sc_plan_data(plan, last), last->shape.dim[1]);
+        s = pad_rows(o, "encoder_outputs", p, p->lead, sc_plan_data(plan, last), last->shape.dim[1], 0,
+                     last->shape.dim[1], false);
     return s;
 }
 
@@ -224,10 +300,10 @@ static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_t
         s = sc_text_graph_build(
             &t, m, &(sc_text_shape){.tokens = d.total, .sequences = d.b, .source = p.total + p.b * p.lead});
     if (!s) s = sc_text_graph_plan(&plan, &t, m, all);
-    if (!s) s = write_inputs(plan, &t.source, &p, ids, NULL, m->info.source_vocab);
-    if (!s) s = write_inputs(plan, &t.in, &d, decoder, NULL, m->info.vocab);
+    if (!s) s = write_inputs(plan, &t.source, &p, &(inputs){.ids = ids}, 0, m->info.source_vocab);
+    if (!s) s = write_inputs(plan, &t.in, &d, &(inputs){.ids = decoder}, 0, m->info.vocab);
     if (!s) s = sc_plan_run(plan);
-    if (!s) s = pad_rows(o, "logits", &d, 0, sc_plan_data(plan, t.logits), m->info.vocab);
+    if (!s) s = give_head(o, &d, plan, t.logits, m->info.head);
     if (!s && all) s = add_encoder(o, &p, plan, t.g);
     if (!s && all) s = stack_hidden(o, "decoder_hidden_states", &d, plan, t.g);
     sc_plan_free(plan);
@@ -241,36 +317,28 @@ static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_t
 
 sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
 {
-    const sc_named_tensor *ids = named(in, n_in, "input_ids"), *mask = named(in, n_in, "attention_mask"),
-                          *positions = named(in, n_in, "position_ids");
+    inputs x = {named(in, n_in, "input_ids"), named(in, n_in, "attention_mask"), named(in, n_in, "position_ids"),
+                named(in, n_in, "token_type_ids")};
     sc_text_graph t = {0};
     sc_plan *plan = NULL;
     padded p = {.lead = m->adapters.prompt.rows};
-    sc_status s;
-    if (m->family->encoder_decoder) {
-        sc_outputs *made = sc_calloc(1, sizeof *made);
-        if (!made) return sc_nomem();
-        s = forward_pair(made, m, in, n_in, all);
-        if (s)
-            sc_outputs_free(made);
-        else
-            *out = made;
-        return s;
-    }
-    if (!ids) return sc_fail(SC_EINVAL, "input_ids is missing");
-    if ((s = want(ids, true)) || (mask && (s = want(mask, false))) || (positions && (s = want(positions, true))))
-        return s;
-    if (positions && (positions->dim[0] != ids->dim[0] || positions->dim[1] != ids->dim[1]))
-        return sc_fail(SC_ESHAPE, "position_ids and input_ids differ in shape");
     sc_outputs *o = sc_calloc(1, sizeof *o);
     if (!o) return sc_nomem();
-    if ((s = unpad(&p, ids, mask))) goto end;
+    sc_status s = m->family->encoder_decoder ? forward_pair(o, m, in, n_in, all) : check_inputs(&x);
+    if (s || m->family->encoder_decoder) goto end;
+    if ((s = unpad(&p, x.ids, x.mask))) goto end;
+    for (int64_t r = 0; r < p.b && m->info.head != SC_HEAD_NEXT; r++)
+        if (!p.n[r]) {
+            s = sc_fail(SC_EINVAL, "row %lld of input_ids has no real token", (long long)r);
+            goto end;
+        }
     if ((s = sc_text_graph_new(&t, m, p.total + p.b * p.lead, p.b, p.lead ? p.total : 0, NULL, NULL)) ||
         (s = sc_text_graph_plan(&plan, &t, m, all)) ||
-        (s = write_inputs(plan, &t.in, &p, ids, positions, m->info.vocab)) || (s = sc_plan_run(plan)))
+        (s = write_inputs(plan, &t.in, &p, &x, m->info.first_position, m->info.vocab)) || (s = sc_plan_run(plan)))
         goto end;
-    s = pad_rows(o, "logits", &p, 0, sc_plan_data(plan, t.logits), m->info.vocab);
+    s = give_head(o, &p, plan, t.logits, m->info.head);
     if (!s && all) s = stack_hidden(o, "hidden_states", &p, plan, t.g);
+    if (!s && all) s = give_states(o, &p, plan, t.g, m->info.head);
 end:
     sc_plan_free(plan);
     sc_graph_free(t.g);

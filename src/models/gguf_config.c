@@ -48,7 +48,8 @@ static const key_name rope_keys[] = {
 
 static bool is(const sc_gguf_arch *a, const char *arch) { return strcmp(a->arch, arch) == 0; }
 static bool is_gemma(const sc_gguf_arch *a) { return is(a, "gemma2") || is(a, "gemma3"); }
-static bool rotates(const sc_gguf_arch *a) { return !is(a, "gpt2") && !is(a, "bloom"); }
+static bool is_mamba(const sc_gguf_arch *a) { return is(a, "mamba") || is(a, "mamba2"); }
+static bool rotates(const sc_gguf_arch *a) { return !is(a, "gpt2") && !is(a, "bloom") && !is_mamba(a); }
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
 
@@ -113,7 +114,8 @@ static sc_status read_rotated(json_t *o, const sc_gguf *file, const sc_gguf_arch
     if (d <= 0 && heads > 0) d = width / heads;
     if (s || n < 1 || d < 1) return s;
     if (is(a, "gptj")) return set(o, "rotary_dim", json_integer(n)) ? SC_OK : sc_nomem();
-    if (n == d && !is(a, "gptneox") && !is(a, "phi2") && !is(a, "chatglm") && !is(a, "glm4"))
+    if (n == d && !is(a, "gptneox") && !is(a, "phi2") && !is(a, "chatglm") && !is(a, "glm4") && !is(a, "qwen35") &&
+        !is(a, "qwen3next"))
         return SC_OK; /* as these types have it anyway */
     double share = (double)n / (double)d;
     if ((int64_t)((double)d * share) < n) share = nextafter(share, 2);
@@ -170,7 +172,8 @@ static sc_status read_tensors(json_t *o, const sc_gguf *file, const sc_gguf_arch
         !set(o, "mlp_bias", json_boolean(mlp_bias)) || (permuted && !set(o, "rope_interleave", json_true())) ||
         (joined && !set(o, "qkv_joined", json_true())) ||
         (plus_one && !set(o, "norm_weights_whole", json_true())) ||
-        (is(a, "command-r") && !set(o, "use_qk_norm", json_boolean(head_norms))))
+        (is(a, "command-r") && !set(o, "use_qk_norm", json_boolean(head_norms))) ||
+        (is(a, "phi2") && !set(o, "qk_layernorm", json_boolean(head_norms))))
         return sc_nomem();
     sc_status s = sc_gguf_find(file, "token_embd.weight", &t);
     if (s) return s;
@@ -271,8 +274,10 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
     if (!s && rotates(a)) s = read_rotated(o, file, a);
     if (!s) s = read_layers(o, file, a);
     if (!s && is_gemma(a)) s = read_gemma(o, a);
+    if (!s) s = sc_gguf_read_ssm(o, file, a);
     bool mistral = is(a, "llama") && json_integer_value(json_object_get(o, "sliding_window")) > 0;
-    if (!s && !set(o, "model_type", json_string(mistral ? "mistral" : a->model_type))) s = sc_nomem();
+    const char *type = mistral ? "mistral" : a->model_type;
+    if (!s && !json_object_get(o, "model_type") && !set(o, "model_type", json_string(type))) s = sc_nomem();
     if (s)
         json_decref(o);
     else
@@ -348,7 +353,8 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
     if (p->type == SC_ROPE_LLAMA3) return write_llama3(w, p, arena);
     if (p->type == SC_ROPE_FACTORS) return write_factors(w, "rope_freqs.weight", p->short_factor, p->dim / 2);
     if ((s = write_str(w, arch, "rope.scaling.type", types[p->type])) ||
-        (s = write_num(w, arch, "rope.scaling.factor", p->factor)) ||
+        /* LongRoPE's lists say it all: llama.cpp would divide positions by the factor too. */
+        (p->type != SC_ROPE_LONGROPE && (s = write_num(w, arch, "rope.scaling.factor", p->factor))) ||
         (s = write_int(w, arch, "rope.scaling.original_context_length", p->original_max_positions)))
         return s;
     if (p->type == SC_ROPE_LONGROPE) {
@@ -440,9 +446,10 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 {
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
-    if (!a || !d)
+    if (!a || (!d && !m->family->ssm))
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);
+    if (!d) return sc_gguf_write_ssm(w, m, a);
     json_t *o = values_of(m, d, a);
     if (!o) return sc_nomem();
     sc_status s = sc_gguf_writer_str(w, "general.architecture", a->arch);
@@ -450,6 +457,7 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
     if (!s) s = write_layers(w, m, d, a);
     if (!s && rotates(a)) s = write_int(w, a->arch, "attention.value_length", d->attn.d);
     if (!s && rotates(a)) s = write_rope(w, a->arch, &d->rope, arena);
+    if (!s && m->family->ssm) s = sc_gguf_write_ssm(w, m, a);
     json_decref(o);
     return s;
 }

@@ -100,6 +100,8 @@ static const sc_gguf_name phi2[] = {
     {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q"},
     {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k"},
     {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v"},
+    {"model.layers.%d.self_attn.q_layernorm", "blk.%d.attn_q_norm"},
+    {"model.layers.%d.self_attn.k_layernorm", "blk.%d.attn_k_norm"},
     {"model.layers.%d.self_attn.dense", "blk.%d.attn_output"},
     {"model.layers.%d.mlp.fc1", "blk.%d.ffn_up"},
     {"model.layers.%d.mlp.fc2", "blk.%d.ffn_down"},
@@ -165,6 +167,57 @@ static const sc_gguf_name glm4[] = {
     {0},
 };
 
+static const sc_gguf_name mamba[] = {
+    {"backbone.embeddings", "token_embd"},
+    {"backbone.norm_f", "output_norm"},
+    {"lm_head", "output"},
+    {"backbone.layers.%d.norm", "blk.%d.attn_norm"},
+    {"backbone.layers.%d.mixer.in_proj", "blk.%d.ssm_in"},
+    {"backbone.layers.%d.mixer.conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED},
+    {"backbone.layers.%d.mixer.x_proj", "blk.%d.ssm_x"},
+    {"backbone.layers.%d.mixer.dt_proj", "blk.%d.ssm_dt"},
+    {"backbone.layers.%d.mixer.A_log", "blk.%d.ssm_a", .whole = true, .neg_exp = true},
+    {"backbone.layers.%d.mixer.D", "blk.%d.ssm_d", .whole = true},
+    {"backbone.layers.%d.mixer.out_proj", "blk.%d.ssm_out"},
+    {0},
+};
+static const sc_gguf_name mamba2[] = {
+    {"backbone.embeddings", "token_embd"},
+    {"backbone.norm_f", "output_norm"},
+    {"lm_head", "output"},
+    {"backbone.layers.%d.norm", "blk.%d.attn_norm"},
+    {"backbone.layers.%d.mixer.in_proj", "blk.%d.ssm_in"},
+    {"backbone.layers.%d.mixer.conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED},
+    {"backbone.layers.%d.mixer.dt_bias", "blk.%d.ssm_dt.bias", .whole = true},
+    {"backbone.layers.%d.mixer.A_log", "blk.%d.ssm_a", .whole = true, .neg_exp = true, .axes = SC_AXES_COLUMN},
+    {"backbone.layers.%d.mixer.D", "blk.%d.ssm_d", .whole = true, .axes = SC_AXES_COLUMN},
+    {"backbone.layers.%d.mixer.norm", "blk.%d.ssm_norm", .axes = SC_AXES_GROUPED},
+    {"backbone.layers.%d.mixer.out_proj", "blk.%d.ssm_out"},
+    {0},
+};
+#define LINEAR "model.layers.%d.linear_attn."
+/* Qwen's hybrids: attention and their own norms. */
+#define QWEN_HYBRID                                                                                                \
+    {"model.embed_tokens", "token_embd"}, {"model.norm", "output_norm", .plus_one = true}, {"lm_head", "output"},  \
+        {"model.layers.%d.input_layernorm", "blk.%d.attn_norm", .plus_one = true},                                 \
+        {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm", .plus_one = true},              \
+        {"model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm", .plus_one = true},                              \
+        {"model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm", .plus_one = true}, ATTENTION(false)
+static const sc_gguf_name qwen35[] = {
+    QWEN_HYBRID,
+    GATED,
+    {LINEAR "in_proj_qkv", "blk.%d.attn_qkv", .tiled = SC_TILED_TAIL},
+    {LINEAR "in_proj_z", "blk.%d.attn_gate", .tiled = SC_TILED_ROWS},
+    {LINEAR "in_proj_b", "blk.%d.ssm_beta", .tiled = SC_TILED_ROWS},
+    {LINEAR "in_proj_a", "blk.%d.ssm_alpha", .tiled = SC_TILED_ROWS},
+    {LINEAR "conv1d", "blk.%d.ssm_conv1d", .axes = SC_AXES_SQUEEZED, .tiled = SC_TILED_TAIL},
+    {LINEAR "dt_bias", "blk.%d.ssm_dt.bias", .whole = true, .tiled = SC_TILED_ROWS},
+    {LINEAR "A_log", "blk.%d.ssm_a", .whole = true, .neg_exp = true, .tiled = SC_TILED_ROWS},
+    {LINEAR "norm", "blk.%d.ssm_norm"},
+    {LINEAR "out_proj", "blk.%d.ssm_out", .tiled = SC_TILED_COLUMNS},
+    {0},
+};
+
 /* What a configuration calls the keys of gguf_config.c, where it is something else. */
 #define GPT2_KEYS                                                                                                  \
     {"num_hidden_layers", "n_layer"}, {"max_position_embeddings", "n_positions"}, {"hidden_size", "n_embd"},       \
@@ -188,6 +241,7 @@ static const sc_key_alias exaone_keys[] = {{"num_hidden_layers", "num_layers"},
 static const sc_key_alias gemma_keys[] = {{"hidden_act", "hidden_activation"}, {0}};
 static const sc_key_alias starcoder2_keys[] = {
     {"layer_norm_eps", "norm_epsilon"}, {"attention_bias", "use_bias"}, {0}};
+static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
 
 static const sc_gguf_arch archs[] = {
@@ -213,6 +267,10 @@ static const sc_gguf_arch archs[] = {
     {"cohere2", "cohere2", "Cohere2ForCausalLM", "silu", cohere, .period = 4},
     {"chatglm", "glm", "GlmForCausalLM", "silu", glm},
     {"glm4", "glm4", "Glm4ForCausalLM", "silu", glm4},
+    {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
+    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
 };
 
 const sc_gguf_arch *sc_gguf_arch_named(const char *arch)
@@ -242,8 +300,8 @@ const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key)
     return key;
 }
 
-/* Matches `name` against `pattern` and its layer, if it has one, and ".weight" or ".bias" after it. */
-static bool match(const char *name, const char *pattern, long *layer, const char **rest)
+/* Matches `name` against `pattern` and its layer, if it has one, and ".weight" or ".bias" after it, unless it is whole. */
+static bool match(const char *name, const char *pattern, bool whole, long *layer, const char **rest)
 {
     const char *d = strstr(pattern, "%d");
     size_t head = d ? (size_t)(d - pattern) : strlen(pattern);
@@ -258,7 +316,7 @@ static bool match(const char *name, const char *pattern, long *layer, const char
         name = end + tail;
     }
     *rest = name;
-    return strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
+    return whole ? !*name : strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
 }
 
 static bool write_name(char *out, size_t size, const char *pattern, long layer, const char *rest)
@@ -275,7 +333,7 @@ const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out,
     const char *rest;
     const sc_gguf_arch *a = sc_gguf_arch_named(arch);
     for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
-        if (match(name, r->gguf, &layer, &rest) && write_name(out, size, r->hf, layer, rest)) return r;
+        if (match(name, r->gguf, r->whole, &layer, &rest) && write_name(out, size, r->hf, layer, rest)) return r;
     return NULL;
 }
 
@@ -285,7 +343,7 @@ const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *ou
     const char *rest;
     const sc_gguf_arch *a = sc_gguf_arch_named(arch);
     for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
-        if (match(name, r->hf, &layer, &rest) && write_name(out, size, r->gguf, layer, rest)) return r;
+        if (match(name, r->hf, r->whole, &layer, &rest) && write_name(out, size, r->gguf, layer, rest)) return r;
     return NULL;
 }
 
@@ -316,6 +374,9 @@ sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file)
         added->permuted = row->permuted;
         added->joined = row->joined;
         added->plus_one = row->plus_one;
+        added->formed = row->neg_exp;
+        added->reshaped = row->axes != SC_AXES_SAME;
+        added->tiled = row->tiled;
     }
     return s;
 }

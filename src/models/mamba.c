@@ -170,17 +170,30 @@ static void describe(const void *config, sc_model_info *info)
     info->tied = m->tied;
 }
 
+static void sizes(const void *config, sc_ssm_sizes *out)
+{
+    const mamba *m = config;
+    *out = (sc_ssm_sizes){.taps = m->taps, .inner = m->inner, .state = m->state, .rank = m->rank + m->heads};
+    out->groups = m->groups;
+    out->norms = m->mixer_eps > 0;
+    out->limited = m->dt_min > 0 || m->dt_max > 0;
+    out->eps = m->eps;
+    out->act = m->act;
+}
+
 const sc_family sc_family_mamba = {.name = "mamba",
                                    .model_types = (const char *const[]){"mamba", "falcon_mamba", NULL},
                                    .prefix = "backbone",
                                    .config_size = sizeof(mamba),
                                    .configure = configure,
                                    .build = build,
-                                   .describe = describe};
+                                   .describe = describe,
+                                   .ssm = sizes};
 const sc_family sc_family_mamba2 = {.name = "mamba2",
                                     .model_types = (const char *const[]){"mamba2", NULL},
                                     .prefix = "backbone",
                                     .config_size = sizeof(mamba),
                                     .configure = configure2,
                                     .build = build,
-                                    .describe = describe};
+                                    .describe = describe,
+                                    .ssm = sizes};

@@ -13,10 +13,10 @@
 
 typedef struct sc_config {
     const json_t *json;
-    const char *what;           /* the file, for messages */
-    sc_arena *arena;            /* lives as long as the model */
-    sc_status status;           /* the first fault; its message is the thread's */
-    struct sc_weights *weights; /* of the file; NULL where they are made */
+    const char *what;                 /* the file, for messages */
+    sc_arena *arena;                  /* lives as long as the model */
+    const struct sc_weights *weights; /* what the file has; NULL where weights come from no file */
+    sc_status status;                 /* the first fault; its message is the thread's */
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
@@ -31,14 +31,14 @@ bool sc_config_has(const sc_config *c, const char *key); /* there, and not null 
 /* A HuggingFace activation name: "silu", "gelu_new", … */
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
 sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *name); /* key: for the message */
-/* Whether the file has a tensor; `otherwise` where there is no file. For what a configuration does not say. */
-bool sc_config_has_tensor(const sc_config *c, const char *name, bool otherwise);
 /* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. What
  * *out holds before of theta and dim are the family's defaults; 0: 10000, and d. */
 void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* The same for layers with a window, where they have their own: rope_parameters.sliding_attention or, before,
  * rope_local_base_freq. */
 void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
+bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -131,7 +131,74 @@ sc_status sc_moe_adapt(const void *config, sc_weights *w);
 sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
 
+/* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
+
+typedef struct sc_encoder sc_encoder;
+/* A part of layer i: x (T, C) → (T, C). `shared` is what `prepare` made for all layers. */
+typedef sc_tensor *sc_encoder_part(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in,
+                                   sc_tensor *const *shared, sc_tensor *x);
+
+/* dense, an activation and a norm, each where it is there, before the output's matrix. Whole names. */
+typedef struct sc_head_names {
+    const char *dense, *norm, *out;
+} sc_head_names;
+
+/* How checkpoints call the parts; those up to final_norm within `root`, or within a layer. NULL: there is none. */
+typedef struct sc_encoder_names {
+    const char *root, *word, *position, *type, *norm, *project;
+    const char *layer, *attn_norm, *ffn_norm, *final_norm;
+    sc_attention_names attn;
+    sc_ffn_names ffn;
+    const char *pooler, *next_sentence, *fill_bias; /* whole names */
+    sc_head_names head[SC_HEAD_COUNT];
+} sc_encoder_names;
+
+/* A family with more of them begins its own configuration with this one. A block of BERT: x = norm(x + attention(x)), then
+ * x = norm(x + down(act(up(x)))). */
+struct sc_encoder {
+    int64_t layers, width, embed_width, ffn_width, vocab, positions, types, labels;
+    int64_t first_position; /* rows of the position table before that of a text's first token */
+    float eps;
+    bool tied, pooler, next_sentence;
+    bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
+    sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
+    unsigned project_flags, head_flags; /* of that projection and the head's dense part */
+    sc_unary_kind act, head_act;
+    sc_pool_kind pool; /* of SC_HEAD_CLASSES */
+    sc_head head;
+    sc_attention_config attn;
+    const sc_encoder_names *names;
+    const char *fill_bias; /* whole name; NULL: none */
+    void (*prepare)(sc_graph *g, const sc_encoder *e, sc_text_in *in,
+                    sc_tensor **shared); /* NULL: nothing to share */
+    sc_encoder_part *mixer;              /* the attention with its output matrix; NULL: as `names` say */
+    sc_encoder_part *block;              /* a whole layer; NULL: BERT's */
+    /* Joins what layer i was given and what it gave; NULL: that is the layer's result. */
+    sc_tensor *(*beside)(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in, sc_tensor *from,
+                         sc_tensor *x);
+};
+/* The keys that BERT-like configurations have in common; e->names is set before. */
+void sc_encoder_configure(sc_config *c, sc_encoder *e);
+/* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
+void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
+void sc_encoder_describe(const void *encoder, sc_model_info *info);
+sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
+/* states x (T, C) → what the head gives; taps "sequence.pooler_output" and "sequence.seq_relationship_logits". */
+sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x);
+
 /* ---- families ---- */
+
+/* The sizes of recurrent layers as GGUF counts them (gguf_ssm.c). */
+typedef struct sc_ssm_sizes {
+    int64_t taps, inner, state;
+    int64_t rank;     /* of Mamba's steps; else heads */
+    int64_t groups;   /* of heads: in Mamba 2 those with the same inputs, else key heads; 0: none */
+    int64_t interval; /* each so many-th layer has attention instead; 0: none has, -1: there is no such rule */
+    bool norms;       /* of steps, inputs and outputs (Falcon-Mamba) */
+    bool limited;     /* steps have a range */
+    float eps;
+    sc_unary_kind act;
+} sc_ssm_sizes;
 
 typedef struct sc_family {
     const char *name;
@@ -142,6 +209,7 @@ typedef struct sc_family {
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
     /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
     sc_status (*adapt)(const void *config, sc_weights *w);
+    void (*ssm)(const void *config, sc_ssm_sizes *out); /* NULL: no layer is recurrent */
     const char *prefix;   /* checkpoints of the bare model leave it out of their names; "" without */
     bool encoder_decoder; /* build reads in->source and in->memory */
 } sc_family;
@@ -162,6 +230,7 @@ typedef struct sc_weight {
     sc_form form; /* that the graph wants */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
     bool formed;                                       /* stored as NEG_EXP makes it */
+    int tiled;                                         /* of sc_gguf_name */
     bool reshaped; /* GGUF has other axes for the same values in the same order */
 } sc_weight;
 
@@ -173,7 +242,7 @@ struct sc_weights {
 };
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
-sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
+sc_weight *sc_weights_find(const sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
 /* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where that or a
  * form asks for it. */
@@ -198,6 +267,17 @@ typedef struct sc_gguf_name {
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
     bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
     bool plus_one; /* GGUF has added 1 */
+    bool whole;    /* the names are whole: no ".weight" or ".bias" comes behind them */
+    bool neg_exp;  /* GGUF has -exp(x) */
+    enum {
+        SC_AXES_SAME,
+        SC_AXES_SQUEEZED,
+        SC_AXES_COLUMN,
+        SC_AXES_GROUPED
+    } axes; /* (C, 1, K) as (C, K), (n) as (n, 1), (n) as (groups, n / groups) */
+    /* Value heads, side by side for each key head: GGUF has the first of each key head, then the second of each, … in
+     * all rows, in the rows behind queries and keys, or in the columns. */
+    enum { SC_TILED_NOT, SC_TILED_ROWS, SC_TILED_TAIL, SC_TILED_COLUMNS } tiled;
 } sc_gguf_name;
 typedef struct sc_key_alias {
     const char *key, *alias;
@@ -217,6 +297,13 @@ const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key);
 /* A tensor's name in the other vocabulary, and the row that says so; NULL: no row, or the name does not fit. */
 const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out, size_t size);
 const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size);
+/* What GGUF says of recurrent layers, read and written; and what it has no key for. (gguf_ssm.c) */
+sc_status sc_gguf_read_ssm(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
+sc_status sc_gguf_write_ssm(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
+sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a);
+/* Sets what changes of an item where a row of gguf_names.c is the output's, or the source's. */
+typedef struct sc_item sc_item;
+sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, const sc_gguf_name *row);
 /* The decoder that a model's configuration is or begins with; NULL: it is something else. */
 const sc_decoder *sc_model_decoder(const sc_model *m);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
@@ -304,7 +391,7 @@ typedef struct sc_text_shape {
     sc_cache_spec *memory_spec;
 } sc_text_shape;
 /* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
- * NULL: none. (model.c) */
+ * Norms' "LayerNorm.weight" and "bias" may be called gamma and beta, as in BERT's first checkpoints. NULL: none. (model.c) */
 sc_weight *sc_model_weight(sc_model *m, const char *name);
 
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
@@ -312,7 +399,7 @@ typedef struct sc_text_graph {
     sc_graph *g;
     sc_text_in in, source;
     sc_memory memory;
-    sc_tensor *logits;
+    sc_tensor *logits; /* what the family's head gives (sc_head) */
 } sc_text_graph;
 sc_status sc_text_graph_build(sc_text_graph *out, const sc_model *m, const sc_text_shape *shape);
 /* The same; the encoder of an encoder-decoder reads as many tokens as the decoder. */
@@ -326,7 +413,15 @@ sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_mod
 /* ---- converting ---- */
 
 /* A tensor on its way from one file to another. */
-typedef struct sc_item {
+/* Blocks of `size` rows (or columns) from `offset` on, groups * each of them, that change between (group, one of each)
+ * and (one of each, group). size 0: nothing changes. */
+typedef struct sc_tiles {
+    int64_t groups, each, size, offset;
+    bool to_tiled; /* to the latter */
+    bool columns;
+} sc_tiles;
+
+struct sc_item {
     const char *name; /* the output's */
     int rank;
     int64_t dim[SC_MAX_RANK]; /* as the output stores it */
@@ -339,13 +434,15 @@ typedef struct sc_item {
     int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
     bool to_joined; /* to all of each */
     float add;      /* to each value */
+    int neg_exp;    /* 1: x becomes -exp(x), -1: log(-x) */
+    sc_tiles tiles;
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
     /* What adapters add on the way; NULL: nothing. in_out: the output has the axes of the parts the other way round. */
     const sc_adapters *adapters;
     const char *param; /* the matrix's name for them */
     bool in_out;
-} sc_item;
+};
 
 typedef struct sc_items {
     sc_item *item;

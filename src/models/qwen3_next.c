@@ -52,12 +52,14 @@ static void configure(sc_config *c, void *config)
     qwen3_next *m = config;
     sc_decoder *d = &m->moe.decoder;
     sc_delta_config *l = &m->delta;
-    bool next = strcmp(sc_config_str(c, "model_type", ""), "qwen3_next") == 0;
-    d->attn.d = 256; /* their own defaults */
+    const char *type = sc_config_str(c, "model_type", "");
+    bool next = strcmp(type, "qwen3_next") == 0, dense = strcmp(type, "qwen3_5_text") == 0;
+    bool whole = sc_config_bool(c, "norm_weights_whole", false); /* as GGUF has them */
+    d->attn.d = 256;                                             /* their own defaults */
     d->rotary_share = 0.25;
-    d->norm = d->attn.head_norm_kind = SC_NORM_RMS_PLUS;
+    d->norm = d->attn.head_norm_kind = whole ? SC_NORM_RMS : SC_NORM_RMS_PLUS;
     d->mixer = mixer;
-    if (!next) d->ffn_width = 12288; /* the mixtures have no such key */
+    if (!next) d->ffn_width = dense ? 12288 : 1; /* the mixtures of Qwen3.5 have none */
     sc_decoder_configure(c, d);
     d->window = 0;
     d->attn.head_norm = SC_QK_NORM_HEAD;
@@ -70,39 +72,52 @@ static void configure(sc_config *c, void *config)
     l->taps = sc_config_int(c, "linear_conv_kernel_dim", 4, 1, SC_CONV_TAPS);
     l->eps = d->eps;
     l->act = d->act;
-    l->joined_qkv = l->joined_ba = next;
+    l->joined_ba = next;
+    l->joined_qkv = next && !sc_config_bool(c, "linear_qkvz_apart", false); /* in GGUF they may be */
+    l->tiled = sc_config_bool(c, "linear_heads_tiled", false);              /* as GGUF has Qwen3.5 */
     if (!c->status && l->heads % l->key_heads)
         sc_config_fault(c, "linear_num_value_heads %lld is not a multiple of linear_num_key_heads %lld",
                         (long long)l->heads, (long long)l->key_heads);
-    if (!next && !sc_config_has(c, "num_experts")) return;
+    if (dense) return;
     m->moe.moe = (sc_moe_config){.shared = "shared_expert", .shared_gate = "shared_expert_gate"};
     m->moe.moe.shared_width = sc_config_int(c, "shared_expert_intermediate_size", 512, 1, 4 << 20);
     m->moe.moe.routing = (sc_routing){.used = next ? 10 : 8, .score = SC_SCORE_SOFTMAX, .normalise = true};
     sc_moe_decoder_configure(c, &m->moe);
 }
 
-/* Checkpoints of the mixtures may keep their experts stacked. */
-static sc_status adapt(const void *config, sc_weights *w)
+/* The k such that each k-th layer alone has attention; -1: none. */
+static int64_t interval(const qwen3_next *m)
 {
-    const qwen3_next *m = config;
-    return m->moe.sparse ? sc_moe_adapt(config, w) : SC_OK;
+    int64_t n = m->moe.decoder.layers, k = 1;
+    while (k <= n && m->linear[k - 1]) k++;
+    for (int64_t i = 0; i < n; i++)
+        if (m->linear[i] != ((i + 1) % k != 0)) return -1;
+    return k;
 }
 
-static void describe(const void *config, sc_model_info *info)
+static void sizes(const void *config, sc_ssm_sizes *out)
 {
-    const qwen3_next *m = config;
-    if (m->moe.sparse)
-        sc_moe_decoder_describe(config, info);
-    else
-        sc_decoder_describe(config, info);
+    const sc_delta_config *l = &((const qwen3_next *)config)->delta;
+    *out = (sc_ssm_sizes){
+        .taps = l->taps, .inner = l->heads * l->d, .state = l->key_d, .rank = l->heads, .groups = l->key_heads};
+    out->interval = interval(config);
 }
 
-const sc_family sc_family_qwen3_next = {
-    .name = "qwen3_next",
-    .model_types = (const char *const[]){"qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", NULL},
-    .prefix = "model",
-    .config_size = sizeof(qwen3_next),
-    .configure = configure,
-    .adapt = adapt,
-    .build = sc_decoder_build,
-    .describe = describe};
+const sc_family sc_family_qwen3_next = {.name = "qwen3_next",
+                                        .model_types =
+                                            (const char *const[]){"qwen3_next", "qwen3_5_moe_text", NULL},
+                                        .prefix = "model",
+                                        .config_size = sizeof(qwen3_next),
+                                        .configure = configure,
+                                        .adapt = sc_moe_adapt,
+                                        .build = sc_decoder_build,
+                                        .describe = sc_moe_decoder_describe,
+                                        .ssm = sizes};
+const sc_family sc_family_qwen3_5 = {.name = "qwen3_5",
+                                     .model_types = (const char *const[]){"qwen3_5_text", NULL},
+                                     .prefix = "model",
+                                     .config_size = sizeof(qwen3_next),
+                                     .configure = configure,
+                                     .build = sc_decoder_build,
+                                     .describe = sc_decoder_describe,
+                                     .ssm = sizes};

@@ -52,7 +52,7 @@ static void configure(sc_config *c, void *config)
      * even of a model with a head of its own, which then is in the file. */
     bool tied = sc_config_bool(c, "tie_word_embeddings", true), plain = false;
     plain = strcmp(sc_config_str(c, "model_type", ""), "t5") == 0;
-    m->tied = !sc_config_has_tensor(c, "lm_head.weight", !tied);
+    m->tied = !sc_config_has_weight(c, "", "lm_head.weight", !tied);
     m->scale = plain && sc_config_bool(c, "scale_decoder_outputs", tied) ? 1 / sqrtf((float)m->width) : 1;
 }
 
