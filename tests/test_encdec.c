@@ -187,6 +187,64 @@ static void steps_give_the_bits_of_the_whole(void **state)
     }
 }
 
+/* The recurrent ones: each of three sources by itself, and all of them in one batch. */
+static void recurrent_pairs_match(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"seq2seq_gru", "seq2seq_lstm"};
+    char root[1024], path[2048];
+    if (!find_fixtures(root)) skip();
+    for (int c = 0; c < SC_COUNT(names); c++) {
+        sc_safetensors *st = open_expected(root, names[c]);
+        snprintf(path, sizeof path, "%.1000s/%.100s", root, names[c]);
+        sc_model *m = open_model(path);
+        sc_model_info info;
+        sc_model_describe(m, &info);
+        const sc_file_tensor *source = get(st, "src_ids"), *tokens = get(st, "greedy_tokens");
+        const int32_t *lengths = get(st, "src_lengths")->data;
+        sc_session *s = open_session(m, 3);
+        const float *logits;
+        int rows[3] = {0, 1, 2};
+        int32_t ids[3];
+        for (int r = 0; r < 3; r++) {
+            ids[r] = sc_model_decoder_start(m);
+            if (sc_session_encode(s, r, (const int32_t *)source->data + r * source->dim[1], lengths[r]))
+                fail_msg("%s", sc_error());
+        }
+        for (int64_t i = 0; i < tokens->dim[1]; i++) {
+            if (sc_session_step(s, rows, ids, 3, &logits)) fail_msg("%s", sc_error());
+            for (int r = 0; r < 3; r++) {
+                ids[r] = (int32_t)best_of(logits + r * info.vocab, info.vocab);
+                if (ids[r] != ((const int32_t *)tokens->data)[r * tokens->dim[1] + i])
+                    fail_msg("%s: token %lld of row %d is %d", names[c], (long long)i, r, ids[r]);
+            }
+        }
+        sc_named_tensor in[] = {as_input(st, "src_ids"), as_input(st, "src_mask"),
+                                as_input(st, "decoder_input_ids"), as_input(st, "labels")};
+        sc_outputs *out;
+        if (sc_model_forward(&out, m, in, 4, true)) fail_msg("%s", sc_error());
+        const sc_named_tensor *whole = output(out, "logits");
+        double d = difference(whole->data, elements(whole), get(st, "logits"));
+        printf("  %s: %.1e\n", names[c], d);
+        assert_true(d <= TOLERANCE);
+        /* The bits of the whole in steps, and after a fork. */
+        const int32_t *target = get(st, "decoder_input_ids")->data;
+        if (sc_session_encode(s, 0, source->data, lengths[0])) fail_msg("%s", sc_error());
+        assert_int_equal(sc_session_eval(s, 0, target, 3, &logits), SC_OK);
+        assert_memory_equal(logits, (const float *)whole->data + 2 * info.vocab,
+                            sizeof(float) * (size_t)info.vocab);
+        assert_int_equal(sc_session_fork(s, 0, 1), SC_OK);
+        assert_int_equal(sc_session_eval(s, 0, target, 1, &logits), SC_OK);
+        assert_int_equal(sc_session_eval(s, 1, target + 3, 1, &logits), SC_OK);
+        assert_memory_equal(logits, (const float *)whole->data + 3 * info.vocab,
+                            sizeof(float) * (size_t)info.vocab);
+        sc_session_free(s);
+        sc_outputs_free(out);
+        sc_model_free(m);
+        sc_safetensors_free(st);
+    }
+}
+
 /* The best answer of a search as a generation_config.json sets it. */
 static void search(const sc_model *m, const sc_safetensors *st, const json_t *config, sc_beam_answer *best)
 {
@@ -522,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_match),
         cmocka_unit_test(steps_give_the_bits_of_the_whole),
+        cmocka_unit_test(recurrent_pairs_match),
         cmocka_unit_test(beams_match),
         cmocka_unit_test(misuse_is_refused),
         cmocka_unit_test(forced_settings_are_checked),

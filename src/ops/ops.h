@@ -332,4 +332,27 @@ typedef struct sc_disentangled_attr {
 sc_tensor *sc_disentangled(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, sc_tensor *pos_key,
                            sc_tensor *pos_query, const sc_seqs *seqs, const sc_disentangled_attr *attr);
 
+/* ---- gated recurrent cells (Cho et al. 2014; Hochreiter and Schmidhuber 1997), token by token ---- */
+
+/* Additive attention (Bahdanau et al. 2015) before each step: score of a key j: v . tanh(query h + key_j); the values
+ * weighted by the softmax of that are the context. */
+typedef struct sc_additive {
+    sc_tensor *query, *v;     /* (A, H), (A) */
+    sc_tensor *keys, *values; /* (U, A), (U, M) of the memory's tokens; or caches (pages, 1, tile, A or M) */
+    sc_tensor *into;          /* (G H, M): what the context adds to the gates */
+    const sc_seqs *memory;    /* start; with caches past, the lengths, and pages */
+} sc_additive;
+
+typedef struct sc_cell_attr {
+    bool lstm;    /* gates i, f, g, o with a cell state; else a GRU's r, z, n, n = tanh(x + r * (h w^T + b)) */
+    bool reverse; /* from the last token to the first */
+} sc_cell_attr;
+
+/* x (T, G H), what the input gives the gates, G 3 or 4; w (G H, H), b (G H); all f32. h0 and c0: (S, H), or the first row
+ * of each sequence in a cache (pages, 1, tile, H) of attend->memory; NULL: zeros; c0 is an LSTM's. With `state`, (slots,
+ * 1 or 2, H) as sc_text_state gives it, a sequence that is not at its beginning continues. → (T, H, and with lstm H
+ * more, and with attention M more): h, c, context. */
+sc_tensor *sc_cell(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b, sc_tensor *h0, sc_tensor *c0,
+                   const sc_additive *attend, const sc_seqs *seqs, sc_tensor *state, const sc_cell_attr *attr);
+
 #endif

@@ -19,7 +19,7 @@
 
 #include <stdio.h>
 
-enum { SC_MAX_INPUTS = 12 };
+enum { SC_MAX_INPUTS = 16 };
 
 typedef struct sc_tensor sc_tensor;
 typedef struct sc_graph sc_graph;
