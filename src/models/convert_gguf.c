@@ -7,8 +7,8 @@
 /* Tensors that stay f32 although they have two axes and ".weight": small, and read element by element. */
 static bool stays(const char *name)
 {
-    static const char *const parts[] = {"norm",         "position_embd", "token_types",
-                                        "ffn_gate_inp", "ssm_conv1d",    "rope_f"};
+    static const char *const parts[] = {"norm",         "attn_rel_b", "position_embd", "token_types",
+                                        "ffn_gate_inp", "ssm_conv1d", "rope_f"};
     for (int i = 0; i < SC_COUNT(parts); i++)
         if (strstr(name, parts[i])) return true;
     return !sc_path_has_suffix(name, ".weight");

@@ -308,6 +308,10 @@ sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, c
 const sc_decoder *sc_model_decoder(const sc_model *m);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
+/* T5's own keys (gguf_t5.c): read; refused where GGUF has none for a setting; written. */
+sc_status sc_gguf_read_t5(json_t *o, const sc_gguf *file);
+sc_status sc_gguf_fits_t5(const sc_model *m);
+sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 

@@ -121,6 +121,21 @@ static sc_tensor *build(sc_graph *g, const void *config, sc_text_in *in)
     return sc_lm_head(g, in, m->tied ? "shared" : "lm_head", sc_affine(g, x, m->scale, 0), m->vocab);
 }
 
+/* GGUF has one name for wi and wi_1. */
+static sc_status adapt(const void *config, sc_weights *w)
+{
+    static const char end[] = ".wi_1.weight";
+    const t5 *m = config;
+    for (int64_t i = 0; !m->gated && i < w->count; i++) {
+        size_t n = strlen(w->item[i].name);
+        if (!sc_path_has_suffix(w->item[i].name, end)) continue;
+        char *name = sc_arena_printf(w->arena, "%.*s.wi.weight", (int)(n - strlen(end)), w->item[i].name);
+        if (!name || !sc_map_put(&w->index, name, (int64_t)strlen(name), i)) return sc_nomem();
+        w->item[i].name = name;
+    }
+    return SC_OK;
+}
+
 static void describe(const void *config, sc_model_info *info)
 {
     const t5 *m = config;
@@ -139,5 +154,6 @@ const sc_family sc_family_t5 = {.name = "t5",
                                 .config_size = sizeof(t5),
                                 .configure = configure,
                                 .build = build,
+                                .adapt = adapt,
                                 .describe = describe,
                                 .encoder_decoder = true};
