@@ -245,6 +245,49 @@ static void recurrent_pairs_match(void **state)
     }
 }
 
+/* T5 there and back, with the one reach of its bias that GGUF's readers know. */
+static void t5_goes_through_gguf(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"t5", "t5_gated"};
+    for (int i = 0; i < SC_COUNT(names); i++) {
+        char root[] = "/tmp/socle-t5-XXXXXX", command[2048], dir[64], gguf[64], back[64];
+        sc_safetensors *st = open_expected(OWN, names[i]);
+        assert_non_null(mkdtemp(root));
+        snprintf(dir, sizeof dir, "%s/dir", root);
+        snprintf(gguf, sizeof gguf, "%s/t5.gguf", root);
+        snprintf(back, sizeof back, "%s/back", root);
+        snprintf(command, sizeof command,
+                 "mkdir %s && cp " OWN
+                 "/%s/model.safetensors %s && sed 's/max_distance\": 20/max_distance\": 128/' " OWN
+                 "/%s/config.json > %s/config.json",
+                 dir, names[i], dir, names[i], dir);
+        assert_int_equal(system(command), 0);
+        sc_convert_options o = {.no_tokenizer = true};
+        assert_int_equal(sc_convert(ctx, OWN "/t5", gguf, &o, NULL), SC_EUNSUPPORTED);
+        assert_non_null(strstr(sc_error(), "relative_attention_max_distance"));
+        if (sc_convert(ctx, dir, gguf, &o, NULL) || sc_convert(ctx, gguf, back, &o, NULL))
+            fail_msg("%s", sc_error());
+        const char *const paths[] = {gguf, back};
+        sc_model *m = open_model(dir);
+        sc_outputs *want = forward(m, st);
+        for (int k = 0; k < 2; k++) {
+            sc_model *other = open_model(paths[k]);
+            sc_outputs *got = forward(other, st);
+            const sc_named_tensor *x = output(got, "logits"), *y = output(want, "logits");
+            assert_memory_equal(x->data, y->data, sizeof(float) * (size_t)elements(x));
+            assert_int_equal(sc_model_decoder_start(other), 0);
+            sc_outputs_free(got);
+            sc_model_free(other);
+        }
+        sc_outputs_free(want);
+        sc_model_free(m);
+        sc_safetensors_free(st);
+        snprintf(command, sizeof command, "rm -r %s", root);
+        assert_int_equal(system(command), 0);
+    }
+}
+
 /* The best answer of a search as a generation_config.json sets it. */
 static void search(const sc_model *m, const sc_safetensors *st, const json_t *config, sc_beam_answer *best)
 {
@@ -582,6 +625,7 @@ int main(void)
         cmocka_unit_test(steps_give_the_bits_of_the_whole),
         cmocka_unit_test(recurrent_pairs_match),
         cmocka_unit_test(beams_match),
+        cmocka_unit_test(t5_goes_through_gguf),
         cmocka_unit_test(misuse_is_refused),
         cmocka_unit_test(forced_settings_are_checked),
         cmocka_unit_test(contradictions_are_refused),
