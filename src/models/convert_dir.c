@@ -152,7 +152,7 @@ sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, co
     char *weights = sc_path_join(out, "model.safetensors");
     sc_status s = weights ? sc_type_plan_new(&plan, o) : sc_nomem();
     if (!s && !(items.arena = sc_arena_new())) s = sc_nomem();
-    if (!s) s = sc_model_open(&m, ctx, in, NULL);
+    if (!s) s = sc_convert_open(&m, ctx, in, o);
     if (!s) s = sc_items_from_model(&items, m, NULL);
     if (!s) s = sc_type_plan_dir(&plan, &items);
     if (!s) s = sc_items_check(&items);

@@ -367,6 +367,35 @@ static const sc_key_alias modern_bert_keys[] = {{"layer_norm_eps", "norm_eps"},
                                                 {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
 
+/* ffn_up is wi where there is no gate: t5.c renames it. */
+#define T5_STACK(hf, gguf, ffn)                                                                                    \
+    {hf ".block.%d.layer.0.layer_norm", gguf ".blk.%d.attn_norm"},                                                 \
+        {hf ".block.%d.layer.0.SelfAttention.q", gguf ".blk.%d.attn_q"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.k", gguf ".blk.%d.attn_k"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.v", gguf ".blk.%d.attn_v"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.o", gguf ".blk.%d.attn_o"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.relative_attention_bias", gguf ".blk.%d.attn_rel_b"},                 \
+        {hf ".block.%d.layer." ffn ".layer_norm", gguf ".blk.%d.ffn_norm"},                                        \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wi_0", gguf ".blk.%d.ffn_gate"},                               \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wi_1", gguf ".blk.%d.ffn_up"},                                 \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wi", gguf ".blk.%d.ffn_up"},                                   \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wo", gguf ".blk.%d.ffn_down"},                                 \
+    {                                                                                                              \
+        hf ".final_layer_norm", gguf ".output_norm"                                                                \
+    }
+static const sc_gguf_name t5[] = {
+    {"shared", "token_embd"},
+    {"lm_head", "output"},
+    T5_STACK("encoder", "enc", "1"),
+    T5_STACK("decoder", "dec", "2"),
+    {"decoder.block.%d.layer.1.layer_norm", "dec.blk.%d.cross_attn_norm"},
+    {"decoder.block.%d.layer.1.EncDecAttention.q", "dec.blk.%d.cross_attn_q"},
+    {"decoder.block.%d.layer.1.EncDecAttention.k", "dec.blk.%d.cross_attn_k"},
+    {"decoder.block.%d.layer.1.EncDecAttention.v", "dec.blk.%d.cross_attn_v"},
+    {"decoder.block.%d.layer.1.EncDecAttention.o", "dec.blk.%d.cross_attn_o"},
+    {0},
+};
+
 static const sc_gguf_arch archs[] = {
     {"llama", "llama", "LlamaForCausalLM", "silu", llama},
     {"llama", "mistral", "MistralForCausalLM", "silu", llama},
@@ -393,6 +422,8 @@ static const sc_gguf_arch archs[] = {
     {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
+    {"t5", "t5", "T5ForConditionalGeneration", "relu", t5},
+    {"t5", "mt5", "MT5ForConditionalGeneration", "gelu_pytorch_tanh", t5},
     {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
     {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
     {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
