@@ -167,6 +167,8 @@ static bool is_ballast(const char *name)
 {
     static const char *const ends[] = {".attn.bias",
                                        ".attn.masked_bias",
+                                       ".attention.bias",
+                                       ".attention.masked_bias",
                                        ".rotary_emb.inv_freq",
                                        "rope_freqs.weight",
                                        "rope_factors_long.weight",
