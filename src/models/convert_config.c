@@ -101,8 +101,11 @@ static sc_status fix_rope(json_t *o, const sc_model *m)
         s = name_factors(o, rope, &p);
     else if (type && strcmp(type, "default") == 0)
         json_object_del(o, "rope_scaling");
-    else if ((p.type == SC_ROPE_LINEAR || p.type == SC_ROPE_DYNAMIC))
+    else if (p.type == SC_ROPE_LINEAR || p.type == SC_ROPE_DYNAMIC)
         json_object_del(rope, "original_max_position_embeddings"); /* theirs have no such number */
+    else if (p.type == SC_ROPE_LONGROPE &&                         /* Phi-3 reads it there */
+             !set(o, "original_max_position_embeddings", json_integer(p.original_max_positions)))
+        s = sc_nomem();
     return s;
 }
 
@@ -118,6 +121,14 @@ static sc_status set_ids(json_t *o, const sc_gguf *file)
         if (!set(o, ids[i][0], id >= 0 && id < INT32_MAX ? json_integer(id) : json_null())) return sc_nomem();
     }
     return SC_OK;
+}
+
+/* For types that would have windows in some layers otherwise. */
+static sc_status say_no_windows(json_t *o, int64_t layers)
+{
+    json_t *types = json_array();
+    for (int64_t i = 0; types && i < layers; i++) json_array_append_new(types, json_string("full_attention"));
+    return set(o, "layer_types", types) ? SC_OK : sc_nomem();
 }
 
 static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
@@ -144,6 +155,8 @@ static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
         json_object_del(o, "max_window_layers");
     }
     sc_status s = fix_rope(o, m);
+    if (!s && a->period && json_is_null(json_object_get(o, "sliding_window")))
+        s = say_no_windows(o, m->info.layers);
     return s ? s : set_ids(o, file);
 }
 

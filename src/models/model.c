@@ -156,6 +156,8 @@ static bool is_ballast(const char *name)
 {
     static const char *const ends[] = {".attn.bias",
                                        ".attn.masked_bias",
+                                       ".attention.bias",
+                                       ".attention.masked_bias",
                                        ".rotary_emb.inv_freq",
                                        ".embed_positions.weight",
                                        "encoder.embed_tokens.weight",
