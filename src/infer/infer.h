@@ -28,10 +28,21 @@ struct sc_pipeline {
     int64_t n_held, cap_held;
     int32_t *end; /* the ids that end this answer */
     int64_t n_end, cap_end;
+    sc_forced forced; /* of the model's generation_config.json */
+    int32_t *forbidden;
 };
 
 /* Collects the special tokens, once. (prompt.c) */
 sc_status sc_pipeline_find_specials(sc_pipeline *p);
+
+/* ---- steps that are forced (forced.c) ---- */
+
+/* Reads the keys of a generation_config.json; ids from `vocab` on are no ids. *forbidden is what out->forbidden borrows
+ * (sc_free). Remarks go to the log. */
+sc_status sc_forced_read(sc_forced *out, int32_t **forbidden, sc_context *ctx, const char *json, int64_t vocab);
+/* Changes the scores of step `step`, counted from 0, of at most `most`. */
+void sc_forced_apply(const sc_forced *f, int64_t step, int64_t most, const int32_t *eos, int64_t n_eos,
+                     float *scores, int64_t vocab);
 
 /* ---- look-up of what followed the last ids before (lookup.c) ---- */
 

@@ -75,7 +75,8 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
             return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
     }
     it->add = (float)((row && row->plus_one) - p->plus_one);
-    sc_status s = sc_ssm_item(it, m, p, row);
+    sc_status s = sc_adapters_mark(it, m, p->name, turned);
+    if (!s) s = sc_ssm_item(it, m, p, row);
     if (s) return s;
     if (dot) it->layer = strtol(dot + 4, NULL, 10);
     items->count++;
@@ -84,6 +85,17 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
         it->dim[0] = it->dim[1];
     }
     return row && row->experts ? begin_stack(items, m, it) : SC_OK;
+}
+
+sc_status sc_convert_open(sc_model **out, sc_context *ctx, const char *in, const sc_convert_options *o)
+{
+    sc_model_options with = {
+        .adapters = o->adapters, .adapter_weights = o->adapter_weights, .n_adapters = o->n_adapters};
+    sc_status s = sc_model_open(out, ctx, in, &with);
+    if (s || !(*out)->adapters.prompt.ids) return s;
+    sc_model_free(*out);
+    *out = NULL;
+    return sc_fail(SC_EUNSUPPORTED, "virtual tokens cannot be merged into a model");
 }
 
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)
