@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Encoders against the answers of transformers: states, heads, poolers, vectors of texts, gaps, classes, tags, answers. */
 #include "models.h"
+#include "socle/convert.h"
 #include "socle/embed.h"
 
 #include <jansson.h>
@@ -44,7 +45,7 @@ static void check_outputs(const sc_model *m, const sc_safetensors *st, const cha
         worst = fmax(worst, d);
         compared++;
     }
-    printf("  %-22s safetensors %.1e (%d outputs)\n", label, worst, compared);
+    printf("  %-22s %.1e (%d outputs)\n", label, worst, compared);
     assert_true(compared >= 2);
     sc_outputs_free(out);
 }
@@ -74,6 +75,36 @@ static void fixture_encoders_match(void **state)
     (void)state;
     if (!find_fixtures(root)) skip();
     for (int i = 0; i < SC_COUNT(fixtures); i++) check_case(root, fixtures[i]);
+}
+
+/* To GGUF and from it to a folder: the states stay what they are; a head has no name there. */
+static void gguf_holds_the_states(void **state)
+{
+    static const char *const names[] = {"bert_embed", "bert_fill", "roberta", "xlm_roberta_classes", "modernbert"};
+    (void)state;
+    for (int i = 0; i < SC_COUNT(names); i++) {
+        char dir[] = "/tmp/socle-encoders-XXXXXX", in[512], path[64], back[64], command[128];
+        assert_non_null(mkdtemp(dir));
+        snprintf(in, sizeof in, "%s/%s", OWN, names[i]);
+        snprintf(path, sizeof path, "%s/model.gguf", dir);
+        snprintf(back, sizeof back, "%s/back", dir);
+        sc_convert_options o = {.no_tokenizer = true};
+        if (sc_convert(ctx, in, path, &o, NULL) || sc_convert(ctx, path, back, &o, NULL))
+            fail_msg("%s", sc_error());
+        sc_safetensors *st = open_expected(OWN, names[i]);
+        for (int k = 0; k < 2; k++) {
+            sc_model *m;
+            sc_model_info info;
+            if (sc_model_open(&m, ctx, k ? back : path, NULL)) fail_msg("%s", sc_error());
+            sc_model_describe(m, &info);
+            assert_int_equal(info.head, SC_HEAD_NONE);
+            check_outputs(m, st, k ? "  and back" : names[i]);
+            sc_model_free(m);
+        }
+        sc_safetensors_free(st);
+        snprintf(command, sizeof command, "rm -r '%s'", dir);
+        assert_int_equal(system(command), 0);
+    }
 }
 
 /* A row alone, and between others, gives the same bits. */
@@ -352,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_encoders_match),
         cmocka_unit_test(fixture_encoders_match),
+        cmocka_unit_test(gguf_holds_the_states),
         cmocka_unit_test(rows_do_not_see_each_other),
         cmocka_unit_test(vectors_are_those_of_the_modules),
         cmocka_unit_test(vectors_can_be_cut_and_left_long),
