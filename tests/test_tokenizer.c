@@ -533,6 +533,102 @@ static void reads_directories(void **state)
     assert_int_equal(remove(dir), 0);
 }
 
+static void same_as(const sc_tokenizer *a, const sc_tokenizer *b, const char *text)
+{
+    int32_t *x, *y;
+    int64_t n, m, len = (int64_t)strlen(text);
+    assert_int_equal(sc_tokenizer_encode(a, text, len, SC_TOKENIZE_SPECIAL, &x, &n), SC_OK);
+    assert_int_equal(sc_tokenizer_encode(b, text, len, SC_TOKENIZE_SPECIAL, &y, &m), SC_OK);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, (size_t)n * sizeof(*x));
+    sc_free(x);
+    sc_free(y);
+}
+
+static void write_text(const char *dir, const char *name, const sc_str *s)
+{
+    char path[100];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_false(s->oom);
+    assert_int_equal(sc_file_write(path, s->p, s->len), SC_OK);
+}
+
+static void remove_file(const char *dir, const char *name)
+{
+    char path[100];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(remove(path), 0);
+}
+
+/* vocab.txt, vocab.json with merges.txt, and tiktoken's ranks: the same vocabularies without a tokenizer.json. */
+static void reads_lists(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"Hello world", "the quick brown fox, isn't it?",
+                                        " \xed\x95\x9c\xea\xb5\xad\xec\x96\xb4 12", ""};
+    char dir[] = "/tmp/socle-lists-XXXXXX", path[100];
+    assert_non_null(mkdtemp(dir));
+    sc_tokenizer *a, *b;
+    sc_str s = {0}, merges = {0};
+    assert_int_equal(sc_tokenizer_load(&a, DATA "wordpiece.json"), SC_OK);
+    for (int32_t i = 0; i < sc_tokenizer_vocab_size(a); i++)
+        sc_str_printf(&s, "%s\n", sc_tokenizer_token(a, i, NULL));
+    write_text(dir, "vocab.txt", &s);
+    assert_int_equal(sc_tokenizer_load(&b, dir), SC_OK);
+    for (int i = 0; i < SC_COUNT(texts); i++) same_as(a, b, texts[i]);
+    sc_tokenizer_free(a);
+    sc_tokenizer_free(b);
+    remove_file(dir, "vocab.txt");
+
+    json_t *root = slurp_json(DATA "bytes.json"), *model = json_object_get(root, "model"), *item;
+    char *vocab = json_dumps(json_object_get(model, "vocab"), 0);
+    size_t k;
+    s.len = 0;
+    sc_str_puts(&s, vocab);
+    sc_str_puts(&merges, "#version: 0.2\n");
+    json_array_foreach(json_object_get(model, "merges"), k, item) sc_str_printf(
+        &merges, "%s %s\n", json_string_value(json_array_get(item, 0)), json_string_value(json_array_get(item, 1)));
+    write_text(dir, "vocab.json", &s);
+    write_text(dir, "merges.txt", &merges);
+    json_object_del(root, "added_tokens");
+    json_t *pre = json_object_get(root, "pre_tokenizer");
+    json_object_set_new(pre, "use_regex", json_true());
+    a = make(root, "bytes.json");
+    assert_int_equal(sc_tokenizer_load(&b, dir), SC_OK);
+    for (int i = 0; i < SC_COUNT(texts); i++) same_as(a, b, texts[i]);
+    sc_tokenizer_free(a);
+    sc_tokenizer_free(b);
+    free(vocab);
+    json_decref(root);
+    remove_file(dir, "vocab.json");
+    remove_file(dir, "merges.txt");
+
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    s.len = 0;
+    for (int c = 0; c < 256; c++) sc_str_printf(&s, "%c%c== %d\n", digits[c >> 2], digits[c << 4 & 63], c);
+    sc_str_puts(&s, "YmM= 256\nYWI= 257\n"); /* bc before ab */
+    write_text(dir, "gpt2.tiktoken", &s);
+    snprintf(path, sizeof(path), "%s/gpt2.tiktoken", dir);
+    assert_int_equal(sc_tokenizer_load(&a, path), SC_OK);
+    int32_t *ids;
+    int64_t n;
+    assert_int_equal(sc_tokenizer_encode(a, "abc ab<|endoftext|>", 19, SC_TOKENIZE_PARSE_SPECIAL, &ids, &n), SC_OK);
+    const int32_t want[] = {'a', 256, ' ', 257, 258};
+    assert_int_equal(n, 5);
+    assert_memory_equal(ids, want, sizeof(want));
+    sc_free(ids);
+    sc_tokenizer_free(a);
+    remove_file(dir, "gpt2.tiktoken");
+    write_text(dir, "other.tiktoken", &s);
+    snprintf(path, sizeof(path), "%s/other.tiktoken", dir);
+    assert_int_equal(sc_tokenizer_load(&a, path), SC_EUNSUPPORTED);
+    assert_non_null(strstr(sc_error(), "258"));
+    remove_file(dir, "other.tiktoken");
+    sc_str_free(&s);
+    sc_str_free(&merges);
+    assert_int_equal(remove(dir), 0);
+}
+
 static void refuses(const char *json, sc_status status, const char *part)
 {
     sc_tokenizer *t = NULL;
@@ -686,6 +782,7 @@ int main(void)
         cmocka_unit_test(survives_cut_models),
         cmocka_unit_test(long_words),
         cmocka_unit_test(unigram_matches_sentencepiece),
+        cmocka_unit_test(reads_lists),
         cmocka_unit_test(scanners_match_expressions),
         cmocka_unit_test(matches_llama_cpp),
     };

@@ -237,6 +237,7 @@ sc_status sc_norm_run(const sc_tokenizer *t, sc_matcher *m, sc_norm *x, sc_norm 
     y->track = x->track;
     for (int i = 0; i < t->n_norm; i++) {
         if (x->n == 0) break;
+        if (t->norm[i].kind == SC_NORM_FORM && t->norm[i].form == SC_NFC && sc_uni_is_nfc(x->p, x->n)) continue;
         sc_norm_clear(y);
         sc_status s = run(t, &t->norm[i], m, x, y, first || !t->prefix_once);
         if (s) return s;

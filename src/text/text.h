@@ -53,6 +53,7 @@ void sc_norm_free(sc_norm *x);
 
 typedef enum sc_form { SC_NFC, SC_NFD, SC_NFKC, SC_NFKD } sc_form;
 /* Appends the normal form of src to dst; bytes that are not UTF-8 pass as they are. false without memory. */
+bool sc_uni_is_nfc(const char *p, int64_t n); /* false also where that takes more than a look */
 bool sc_uni_normalize(sc_norm *dst, const sc_norm *src, sc_form form);
 
 /* ---- regular expressions (regex.c) ---- */

@@ -344,6 +344,28 @@ static bool put_chunk(sc_norm *dst, const sc_norm *src, int64_t from, int64_t to
     return !dst->oom;
 }
 
+/* Characters that NFC leaves alone whatever stands beside them; what combines is not among them. */
+static bool settled(uint32_t c)
+{
+    return c < 0x300 || (c >= 0xac00 && c <= 0xd7a3) || (c >= 0x4e00 && c <= 0x9fff) ||
+           (c >= 0x3041 && c <= 0x3096) || (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x2010 && c <= 0x2027) ||
+           (c >= 0x3000 && c <= 0x3003) || (c >= 0xff01 && c <= 0xff5e) || (c >= 0x1f300 && c <= 0x1faff);
+}
+
+bool sc_uni_is_nfc(const char *p, int64_t n)
+{
+    for (int64_t i = 0; i < n;) {
+        uint32_t c = (uint8_t)p[i];
+        if (c < 0x80) {
+            i++;
+            continue;
+        }
+        i += sc_utf8_decode(p + i, n - i, &c);
+        if (!settled(c)) return false;
+    }
+    return true;
+}
+
 bool sc_uni_normalize(sc_norm *dst, const sc_norm *src, sc_form form)
 {
     chunk k = {0};
