@@ -256,7 +256,7 @@ static void linear_trial(trial *t)
     bool transposed = block == 1 && random_in(&t->seed, 0, 2) == 0;
     for (int i = 0; i < rank - 1; i++) dim[i] = rank == 3 ? SC_MIN(any_size(t), 5) : any_size(t);
     int64_t c = dim[rank - 1] = block > 1 ? block * random_in(&t->seed, 1, 3) : any_size(t), n = any_size(t);
-    if (rank == 2 && random_in(&t->seed, 0, 9) == 0) dim[0] = 261; /* two blocks of tokens */
+    if (rank == 2 && random_in(&t->seed, 0, 9) == 0) dim[0] = type % 2 ? 261 : 1030; /* two blocks of tokens */
     value x = look(t, ANY, rank, dim), w = matrix(t, type, n, c, transposed), bias = {0}, more = {0};
     if (random_in(&t->seed, 0, 1)) bias = look(t, ANY, 1, &n);
     sc_tensor *y = sc_apply_linear(t->g, x.t, w.t, bias.t);
@@ -279,6 +279,8 @@ static void linear_trial(trial *t)
                 for (int64_t l = k; block > 1 && k % 32 == 0 && l < k + 32; l++)
                     top = l == k ? fabs(x.v[i * c + l]) : fmax(top, fabs(x.v[i * c + l]));
                 size += 0.5001 * top / 127 * fabs(w.v[j * c + k]) / t->tolerance;
+                /* With bf16, x may be rounded to that, which has 8 bits. */
+                if (type == SC_BF16) size += 0x1p-9 * fabs(x.v[i * c + k] * w.v[j * c + k]) / t->tolerance;
             }
             double b = bias.t ? bias.v[j] : 0, m = how ? more.v[i * n + j] : 0;
             t->want[i * n + j] = sum + b + m;
@@ -591,6 +593,7 @@ static void cached_over(trial *t, bool parts)
 static void cached_trial(trial *t) { cached_over(t, false); }
 static void parts_trial(trial *t) { cached_over(t, true); }
 
+#include "ops_experts.h"
 #include "test_ops_recurrent.h"
 
 static const struct row {
@@ -605,12 +608,20 @@ static const struct row {
     {"attention over a cache", SC_OP_kv_write, cached_trial, 30},
     {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
     {"attention joined", SC_OP_attention_join, parts_trial, 40},
+    {"clamped_glu", SC_OP_clamped_glu, clamped_glu_trial, 30},
+    {"concat", SC_OP_concat, concat_trial, 30},
+    {"expert_sum", SC_OP_expert_sum, expert_sum_trial, 30},
+    {"expert_weights", SC_OP_expert_weights, expert_weights_trial, 60},
+    {"linear_experts", SC_OP_linear_experts, linear_experts_trial, 150},
+    {"top_experts", SC_OP_top_experts, top_experts_trial, 100},
     {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},
     {"mul", SC_OP_mul, mul_trial, 30},
+    {"linear on panels", SC_OP_pack_panels, linear_trial, 60},
+    {"linear on panels of bf16", SC_OP_pack_panels_bf16, linear_trial, 60},
     {"place", SC_OP_place, place_trial, 40},
     {"linear on packed rows", SC_OP_pack_rows, linear_trial, 30},
     {"reshape", SC_OP_reshape, reshape_trial, 50},

@@ -33,6 +33,28 @@ typedef struct sc_model_options {
 SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);
 SC_API void sc_model_free(sc_model *m);
 
+/* What kinds of models there are: config.json's model types, and each at a glance. NULL: nothing is known of it. */
+typedef struct sc_model_type {
+    const char *model_type, *family, *name;
+    const char *attention, *position, *norm, *activation, *tokenizer; /* in a few words */
+    const char *gguf;     /* its architecture there; NULL: GGUF has none */
+    const char *fixtures; /* cases of the fixture matrix that its tests compare with transformers */
+} sc_model_type;
+SC_API int64_t sc_model_type_count(void);
+SC_API bool sc_model_type_at(int64_t i, sc_model_type *out); /* false: there are fewer */
+
+/* What a model's result is. */
+typedef enum sc_head {
+    SC_HEAD_NEXT,     /* for each token, logits of the one that follows: (tokens, vocab) */
+    SC_HEAD_NONE,     /* the states alone: (tokens, width) */
+    SC_HEAD_FILL,     /* for each token, logits of the one that stands there: (tokens, vocab) */
+    SC_HEAD_CLASSES,  /* logits of classes for each sequence: (sequences, labels) */
+    SC_HEAD_TAGS,     /* … for each token: (tokens, labels) */
+    SC_HEAD_SPAN,     /* where an answer begins and ends: (tokens, 2) */
+    SC_HEAD_REPLACED, /* the logit that a token was replaced: (tokens, 1) (ELECTRA) */
+    SC_HEAD_COUNT
+} sc_head;
+
 typedef struct sc_model_info {
     const char *path, *family, *model_type, *format; /* format: "safetensors", "gguf", "fresh", "synthetic" */
     const char *dtypes;                              /* "q4_1 211, f32 61": how many tensors of each type */
@@ -40,11 +62,22 @@ typedef struct sc_model_info {
     int64_t active; /* parameters that one token goes through: all but those of experts it does not use */
     int64_t experts, experts_used; /* of a mixture, and of them those that a token uses; 0: none */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
+    int64_t
+        latent; /* width of the one key that all heads share in the cache (latent attention); 0: heads have their own */
     int64_t context; /* tokens; 0: not limited */
     bool tied;       /* the output matrix is the embedding */
+    sc_head head;
+    int64_t labels;         /* of SC_HEAD_CLASSES and SC_HEAD_TAGS */
+    int64_t first_position; /* of HuggingFace's position_ids: 2 in RoBERTa */
+    int64_t token_types;    /* values of token_type_ids; 0: not told */
 } sc_model_info;
 SC_API void sc_model_describe(const sc_model *m, sc_model_info *info); /* texts are borrowed from the model */
 SC_API sc_context *sc_model_context(const sc_model *m);
+
+/* config.json's name of a class; "LABEL_i" where it has none. Borrowed. NULL: there is no class i. */
+SC_API const char *sc_model_label(const sc_model *m, int64_t i);
+/* Each class is yes or no for itself: config.json's problem_type is multi_label_classification. */
+SC_API bool sc_model_multi_label(const sc_model *m);
 
 /* Ids that end an answer, from generation_config.json, config.json or GGUF keys; borrowed, *n of them. */
 SC_API const int32_t *sc_model_eos(const sc_model *m, int64_t *n);
@@ -65,7 +98,7 @@ typedef struct sc_model_param {
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
     bool plus_one; /* stored with 1 added */
     bool neg_exp;  /* stored as -exp(x) */
-    int tiled;     /* not 0: value heads stored in turns of their key heads: 1 in all rows, 2 behind queries and keys, 3 in
+    int tiled; /* not 0: value heads stored in turns of their key heads: 1 in all rows, 2 behind queries and keys, 3 in
                       the columns */
 } sc_model_param;
 SC_API int64_t sc_model_param_count(const sc_model *m);
@@ -90,8 +123,11 @@ typedef struct sc_named_tensor {
 typedef struct sc_outputs sc_outputs;
 
 /* HuggingFace's argument and field names. Text models take input_ids (B, T) and attention_mask (B, T) (absent: all
- * ones; each row's real tokens must be together) and give logits (B, T, V), zeros at padding. With `all` also
- * hidden_states (L+1, T', C): what enters each layer, and the last after the final norm, for row 0's T' = T places.
+ * ones; each row's real tokens must be together), and position_ids and token_type_ids (B, T) (absent: counted, zeros). They
+ * give what their head makes: logits (B, T, V), zeros at padding; (B, labels) of classes; (B, T) of SC_HEAD_REPLACED;
+ * start_logits and end_logits (B, T) of SC_HEAD_SPAN; without a head last_hidden_state (B, T, C). With `all` also
+ * hidden_states (L+1, T', C): what enters each layer, and the last after the final norm, for row 0's T' = T places;
+ * and of encoders last_hidden_state and what they pool: pooler_output (B, C), seq_relationship_logits (B, 2).
  * Other inputs are ignored. End *out with sc_outputs_free. */
 SC_API sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in,
                                   bool all);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text to token ids and back.
  *
- * A tokenizer is read from a tokenizer.json (the format of HuggingFace's tokenizers: BPE, byte-level or with byte
- * fallback), a SentencePiece tokenizer.model (BPE), or a GGUF file's metadata (see gguf.h). It is immutable: any number
- * of threads may use it at once. A detokenizer has one owner.
+ * A tokenizer is read from a tokenizer.json (the format of HuggingFace's tokenizers: BPE, WordPiece, Unigram, WordLevel), a
+ * SentencePiece tokenizer.model (BPE, Unigram), tiktoken's ranks of the published vocabularies, BERT's vocab.txt, GPT-2's
+ * vocab.json with merges.txt, or a GGUF file's metadata (see gguf.h). It does not change: any number of threads may use it at
+ * once. A detokenizer has one owner.
  *
  * Text is UTF-8. Bytes that are not valid UTF-8 are kept where the vocabulary can spell single bytes, so that
  * encoding and decoding give back any bytes exactly (unless a normalizer of the tokenizer changes the text). */
@@ -23,14 +24,15 @@ typedef struct sc_token_span {
     int32_t begin, end;
 } sc_token_span;
 
-/* path: a model's directory (tokenizer.json, else tokenizer.model; tokenizer_config.json names the bos, eos, pad and unk
- * tokens), one of these two files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds that are not read yet give SC_EUNSUPPORTED naming the kind. */
+/* path: a model's directory (tokenizer.json, tokenizer.model, vocab.json or vocab.txt, the first of them; tokenizer_config.json
+ * names the bos, eos, pad and unk tokens), one of these files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds
+ * that are not known give SC_EUNSUPPORTED naming the kind. */
 SC_API sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path);
 /* The text of a tokenizer.json; `what` names it in messages. */
 SC_API sc_status sc_tokenizer_from_json(sc_tokenizer **out, const char *json, int64_t len, const char *what);
-/* The bytes of a SentencePiece tokenizer.model. */
+/* The bytes of a SentencePiece tokenizer.model (BPE or Unigram), or tiktoken's ranks, which go by the same name. */
 SC_API sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t len, const char *what);
-/* The tokenizer in a GGUF file's metadata (kinds "gpt2" and "llama"). The file need not stay open. */
+/* The tokenizer in a GGUF file's metadata (kinds gpt2, llama, bert, t5 and rwkv). The file need not stay open. */
 struct sc_gguf;
 SC_API sc_status sc_tokenizer_from_gguf(sc_tokenizer **out, const struct sc_gguf *file);
 SC_API void sc_tokenizer_free(sc_tokenizer *t);
@@ -57,6 +59,13 @@ SC_API sc_status sc_tokenizer_encode_spans(const sc_tokenizer *t, const char *te
 SC_API sc_status sc_tokenizer_encode_pair(const sc_tokenizer *t, const char *a, int64_t a_len, const char *b,
                                           int64_t b_len, unsigned flags, int32_t **ids, int32_t **types,
                                           int64_t *n);
+
+/* The prompt for what stands between two texts, for models that were trained to fill it in (CodeLlama, StarCoder, Qwen2.5-
+ * Coder, DeepSeek-Coder, …). Special tokens in the texts stay text. *end: the id that ends such an answer, -1: no other
+ * than always. SC_ENOTFOUND where the vocabulary lacks the tokens for it. */
+SC_API sc_status sc_tokenizer_infill(const sc_tokenizer *t, const char *prefix, int64_t prefix_len,
+                                     const char *suffix, int64_t suffix_len, int32_t **ids, int64_t *n,
+                                     int32_t *end);
 
 enum {
     SC_DETOKENIZE_SKIP_SPECIAL = 1, /* special tokens give no text */

@@ -69,6 +69,8 @@ sc_status sc_buffer_new(sc_buffer **out, int64_t size); /* not zeroed where the 
 sc_status sc_buffer_wrap(sc_buffer **out, void *data, int64_t size, void (*free)(sc_buffer *), void *user);
 sc_buffer *sc_buffer_ref(sc_buffer *b); /* returns b; NULL is fine */
 void sc_buffer_unref(sc_buffer *b);     /* NULL is fine */
+/* An empty buffer of whole pages, large ones where the system has them; they take memory when first written to. */
+sc_status sc_buffer_pages(sc_buffer **out, int64_t size);
 
 /* ---- strings (str.c) ---- */
 
@@ -110,6 +112,7 @@ typedef struct sc_map {
 } sc_map;
 bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value); /* replaces; false without memory */
 bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value);
+bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash, int64_t *value); /* its sc_hash */
 void sc_map_free(sc_map *m);
 uint64_t sc_hash(const void *p, int64_t n);
 
@@ -125,6 +128,9 @@ sc_status sc_mkdirs(const char *path);
 sc_status sc_file_read(char **data, int64_t *len, const char *path, int64_t max);
 /* Maps a regular file read-only and shared. An empty file gives a buffer of size 0. */
 sc_status sc_file_map(sc_buffer **out, const char *path);
+/* p[0..n) of a buffer will not be read again soon: the memory of a mapped file's pages goes back to the system, which
+ * brings them again where they are read after all. Nothing happens to other buffers. */
+void sc_file_forget(const sc_buffer *b, const void *p, int64_t n);
 
 /* Writes a file so that `path` is always the old one or the whole new one: bytes go to a temporary beside it,
  * commit syncs and renames, close without commit removes it. */

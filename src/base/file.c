@@ -127,6 +127,14 @@ sc_status sc_file_read(char **data, int64_t *len, const char *path, int64_t max)
 
 static void unmap(sc_buffer *b) { munmap(b->data, (size_t)b->size); }
 
+void sc_file_forget(const sc_buffer *b, const void *p, int64_t n)
+{
+    if (!b || b->free != unmap) return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)p + page - 1) / page * page,
+              end = ((uintptr_t)p + (uintptr_t)n) / page * page;
+    if (end > first) (void)madvise((char *)b->data + (first - (uintptr_t)b->data), end - first, MADV_DONTNEED);
+}
+
 sc_status sc_file_map(sc_buffer **out, const char *path)
 {
     int fd;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void *sc_malloc(size_t n) { return malloc(n ? n : 1); }
@@ -137,6 +138,27 @@ sc_status sc_buffer_new(sc_buffer **out, int64_t size)
     if (!data) return sc_fail(SC_ENOMEM, "out of memory: a buffer of %lld bytes", (long long)size);
     sc_status s = sc_buffer_wrap(out, data, size, free_data, NULL);
     if (s) free(data);
+    return s;
+}
+
+enum { LARGE_PAGE = 2 << 20 };
+
+static void free_pages(sc_buffer *b) { munmap(b->user, (size_t)b->size + LARGE_PAGE); }
+
+sc_status sc_buffer_pages(sc_buffer **out, int64_t size)
+{
+    int64_t room;
+    if (size < 0 || !sc_add_ok(size, LARGE_PAGE, &room))
+        return sc_fail(SC_ELIMIT, "buffer of %lld bytes", (long long)size);
+    void *base =
+        mmap(NULL, (size_t)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return sc_fail(SC_ENOMEM, "out of memory: a buffer of %lld bytes", (long long)size);
+    char *data = (char *)base + (LARGE_PAGE - (uintptr_t)base % LARGE_PAGE) % LARGE_PAGE;
+#if defined(MADV_HUGEPAGE)
+    (void)madvise(data, (size_t)size, MADV_HUGEPAGE); /* only faster */
+#endif
+    sc_status s = sc_buffer_wrap(out, data, size, free_pages, base);
+    if (s) munmap(base, (size_t)room);
     return s;
 }
 

@@ -210,8 +210,13 @@ bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value)
 
 bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value)
 {
+    return sc_map_get_hashed(m, key, len, sc_hash(key, len), value);
+}
+
+bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash, int64_t *value)
+{
     if (!m->cap) return false;
-    const struct sc_map_slot *s = probe(m, key, len, sc_hash(key, len));
+    const struct sc_map_slot *s = probe(m, key, len, hash);
     if (!s->key) return false;
     *value = s->value;
     return true;

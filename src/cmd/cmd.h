@@ -119,6 +119,17 @@ void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen,
  * after printing what went wrong. */
 char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
 
+/* Texts of files, one a line; of a file whose name ends in .jsonl, the text at `field` of each line's object. */
+typedef struct sc_cmd_texts {
+    struct sc_text *item; /* embed.h */
+    int64_t n, cap;
+    char **data; /* what the items look into */
+    int64_t n_data;
+} sc_cmd_texts;
+/* Appends those of a file, or of stdin where path is "-" or NULL. 0, or 1 after printing what went wrong. Starts as {0}. */
+int sc_cmd_texts_read(const sc_cmd *c, sc_cmd_texts *t, const char *path, const char *field);
+void sc_cmd_texts_free(sc_cmd_texts *t);
+
 /* ---- chat at a terminal (chat.c) ---- */
 /* What a chat talks to. Each call that can fail returns 0 to go on or the exit code to end with; what went wrong in a
  * way that the user can mend is said (sc_cmd_error) and 0 returned. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The executor. One pool job runs a whole plan: within a stage the members take tasks from a shared counter, between
- * stages they meet at a barrier. Nothing is allocated or looked up. */
+/* The executor. One pool job runs a whole plan: within a stage each member does its own run of tasks, so that it reads
+ * weights from one end to the other, and then helps the others; between stages they meet at a barrier. Nothing is
+ * allocated or looked up, but for the weights that the first run brings into the kernels' layout. */
 #include "cpu/cpu.h"
 
 #include <limits.h>
@@ -9,11 +10,15 @@ typedef struct cpu_backend {
     sc_backend base;
     sc_context *ctx;
     sc_kernels kernels;
+    sc_cpu_own *own;
 } cpu_backend;
 
 typedef struct cpu_state {
-    atomic_llong *next; /* of each stage: the first task that nobody took */
-    int64_t *tasks;     /* of each stage */
+    /* Of each member and stage, [member * stages + stage]: the first task of the member's run that nobody took. Between
+     * runs they are where that begins. */
+    atomic_llong *next;
+    int64_t *tasks; /* of each stage */
+    bool bound;     /* the steps have their weights in the kernels' layout */
     sc_buffer *scratch;
     int64_t scratch_stride;
     atomic_int status; /* the first fault of a run */
@@ -59,18 +64,25 @@ static void plan_free(sc_backend *self, sc_plan *p)
     sc_free(st);
 }
 
+/* Where member m's run of a stage's tasks begins; that of the next is its end. */
+static int64_t run_begin(int64_t tasks, int m, int threads) { return tasks * m / threads; }
+
 static sc_status plan_ready(sc_backend *self, sc_plan *p)
 {
     cpu_backend *b = (cpu_backend *)self;
     cpu_state *st = p->backend_state = sc_calloc(1, sizeof *st);
     if (!st) return sc_nomem();
-    st->next = sc_calloc((size_t)p->n_stages, sizeof *st->next);
+    int threads = sc_context_threads(b->ctx);
+    st->next = sc_calloc((size_t)p->n_stages * (size_t)threads, sizeof *st->next);
     st->tasks = sc_calloc((size_t)p->n_stages, sizeof *st->tasks);
     st->scratch_stride = (p->scratch_bytes + 127) & ~(int64_t)63; /* threads do not share cache lines */
     if (!st->next || !st->tasks) return sc_nomem();
-    sc_status s = sc_buffer_new(&st->scratch, st->scratch_stride * sc_context_threads(b->ctx));
+    sc_status s = sc_buffer_new(&st->scratch, st->scratch_stride * threads);
     if (s) return s;
     for (int i = 0; i < p->n_steps; i++) st->tasks[p->step[i].stage] += p->step[i].tasks;
+    for (int m = 0; m < threads; m++)
+        for (int i = 0; i < p->n_stages; i++)
+            atomic_init(&st->next[(int64_t)m * p->n_stages + i], run_begin(st->tasks[i], m, threads));
     return SC_OK;
 }
 
@@ -102,6 +114,24 @@ typedef struct job {
     sc_plan *plan;
 } job;
 
+/* The members' runs of a stage, one's own first. */
+static void run_stage(sc_plan *p, int stage, int member, int threads, const sc_kernels *k, void *scratch)
+{
+    cpu_state *st = p->backend_state;
+    int64_t tasks = st->tasks[stage];
+    for (int i = 0; i < threads; i++) {
+        int whose = (member + i) % threads;
+        int64_t end = run_begin(tasks, whose + 1, threads), all = end - run_begin(tasks, whose, threads);
+        atomic_llong *next = &st->next[(int64_t)whose * p->n_stages + stage];
+        /* Several takes a run, so that a slow member holds nobody up; large enough that taking costs nothing. */
+        int64_t take = SC_MAX(all / 8, 1);
+        while (atomic_load_explicit(next, memory_order_relaxed) < end) {
+            int64_t first = atomic_fetch_add_explicit(next, take, memory_order_relaxed);
+            if (first < end) run_tasks(p, stage, first, SC_MIN(first + take, end), k, scratch);
+        }
+    }
+}
+
 static void work(void *arg, int member)
 {
     const job *j = arg;
@@ -109,19 +139,15 @@ static void work(void *arg, int member)
     cpu_state *st = p->backend_state;
     sc_pool *pool = j->backend->ctx->pool;
     void *scratch = (char *)st->scratch->data + st->scratch_stride * member;
+    int threads = sc_pool_threads(pool);
     for (int stage = 0; stage < p->n_stages; stage++) {
-        int64_t tasks = st->tasks[stage];
-        /* Several takes a member, so that a slow one holds nobody up; large enough that taking costs nothing. */
-        int64_t take = SC_MAX(tasks / (sc_pool_threads(pool) * 8), 1);
-        for (;;) {
-            int64_t first = atomic_fetch_add_explicit(&st->next[stage], take, memory_order_relaxed);
-            if (first >= tasks) break;
-            run_tasks(p, stage, first, SC_MIN(first + take, tasks), &j->backend->kernels, scratch);
-        }
+        run_stage(p, stage, member, threads, &j->backend->kernels, scratch);
         if (member == 0 &&
             (atomic_load_explicit(&st->status, memory_order_relaxed) || sc_context_cancelled(j->backend->ctx)))
             atomic_store_explicit(&st->stop_after, stage, memory_order_relaxed);
         sc_pool_barrier(pool);
+        atomic_store_explicit(&st->next[(int64_t)member * p->n_stages + stage],
+                              run_begin(st->tasks[stage], member, threads), memory_order_relaxed);
         if (atomic_load_explicit(&st->stop_after, memory_order_relaxed) <= stage) return;
     }
 }
@@ -130,7 +156,8 @@ static sc_status run(sc_backend *self, sc_plan *p)
 {
     cpu_backend *b = (cpu_backend *)self;
     cpu_state *st = p->backend_state;
-    for (int i = 0; i < p->n_stages; i++) atomic_store_explicit(&st->next[i], 0, memory_order_relaxed);
+    if (!st->bound) sc_cpu_own_bind(b->own, b->ctx, &b->kernels, p);
+    st->bound = true;
     atomic_store(&st->status, SC_OK);
     atomic_store(&st->stop_after, INT_MAX);
     sc_pool_run(b->ctx->pool, work, &(job){b, p});
@@ -140,12 +167,19 @@ static sc_status run(sc_backend *self, sc_plan *p)
     return SC_OK;
 }
 
-static void backend_free(sc_backend *self) { sc_free(self); }
+static void backend_free(sc_backend *self)
+{
+    sc_cpu_own_free(((cpu_backend *)self)->own);
+    sc_free(self);
+}
 
 sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
 {
     cpu_backend *b = sc_calloc(1, sizeof *b);
-    if (!b) return sc_nomem();
+    if (!b || !(b->own = sc_cpu_own_new())) {
+        sc_free(b);
+        return sc_nomem();
+    }
     b->base = (sc_backend){.name = "cpu",
                            .lower = lower,
                            .prepare = prepare,

@@ -9,10 +9,28 @@
 #include "cpu/kernels/kernels.h"
 #include "ops/ops.h"
 
+/* w (N, width) as a layer's kernels read it: strides in elements. */
+typedef struct sc_cpu_matrix {
+    sc_dtype dtype;
+    const void *data;
+    int64_t width, stride[2];
+    const void *own; /* its rows in the kernels' own layout, NULL: as they are stored only */
+} sc_cpu_matrix;
+
+/* A constant one of N rows, kept by a buffer. */
+typedef struct sc_cpu_weight {
+    sc_cpu_matrix w;
+    int64_t rows;
+    sc_buffer *buffer;
+} sc_cpu_weight;
+
 typedef struct sc_cpu_op {
     const char *(*refuse)(const sc_step *s); /* why this step cannot be run here, or NULL; may itself be NULL */
     /* What input i is to go through first, or NULL (sc_backend.lower); may itself be NULL. */
     const sc_op *(*lower)(const sc_step *s, const sc_kernels *k, int i);
+    /* The weight of this step for which the kernels have a layout of their own, in which s->own then is, or NULL where
+     * there was no memory for it. false: none; may itself be NULL. */
+    bool (*weight)(const sc_step *s, const sc_kernels *k, sc_cpu_weight *out);
     int64_t (*tasks)(const sc_step *s);
     int64_t (*scratch)(const sc_step *s); /* bytes each thread needs; NULL: none */
     /* Does tasks begin .. end. A fault in the values (an id out of range) returns a code with its message. */
@@ -27,13 +45,6 @@ typedef struct sc_cpu_op {
 
 /* ---- what products with a matrix share (linear.c) ---- */
 
-/* w (N, width) as a layer's kernels read it: strides in elements. */
-typedef struct sc_cpu_matrix {
-    sc_dtype dtype;
-    const void *data;
-    int64_t width, stride[2];
-} sc_cpu_matrix;
-
 /* Why no kernel reads w, or NULL; and whether one reads it with x packed. */
 const char *sc_cpu_matrix_refuse(const sc_cpu_matrix *w);
 bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k);
@@ -46,6 +57,30 @@ void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t ro
                          int64_t tokens, const void *x, int64_t ldx, float *y, int64_t ldy, float *room,
                          int64_t *have);
 
+/* Weights in the kernels' own layout, for all plans of a backend. (own_layout.c) */
+typedef struct sc_cpu_own sc_cpu_own;
+sc_cpu_own *sc_cpu_own_new(void); /* NULL without memory */
+void sc_cpu_own_free(sc_cpu_own *o);
+/* Gives the plan's steps their weights so, making what is not there yet. Without memory they stay as they are. */
+void sc_cpu_own_bind(sc_cpu_own *o, sc_context *ctx, const sc_kernels *k, sc_plan *p);
+
+/* Rows first .. first + n of w as f32 into out, `ld` apart. */
+void sc_cpu_matrix_bring(const sc_cpu_matrix *w, const sc_kernels *k, int64_t first, int64_t n, float *out,
+                         int64_t ld);
+/* Whether bf16 weights are multiplied as bf16, x being rounded to it. */
+bool sc_cpu_matrix_in_pairs(const sc_cpu_matrix *w, const sc_kernels *k);
+
+/* ---- the same for many tokens, from panels (panels.c) ---- */
+
+/* The form that x is to be brought to, or NULL where it is to be read as it is; whether a step's x came so. */
+const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, int64_t tokens, const sc_kernels *k);
+bool sc_cpu_panels(const sc_step *s);
+/* How linear then does it. */
+int64_t sc_cpu_panels_tasks(const sc_step *s);
+int64_t sc_cpu_panels_scratch(const sc_step *s, const sc_cpu_matrix *w);
+void sc_cpu_panels_run(const sc_step *s, const sc_cpu_matrix *w, const sc_kernels *k, int64_t begin, int64_t end,
+                       float *room);
+
 /* levels: a set of SC_CPU bits, or ~0u for all that the machine has. */
 sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels);
 
@@ -57,5 +92,12 @@ void sc_alibi(float slope, int64_t query, int64_t n, float *score);
 
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
+
+/* The rows of x in panels for k->multiply_panels: as few as there can be, all of nearly the same size. */
+static inline int64_t sc_panel_count(int64_t rows, const sc_kernels *k) { return sc_tasks_of(rows, k->panel_rows); }
+static inline int64_t sc_panel_begin(int64_t rows, int64_t count, int64_t i)
+{
+    return i * (rows / count) + SC_MIN(i, rows % count);
+}
 
 #endif

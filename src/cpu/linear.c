@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* y = x w^T + bias + residual. A task is a block of w's rows times a block of tokens. Where the kernels have it, x comes
- * packed (pack_rows) and is multiplied as whole numbers by the rows as they are stored. Otherwise the rows are brought
- * to f32 once for all the block's tokens, then multiplied in register tiles. The sum for one element always runs over
- * the whole of C in the same order, so a token's result is the same alone and in any batch. */
+ * packed (pack_rows) and is multiplied as whole numbers by the rows, in the kernels' own layout or as they are stored.
+ * Otherwise many tokens come in panels (panels.c); for few the rows are multiplied as they are stored, or brought to f32
+ * first. The sum for one element always runs over the whole of C in an order that the type of w decides, so a token's
+ * result is the same alone and in any batch. */
 #include "cpu/cpu.h"
 
 enum {
@@ -21,7 +22,8 @@ static bool packed(const sc_step *s) { return s->in[0]->dtype == SC_U8; }
 static sc_cpu_matrix matrix(const sc_step *s)
 {
     const sc_tensor *w = s->in[1];
-    return (sc_cpu_matrix){w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}};
+    return (sc_cpu_matrix){
+        w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}, s->own};
 }
 
 bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
@@ -34,7 +36,17 @@ bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
 static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
 {
     sc_cpu_matrix w = matrix(s);
-    return i == 0 && s->in[0]->dtype == SC_F32 && sc_cpu_matrix_packed(&w, k) ? &sc_op_pack_rows : NULL;
+    if (i > 0 || s->in[0]->dtype != SC_F32) return NULL;
+    if (sc_cpu_matrix_packed(&w, k)) return &sc_op_pack_rows;
+    const sc_op *op = sc_cpu_panels_lower(&w, tokens(s), k);
+    return op || sc_is_contiguous(s->in[0]) ? op : &sc_op_contiguous;
+}
+
+static bool weight(const sc_step *s, const sc_kernels *k, sc_cpu_weight *out)
+{
+    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
+    *out = (sc_cpu_weight){matrix(s), features(s), root->storage.buffer};
+    return packed(s) && k->interleave[w->dtype] && root->leaf == SC_PARAM && out->buffer;
 }
 
 int64_t sc_cpu_matrix_rows(const sc_cpu_matrix *w, bool packed)
@@ -70,6 +82,7 @@ static const char *refuse(const sc_step *s)
 
 static int64_t tasks(const sc_step *s)
 {
+    if (sc_cpu_panels(s)) return sc_cpu_panels_tasks(s);
     return sc_tasks_of(features(s), block_rows(s)) * sc_tasks_of(tokens(s), TOKENS);
 }
 
@@ -83,12 +96,11 @@ int64_t sc_cpu_matrix_scratch(const sc_cpu_matrix *w, bool packed)
 static int64_t scratch(const sc_step *s)
 {
     sc_cpu_matrix w = matrix(s);
-    return sc_cpu_matrix_scratch(&w, packed(s));
+    return sc_cpu_panels(s) ? sc_cpu_panels_scratch(s, &w) : sc_cpu_matrix_scratch(&w, packed(s));
 }
 
-/* Rows first .. first + n of w as f32 into out, `ld` apart. */
-static void bring_rows(const sc_cpu_matrix *w, const sc_kernels *k, int64_t first, int64_t n, float *out,
-                       int64_t ld)
+void sc_cpu_matrix_bring(const sc_cpu_matrix *w, const sc_kernels *k, int64_t first, int64_t n, float *out,
+                         int64_t ld)
 {
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
     int64_t c = w->width;
@@ -120,16 +132,21 @@ void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t ro
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
     int64_t row_bytes = w->stride[0] / d->block * d->bytes, ld = w->width + PAD;
     const char *first = (const char *)w->data + row * row_bytes;
-    if (packed) {
+    if (packed && w->own) {
+        const char *own = (const char *)w->own + k->interleaved_bytes[w->dtype](row, w->width);
+        k->matmul_interleaved[w->dtype](tokens, rows, w->width, x, ldx, own, y, ldy);
+    } else if (packed) {
         k->matmul_packed[w->dtype](tokens, rows, w->width, x, ldx, first, row_bytes, y, ldy);
     } else if (used_in_place(w)) {
         k->matmul_nt(tokens, rows, w->width, x, ldx, (const float *)w->data + row * w->stride[0], w->stride[0], y,
                      ldy);
+    } else if (sc_cpu_matrix_in_pairs(w, k)) {
+        k->matmul_nt_bf16(tokens, rows, w->width, x, ldx, first, row_bytes, y, ldy);
     } else if (tokens == 1 && w->stride[1] == 1 && k->matvec[w->dtype]) {
         /* Nobody to share the bringing with: multiplied as it is read, to the same bits. */
         k->matvec[w->dtype](rows, w->width, x, first, row_bytes, y);
     } else {
-        if (*have != row) bring_rows(w, k, row, rows, room, ld);
+        if (*have != row) sc_cpu_matrix_bring(w, k, row, rows, room, ld);
         *have = row;
         k->matmul_nt(tokens, rows, w->width, x, ldx, room, ld, y, ldy);
     }
@@ -141,6 +158,10 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     const float *bias = s->in_data[2], *residual = s->in_data[3];
     float *y = s->out_data;
     sc_cpu_matrix w = matrix(s);
+    if (sc_cpu_panels(s)) {
+        sc_cpu_panels_run(s, &w, k, begin, end, room);
+        return SC_OK;
+    }
     int64_t have = -1; /* the block of rows that is in `room` */
     for (int64_t task = begin; task < end; task++) {
         int64_t row = task / token_blocks * nb, token = task % token_blocks * TOKENS;
@@ -162,4 +183,5 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_linear = {.refuse = refuse, .lower = lower, .tasks = tasks, .scratch = scratch, .run = run};
+const sc_cpu_op sc_cpu_linear = {
+    .refuse = refuse, .lower = lower, .weight = weight, .tasks = tasks, .scratch = scratch, .run = run};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside a pipeline. */
+/* Inside a pipeline, and what is computed for texts without one. */
 #ifndef SC_INFER_INTERNAL_H
 #define SC_INFER_INTERNAL_H
 
-#include "base/base.h"
+#include "models/models.h"
+#include "socle/embed.h"
 #include "socle/pipeline.h"
 
 typedef struct sc_special {
@@ -25,6 +26,8 @@ struct sc_pipeline {
     bool begins_special[256]; /* by their first byte */
     int32_t *held;            /* the ids of sequence 0 */
     int64_t n_held, cap_held;
+    int32_t *end; /* the ids that end this answer */
+    int64_t n_end, cap_end;
 };
 
 /* Collects the special tokens, once. (prompt.c) */
@@ -57,5 +60,66 @@ sc_status sc_drafter_choose(sc_drafter *d, int64_t i, sc_sampler *sampler, const
                             float *logprob, bool *accepted);
 sc_status sc_drafter_add(sc_drafter *d, int32_t id);
 void sc_drafter_judge(sc_drafter *d, int64_t accepted);
+
+/* ---- a batch of texts through a model, without a cache (batch.c) ---- */
+
+typedef struct sc_batch_text {
+    const int32_t *ids, *types; /* types NULL: zeros */
+    int64_t n;
+    int64_t skip; /* tokens at its beginning that are not pooled; fewer than n */
+} sc_batch_text;
+
+/* One plan for texts that have `tokens` in all. Starts as {0}. */
+typedef struct sc_batch {
+    sc_text_graph t;
+    sc_plan *plan;
+    sc_tensor *first;                 /* (S) i32 */
+    sc_tensor *pooled[SC_POOL_COUNT]; /* (S, C) of those asked for */
+} sc_batch;
+/* pools: a set of 1 << sc_pool_kind over the states; 0: what the head gives, `wanted` rows of it (0: all). */
+sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t texts, unsigned pools,
+                       int64_t wanted);
+sc_status sc_batch_run(sc_batch *b, const sc_batch_text *text, int64_t texts);
+void sc_batch_free(sc_batch *b);
+
+/* Ids of a text, or of a pair, with what the tokenizer puts around them; of more than `most` the text's last are left out.
+ * Both lists are owned (sc_free). */
+typedef struct sc_text_ids {
+    int32_t *ids, *types;
+    int64_t n;
+} sc_text_ids;
+sc_status sc_text_ids_new(sc_text_ids *out, const sc_tokenizer *t, sc_text text, sc_text pair, int64_t most);
+void sc_text_ids_free(sc_text_ids *x);
+
+/* ---- from states to a vector (modules.c) ---- */
+
+/* One step after pooling: a dense layer, a layer norm, or bringing to length 1. */
+typedef struct sc_embed_module {
+    enum { SC_EMBED_DENSE, SC_EMBED_NORM, SC_EMBED_UNIT } kind;
+    sc_weights weights; /* of the dense layer or the norm */
+    int64_t in, out;
+    bool bias, activated;
+    sc_unary_kind act;
+} sc_embed_module;
+
+typedef struct sc_embed_plan {
+    sc_arena *arena;
+    char *model;             /* where the model is; owned */
+    unsigned pools;          /* a set of 1 << sc_pool_kind; what they give stands one behind the other */
+    bool skip_prompt, given; /* given: by modules.json */
+    int64_t max_tokens;      /* 0: not said */
+    sc_embed_module *module;
+    int64_t n_modules, cap_modules;
+    json_t *prompts; /* sentence-transformers' configuration of them; may be NULL */
+} sc_embed_plan;
+/* What the directory or file says. */
+sc_status sc_embed_plan_read(sc_embed_plan *p, const char *path);
+/* "mean", …; -1: not known. */
+int sc_pool_named(const char *name);
+/* Appends the modules: x (S, W) → (S, width). */
+sc_tensor *sc_embed_plan_build(sc_graph *g, const sc_embed_plan *p, sc_tensor *x);
+/* x over its length, over the last axis. */
+sc_tensor *sc_unit(sc_graph *g, sc_tensor *x);
+void sc_embed_plan_free(sc_embed_plan *p);
 
 #endif

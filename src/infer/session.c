@@ -36,6 +36,9 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
 {
     sc_session_options o = options ? *options : (sc_session_options){0};
     int64_t model_context = m->info.context ? m->info.context : MAX_CONTEXT_BY_DEFAULT;
+    if (m->info.head != SC_HEAD_NEXT)
+        return sc_fail(SC_EUNSUPPORTED, "%s: a model of type '%s' reads text and generates none", m->info.path,
+                       m->info.model_type);
     if (o.context < 0 || o.sequences < 0 || o.sequences > 4096 || o.chunk < 0 || o.chunk > 1 << 20)
         return sc_fail(SC_EINVAL, "a session of %lld tokens, %d sequences and chunks of %lld", (long long)o.context,
                        o.sequences, (long long)o.chunk);

@@ -30,6 +30,14 @@ static const char *pick(const sc_config *c, const char *key, char name[KEY])
     return name;
 }
 
+bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise)
+{
+    size_t n = strlen(prefix);
+    if (!c->weights) return otherwise;
+    return sc_weights_find(c->weights, name) ||
+           (strncmp(name, prefix, n) == 0 && name[n] == '.' && sc_weights_find(c->weights, name + n + 1));
+}
+
 void sc_config_fault(sc_config *c, const char *fmt, ...)
 {
     char text[512];

@@ -77,12 +77,76 @@ static void configure_v3(sc_config *c, void *config)
     configure(c, m, true);
 }
 
+/* ---- GGUF files for absorbed attention keep the two halves of kv_b_proj apart, the keys' turned ---- */
+
+/* Head h of a stack (H, rows, width) as f32. */
+static sc_status read_head(const sc_weight *w, int64_t h, float *x)
+{
+    int64_t n = w->shape.dim[1] * w->shape.dim[2], bytes = sc_dtype_size(w->storage.dtype, n);
+    if (bytes < 0) return sc_fail(SC_ESHAPE, "'%s' has rows that are not whole blocks", w->name);
+    return sc_dequantize(w->storage.dtype, (const char *)w->storage.data + h * bytes, x, n);
+}
+
+/* keys (H, rank, nope) and values (H, v_d, rank) as rows of one (H, nope + v_d, rank). */
+static sc_status join(sc_weights *w, const char *name, const sc_weight *k, const sc_weight *v)
+{
+    int64_t heads = k->shape.dim[0], rank = k->shape.dim[1], nope = k->shape.dim[2], v_d = v->shape.dim[1],
+            n = nope + v_d;
+    sc_shape shape = {2, {heads * n, rank}};
+    bool wide = k->storage.dtype == SC_F32 || k->storage.dtype == SC_BF16;
+    sc_storage st = {.dtype = wide ? SC_F32 : SC_F16};
+    int64_t bytes = sc_dtype_size(st.dtype, n * rank);
+    float *from = sc_malloc(sizeof *from * (size_t)(rank * SC_MAX(nope, v_d))),
+          *to = sc_malloc(sizeof *to * (size_t)(n * rank));
+    sc_status s = from && to ? sc_buffer_new(&st.buffer, heads * bytes) : sc_nomem();
+    if (!s) st.data = st.buffer->data;
+    sc_dense_strides(&shape, st.stride);
+    for (int64_t h = 0; !s && h < heads; h++) {
+        if ((s = read_head(k, h, from))) break;
+        for (int64_t r = 0; r < rank; r++)
+            for (int64_t i = 0; i < nope; i++) to[i * rank + r] = from[r * nope + i];
+        if ((s = read_head(v, h, from))) break;
+        memcpy(to + nope * rank, from, sizeof *to * (size_t)(v_d * rank));
+        s = sc_quantize(st.dtype, to, (char *)st.data + h * bytes, n * rank);
+    }
+    if (!s) s = sc_weights_add(w, name, &shape, &st);
+    sc_buffer_unref(st.buffer);
+    sc_free(from);
+    sc_free(to);
+    return s;
+}
+
+static sc_status adapt(const void *config, sc_weights *w)
+{
+    const sc_moe_decoder *m = config;
+    const sc_latent_config *l = &m->latent;
+    sc_status s = sc_moe_adapt(config, w);
+    sc_shape keys = {3, {l->heads, l->rank, l->nope}}, values = {3, {l->heads, l->v_d, l->rank}};
+    for (int64_t i = 0; !s && i < m->decoder.layers; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "blk.%lld.attn_k_b.weight", (long long)i);
+        sc_weight *k = sc_weights_find(w, name);
+        snprintf(name, sizeof name, "blk.%lld.attn_v_b.weight", (long long)i);
+        sc_weight *v = sc_weights_find(w, name);
+        if (!k || !v) continue;
+        if (!sc_shape_equal(&k->shape, &keys) || !sc_shape_equal(&v->shape, &values) ||
+            k->storage.dtype == SC_DTYPE_COUNT || v->storage.dtype == SC_DTYPE_COUNT)
+            return sc_fail(SC_ESHAPE, "'%s' and attn_k_b do not have the shapes that the configuration makes them",
+                           name);
+        k->used = v->used = true;
+        sc_weight from_k = *k, from_v = *v; /* adding moves them */
+        snprintf(name, sizeof name, "model.layers.%lld.self_attn.kv_b_proj.weight", (long long)i);
+        s = join(w, name, &from_k, &from_v);
+    }
+    return s;
+}
+
 const sc_family sc_family_deepseek_v2 = {.name = "deepseek_v2",
                                          .model_types = (const char *const[]){"deepseek_v2", NULL},
                                          .prefix = "model",
                                          .config_size = sizeof(sc_moe_decoder),
                                          .configure = configure_v2,
-                                         .adapt = sc_moe_adapt,
+                                         .adapt = adapt,
                                          .build = sc_decoder_build,
                                          .describe = sc_moe_decoder_describe};
 const sc_family sc_family_deepseek_v3 = {.name = "deepseek_v3",
@@ -90,6 +154,6 @@ const sc_family sc_family_deepseek_v3 = {.name = "deepseek_v3",
                                          .prefix = "model",
                                          .config_size = sizeof(sc_moe_decoder),
                                          .configure = configure_v3,
-                                         .adapt = sc_moe_adapt,
+                                         .adapt = adapt,
                                          .build = sc_decoder_build,
                                          .describe = sc_moe_decoder_describe};

@@ -89,4 +89,7 @@ void sc_moe_decoder_describe(const void *decoder, sc_model_info *info)
     sc_decoder_describe(decoder, info);
     info->experts = m->moe.experts;
     info->experts_used = m->moe.routing.used;
+    if (!m->latent.rank) return;
+    info->head_dim = m->latent.nope + m->latent.rotated;
+    info->latent = m->latent.rank + m->latent.rotated;
 }

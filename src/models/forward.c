@@ -69,24 +69,37 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
     return p->total ? SC_OK : sc_fail(SC_EINVAL, "input_ids has no real token");
 }
 
-static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p,
-                              const sc_named_tensor *ids, const sc_named_tensor *positions)
+/* The named inputs of a text model; NULL where absent. */
+typedef struct inputs {
+    const sc_named_tensor *ids, *mask, *positions, *types;
+} inputs;
+
+static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p, const inputs *x,
+                              int64_t first_position)
 {
     int32_t *id = sc_plan_data(plan, in->ids), *start = sc_plan_data(plan, in->seqs.start),
-            *position = sc_plan_data(plan, in->seqs.position);
+            *position = sc_plan_data(plan, in->seqs.position), *type = sc_plan_data(plan, in->types);
     int64_t at = 0;
     for (int64_t r = 0; r < p->b; r++) {
         start[r] = (int32_t)at;
         for (int64_t i = 0; i < p->n[r]; i++, at++) {
             /* As HuggingFace counts where no position_ids are given: by column. */
-            int64_t from = r * p->t + p->first[r] + i, v = element(ids, from);
-            int64_t place = positions ? element(positions, from) : p->first[r] + i;
+            int64_t from = r * p->t + p->first[r] + i, v = element(x->ids, from);
+            /* By column, but by real tokens where the numbers say which place is none. */
+            int64_t place = x->positions     ? element(x->positions, from) - first_position
+                            : first_position ? i
+                                             : p->first[r] + i;
+            int64_t kind = x->types ? element(x->types, from) : 0;
             if (v < 0 || v > INT32_MAX)
                 return sc_fail(SC_ELIMIT, "input_ids: id %lld is out of range", (long long)v);
             id[at] = (int32_t)v;
             if (place < 0 || place > INT32_MAX)
-                return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range", (long long)place);
+                return sc_fail(SC_ELIMIT, "position_ids: %lld is out of range",
+                               (long long)(place + first_position));
+            if (kind < 0 || kind > INT32_MAX)
+                return sc_fail(SC_ELIMIT, "token_type_ids: %lld is out of range", (long long)kind);
             if (position) position[at] = (int32_t)place;
+            if (type) type[at] = (int32_t)kind;
         }
     }
     start[p->b] = (int32_t)at;
@@ -108,15 +121,59 @@ static float *add_output(sc_outputs *o, const char *name, int rank, const int64_
     return t->name ? t->data : NULL;
 }
 
-static sc_status pad_logits(sc_outputs *o, const padded *p, const float *logits, int64_t vocab)
+/* Columns from .. from + c of each token's `width` values, padded: (B, T, c), or (B, T) where `flat`. */
+static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, const float *x, int64_t width,
+                          int64_t from, int64_t c, bool flat)
 {
-    float *out = add_output(o, "logits", 3, (int64_t[]){p->b, p->t, vocab});
+    float *out = add_output(o, name, flat ? 2 : 3, (int64_t[]){p->b, p->t, c});
     if (!out) return sc_nomem();
-    for (int64_t r = 0; r < p->b; r++) {
-        memcpy(out + (r * p->t + p->first[r]) * vocab, logits, sizeof *out * (size_t)(p->n[r] * vocab));
-        logits += p->n[r] * vocab;
-    }
+    for (int64_t r = 0; r < p->b; r++)
+        for (int64_t i = 0; i < p->n[r]; i++, x += width)
+            memcpy(out + (r * p->t + p->first[r] + i) * c, x + from, sizeof *out * (size_t)c);
     return SC_OK;
+}
+
+/* A tensor (B, n) as it is. */
+static sc_status give_sequences(sc_outputs *o, const char *name, const sc_plan *plan, const sc_tensor *t)
+{
+    float *out = add_output(o, name, 2, t->shape.dim);
+    if (!out) return sc_nomem();
+    memcpy(out, sc_plan_data(plan, t), sizeof *out * (size_t)(t->shape.dim[0] * t->shape.dim[1]));
+    return SC_OK;
+}
+
+/* What the head gives. */
+static sc_status give_head(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_tensor *t, sc_head head)
+{
+    const float *x = sc_plan_data(plan, t);
+    int64_t n = t->shape.dim[1];
+    sc_status s;
+    switch (head) {
+    case SC_HEAD_NONE: return pad_rows(o, "last_hidden_state", p, x, n, 0, n, false);
+    case SC_HEAD_CLASSES: return give_sequences(o, "logits", plan, t);
+    case SC_HEAD_REPLACED: return pad_rows(o, "logits", p, x, n, 0, n, true);
+    case SC_HEAD_SPAN:
+        s = pad_rows(o, "start_logits", p, x, n, 0, 1, true);
+        return s ? s : pad_rows(o, "end_logits", p, x, n, 1, 1, true);
+    default: return pad_rows(o, "logits", p, x, n, 0, n, false);
+    }
+}
+
+/* What encoders pool, and their states where the head gave something else. */
+static sc_status give_states(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g, sc_head head)
+{
+    static const char sequence[] = "sequence.";
+    const sc_tensor *last = NULL;
+    sc_status s = SC_OK;
+    for (int64_t i = 0; !s && i < g->n_taps; i++) {
+        if (strncmp(g->tap[i].name, sequence, sizeof sequence - 1) == 0)
+            s = give_sequences(o, g->tap[i].name + sizeof sequence - 1, plan, g->tap[i].tensor);
+        else if (strncmp(g->tap[i].name, "hidden_states.", 14) == 0)
+            last = g->tap[i].tensor;
+    }
+    if (s || !last || head == SC_HEAD_NONE || head == SC_HEAD_NEXT) return s;
+    int64_t c = last->shape.dim[1];
+    return pad_rows(o, "last_hidden_state", p, sc_plan_data(plan, last), c, 0, c, false);
 }
 
 /* The taps "hidden_states.0" … of row 0, stacked. */
@@ -139,28 +196,44 @@ static sc_status stack_hidden(sc_outputs *o, const padded *p, const sc_plan *pla
     return SC_OK;
 }
 
+static sc_status check_inputs(const inputs *x)
+{
+    sc_status s;
+    if (!x->ids) return sc_fail(SC_EINVAL, "input_ids is missing");
+    if ((s = want(x->ids, true)) || (x->mask && (s = want(x->mask, false))) ||
+        (x->positions && (s = want(x->positions, true))) || (x->types && (s = want(x->types, true))))
+        return s;
+    const sc_named_tensor *others[] = {x->positions, x->types};
+    for (int i = 0; i < SC_COUNT(others); i++)
+        if (others[i] && (others[i]->dim[0] != x->ids->dim[0] || others[i]->dim[1] != x->ids->dim[1]))
+            return sc_fail(SC_ESHAPE, "%s and input_ids differ in shape", others[i]->name);
+    return SC_OK;
+}
+
 sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
 {
-    const sc_named_tensor *ids = named(in, n_in, "input_ids"), *mask = named(in, n_in, "attention_mask"),
-                          *positions = named(in, n_in, "position_ids");
+    inputs x = {named(in, n_in, "input_ids"), named(in, n_in, "attention_mask"), named(in, n_in, "position_ids"),
+                named(in, n_in, "token_type_ids")};
     sc_text_graph t = {0};
     sc_plan *plan = NULL;
     padded p = {0};
-    sc_status s;
-    if (!ids) return sc_fail(SC_EINVAL, "input_ids is missing");
-    if ((s = want(ids, true)) || (mask && (s = want(mask, false))) || (positions && (s = want(positions, true))))
-        return s;
-    if (positions && (positions->dim[0] != ids->dim[0] || positions->dim[1] != ids->dim[1]))
-        return sc_fail(SC_ESHAPE, "position_ids and input_ids differ in shape");
+    sc_status s = check_inputs(&x);
+    if (s) return s;
     sc_outputs *o = sc_calloc(1, sizeof *o);
     if (!o) return sc_nomem();
-    if ((s = unpad(&p, ids, mask))) goto end;
+    if ((s = unpad(&p, x.ids, x.mask))) goto end;
+    for (int64_t r = 0; r < p.b && m->info.head != SC_HEAD_NEXT; r++)
+        if (!p.n[r]) {
+            s = sc_fail(SC_EINVAL, "row %lld of input_ids has no real token", (long long)r);
+            goto end;
+        }
     if ((s = sc_text_graph_new(&t, m, p.total, p.b, 0, NULL, NULL)) ||
-        (s = sc_text_graph_plan(&plan, &t, m, all)) || (s = write_inputs(plan, &t.in, &p, ids, positions)) ||
-        (s = sc_plan_run(plan)))
+        (s = sc_text_graph_plan(&plan, &t, m, all)) ||
+        (s = write_inputs(plan, &t.in, &p, &x, m->info.first_position)) || (s = sc_plan_run(plan)))
         goto end;
-    s = pad_logits(o, &p, sc_plan_data(plan, t.logits), m->info.vocab);
+    s = give_head(o, &p, plan, t.logits, m->info.head);
     if (!s && all) s = stack_hidden(o, &p, plan, t.g);
+    if (!s && all) s = give_states(o, &p, plan, t.g, m->info.head);
 end:
     sc_plan_free(plan);
     sc_graph_free(t.g);

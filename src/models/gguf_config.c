@@ -193,7 +193,8 @@ static sc_status read_tensors(json_t *o, const sc_gguf *file, const sc_gguf_arch
         !set(o, "mlp_bias", json_boolean(mlp_bias)) || (permuted && !set(o, "rope_interleave", json_true())) ||
         (joined && !set(o, "qkv_joined", json_true())) ||
         (plus_one && !set(o, "norm_weights_whole", json_true())) ||
-        (is(a, "command-r") && !set(o, "use_qk_norm", json_boolean(head_norms))))
+        (is(a, "command-r") && !set(o, "use_qk_norm", json_boolean(head_norms))) ||
+        (is(a, "phi2") && !set(o, "qk_layernorm", json_boolean(head_norms))))
         return sc_nomem();
     sc_status s = sc_gguf_find(file, "token_embd.weight", &t);
     if (s) return s;
@@ -293,8 +294,8 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
     if (!s && is_gemma(a)) s = read_gemma(o, a);
     if (!s) s = sc_gguf_read_experts(o, file, a);
     if (!s) s = sc_gguf_read_ssm(o, file, a);
-    bool mistral =
-        strcmp(a->model_type, "llama") == 0 && json_integer_value(json_object_get(o, "sliding_window")) > 0;
+    bool llama = strcmp(a->model_type, "llama") == 0;
+    bool mistral = llama && json_integer_value(json_object_get(o, "sliding_window")) > 0;
     const char *type = mistral ? "mistral" : a->model_type;
     if (!s && !json_object_get(o, "model_type") && !set(o, "model_type", json_string(type))) s = sc_nomem();
     if (s)
@@ -372,7 +373,8 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
     if (p->type == SC_ROPE_LLAMA3) return write_llama3(w, p, arena);
     if (p->type == SC_ROPE_FACTORS) return write_factors(w, "rope_freqs.weight", p->short_factor, p->dim / 2);
     if ((s = write_str(w, arch, "rope.scaling.type", types[p->type])) ||
-        (s = write_num(w, arch, "rope.scaling.factor", p->factor)) ||
+        /* LongRoPE's lists say it all: llama.cpp would divide positions by the factor too. */
+        (p->type != SC_ROPE_LONGROPE && (s = write_num(w, arch, "rope.scaling.factor", p->factor))) ||
         (s = write_int(w, arch, "rope.scaling.original_context_length", p->original_max_positions)))
         return s;
     if (p->type == SC_ROPE_LONGROPE) {

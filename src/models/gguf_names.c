@@ -162,6 +162,8 @@ static const sc_gguf_name phi2[] = {
     {"model.layers.%d.self_attn.q_proj", "blk.%d.attn_q"},
     {"model.layers.%d.self_attn.k_proj", "blk.%d.attn_k"},
     {"model.layers.%d.self_attn.v_proj", "blk.%d.attn_v"},
+    {"model.layers.%d.self_attn.q_layernorm", "blk.%d.attn_q_norm"},
+    {"model.layers.%d.self_attn.k_layernorm", "blk.%d.attn_k_norm"},
     {"model.layers.%d.self_attn.dense", "blk.%d.attn_output"},
     {"model.layers.%d.mlp.fc1", "blk.%d.ffn_up"},
     {"model.layers.%d.mlp.fc2", "blk.%d.ffn_down"},
@@ -323,11 +325,11 @@ static const sc_key_alias exaone_keys[] = {{"num_hidden_layers", "num_layers"},
 static const sc_key_alias gemma_keys[] = {{"hidden_act", "hidden_activation"}, {0}};
 static const sc_key_alias starcoder2_keys[] = {
     {"layer_norm_eps", "norm_epsilon"}, {"attention_bias", "use_bias"}, {0}};
-static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
 static const sc_key_alias local_experts_keys[] = {{"num_experts", "num_local_experts"}, {0}};
 static const sc_key_alias routed_experts_keys[] = {{"num_experts", "n_routed_experts"}, {0}};
 static const sc_key_alias qwen2_moe_keys[] = {{"attention_bias", "qkv_bias"}, {0}};
 static const sc_key_alias exaone_moe_keys[] = {{"n_shared_experts", "num_shared_experts"}, {0}};
+static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
 
 static const sc_gguf_arch archs[] = {
@@ -353,12 +355,6 @@ static const sc_gguf_arch archs[] = {
     {"cohere2", "cohere2", "Cohere2ForCausalLM", "silu", cohere, .period = 4},
     {"chatglm", "glm", "GlmForCausalLM", "silu", glm},
     {"glm4", "glm4", "Glm4ForCausalLM", "silu", glm4},
-    {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
-    {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
-    {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
-    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
-    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
-    {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
     {"llama", "mixtral", "MixtralForCausalLM", "silu", llama, local_experts_keys},
     {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM", "silu", qwen2moe, qwen2_moe_keys},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", "silu", qwen3moe},
@@ -367,6 +363,12 @@ static const sc_gguf_arch archs[] = {
     {"exaone-moe", "exaone_moe", "ExaoneMoeForCausalLM", "silu", exaone_moe, exaone_moe_keys, .period = 4},
     {"glm4moe", "solar_open", "SolarOpenForCausalLM", "silu", glm4moe, routed_experts_keys},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM", "silu", gpt_oss, local_experts_keys, .period = 2},
+    {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
+    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
+    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
+    {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
 };
 
 const sc_gguf_arch *sc_gguf_arch_named(const char *arch)

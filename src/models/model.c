@@ -7,12 +7,23 @@ enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
 
-sc_weight *sc_model_weight(sc_model *m, const char *name)
+static sc_weight *find_with_prefix(sc_model *m, const char *name)
 {
     sc_weight *w = sc_weights_find(&m->weights, name);
     size_t n = strlen(m->family->prefix);
     if (w || n == 0 || strncmp(name, m->family->prefix, n) != 0 || name[n] != '.') return w;
     return sc_weights_find(&m->weights, name + n + 1);
+}
+
+sc_weight *sc_model_weight(sc_model *m, const char *name)
+{
+    sc_weight *w = find_with_prefix(m, name);
+    const char *norm = strstr(name, "LayerNorm."), *last = strrchr(name, '.');
+    char text[512];
+    if (w || !norm || last != norm + 9) return w;
+    snprintf(text, sizeof text, "%.*s.%s", (int)(last - name), name,
+             strcmp(last, ".weight") == 0 ? "gamma" : "beta");
+    return find_with_prefix(m, text);
 }
 
 static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
@@ -154,9 +165,13 @@ static sc_status check_params(sc_model *m)
 /* Buffers that older checkpoints saved along with the weights, and what GGUF keeps of the rotation. */
 static bool is_ballast(const char *name)
 {
-    static const char *const ends[] = {
-        ".attn.bias",        ".attn.masked_bias",        ".rotary_emb.inv_freq",
-        "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
+    static const char *const ends[] = {".attn.bias",
+                                       ".attn.masked_bias",
+                                       ".rotary_emb.inv_freq",
+                                       "rope_freqs.weight",
+                                       "rope_factors_long.weight",
+                                       "rope_factors_short.weight",
+                                       "embeddings.position_ids"};
     for (int i = 0; i < SC_COUNT(ends); i++)
         if (sc_path_has_suffix(name, ends[i])) return true;
     return false;
@@ -169,8 +184,11 @@ static sc_status note_unexpected(sc_model *m)
     for (int64_t i = 0; i < m->weights.count; i++) {
         const sc_weight *w = &m->weights.item[i];
         if (w->used || is_ballast(w->name)) continue;
-        /* A tied model may carry its output matrix all the same. */
-        if (m->info.tied && strcmp(w->name, "lm_head.weight") == 0) continue;
+        /* A tied model may carry its output matrix all the same, and a head its bias twice. */
+        if (m->info.tied && (strcmp(w->name, "lm_head.weight") == 0 || strstr(w->name, "decoder.weight"))) continue;
+        if (m->info.head == SC_HEAD_FILL &&
+            (strstr(w->name, "decoder.bias") || strstr(w->name, "predictions.bias")))
+            continue;
         m->unexpected[m->n_unexpected++] = w->name;
     }
     if (m->n_unexpected)
@@ -276,11 +294,11 @@ sc_status sc_model_configure(sc_model *m)
     sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
     if (s) return s;
     if (!type) return sc_fail(SC_EFORMAT, "%s: config.json has no model_type", m->info.path);
-    if (!(m->family = sc_family_of(type)))
-        return sc_fail(SC_EUNSUPPORTED, "%s: model type '%s' is not known", m->info.path, type);
+    if (!(m->family = sc_family_of(type))) return sc_family_unknown(m->info.path, type);
     m->info.family = m->family->name;
     m->info.model_type = type;
     sc_config c = {.json = m->json, .what = m->info.path, .arena = m->arena};
+    if (m->info.format && m->weights.count) c.weights = &m->weights;
     if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
     m->family->configure(&c, m->config);
     if (c.status) return c.status;
@@ -348,6 +366,21 @@ void sc_model_free(sc_model *m)
 
 void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info; }
 sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
+const char *sc_model_label(const sc_model *m, int64_t i)
+{
+    char key[32];
+    if (i < 0 || i >= m->info.labels) return NULL;
+    snprintf(key, sizeof key, "%lld", (long long)i);
+    const char *name = json_string_value(json_object_get(json_object_get(m->json, "id2label"), key));
+    return name ? name : sc_arena_printf(m->arena, "LABEL_%lld", (long long)i);
+}
+
+bool sc_model_multi_label(const sc_model *m)
+{
+    const char *type = json_string_value(json_object_get(m->json, "problem_type"));
+    return type && strcmp(type, "multi_label_classification") == 0;
+}
+
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)

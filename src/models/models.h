@@ -13,9 +13,10 @@
 
 typedef struct sc_config {
     const json_t *json;
-    const char *what; /* the file, for messages */
-    sc_arena *arena;  /* lives as long as the model */
-    sc_status status; /* the first fault; its message is the thread's */
+    const char *what;                 /* the file, for messages */
+    sc_arena *arena;                  /* lives as long as the model */
+    const struct sc_weights *weights; /* what the file has; NULL where weights come from no file */
+    sc_status status;                 /* the first fault; its message is the thread's */
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
@@ -35,6 +36,8 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* The same for layers with a window, where they have their own: rope_parameters.sliding_attention or, before,
  * rope_local_base_freq. */
 void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
+bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -130,6 +133,61 @@ sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
 const sc_moe_decoder *sc_model_moe(const sc_model *m);
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
 
+/* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
+
+typedef struct sc_encoder sc_encoder;
+/* A part of layer i: x (T, C) → (T, C). `shared` is what `prepare` made for all layers. */
+typedef sc_tensor *sc_encoder_part(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in,
+                                   sc_tensor *const *shared, sc_tensor *x);
+
+/* dense, an activation and a norm, each where it is there, before the output's matrix. Whole names. */
+typedef struct sc_head_names {
+    const char *dense, *norm, *out;
+} sc_head_names;
+
+/* How checkpoints call the parts; those up to final_norm within `root`, or within a layer. NULL: there is none. */
+typedef struct sc_encoder_names {
+    const char *root, *word, *position, *type, *norm, *project;
+    const char *layer, *attn_norm, *ffn_norm, *final_norm;
+    sc_attention_names attn;
+    sc_ffn_names ffn;
+    const char *pooler, *next_sentence, *fill_bias; /* whole names */
+    sc_head_names head[SC_HEAD_COUNT];
+} sc_encoder_names;
+
+/* A family with more of them begins its own configuration with this one. A block of BERT: x = norm(x + attention(x)), then
+ * x = norm(x + down(act(up(x)))). */
+struct sc_encoder {
+    int64_t layers, width, embed_width, ffn_width, vocab, positions, types, labels;
+    int64_t first_position; /* rows of the position table before that of a text's first token */
+    float eps;
+    bool tied, pooler, next_sentence;
+    bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
+    sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
+    unsigned project_flags, head_flags; /* of that projection and the head's dense part */
+    sc_unary_kind act, head_act;
+    sc_pool_kind pool; /* of SC_HEAD_CLASSES */
+    sc_head head;
+    sc_attention_config attn;
+    const sc_encoder_names *names;
+    const char *fill_bias; /* whole name; NULL: none */
+    void (*prepare)(sc_graph *g, const sc_encoder *e, sc_text_in *in,
+                    sc_tensor **shared); /* NULL: nothing to share */
+    sc_encoder_part *mixer;              /* the attention with its output matrix; NULL: as `names` say */
+    sc_encoder_part *block;              /* a whole layer; NULL: BERT's */
+    /* Joins what layer i was given and what it gave; NULL: that is the layer's result. */
+    sc_tensor *(*beside)(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in, sc_tensor *from,
+                         sc_tensor *x);
+};
+/* The keys that BERT-like configurations have in common; e->names is set before. */
+void sc_encoder_configure(sc_config *c, sc_encoder *e);
+/* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
+void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
+void sc_encoder_describe(const void *encoder, sc_model_info *info);
+sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
+/* states x (T, C) → what the head gives; taps "sequence.pooler_output" and "sequence.seq_relationship_logits". */
+sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x);
+
 /* ---- families ---- */
 
 /* The sizes of recurrent layers as GGUF counts them (gguf_ssm.c). */
@@ -163,6 +221,8 @@ typedef struct sc_family {
 #include "models/models.def"
 #undef F
 const sc_family *sc_family_of(const char *model_type); /* NULL: not known */
+/* SC_EUNSUPPORTED, with the types that are near. */
+sc_status sc_family_unknown(const char *what, const char *model_type);
 
 /* ---- weights by HuggingFace name (weights.c) ---- */
 
@@ -188,7 +248,7 @@ struct sc_weights {
 };
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
-sc_weight *sc_weights_find(sc_weights *w, const char *name); /* NULL: none */
+sc_weight *sc_weights_find(const sc_weights *w, const char *name); /* NULL: none */
 void sc_weights_free(sc_weights *w);
 /* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where that or a
  * form asks for it. */
@@ -213,7 +273,10 @@ typedef struct sc_gguf_name {
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
     bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
     bool plus_one; /* GGUF has added 1 */
-    bool neg_exp;  /* GGUF has -exp(x) */
+    bool experts;  /* GGUF has all experts in one tensor; the second "%d" of HuggingFace's name is the expert */
+    bool vector;   /* HuggingFace has a matrix of one row */
+    const char *bare; /* HuggingFace's name has no ending, GGUF's this one; NULL: both have the same */
+    bool neg_exp;     /* GGUF has -exp(x) */
     enum {
         SC_AXES_SAME,
         SC_AXES_SQUEEZED,
@@ -223,9 +286,6 @@ typedef struct sc_gguf_name {
     /* Value heads, side by side for each key head: GGUF has the first of each key head, then the second of each, … in
      * all rows, in the rows behind queries and keys, or in the columns. */
     enum { SC_TILED_NOT, SC_TILED_ROWS, SC_TILED_TAIL, SC_TILED_COLUMNS } tiled;
-    bool experts;     /* GGUF has all experts in one tensor; the second "%d" of HuggingFace's name is the expert */
-    bool vector;      /* HuggingFace has a matrix of one row */
-    const char *bare; /* HuggingFace's name has no ending, GGUF's this one; NULL: both have the same */
 } sc_gguf_name;
 typedef struct sc_key_alias {
     const char *key, *alias;
@@ -320,14 +380,14 @@ sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
 /* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
- * NULL: none. (model.c) */
+ * Norms' "LayerNorm.weight" and "bias" may be called gamma and beta, as in BERT's first checkpoints. NULL: none. (model.c) */
 sc_weight *sc_model_weight(sc_model *m, const char *name);
 
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;
     sc_text_in in;
-    sc_tensor *logits;
+    sc_tensor *logits; /* what the family's head gives (sc_head) */
 } sc_text_graph;
 sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences,
                             int64_t wanted, const sc_cache *cache, sc_cache_spec *spec);
@@ -354,18 +414,18 @@ struct sc_item {
     bool transpose; /* the source stores the two axes the other way round */
     int64_t
         rotate; /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
-    bool to_pairs;  /* to GGUF's order, side by side */
-    int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
-    bool to_joined; /* to all of each */
-    float add;      /* to each value */
-    int neg_exp;    /* 1: x becomes -exp(x), -1: log(-x) */
-    sc_tiles tiles;
+    bool to_pairs;     /* to GGUF's order, side by side */
+    int64_t heads;     /* whose queries, keys and values change between head by head and all of each; else 0 */
+    bool to_joined;    /* to all of each */
+    float add;         /* to each value */
     int64_t step;      /* > 1: of a transposed source's lines only each so many-th value is meant */
     const void **part; /* not NULL: the first axis has so many parts, each of them as the fields above say */
     int64_t parts;
     int64_t
         columns; /* > 0: the parts are (N, C) or (N), and that many of them together the columns of one (C, columns * N),
                         in turn */
+    int neg_exp; /* 1: x becomes -exp(x), -1: log(-x) */
+    sc_tiles tiles;
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
 };

@@ -13,6 +13,7 @@ sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t token
     sc_status s = sc_graph_new(&g, m->source);
     if (s) return s;
     sc_text_in in = {.ids = table(g, "input_ids", 1, tokens, 0), .cache = cache, .spec = spec};
+    in.types = table(g, "token_type_ids", 1, tokens, 0);
     in.seqs.position = table(g, "position", 1, tokens, 0);
     in.seqs.start = table(g, "start", 1, sequences + 1, 0);
     if (cache) {
@@ -53,7 +54,7 @@ sc_status sc_model_plan_text(char **out, const sc_model *m, int64_t tokens, int6
     sc_str text = {0};
     if (tokens < 1 || past < 0)
         return sc_fail(SC_EINVAL, "a plan for %lld tokens after %lld", (long long)tokens, (long long)past);
-    sc_status s = sc_cache_new(&cache, &m->cache, SC_F16, tokens + past, 1);
+    sc_status s = m->cache.n_layers ? sc_cache_new(&cache, &m->cache, SC_F16, tokens + past, 1) : SC_OK;
     if (!s) s = sc_text_graph_new(&t, m, tokens, 1, 1, cache, NULL);
     if (!s) s = sc_text_graph_plan(&p, &t, m, false);
     if (!s) {

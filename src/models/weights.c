@@ -26,7 +26,7 @@ sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape,
     return SC_OK;
 }
 
-sc_weight *sc_weights_find(sc_weights *w, const char *name)
+sc_weight *sc_weights_find(const sc_weights *w, const char *name)
 {
     int64_t i;
     return sc_map_get(&w->index, name, (int64_t)strlen(name), &i) ? &w->item[i] : NULL;

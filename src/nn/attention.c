@@ -41,12 +41,12 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
 {
     const sc_attention_names *names = c->names ? c->names : &llama;
     sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)),
-                              .causal = true,
+                              .causal = !c->bidirectional,
                               .window = c->window,
                               .cap = c->cap,
                               .alibi = c->alibi,
                               .sinks = c->sinks};
-    int layer = sc_cache_next(g, in, c->kv_heads, c->d, c->d);
+    int layer = c->bidirectional ? 0 : sc_cache_next(g, in, c->kv_heads, c->d, c->d);
     if (layer < 0) return NULL;
     q = norm_heads(g, c, names->q_norm, q, c->heads);
     k = norm_heads(g, c, names->k_norm, k, c->kv_heads);
@@ -56,7 +56,7 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
         k = sc_rope(g, k, c->rope, c->neighbours);
     }
     sc_tensor *y;
-    if (in->cache) {
+    if (in->cache && !c->bidirectional) {
         sc_kv kv = sc_cache_layer(g, in->cache, layer);
         kv.k = sc_kv_write(g, kv.k, k, &in->seqs);
         kv.v = sc_kv_write(g, kv.v, v, &in->seqs);

@@ -56,7 +56,8 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 /* ---- what a text model is given ---- */
 
 typedef struct sc_text_in {
-    sc_tensor *ids; /* (T) i32 */
+    sc_tensor *ids;   /* (T) i32 */
+    sc_tensor *types; /* (T) i32: which of a pair's texts each token is of, for the models that are told */
     sc_seqs seqs;
     sc_tensor *wanted;     /* (R) i32: the tokens whose logits are wanted; NULL: all */
     const sc_cache *cache; /* NULL: attention over the batch alone */
@@ -140,13 +141,14 @@ typedef struct sc_attention_config {
     sc_qk_norm head_norm;
     sc_norm_kind head_norm_kind;
     float eps;                       /* of the head norms */
+    bool bidirectional;              /* keys behind the query are seen too; such a layer has no cache */
     const sc_attention_names *names; /* NULL: LLaMA's, as of sc_self_attention */
 } sc_attention_config;
 
 /* Counts in->layer up, notes its cache's sizes in in->spec, and returns its number; -1 and a fault where there are too
  * many. */
 int sc_cache_next(sc_graph *g, sc_text_in *in, int64_t kv_heads, int64_t d, int64_t v_d);
-/* Causal attention of q (T, H*D) or (T, H, D), k and v (T, Hkv*D) or (T, Hkv, D), normed, rotated, through the cache where
+/* Attention, causal unless bidirectional, of q (T, H*D) or (T, H, D), k and v (T, Hkv*D) or (T, Hkv, D), normed, rotated, through the cache where
  * there is one → (T, H*D). */
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v);

@@ -60,8 +60,15 @@ const sc_op sc_op_linear = {.name = "linear",
                             .absorb = absorb,
                             .optional = 1 << 2 | 1 << 3};
 
+/* A matrix stored by columns is read so; with blocks of whole numbers only rows are multiplied. */
+static bool taken_turned(const sc_tensor *x, const sc_tensor *w)
+{
+    return x && w && x->shape.rank == 2 && x->stride[0] == 1 && x->dtype == SC_F32 &&
+           sc_dtype_get(w->dtype)->block == 1;
+}
+
 sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *bias)
 {
-    sc_tensor *in[] = {sc_contiguous(g, x), w, sc_contiguous(g, bias), NULL};
+    sc_tensor *in[] = {taken_turned(x, w) ? x : sc_contiguous(g, x), w, sc_contiguous(g, bias), NULL};
     return sc_graph_node(g, &sc_op_linear, in, 4, NULL, 0);
 }

@@ -84,7 +84,8 @@ sc_tensor *sc_unary_grad(sc_graph *g, sc_unary_kind kind, sc_tensor *x, sc_tenso
 sc_tensor *sc_sum_leading(sc_graph *g, sc_tensor *x, int keep);
 
 /* ---- layers whose parameters are given; nn.h has the forms that ask for them by name ---- */
-/* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. w may be a permuted view. */
+/* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. x and w may be permuted views:
+ * so all products that gradients need are here. */
 sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *bias);
 /* Over the last axis. w, b: (C) or NULL. */
 sc_tensor *sc_apply_rms_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, float eps);
@@ -101,6 +102,8 @@ sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, s
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
+/* Nor has pack_panels: x (..., C) f32, contiguous or a matrix turned → f32 (R, C rounded up to 16), or bf16 (R, C rounded
+ * up to 32): the same values in the order that products of many rows want. */
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 
@@ -273,5 +276,44 @@ typedef struct sc_delta_attr {
  * S = exp(g) S; S = S + beta (v - S k) k^T; y = S q / sqrt N. q, k (T, Hk, N), v (T, H, P), g, beta (T, H); states (H P, N)
  * → (T, H, P) */
 sc_tensor *sc_scan_delta(sc_graph *g, const sc_delta_scan *p, const sc_seqs *seqs, sc_tensor *state);
+
+/* ---- over each sequence as a whole ---- */
+
+/* What a sequence's tokens become together: the first or last of them, their mean, largest values, sum over the root of
+ * their number, or the mean weighted 1, 2, 3, … */
+typedef enum sc_pool_kind {
+    SC_POOL_FIRST,
+    SC_POOL_LAST,
+    SC_POOL_MEAN,
+    SC_POOL_MAX,
+    SC_POOL_MEAN_SQRT,
+    SC_POOL_WEIGHTED,
+    SC_POOL_COUNT
+} sc_pool_kind;
+typedef struct sc_pool_attr {
+    sc_pool_kind kind;
+} sc_pool_attr;
+/* x (T, C), first and stop (S) i32 → (S, C): row s is of tokens first[s] .. stop[s], at least one. */
+sc_tensor *sc_pool_tokens(sc_graph *g, sc_pool_kind kind, sc_tensor *x, sc_tensor *first, sc_tensor *stop);
+
+/* x (T, C) → (T, C, n): each token's n neighbours of its sequence, itself at place (n - 1) / 2, zeros outside. What a
+ * convolution over the tokens multiplies. */
+sc_tensor *sc_unfold(sc_graph *g, sc_tensor *x, const sc_seqs *seqs, int64_t n);
+typedef struct sc_unfold_attr {
+    int64_t n;
+} sc_unfold_attr;
+
+/* Attention in both directions with content and relative position apart (He et al. 2021, "DeBERTa"). For a query i and a
+ * key j of a sequence, with r = R + bucket(i - j) within 0 … 2R - 1:
+ *   score = scale (q_i k_j + q_i pos_key_r + k_j pos_query_r). */
+typedef struct sc_disentangled_attr {
+    float scale;
+    int64_t
+        buckets; /* > 0: distances above buckets / 2 share buckets, logarithmically wider ones up to `farthest` */
+    int64_t farthest;
+} sc_disentangled_attr;
+/* q, k, v (T, H, D); pos_key and pos_query (2R, H, D) or NULL: without that term → (T, H, D). */
+sc_tensor *sc_disentangled(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, sc_tensor *pos_key,
+                           sc_tensor *pos_query, const sc_seqs *seqs, const sc_disentangled_attr *attr);
 
 #endif

@@ -206,6 +206,7 @@ struct sc_step {
     int64_t tasks; /* units that may run in any order and on any thread; their number depends on shapes alone */
     int64_t first_task; /* of this step within its stage */
     const void *kernel; /* the backend's */
+    const void *own;    /* the backend's: a weight in a form of its own, NULL: there is none */
 };
 
 struct sc_plan {

@@ -20,6 +20,7 @@ typedef struct pair_slot {
     int32_t result;
 } pair_slot;
 #define EMPTY UINT64_MAX
+#define SEEN  (1 << 16) /* pairs remembered */
 
 typedef struct bpe {
     sc_token_model base;
@@ -62,15 +63,33 @@ static sc_status put_pairs(bpe *m, const sc_merge *merges, int64_t n)
     return SC_OK;
 }
 
-/* The rank of merging neighbours a and b, which spell p[0..n); NEVER if they do not merge. */
-static inline uint32_t rank_of(const bpe *m, int32_t a, int32_t b, const char *p, int64_t n, int32_t *result)
+static uint32_t rank_of_text(const bpe *m, const char *p, int64_t n, int32_t *result)
 {
-    if (m->by_score) {
-        *result = n <= m->longest ? sc_vocab_find(m->vocab, p, n) : -1;
-        return *result >= 0 ? m->order[*result] : NEVER;
+    *result = n <= m->longest ? sc_vocab_find(m->vocab, p, n) : -1;
+    return *result >= 0 ? m->order[*result] : NEVER;
+}
+
+/* Two tokens always spell the same text, so that the answer for them is remembered. */
+static inline uint32_t rank_by_score(const bpe *m, struct sc_merge_space *w, uint64_t key, const char *p, int64_t n,
+                                     int32_t *result)
+{
+    struct sc_merge_pair *seen = &w->seen[pair_hash(key) & (SEEN - 1)];
+    if (seen->key != key) {
+        seen->rank = rank_of_text(m, p, n, &seen->result);
+        seen->key = key;
     }
-    if (a < 0 || b < 0) return NEVER;
+    *result = seen->result;
+    return seen->rank;
+}
+
+/* The rank of merging neighbours a and b, which spell p[0..n); NEVER if they do not merge. */
+static inline uint32_t rank_of(const bpe *m, struct sc_merge_space *w, int32_t a, int32_t b, const char *p, int64_t n,
+                               int32_t *result)
+{
     uint64_t key = (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
+    if (m->by_score)
+        return a >= 0 && b >= 0 ? rank_by_score(m, w, key, p, n, result) : rank_of_text(m, p, n, result);
+    if (a < 0 || b < 0) return NEVER;
     for (uint64_t at = pair_hash(key) & m->mask; m->pair[at].key != EMPTY; at = (at + 1) & m->mask) {
         if (m->pair[at].key == key) {
             *result = m->pair[at].result;
@@ -198,15 +217,16 @@ typedef struct link {
     int32_t result;
 } link_;
 
-static void look(const bpe *m, const char *p, link_ *l)
+static void look(const bpe *m, struct sc_merge_space *w, const char *p, link_ *l)
 {
-    l->rank = rank_of(m, l[0].y.id, l[1].y.id, p + l->y.at, l[0].y.len + l[1].y.len, &l->result);
+    l->rank = rank_of(m, w, l[0].y.id, l[1].y.id, p + l->y.at, l[0].y.len + l[1].y.len, &l->result);
 }
 
 static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
 {
     const char *p = s->piece->p;
-    for (int i = 0; i + 1 < n; i++) look(m, p, &l[i]);
+    struct sc_merge_space *w = &s->e->merge;
+    for (int i = 0; i + 1 < n; i++) look(m, w, p, &l[i]);
     for (;;) {
         int best = -1;
         uint32_t rank = NEVER;
@@ -221,8 +241,8 @@ static sc_status encode_short(const bpe *m, sink *s, link_ *l, int n)
         l[best].y.len += l[best + 1].y.len;
         memmove(&l[best + 1], &l[best + 2], (size_t)(n - best - 2) * sizeof(*l));
         n--;
-        if (best + 1 < n) look(m, p, &l[best]);
-        if (best > 0) look(m, p, &l[best - 1]);
+        if (best + 1 < n) look(m, w, p, &l[best]);
+        if (best > 0) look(m, w, p, &l[best - 1]);
     }
     for (int i = 0; i < n; i++) {
         sc_status status = put(s, l[i].y);
@@ -267,12 +287,12 @@ static uint64_t heap_pop(struct sc_merge_space *w)
     return top;
 }
 
-static uint32_t rank_at(const bpe *m, const struct sc_merge_space *w, const char *p, int64_t n, int64_t i,
+static uint32_t rank_at(const bpe *m, struct sc_merge_space *w, const char *p, int64_t n, int64_t i,
                         int32_t *result)
 {
     int64_t j = i + w->len[i];
     if (j >= n) return NEVER;
-    return rank_of(m, w->id[i], w->id[j], p + i, w->len[i] + w->len[j], result);
+    return rank_of(m, w, w->id[i], w->id[j], p + i, w->len[i] + w->len[j], result);
 }
 
 /* Merges the symbol at i with the next one into `result`. The new neighbourhoods are at *left (-1 for none) and i. */
@@ -455,9 +475,18 @@ static sc_status encode_part(const bpe *m, sc_encoder *e, sc_piece piece)
 
 static bool lowline(const char *p) { return memcmp(p, SC_LOWLINE, 3) == 0; }
 
+static bool make_seen(struct sc_merge_space *w)
+{
+    if (w->seen) return true;
+    w->seen = sc_malloc(SEEN * sizeof(*w->seen));
+    if (w->seen) memset(w->seen, 0xff, SEEN * sizeof(*w->seen)); /* EMPTY keys */
+    return w->seen != NULL;
+}
+
 static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piece)
 {
     const bpe *m = (const bpe *)base;
+    if (m->by_score && !make_seen(&e->merge)) return sc_nomem();
     if (piece.n >= INT32_MAX)
         return sc_fail(SC_ELIMIT, "tokenizer: a piece of %lld bytes; at most %d", (long long)piece.n,
                        INT32_MAX - 1);

@@ -163,11 +163,16 @@ static void strip(sc_norm *dst, const sc_norm *x, const sc_norm_step *step)
     sc_norm_copy(dst, x->p + from, to - from, x->track ? x->a + from : NULL);
 }
 
-/* Runs of spaces become one; none is left at either end (SentencePiece's remove_extra_whitespaces). */
+/* Runs of spaces become one; none is left at either end, nor what spaces will be spelled as at the last (SentencePiece's
+ * remove_extra_whitespaces). */
 static void spaces(sc_norm *dst, const sc_norm *x)
 {
     int64_t to = x->n;
-    while (to > 0 && x->p[to - 1] == ' ') to--;
+    for (int64_t end = -1; end != to;) {
+        end = to;
+        if (to > 0 && x->p[to - 1] == ' ') to--;
+        if (to >= 3 && memcmp(x->p + to - 3, SC_LOWLINE, 3) == 0) to -= 3;
+    }
     for (int64_t i = 0; i < to; i++) {
         if (x->p[i] != ' ' || (dst->n > 0 && dst->p[dst->n - 1] != ' '))
             sc_norm_put(dst, x->p + i, 1, origin(x, i));

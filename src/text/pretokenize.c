@@ -159,148 +159,15 @@ static sc_status parse_metaspace(sc_tokenizer *t, const json_t *j, const char *w
 /* A run of one script, with the spaces in it and after it; kana are counted to the ideographs. */
 static sc_status add_scripts(sc_tokenizer *t)
 {
-    static const char *const scripts[] = {"Adlam",
-                                          "Ahom",
-                                          "Anatolian_Hieroglyphs",
-                                          "Arabic",
-                                          "Armenian",
-                                          "Avestan",
-                                          "Balinese",
-                                          "Bamum",
-                                          "Bassa_Vah",
-                                          "Batak",
-                                          "Bengali",
-                                          "Bhaiksuki",
-                                          "Bopomofo",
-                                          "Brahmi",
-                                          "Braille",
-                                          "Buginese",
-                                          "Buhid",
-                                          "Canadian_Aboriginal",
-                                          "Carian",
-                                          "Caucasian_Albanian",
-                                          "Chakma",
-                                          "Cham",
-                                          "Cherokee",
-                                          "Common",
-                                          "Coptic",
-                                          "Cuneiform",
-                                          "Cypriot",
-                                          "Cyrillic",
-                                          "Deseret",
-                                          "Devanagari",
-                                          "Duployan",
-                                          "Egyptian_Hieroglyphs",
-                                          "Elbasan",
-                                          "Ethiopic",
-                                          "Georgian",
-                                          "Glagolitic",
-                                          "Gothic",
-                                          "Grantha",
-                                          "Greek",
-                                          "Gujarati",
-                                          "Gurmukhi",
-                                          "Hangul",
-                                          "Hanunoo",
-                                          "Hatran",
-                                          "Hebrew",
-                                          "Imperial_Aramaic",
-                                          "Inherited",
-                                          "Inscriptional_Pahlavi",
-                                          "Inscriptional_Parthian",
-                                          "Javanese",
-                                          "Kaithi",
-                                          "Kannada",
-                                          "Kayah_Li",
-                                          "Kharoshthi",
-                                          "Khmer",
-                                          "Khojki",
-                                          "Khudawadi",
-                                          "Lao",
-                                          "Latin",
-                                          "Lepcha",
-                                          "Limbu",
-                                          "Linear_A",
-                                          "Linear_B",
-                                          "Lisu",
-                                          "Lycian",
-                                          "Lydian",
-                                          "Mahajani",
-                                          "Malayalam",
-                                          "Mandaic",
-                                          "Manichaean",
-                                          "Marchen",
-                                          "Meetei_Mayek",
-                                          "Mende_Kikakui",
-                                          "Meroitic_Cursive",
-                                          "Meroitic_Hieroglyphs",
-                                          "Miao",
-                                          "Modi",
-                                          "Mongolian",
-                                          "Mro",
-                                          "Multani",
-                                          "Myanmar",
-                                          "Nabataean",
-                                          "New_Tai_Lue",
-                                          "Newa",
-                                          "Nko",
-                                          "Ogham",
-                                          "Ol_Chiki",
-                                          "Old_Hungarian",
-                                          "Old_Italic",
-                                          "Old_North_Arabian",
-                                          "Old_Permic",
-                                          "Old_Persian",
-                                          "Old_South_Arabian",
-                                          "Old_Turkic",
-                                          "Oriya",
-                                          "Osage",
-                                          "Osmanya",
-                                          "Pahawh_Hmong",
-                                          "Palmyrene",
-                                          "Pau_Cin_Hau",
-                                          "Phags_Pa",
-                                          "Phoenician",
-                                          "Psalter_Pahlavi",
-                                          "Rejang",
-                                          "Runic",
-                                          "Samaritan",
-                                          "Saurashtra",
-                                          "Sharada",
-                                          "Shavian",
-                                          "Siddham",
-                                          "SignWriting",
-                                          "Sinhala",
-                                          "Sora_Sompeng",
-                                          "Sundanese",
-                                          "Syloti_Nagri",
-                                          "Syriac",
-                                          "Tagalog",
-                                          "Tagbanwa",
-                                          "Tai_Le",
-                                          "Tai_Tham",
-                                          "Tai_Viet",
-                                          "Takri",
-                                          "Tamil",
-                                          "Tangut",
-                                          "Telugu",
-                                          "Thaana",
-                                          "Thai",
-                                          "Tibetan",
-                                          "Tifinagh",
-                                          "Tirhuta",
-                                          "Ugaritic",
-                                          "Vai",
-                                          "Warang_Citi",
-                                          "Yi"};
 #define KANA "\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}"
     sc_str pattern = {0};
-    sc_str_puts(&pattern, "[" KANA "][" KANA " ]*");
-    for (int i = 0; i < SC_COUNT(scripts); i++) {
-        bool common = strcmp(scripts[i], "Common") == 0; /* the space is of this one, but belongs to all */
+    sc_str_puts(&pattern, "[" KANA "][" KANA "\\p{Unknown} ]*");
+    const char *script;
+    for (int i = 0; (script = sc_uni_script(i)) != NULL; i++) {
+        bool common = strcmp(script, "Common") == 0; /* the space is of this one, but belongs to all */
         sc_str_printf(&pattern,
-                      common ? "|(?![ \\x{30fc}])[\\p{%s}](?:(?!\\x{30fc})[\\p{%s} ])*" : "|[\\p{%s}][\\p{%s} ]*",
-                      scripts[i], scripts[i]);
+                      common ? "|(?![ \\x{30fc}])[\\p{%s}](?:(?!\\x{30fc})[\\p{%s}\\p{Unknown} ])*" : "|[\\p{%s}][\\p{%s}\\p{Unknown} ]*",
+                      script, script);
     }
     sc_status s = pattern.oom ? sc_nomem() : add_regex(t, pattern.p, SC_REMOVED, true);
     sc_str_free(&pattern);
@@ -408,17 +275,30 @@ static sc_status feed(void *user, int64_t begin, int64_t end, bool match)
     return status;
 }
 
+static sc_status run_word(sc_encoder *e, const void *how, sc_piece piece);
+
 /* Matches that follow on one another, all of them pieces. */
 static sc_status split_scanned(sc_encoder *e, int step, sc_piece piece)
 {
     const sc_scanner *scan = e->t->pre[step].pattern.scan;
-    for (int64_t i = 0; i < piece.n;) {
+    bool words = step + 1 == e->t->word_step && !e->want_spans;
+    sc_piece found[SC_WORD_BATCH];
+    sc_status s = SC_OK;
+    int n = 0;
+    for (int64_t i = 0; i < piece.n && !s;) {
         int64_t k = sc_scanner_next(scan, piece.p + i, piece.n - i);
-        sc_status s = sc_pre_run(e, step + 1, cut(piece, i, i + k));
-        if (s) return s;
+        if (!words) {
+            s = sc_pre_run(e, step + 1, cut(piece, i, i + k));
+        } else {
+            found[n++] = cut(piece, i, i + k);
+            if (n == SC_WORD_BATCH || i + k == piece.n) {
+                s = sc_encoder_words(e, found, n, run_word, NULL);
+                n = 0;
+            }
+        }
         i += k;
     }
-    return SC_OK;
+    return s;
 }
 
 static sc_status split(sc_encoder *e, int step, sc_piece piece)

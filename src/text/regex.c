@@ -88,6 +88,7 @@ static const char *const categories[][2] = {
     {"myanmar", "sc:Myanmar"},
     {"common", "sc:Common"},
     {"inherited", "sc:Inherited"},
+    {"unknown", "sc:Unknown"},
 };
 
 /* \p{...}, \P{...}; p is after the p. */
@@ -109,6 +110,13 @@ static sc_status property(rewriter *r, char p)
         for (int i = 0; i < SC_COUNT(categories); i++) {
             if (strcasecmp(categories[i][0], body) == 0) {
                 sc_str_printf(&r->out, "\\%c{%s%s}", p, sign, categories[i][1]);
+                return SC_OK;
+            }
+        }
+        const char *script;
+        for (int i = 0; (script = sc_uni_script(i)) != NULL; i++) {
+            if (strcasecmp(script, body) == 0) {
+                sc_str_printf(&r->out, "\\%c{%ssc:%s}", p, sign, script);
                 return SC_OK;
             }
         }

@@ -35,7 +35,8 @@ bool sc_uni_old_mark(uint32_t c);
 bool sc_uni_old_nonspacing(uint32_t c);
 bool sc_uni_old_other(uint32_t c);
 int sc_uni_lower(uint32_t c, uint32_t out[2]);
-bool sc_uni_cjk(uint32_t c); /* ideographs, as BERT's normalizer separates them */
+const char *sc_uni_script(int i); /* the names of scripts but ideographs and kana; NULL after the last */
+bool sc_uni_cjk(uint32_t c);      /* ideographs, as BERT's normalizer separates them */
 
 /* A text and, where wanted, the bytes of the original that each of its bytes stands for. */
 typedef struct sc_norm {
@@ -242,6 +243,7 @@ typedef struct sc_vocab {
     uint8_t *flags; /* SC_TOKEN_* */
     int64_t ids, ids_cap;
     sc_map map; /* the model's tokens; built by sc_vocab_index */
+    uint64_t *filter, filter_mask;
 } sc_vocab;
 enum { SC_TOKEN_MODEL = 1, SC_TOKEN_ADDED = 2, SC_TOKEN_SPECIAL = 4, SC_TOKEN_NORMALIZED = 8 };
 
@@ -283,6 +285,11 @@ struct sc_encoder {
     sc_norm scratch[SC_TEXT_MAX_STEPS];
     sc_norm known; /* a piece without what no token spells */
     struct sc_merge_space {
+        struct sc_merge_pair {
+            uint64_t key; /* left << 32 | right */
+            uint32_t rank;
+            int32_t result;
+        } * seen; /* what merging pairs of tokens gave; made when first needed */
         int32_t *id, *len;
         int64_t id_cap, len_cap;
         uint64_t *heap;
@@ -309,9 +316,12 @@ struct sc_word {
     int32_t id[SC_WORD_IDS];
     uint8_t len, n;
 };
+typedef sc_status sc_word_fn(sc_encoder *e, const void *how, sc_piece piece);
 /* As encode(e, how, piece), which is not called again for a word that is remembered. A tokenizer has one use for it. */
-sc_status sc_encoder_word(sc_encoder *e, sc_piece piece,
-                          sc_status (*encode)(sc_encoder *e, const void *how, sc_piece piece), const void *how);
+sc_status sc_encoder_word(sc_encoder *e, sc_piece piece, sc_word_fn *encode, const void *how);
+enum { SC_WORD_BATCH = 16 };
+/* The same for n of them, at most SC_WORD_BATCH, where no spans are wanted. */
+sc_status sc_encoder_words(sc_encoder *e, const sc_piece *pieces, int n, sc_word_fn *encode, const void *how);
 /* Encoders keep their memory between calls: a tokenizer has a few at rest, taken and given back without a lock (words.c). */
 typedef struct sc_encoder_pool sc_encoder_pool;
 sc_status sc_encoder_pool_new(sc_encoder_pool **out);
@@ -367,7 +377,10 @@ static inline const char *sc_vocab_text(const sc_vocab *v, int64_t id, int64_t *
 static inline int32_t sc_vocab_find(const sc_vocab *v, const char *p, int64_t len)
 {
     int64_t id;
-    return sc_map_get(&v->map, p, len, &id) ? (int32_t)id : -1;
+    if (!v->filter) return -1;
+    uint64_t hash = sc_hash(p, len), at = hash >> 20 & v->filter_mask;
+    if (!(v->filter[at / 64] >> (at % 64) & 1)) return -1;
+    return sc_map_get_hashed(&v->map, p, len, hash, &id) ? (int32_t)id : -1;
 }
 void sc_vocab_free(sc_vocab *v);
 
@@ -454,12 +467,17 @@ typedef struct sc_gguf_vocab {
 #define SC_GGUF_PRE_DIGIT  "Digits, individual"
 #define SC_GGUF_PRE_DIGITS "Digits"
 #define SC_GGUF_PRE_PUNCT  "Punctuation, contiguous"
-enum { SC_GGUF_PRE_NFC = 1, SC_GGUF_PRE_IGNORE_MERGES = 2, SC_GGUF_PRE_ADD_BOS = 4 };
+enum {
+    SC_GGUF_PRE_NFC = 1,
+    SC_GGUF_PRE_IGNORE_MERGES = 2,
+    SC_GGUF_PRE_ADD_BOS = 4,
+    SC_GGUF_PRE_RAW = 8, /* no byte characters: spaces are U+2581, other bytes <0x00> to <0xFF> */
+};
 typedef struct sc_gguf_pre {
     const char *names; /* separated by spaces, the most common first */
     unsigned flags;
     const char
-        *steps[5]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
+        *steps[6]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
 } sc_gguf_pre;
 const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
 /* The first with just these steps, and the same first two flags. */

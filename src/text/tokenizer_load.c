@@ -110,8 +110,8 @@ static sc_status load_data(sc_tokenizer **out, const char *path, const char *dat
         sc_free(merges);
         return s;
     }
-    if (sc_is_tiktoken(data, len)) return sc_tokenizer_from_tiktoken(out, data, len, path);
-    if (sc_path_has_suffix(path, ".txt")) return load_lists(out, path, data, len, NULL);
+    if (sc_path_has_suffix(path, ".txt") && !sc_is_tiktoken(data, len))
+        return load_lists(out, path, data, len, NULL);
     return sc_tokenizer_from_spm(out, data, len, path);
 }
 

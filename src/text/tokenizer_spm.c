@@ -158,6 +158,8 @@ sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t le
 {
     if (len >= 4 && memcmp(data, "GGUF", 4) == 0)
         return sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file, not a tokenizer file", what);
+    if (sc_is_tiktoken(data, len))
+        return sc_tokenizer_from_tiktoken(out, data, len, what); /* Llama 3's has this name */
     spm m = {.kind = 1, .add_prefix = true, .squeeze = true, .escape = true};
     m.v = (sc_gguf_vocab){.bos = 1,
                           .eos = 2,

@@ -50,12 +50,24 @@ sc_status sc_vocab_index(sc_vocab *v)
         if (v->text[i] && (v->flags[i] & SC_TOKEN_MODEL) && !sc_map_put(&v->map, v->text[i], v->len[i], i))
             return sc_nomem();
     }
+    /* 8 to 16 bits a token, of which one is set: most texts that are no token are known without looking at the map */
+    int64_t bits = 1024;
+    while (bits < 8 * v->map.count) bits *= 2;
+    sc_free(v->filter);
+    v->filter = sc_calloc((size_t)bits / 64, sizeof(*v->filter));
+    v->filter_mask = (uint64_t)bits - 1;
+    if (!v->filter) return sc_nomem();
+    for (int64_t i = 0; i < v->map.cap; i++) {
+        uint64_t at = v->map.slot[i].hash >> 20 & v->filter_mask;
+        if (v->map.slot[i].key) v->filter[at / 64] |= 1ULL << (at % 64);
+    }
     return SC_OK;
 }
 
 void sc_vocab_free(sc_vocab *v)
 {
     sc_map_free(&v->map);
+    sc_free(v->filter);
     sc_arena_free(v->arena);
     sc_free(v->text);
     sc_free(v->len);

@@ -42,36 +42,71 @@ static inline bool same(const struct sc_word *w, const uint64_t k[4], int n)
     return w->len == n && w->key[0] == k[0] && w->key[1] == k[1] && w->key[2] == k[2] && w->key[3] == k[3];
 }
 
-sc_status sc_encoder_word(sc_encoder *e, sc_piece piece,
-                          sc_status (*encode)(sc_encoder *e, const void *how, sc_piece piece), const void *how)
+typedef struct lookup {
+    uint64_t key[4];
+    struct sc_word *set; /* the two places where the word may be */
+    sc_piece piece;
+} lookup;
+
+static void prepare(sc_encoder *e, lookup *l, sc_piece piece)
 {
-    uint64_t k[4];
-    int n = (int)piece.n;
-    if (piece.n > SC_WORD_BYTES || piece.n == 0 || e->want_spans) return encode(e, how, piece);
-    if (!e->words && !(e->words = sc_calloc(SLOTS, sizeof(*e->words)))) return sc_nomem();
-    word_key(piece.p, n, k);
-    struct sc_word *w = &e->words[word_hash(k, n) & (SLOTS - 2)];
-    if (!same(w, k, n)) {
-        if (same(w + 1, k, n)) {
-            w++;
-        } else {
-            int64_t from = e->n;
-            sc_status s = encode(e, how, piece);
-            int64_t ids = e->n - from;
-            if (s || ids > SC_WORD_IDS) return s;
-            w[1] = w[0]; /* the one before it may be needed again sooner than the one before that */
-            memcpy(w->key, k, sizeof(k));
-            w->len = (uint8_t)n;
-            w->n = (uint8_t)ids;
-            for (int64_t i = 0; i < ids; i++) w->id[i] = e->ids[from + i];
-            return SC_OK;
-        }
-    }
+    l->piece = piece;
+    if (piece.n > SC_WORD_BYTES || piece.n == 0) return;
+    word_key(piece.p, (int)piece.n, l->key);
+    l->set = &e->words[word_hash(l->key, (int)piece.n) & (SLOTS - 2)];
+    __builtin_prefetch(l->set);
+    __builtin_prefetch(l->set + 1);
+}
+
+/* A word that is not remembered: it takes the place of the one that came before the last one there. */
+static sc_status learn(sc_encoder *e, const lookup *l, sc_word_fn *encode, const void *how)
+{
+    int64_t from = e->n;
+    sc_status s = encode(e, how, l->piece);
+    int64_t ids = e->n - from;
+    if (s || ids > SC_WORD_IDS) return s;
+    struct sc_word *w = l->set;
+    w[1] = w[0];
+    memcpy(w->key, l->key, sizeof(w->key));
+    w->len = (uint8_t)l->piece.n;
+    w->n = (uint8_t)ids;
+    for (int64_t i = 0; i < ids; i++) w->id[i] = e->ids[from + i];
+    return SC_OK;
+}
+
+static sc_status finish(sc_encoder *e, const lookup *l, sc_word_fn *encode, const void *how)
+{
+    int n = (int)l->piece.n;
+    if (l->piece.n > SC_WORD_BYTES || n == 0) return encode(e, how, l->piece);
+    const struct sc_word *w = l->set;
+    if (!same(w, l->key, n) && !same(++w, l->key, n)) return learn(e, l, encode, how);
     if (e->n + SC_WORD_IDS > e->cap && !sc_grow(&e->ids, &e->cap, e->n + SC_WORD_IDS, sizeof(*e->ids)))
         return sc_nomem();
     memcpy(e->ids + e->n, w->id, sizeof(w->id)); /* all of them: cheaper than to count */
     e->n += w->n;
     return SC_OK;
+}
+
+static bool ready(sc_encoder *e) { return e->words || (e->words = sc_calloc(SLOTS, sizeof(*e->words))); }
+
+sc_status sc_encoder_word(sc_encoder *e, sc_piece piece, sc_word_fn *encode, const void *how)
+{
+    lookup l;
+    if (e->want_spans) return encode(e, how, piece);
+    if (!ready(e)) return sc_nomem();
+    prepare(e, &l, piece);
+    return finish(e, &l, encode, how);
+}
+
+/* Several are looked up at once, so that the memory answers while the next ones are found. */
+sc_status sc_encoder_words(sc_encoder *e, const sc_piece *pieces, int n, sc_word_fn *encode, const void *how)
+{
+    lookup l[SC_WORD_BATCH];
+    if (!ready(e)) return sc_nomem();
+    for (int i = 0; i < n; i++) prepare(e, &l[i], pieces[i]);
+    sc_status s = SC_OK;
+    for (int i = 0; i < n && !s; i++) s = finish(e, &l[i], encode, how);
+    return s;
 }
 
 /* ---- encoders at rest ---- */
@@ -98,6 +133,7 @@ static void encoder_free(sc_encoder *e)
     for (int i = 0; i < SC_COUNT(e->norm); i++) sc_norm_free(&e->norm[i]);
     for (int i = 0; i < SC_COUNT(e->scratch); i++) sc_norm_free(&e->scratch[i]);
     sc_norm_free(&e->known);
+    sc_free(e->merge.seen);
     sc_free(e->merge.id);
     sc_free(e->merge.len);
     sc_free(e->merge.heap);

@@ -22,16 +22,17 @@ typedef struct sc_kernels {
 #include "cpu/kernels/kernels.def"
 #undef K
 #undef KA
+    int panel_rows, panel_cols; /* of multiply_panels: most rows of x, rows of w */
 } sc_kernels;
 
 /* What this machine and operating system can run, as a set of levels. A level implies nothing about the others:
- * the table is filled in the order of this list, so a later level overrides an earlier one. AVX-512 BF16 is not
- * here because no kernel of the table gains by it: vcvtneps2bf16 flushes denormals, which the bf16 conversion must
- * not. */
+ * the table is filled in the order of this list, so a later level overrides an earlier one. AVX-512 BF16 has no
+ * conversions: vcvtneps2bf16 flushes denormals, which they must not. */
 #define SC_CPU_LEVELS(X)                                                                                           \
     X(AVX2, avx2, "AVX2+FMA+F16C")                                                                                 \
     X(AVX512, avx512, "AVX-512 F+BW+DQ+VL")                                                                        \
     X(AVX512VNNI, avx512vnni, "AVX-512 VNNI")                                                                      \
+    X(AVX512BF16, avx512bf16, "AVX-512 BF16")                                                                      \
     X(NEON, neon, "NEON")
 enum {
 #define SC_CPU_BIT(ID, id, text) SC_CPU_BIT_##ID,
@@ -60,6 +61,7 @@ void sc_kernels_avx2(sc_kernels *k);
 void sc_kernels_avx2_packed(sc_kernels *k);
 void sc_kernels_avx512(sc_kernels *k);
 void sc_kernels_avx512vnni(sc_kernels *k);
+void sc_kernels_avx512bf16(sc_kernels *k);
 #elif defined(__aarch64__)
 void sc_kernels_neon(sc_kernels *k);
 #endif

@@ -32,6 +32,7 @@ unsigned sc_cpu_detect(void)
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         levels |= SC_CPU(AVX512);
     if ((levels & SC_CPU(AVX512)) && __builtin_cpu_supports("avx512vnni")) levels |= SC_CPU(AVX512VNNI);
+    if ((levels & SC_CPU(AVX512)) && __builtin_cpu_supports("avx512bf16")) levels |= SC_CPU(AVX512BF16);
 #elif defined(__aarch64__)
     levels |= SC_CPU(NEON); /* part of the base architecture */
 #endif
@@ -56,6 +57,7 @@ void sc_kernels_init(sc_kernels *k, unsigned mask)
     }
     if (mask & SC_CPU(AVX512)) sc_kernels_avx512(k);
     if (mask & SC_CPU(AVX512VNNI)) sc_kernels_avx512vnni(k);
+    if (mask & SC_CPU(AVX512BF16)) sc_kernels_avx512bf16(k);
 #elif defined(__aarch64__)
     if (mask & SC_CPU(NEON)) sc_kernels_neon(k);
 #endif

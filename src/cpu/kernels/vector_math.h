@@ -18,17 +18,11 @@
  * and stores cut by n; and what could be fused is fused by name, so that no compiler decides it loop by loop. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/vector.h"
 
 #include <math.h>
 
 static const float pair_signs[16] = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
-
-/* Before a loop of a constant number of rounds (clang-format, which does not know it, is off around those). */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 /* ---- rows of x times rows of w ----
  * One vector accumulator an output, lanes along k, then the masked tail, then v_sum: the same for every tile

@@ -2,6 +2,7 @@
 /* NEON (AArch64): the vocabulary of vector_math.h and vector_convert.h in vectors of 4. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/vector.h"
 
 #if defined(__aarch64__)
 
@@ -13,6 +14,10 @@
 #define TILE_X      6
 #define ACC_ROWS    4
 #define ACC_VECTORS 4
+/* 24 accumulators, 4 + 1 operands. */
+#define GEMM_ROWS    6
+#define GEMM_VECTORS 4
+#define SEGMENT(p)   (p)
 
 enum { W = 4 };
 typedef float32x4_t vf;
@@ -68,6 +73,15 @@ VEC float v_sum(vf v) /* (0 + 1) + (2 + 3) */
 }
 VEC void v_sum4(float *y, vf a, vf b, vf c, vf d) { v_store(y, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d))); }
 VEC float v_top(vf v) { return vmaxvq_f32(v); }
+
+VEC void v_turn(vf r[4])
+{
+    float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
+    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
 
 VEC vf v_twice(const float *p, int n)
 {
@@ -128,6 +142,7 @@ VEC void v_to_bf16(void *p, vf v)
 
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
+#include "cpu/kernels/vector_gemm.h"
 #include "cpu/kernels/vector_rows.h"
 #include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
@@ -136,6 +151,8 @@ void sc_kernels_neon(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
+    set_panels(k);
+    k->multiply_panels = multiply_panels;
     set_rows(k);
     set_scan(k);
     set_quantize(k);

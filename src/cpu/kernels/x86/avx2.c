@@ -2,6 +2,7 @@
 /* AVX2 with FMA and F16C: the vocabulary of vector_math.h and vector_convert.h in vectors of 8. */
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/vector.h"
 
 #if defined(__x86_64__)
 
@@ -14,6 +15,11 @@
 #define TILE_X      3
 #define ACC_ROWS    4
 #define ACC_VECTORS 2
+/* 12 accumulators, 2 + 1 operands. */
+#define GEMM_ROWS    6
+#define GEMM_VECTORS 2
+#define SEGMENT(p)   bits_turned_8[p]
+static const uint8_t bits_turned_8[8] = {0, 4, 2, 6, 1, 5, 3, 7};
 
 enum { W = 8 };
 typedef __m256 vf;
@@ -76,6 +82,31 @@ VEC float v_top(vf v)
     return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
 }
 
+/* Rows to columns: 32-bit, then 64-bit neighbours of rows, then halves of the vectors. */
+VEC void v_turn(vf r[8])
+{
+    vf t[8];
+    UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLL
+    for (int i = 0; i < 8; i += 4) { /* r[i + c]: columns c and 4 + c of rows i … i + 3 */
+        UNROLL
+        for (int c = 0; c < 2; c++) {
+            r[i + 2 * c] = _mm256_shuffle_ps(t[i + c], t[i + c + 2], 0x44);
+            r[i + 2 * c + 1] = _mm256_shuffle_ps(t[i + c], t[i + c + 2], 0xee);
+        }
+    }
+    UNROLL
+    for (int c = 0; c < 4; c++) {
+        vf a = r[c], b = r[c + 4];
+        r[c] = _mm256_permute2f128_ps(a, b, 0x20);
+        r[c + 4] = _mm256_permute2f128_ps(a, b, 0x31);
+    }
+}
+
 VEC vf v_twice(const float *p, int n)
 {
     __m128 v = _mm_maskload_ps(p, _mm256_castsi256_si128(first(n)));
@@ -128,6 +159,7 @@ VEC void v_to_bf16(void *p, vf v)
 
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
+#include "cpu/kernels/vector_gemm.h"
 #include "cpu/kernels/vector_rows.h"
 #include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
@@ -136,6 +168,8 @@ void sc_kernels_avx2(sc_kernels *k)
 {
     set_math(k);
     set_convert(k);
+    set_panels(k);
+    k->multiply_panels = multiply_panels;
     set_rows(k);
     set_scan(k);
     set_quantize(k);

@@ -30,25 +30,37 @@ VEC vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 VEC vi i_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 VEC void i_store(uint8_t *p, vi v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
 VEC vi i_set(int x) { return _mm256_set1_epi32(x); }
+VEC vi i_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 VEC vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 VEC vi i_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 VEC vi i_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 VEC vi i_left(vi v, int n) { return _mm256_slli_epi32(v, n); }
 VEC vi i_right(vi v, int n) { return _mm256_srli_epi32(v, n); }
-VEC vi i_right_signed(vi v, int n) { return _mm256_srai_epi32(v, n); }
-VEC vi i_left_by(vi v, int n) { return _mm256_sll_epi32(v, _mm_cvtsi32_si128(n)); }
-VEC vi i_right_by(vi v, int n) { return _mm256_srl_epi32(v, _mm_cvtsi32_si128(n)); }
+VEC vi i_select(vi m, vi a, vi b) { return _mm256_or_si256(_mm256_and_si256(m, a), _mm256_andnot_si256(m, b)); }
 VEC vf i_float(vi v) { return _mm256_cvtepi32_ps(v); }
-VEC vf i_half(vi v)
+VEC vf i_bits_float(vi v) { return _mm256_castsi256_ps(v); }
+VEC __m128i words(vi v)
 {
-    vi low = i_and(v, i_set(0xffff));
-    return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+    v = i_and(v, i_set(0xffff));
+    return _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
-VEC vi i_look(const int8_t *table, vi i)
+VEC void i_store16(uint8_t *p, vi v) { _mm_storeu_si128((__m128i *)(void *)p, words(v)); }
+VEC void i_store8(uint8_t *p, vi v)
 {
-    __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), i);
+    __m128i w = words(i_and(v, i_set(255)));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(w, w));
 }
+VEC vi i_load8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
+VEC vi i_load8_signed(const uint8_t *p)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+VEC vf v_halves(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+VEC vi i_table(const int8_t *table)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
+}
+VEC vi i_look(vi table, vi i) { return _mm256_shuffle_epi8(table, i); }
 
 VEC __m128i four(const uint8_t *w, int64_t stride)
 {
@@ -81,19 +93,15 @@ VEC vi bytes(vi v) { return v; }
 /* clang-format off */
 /* Pairs of products summed in 16 bits, `span` of those sums added before they are widened. Whole bytes are multiplied
  * as their magnitude by x with their sign, which leaves no room for a second sum. */
-VEC void dots(const int span, const int n, const uint8_t *q, const int tokens, const sc_packed *x, int64_t ldx,
-              const int at, vi *s)
+VEC void dot(const int span, const int j, vi q, const int tokens, const sc_packed *x, int64_t ldx, const int at,
+             vi *pairs, vi *s)
 {
-    const vi ones = _mm256_set1_epi16(1);
-    vi pairs[TILE];
-    _Pragma("GCC unroll 8") for (int j = 0; j < n; j++) {
-        vi w = i_load(q + 4 * W * j), size = span == 1 ? _mm256_abs_epi8(w) : w;
-        _Pragma("GCC unroll 8") for (int i = 0; i < tokens; i++) {
-            vi v = i_set((int)sc_load_u32(x[i * ldx].q + at + 4 * j));
-            vi p = _mm256_maddubs_epi16(size, span == 1 ? _mm256_sign_epi8(v, w) : v);
-            pairs[i] = j % span ? _mm256_add_epi16(pairs[i], p) : p;
-            if (j % span == span - 1) s[i] = _mm256_add_epi32(s[i], _mm256_madd_epi16(pairs[i], ones));
-        }
+    const vi ones = _mm256_set1_epi16(1), size = span == 1 ? _mm256_abs_epi8(q) : q;
+    _Pragma("GCC unroll 8") for (int i = 0; i < tokens; i++) {
+        vi v = i_set((int)sc_load_u32(x[i * ldx].q + at));
+        vi p = _mm256_maddubs_epi16(size, span == 1 ? _mm256_sign_epi8(v, q) : v);
+        pairs[i] = j % span ? _mm256_add_epi16(pairs[i], p) : p;
+        if (j % span == span - 1) s[i] = _mm256_add_epi32(s[i], _mm256_madd_epi16(pairs[i], ones));
     }
 }
 /* clang-format on */

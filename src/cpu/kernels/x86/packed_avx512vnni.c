@@ -28,21 +28,30 @@ VEC vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC vi i_load(const uint8_t *p) { return _mm512_loadu_si512((const void *)p); }
 VEC void i_store(uint8_t *p, vi v) { _mm512_storeu_si512((void *)p, v); }
 VEC vi i_set(int x) { return _mm512_set1_epi32(x); }
+VEC vi i_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 VEC vi i_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 VEC vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 VEC vi i_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 VEC vi i_left(vi v, unsigned n) { return _mm512_slli_epi32(v, n); }
 VEC vi i_right(vi v, unsigned n) { return _mm512_srli_epi32(v, n); }
-VEC vi i_right_signed(vi v, unsigned n) { return _mm512_srai_epi32(v, n); }
-VEC vi i_left_by(vi v, int n) { return _mm512_sll_epi32(v, _mm_cvtsi32_si128(n)); }
-VEC vi i_right_by(vi v, int n) { return _mm512_srl_epi32(v, _mm_cvtsi32_si128(n)); }
+VEC vi i_select(vi m, vi a, vi b) { return _mm512_ternarylogic_epi32(m, a, b, 0xca); }
 VEC vf i_float(vi v) { return _mm512_cvtepi32_ps(v); }
-VEC vf i_half(vi v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
-VEC vi i_look(const int8_t *table, vi i)
+VEC vf i_bits_float(vi v) { return _mm512_castsi512_ps(v); }
+VEC void i_store16(uint8_t *p, vi v) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(v)); }
+VEC void i_store8(uint8_t *p, vi v) { _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(v)); }
+VEC vi i_load8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+VEC vi i_load8_signed(const uint8_t *p)
 {
-    __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), i);
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
+VEC vf v_halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+
+VEC vi bytes(vi v) { return _mm512_xor_si512(v, i_set((int)0x80808080u)); }
+VEC vi i_table(const int8_t *table)
+{
+    return bytes(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table)));
+}
+VEC vi i_look(vi table, vi i) { return _mm512_shuffle_epi8(table, i); }
 
 VEC __m128i four(const uint8_t *w, int64_t stride)
 {
@@ -78,18 +87,13 @@ VEC void i_gather4(const uint8_t *w, int64_t stride, vi out[4])
     out[3] = _mm512_unpackhi_epi64(ab, cd);
 }
 
-VEC vi bytes(vi v) { return _mm512_xor_si512(v, i_set((int)0x80808080u)); }
-
 /* clang-format off */
-VEC void dots(const int span, const int n, const uint8_t *q, const int tokens, const sc_packed *x, int64_t ldx,
-              const int at, vi *s)
+VEC void dot(const int span, const int j, vi q, const int tokens, const sc_packed *x, int64_t ldx, const int at,
+             vi *pairs, vi *s)
 {
-    (void)span; /* sums in 32 bits at once */
-    _Pragma("GCC unroll 8") for (int j = 0; j < n; j++) {
-        vi w = i_load(q + 4 * W * j);
-        _Pragma("GCC unroll 8") for (int i = 0; i < tokens; i++)
-            s[i] = _mm512_dpbusd_epi32(s[i], w, i_set((int)sc_load_u32(x[i * ldx].q + at + 4 * j)));
-    }
+    (void)span, (void)j, (void)pairs; /* sums in 32 bits at once */
+    _Pragma("GCC unroll 8") for (int i = 0; i < tokens; i++)
+        s[i] = _mm512_dpbusd_epi32(s[i], q, i_set((int)sc_load_u32(x[i * ldx].q + at)));
 }
 /* clang-format on */
 
