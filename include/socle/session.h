@@ -43,7 +43,8 @@ SC_API sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, in
 
 /* Makes `to` a copy of `from` that shares its memory until one of them grows. */
 SC_API sc_status sc_session_fork(sc_session *s, int from, int to);
-/* Shortens a sequence to its first n tokens. */
+/* Shortens a sequence to its first n tokens. Recurrent states (Mamba, Qwen3.5) are kept of few lengths: of the end of the
+ * last prompt and of before the last call. Going back to elsewhere makes the next call evaluate some tokens again. */
 SC_API sc_status sc_session_trim(sc_session *s, int seq, int64_t n);
 
 typedef enum sc_stop_reason { SC_STOP_EOS, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_STOP_CALLER } sc_stop_reason;

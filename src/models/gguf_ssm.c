@@ -152,6 +152,9 @@ sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a)
                        : is_hybrid(a) && z.interval < 1          ? "layer_types"
                        : !is_hybrid(a) && z.act != SC_UNARY_SILU ? "hidden_act"
                                                                  : NULL;
+    if (!what && z.unusual)
+        sc_log(m->ctx, SC_LOG_WARNING,
+               "%s: it is written, but other programs may not read its biases or head widths", m->info.path);
     return what ? sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no key for this model's %s", m->info.path, what) : SC_OK;
 }
 

@@ -176,6 +176,7 @@ static void sizes(const void *config, sc_ssm_sizes *out)
     *out = (sc_ssm_sizes){.taps = m->taps, .inner = m->inner, .state = m->state, .rank = m->rank + m->heads};
     out->groups = m->groups;
     out->norms = m->mixer_eps > 0;
+    out->unusual = m->bias || !m->conv_bias;
     out->limited = m->dt_min > 0 || m->dt_max > 0;
     out->eps = m->eps;
     out->act = m->act;

@@ -200,6 +200,7 @@ typedef struct sc_ssm_sizes {
     int64_t interval; /* each so many-th layer has attention instead; 0: none has, -1: there is no such rule */
     bool norms;       /* of steps, inputs and outputs (Falcon-Mamba) */
     bool limited;     /* steps have a range */
+    bool unusual;     /* matrices with biases, convolutions without, keys and values of two widths */
     float eps;
     sc_unary_kind act;
 } sc_ssm_sizes;

@@ -101,6 +101,7 @@ static void sizes(const void *config, sc_ssm_sizes *out)
     *out = (sc_ssm_sizes){
         .taps = l->taps, .inner = l->heads * l->d, .state = l->key_d, .rank = l->heads, .groups = l->key_heads};
     out->interval = interval(config);
+    out->unusual = l->key_d != l->d;
 }
 
 const sc_family sc_family_qwen3_next = {.name = "qwen3_next",
