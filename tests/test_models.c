@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole models against the answers of transformers: each case of tests/data/models, and of the fixture folder those whose
- * family is known, from safetensors, with both forms of configuration, against the strict tolerance. */
+ * family is known, from safetensors, with both forms of configuration, and from GGUF, against the strict tolerance; and a
+ * table of the largest differences. */
 #include "cpu/kernels/kernels.h"
 #include "models.h"
+#include "socle/convert.h"
 
 static sc_context *ctx;
 
@@ -32,12 +34,41 @@ static void own_models_match(void **state)
     for (int i = 0; i < SC_COUNT(own_cases); i++) check_case(OWN_MODELS, own_cases[i]);
 }
 
+/* The largest difference from GGUF; negative where GGUF has no architecture for it. */
+static double check_gguf(const char *root, const char *name)
+{
+    char dir[2048], gguf[] = "/tmp/socle-models-XXXXXX.gguf", label[256];
+    snprintf(dir, sizeof dir, "%.1000s/%.100s", root, name);
+    if (!gguf_of(dir)) return -1;
+    sc_safetensors *st = open_expected(root, name);
+    close(mkstemps(gguf, 5));
+    sc_status s = sc_convert(ctx, dir, gguf, &(sc_convert_options){.type = "f32"}, NULL);
+    if (s) fail_msg("%s: %s", name, sc_error());
+    snprintf(label, sizeof label, "%s (gguf)", name);
+    worst_difference = 0;
+    check_model(ctx, gguf, st, label);
+    unlink(gguf);
+    sc_safetensors_free(st);
+    return worst_difference;
+}
+
 static void fixture_models_match(void **state)
 {
     (void)state;
     char root[1024];
+    double worst[SC_COUNT(fixture_cases)][2];
     if (!find_fixtures(root)) skip();
-    for (int i = 0; i < SC_COUNT(fixture_cases); i++) check_case(root, fixture_cases[i]);
+    for (int i = 0; i < SC_COUNT(fixture_cases); i++) {
+        worst_difference = 0;
+        check_case(root, fixture_cases[i]);
+        worst[i][0] = worst_difference;
+        worst[i][1] = check_gguf(root, fixture_cases[i]);
+    }
+    printf("  %-16s  safetensors  GGUF     (largest difference of all logits and hidden states)\n", "case");
+    for (int i = 0; i < SC_COUNT(fixture_cases); i++) {
+        printf("  %-16s  %.1e      ", fixture_cases[i], worst[i][0]);
+        printf(worst[i][1] < 0 ? "none\n" : "%.1e\n", worst[i][1]);
+    }
 }
 
 /* Most checkpoints keep everything in a 16-bit type, norms and biases included: the logits must be those of the same

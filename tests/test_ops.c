@@ -647,6 +647,7 @@ static void cached_over(trial *t, bool parts)
 static void cached_trial(trial *t) { cached_over(t, false); }
 static void parts_trial(trial *t) { cached_over(t, true); }
 
+#include "ops_experts.h"
 #include "test_ops_recurrent.h"
 
 static const struct row {
@@ -662,6 +663,12 @@ static const struct row {
     {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
     {"attention joined", SC_OP_attention_join, parts_trial, 40},
     {"cell", SC_OP_cell, cell_trial, 40},
+    {"clamped_glu", SC_OP_clamped_glu, clamped_glu_trial, 30},
+    {"concat", SC_OP_concat, concat_trial, 30},
+    {"expert_sum", SC_OP_expert_sum, expert_sum_trial, 30},
+    {"expert_weights", SC_OP_expert_weights, expert_weights_trial, 60},
+    {"linear_experts", SC_OP_linear_experts, linear_experts_trial, 150},
+    {"top_experts", SC_OP_top_experts, top_experts_trial, 100},
     {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},

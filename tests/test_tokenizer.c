@@ -378,10 +378,40 @@ static void matches_itself_as_gguf(void **state)
 static void every_pre_tokenizer_compiles(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "gpt-2",  "smollm",           "starcoder",    "command-r",      "llama-bpe",   "dbrx",     "glm4",
-        "qwen2",  "deepseek-r1-qwen", "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon",   "tekken",
-        "gpt-4o", "bailingmoe",       "seed-coder",   "bloom",          "viking",      "superbpe", "default"};
+    static const char *const names[] = {"gpt-2",
+                                        "smollm",
+                                        "starcoder",
+                                        "command-r",
+                                        "llama-bpe",
+                                        "dbrx",
+                                        "glm4",
+                                        "qwen2",
+                                        "deepseek-r1-qwen",
+                                        "deepseek-llm",
+                                        "deepseek-coder",
+                                        "deepseek-v3",
+                                        "falcon",
+                                        "tekken",
+                                        "gpt-4o",
+                                        "bailingmoe",
+                                        "seed-coder",
+                                        "bloom",
+                                        "viking",
+                                        "superbpe",
+                                        "default",
+                                        "qwen35",
+                                        "ufakzeka",
+                                        "laguna",
+                                        "exaone-moe",
+                                        "jais-2",
+                                        "kimi-k2",
+                                        "youtu",
+                                        "spark2_5",
+                                        "afmoe",
+                                        "tiny_aya",
+                                        "granite-embed-multi-97m",
+                                        "gemma4",
+                                        "solar-open"};
     sc_slice tokens[] = {{"a", 1}, {"b", 1}};
     for (int i = 0; i < SC_COUNT(names); i++) {
         sc_gguf_vocab v = {.model = "gpt2",

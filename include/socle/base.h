@@ -78,6 +78,10 @@ SC_API void sc_context_cancel(sc_context *ctx);
 SC_API void sc_context_resume(sc_context *ctx);
 SC_API bool sc_context_cancelled(const sc_context *ctx);
 
+/* The words nearest to `word` of `count` words, by letters to change, nearest first: at most `most` of them into out. How
+ * many there are; one that would need more than a third of its letters changed is not near. */
+SC_API int sc_nearest_words(const char *word, const char *const *words, int count, const char **out, int most);
+
 /* Frees what the library handed over as plain memory (strings, id arrays). */
 SC_API void sc_free(void *p);
 

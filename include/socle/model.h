@@ -36,6 +36,16 @@ typedef struct sc_model_options {
 SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);
 SC_API void sc_model_free(sc_model *m);
 
+/* What kinds of models there are: config.json's model types, and each at a glance. NULL: nothing is known of it. */
+typedef struct sc_model_type {
+    const char *model_type, *family, *name;
+    const char *attention, *position, *norm, *activation, *tokenizer; /* in a few words */
+    const char *gguf;     /* its architecture there; NULL: GGUF has none */
+    const char *fixtures; /* cases of the fixture matrix that its tests compare with transformers */
+} sc_model_type;
+SC_API int64_t sc_model_type_count(void);
+SC_API bool sc_model_type_at(int64_t i, sc_model_type *out); /* false: there are fewer */
+
 /* What a model's result is. */
 typedef enum sc_head {
     SC_HEAD_NEXT,     /* for each token, logits of the one that follows: (tokens, vocab) */
@@ -55,6 +65,8 @@ typedef struct sc_model_info {
     int64_t active; /* parameters that one token goes through: all but those of experts it does not use */
     int64_t experts, experts_used; /* of a mixture, and of them those that a token uses; 0: none */
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
+    int64_t
+        latent; /* width of the one key that all heads share in the cache (latent attention); 0: heads have their own */
     int64_t context;      /* tokens; 0: not limited */
     int64_t source_vocab; /* ids that an encoder-decoder's encoder reads; 0: the model has none */
     bool tied;            /* the output matrix is the embedding */
@@ -87,6 +99,7 @@ typedef struct sc_model_param {
     int64_t dim[SC_MAX_RANK];
     const void *data; /* dense in dim, or in the transposed order where `transposed`; NULL when only declared */
     bool transposed;  /* stored with its two axes exchanged */
+    int64_t step;     /* > 1: of what is stored there only each so many-th value is this parameter's */
     bool expert;      /* one of a mixture's, read only for the tokens that choose it */
     bool permuted;    /* rows of each head stored as (2, d/2) pairs side by side: GGUF's rotary layout */
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */

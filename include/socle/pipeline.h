@@ -50,9 +50,11 @@ typedef struct sc_text_request {
     int64_t max_new_tokens;
     const char *const *stop; /* n_stop texts that end the answer and are not part of it */
     int64_t n_stop;
-    int num_beams;   /* > 1: beam search instead of sampling; the text comes at the end. Needs a session of
+    int num_beams;          /* > 1: beam search instead of sampling; the text comes at the end. Needs a session of
                           2 * num_beams sequences */
-    bool ignore_eos; /* goes on to max_new_tokens */
+    bool ignore_eos;        /* goes on to max_new_tokens */
+    const int32_t *end_ids; /* n_end_ids more ids that end the answer */
+    int64_t n_end_ids;
     /* Called with the text as it becomes certain, never a part of a character; false stops. */
     bool (*text)(void *user, const char *piece, int64_t len);
     void *user;

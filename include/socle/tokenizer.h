@@ -60,6 +60,13 @@ SC_API sc_status sc_tokenizer_encode_pair(const sc_tokenizer *t, const char *a, 
                                           int64_t b_len, unsigned flags, int32_t **ids, int32_t **types,
                                           int64_t *n);
 
+/* The prompt for what stands between two texts, for models that were trained to fill it in (CodeLlama, StarCoder, Qwen2.5-
+ * Coder, DeepSeek-Coder, …). Special tokens in the texts stay text. *end: the id that ends such an answer, -1: no other
+ * than always. SC_ENOTFOUND where the vocabulary lacks the tokens for it. */
+SC_API sc_status sc_tokenizer_infill(const sc_tokenizer *t, const char *prefix, int64_t prefix_len,
+                                     const char *suffix, int64_t suffix_len, int32_t **ids, int64_t *n,
+                                     int32_t *end);
+
 enum {
     SC_DETOKENIZE_SKIP_SPECIAL = 1, /* special tokens give no text */
     SC_DETOKENIZE_REPLACE_INVALID =

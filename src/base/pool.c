@@ -2,7 +2,9 @@
 /* A fixed crew of threads. Invariants:
  *  1. `job` is a generation number: it grows by one for each job, and a worker runs every generation once.
  *  2. A job ends when `active` is 0 again; only then may the next one begin (`turn` is held for the whole job).
- *  3. The barrier is a counter and a phase; a member that arrives last resets the counter and turns the phase. */
+ *  3. The barrier is a counter and a phase; a member that arrives last resets the counter and turns the phase. Those that
+ *     gave up spinning are counted before they look at the phase again, and the last one looks at their number after it
+ *     turned the phase, so that it wakes whoever sleeps and takes no lock where nobody does. */
 #include "base/base.h"
 
 #include <pthread.h>
@@ -41,6 +43,7 @@ struct sc_pool {
     atomic_bool stop;
     atomic_int arrived;
     atomic_uint phase;
+    atomic_int sleepers;
     int member_count; /* threads that were really started, plus one */
 };
 
@@ -155,10 +158,12 @@ void sc_pool_barrier(sc_pool *p)
     unsigned phase = atomic_load_explicit(&p->phase, memory_order_acquire);
     if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) == p->threads - 1) {
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
-        pthread_mutex_lock(&p->lock);
-        atomic_store_explicit(&p->phase, phase + 1, memory_order_release);
-        pthread_cond_broadcast(&p->passed);
-        pthread_mutex_unlock(&p->lock);
+        atomic_store(&p->phase, phase + 1);
+        if (atomic_load(&p->sleepers) > 0) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_broadcast(&p->passed);
+            pthread_mutex_unlock(&p->lock);
+        }
         return;
     }
     for (int i = 0; i < SPINS; i++) {
@@ -166,7 +171,9 @@ void sc_pool_barrier(sc_pool *p)
         RELAX();
     }
     pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->sleepers, 1);
     while (atomic_load(&p->phase) == phase) pthread_cond_wait(&p->passed, &p->lock);
+    atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->lock);
 }
 

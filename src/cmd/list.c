@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* socle list: the models on this machine. */
+/* socle list: the models on this machine, and the kinds of models there are. */
 #include "cmd/cmd.h"
 #include "socle/hub.h"
+#include "socle/model.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -43,10 +44,94 @@ static void print_size(int64_t bytes)
     printf(x < 9.95 && i ? "%6.1f %-2s" : "%6.0f %-2s", x, units[i]);
 }
 
+/* ---- families ---- */
+
+enum { COLUMNS = 8 };
+static const char *const titles[COLUMNS] = {"model_type", "models",     "attention", "position",
+                                            "norm",       "activation", "tokenizer", "GGUF"};
+
+static void columns_of(const sc_model_type *t, const char *cell[COLUMNS])
+{
+    const char *const have[COLUMNS] = {t->model_type, t->name,       t->attention, t->position,
+                                       t->norm,       t->activation, t->tokenizer, t->gguf};
+    for (int i = 0; i < COLUMNS; i++) cell[i] = have[i] ? have[i] : "-";
+}
+
+static void print_markdown(void)
+{
+    sc_model_type t;
+    const char *cell[COLUMNS];
+    fputs("# Models\n\nThe model types of config.json that are read, made by `socle list --families --markdown`. "
+          "Each "
+          "is compared with transformers in the cases named last: logits, hidden states and a greedy continuation, "
+          "from safetensors and, where GGUF has an architecture for it, from GGUF.\n\n|",
+          stdout);
+    for (int i = 0; i < COLUMNS; i++) printf(" %s |", titles[i]);
+    fputs(" cases |\n|", stdout);
+    for (int i = 0; i <= COLUMNS; i++) fputs("---|", stdout);
+    for (int64_t k = 0; sc_model_type_at(k, &t); k++) {
+        columns_of(&t, cell);
+        fputs("\n|", stdout);
+        for (int i = 0; i < COLUMNS; i++) printf(" %s |", cell[i]);
+        printf(" %s |", t.fixtures && t.fixtures[0] ? t.fixtures : "none");
+    }
+    putchar('\n');
+}
+
+static int print_families_json(const sc_cmd *c)
+{
+    json_t *all = json_array();
+    bool ok = all != NULL;
+    sc_model_type t;
+    const char *cell[COLUMNS];
+    for (int64_t k = 0; ok && sc_model_type_at(k, &t); k++) {
+        json_t *o = json_object();
+        columns_of(&t, cell);
+        for (int i = 0; ok && i < COLUMNS; i++)
+            ok = !json_object_set_new(o, titles[i], strcmp(cell[i], "-") ? json_string(cell[i]) : json_null());
+        ok = ok && !json_object_set_new(o, "cases", json_string(t.fixtures ? t.fixtures : "")) &&
+             !json_array_append(all, o);
+        json_decref(o);
+    }
+    ok = ok && !json_dumpf(all, stdout, JSON_INDENT(2));
+    json_decref(all);
+    if (!ok) return sc_cmd_error(c, "cannot write the list (out of memory)");
+    putchar('\n');
+    return 0;
+}
+
+static int families(sc_cmd *c)
+{
+    sc_model_type t;
+    const char *cell[COLUMNS];
+    size_t width[COLUMNS] = {0};
+    if (sc_cmd_flag(c, "json")) return print_families_json(c);
+    if (sc_cmd_flag(c, "markdown")) {
+        print_markdown();
+        return 0;
+    }
+    for (int64_t k = -1; k < 0 || sc_model_type_at(k, &t); k++) {
+        if (k >= 0) columns_of(&t, cell);
+        for (int i = 0; i < COLUMNS; i++) {
+            size_t n = strlen(k < 0 ? titles[i] : cell[i]);
+            if (n > width[i]) width[i] = n;
+        }
+    }
+    for (int64_t k = -1; k < 0 || sc_model_type_at(k, &t); k++) {
+        if (k >= 0) columns_of(&t, cell);
+        for (int i = 0; i < COLUMNS; i++)
+            printf("%-*s%s", i + 1 < COLUMNS ? (int)width[i] : 0, k < 0 ? titles[i] : cell[i],
+                   i + 1 < COLUMNS ? "  " : "\n");
+    }
+    return 0;
+}
+
 static int list(sc_cmd *c)
 {
     sc_hub_model *m;
     int64_t n;
+    if (sc_cmd_flag(c, "families")) return families(c);
+    if (sc_cmd_flag(c, "markdown")) return sc_cmd_usage(c, "--markdown goes with --families");
     if (sc_hub_list(&m, &n)) return sc_cmd_fail(c);
     int code = 0, width = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -69,15 +154,19 @@ static int list(sc_cmd *c)
     return code;
 }
 
-static const sc_option options[] = {{"json", 'j', SC_OPT_FLAG, .help = "one JSON array instead of lines"},
+static const sc_option options[] = {{"families", 'f', SC_OPT_FLAG, .help = "the kinds of models that can be read"},
+                                    {"markdown", 'm', SC_OPT_FLAG, .help = "those as docs/models.md has them"},
+                                    {"json", 'j', SC_OPT_FLAG, .help = "one JSON array instead of lines"},
                                     {"quiet", 'q', SC_OPT_FLAG, .help = "no remark where there are none"},
                                     {0}};
-static const sc_example examples[] = {{"socle list", "The models on this machine: name, size, kind, path"},
-                                      {"socle list --json", "The same for programs"},
-                                      {0}};
+static const sc_example examples[] = {
+    {"socle list", "The models on this machine: name, size, kind, path"},
+    {"socle list --json", "The same for programs"},
+    {"socle list --families", "The model types that socle reads, and what they are"},
+    {0}};
 const sc_verb sc_verb_list = {
     .name = "list",
-    .summary = "List the models on this machine",
+    .summary = "List the models on this machine, or the kinds that can be read",
     .args = "",
     .about = "Looks into the models folder ($SOCLE_MODELS, else $XDG_DATA_HOME/socle/models, else "
              "~/.local/share/socle/models) and into the HuggingFace cache ($HF_HUB_CACHE, else $HF_HOME/hub, else "

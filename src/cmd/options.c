@@ -12,42 +12,10 @@
 
 #define MAX_WORDS 256
 
-/* Edit distance with adjacent swaps, for words of a command line; anything longer is not near. */
-static int distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    int n = (int)strlen(a), m = (int)strlen(b);
-    if (n >= MAX || m >= MAX) return MAX;
-    int d[MAX][MAX];
-    for (int i = 0; i <= n; i++) {
-        for (int j = 0; j <= m; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = i + j;
-                continue;
-            }
-            int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[n][m];
-}
-
 const char *sc_cmd_nearest(const char *word, const char *const *words, int count)
 {
-    const char *best = NULL;
-    int least = 1 + (int)strlen(word) / 3; /* a third of the letters may be wrong */
-    for (int i = 0; i < count; i++) {
-        int d = distance(word, words[i]);
-        if (d <= least && (!best || d < least)) {
-            best = words[i];
-            least = d;
-        }
-    }
-    return best;
+    const char *best;
+    return sc_nearest_words(word, words, count, &best, 1) ? best : NULL;
 }
 
 static const sc_option *by_name(const sc_verb *v, const char *name, size_t n)

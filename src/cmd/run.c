@@ -266,7 +266,17 @@ static sc_status decoder_prompt(run *r, int32_t **ids)
 static int once(run *r, const char *prompt, int64_t len)
 {
     sc_status s;
-    if (sc_cmd_flag(r->c, "raw") || !sc_pipeline_has_template(r->p)) {
+    const char *suffix = sc_cmd_str(r->c, "suffix");
+    if (suffix) {
+        int32_t *ids = NULL, end;
+        int64_t n;
+        s = sc_tokenizer_infill(sc_pipeline_tokenizer(r->p), prompt, len, suffix, (int64_t)strlen(suffix), &ids, &n,
+                                &end);
+        r->request.end_ids = &end;
+        r->request.n_end_ids = !s && end >= 0;
+        if (!s) s = answer_ids(r, ids, n);
+        sc_free(ids);
+    } else if (sc_cmd_flag(r->c, "raw") || !sc_pipeline_has_template(r->p)) {
         int32_t *ids = NULL;
         int64_t n;
         int32_t *begin = NULL;
@@ -335,7 +345,8 @@ static int run_verb(sc_cmd *c)
     if (sc_cmd_given(c, "draft-tokens") && !sc_cmd_given(c, "speculative"))
         return sc_cmd_usage(c, "--draft-tokens needs --speculative");
     bool interactive = !prompt && isatty(STDIN_FILENO);
-    if (interactive && (r.json || sc_cmd_flag(c, "raw"))) return sc_cmd_usage(c, "a prompt is needed");
+    if (interactive && (r.json || sc_cmd_flag(c, "raw") || sc_cmd_given(c, "suffix")))
+        return sc_cmd_usage(c, "a prompt is needed");
     if (!prompt && !interactive) {
         if (!(input = sc_cmd_read(c, NULL, MAX_PROMPT, &len))) return 1;
         /* The newline that ends a piped line is not meant. */
@@ -371,6 +382,7 @@ static const sc_option options[] = {
     {"max-new-tokens", 'n', SC_OPT_INT, "N", "at most N new tokens", .value = "512", .lo = 1, .hi = 1e7},
     {"greedy", 'g', SC_OPT_FLAG, .help = "always the likeliest token (do_sample false)"},
     {"raw", 'r', SC_OPT_FLAG, .help = "continue the text as it is, without the chat template"},
+    {"suffix", 0, SC_OPT_STR, "TEXT", "fill in what stands between the prompt and TEXT (models of code)"},
     {"system", 's', SC_OPT_STR, "TEXT", "system prompt, in place of the template's own"},
     {"json", 'j', SC_OPT_FLAG, .help = "the answer with its ids, counts and times as one JSON object"},
     {"temperature", 0, SC_OPT_NUM, "X", "divides the logits; 0 is greedy (0.2 unless the model says otherwise)",
@@ -411,6 +423,7 @@ static const sc_example examples[] = {
     {"socle run SmolLM2-135M-Instruct \"Why is the sky blue?\"", "One answer"},
     {"socle run SmolLM2-135M-Instruct", "A chat, at a terminal"},
     {"socle run model.gguf --raw --greedy -n 5 \"The capital of France is\"", "A plain continuation"},
+    {"socle run CodeLlama-7b \"def sum(a, b):\" --suffix \"    return c\"", "What stands between"},
     {"socle run model.gguf --json --temperature 0.7 --seed 1 < question.txt",
      "The prompt from a file, the answer as JSON"},
     {"socle run SmolLM2-135M-Instruct --speculative lookup < edit-this.txt",

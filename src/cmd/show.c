@@ -33,8 +33,15 @@ static void print_text(const sc_model_info *i, const sc_tokenizer *t, bool chat,
     printf("family        %s (%s, %s)\n", i->family, i->model_type, i->format);
     printf("parameters    %lld in %lld bytes (%s)\n", (long long)i->parameters, (long long)i->bytes, i->dtypes);
     printf("layers        %lld, width %lld\n", (long long)i->layers, (long long)i->width);
-    printf("attention     %lld heads of %lld, %lld of keys\n", (long long)i->heads, (long long)i->head_dim,
-           (long long)i->kv_heads);
+    if (i->experts)
+        printf("experts       %lld, %lld of them for a token, which goes through %lld parameters\n",
+               (long long)i->experts, (long long)i->experts_used, (long long)i->active);
+    if (i->latent)
+        printf("attention     %lld heads of %lld, one latent key of %lld for all\n", (long long)i->heads,
+               (long long)i->head_dim, (long long)i->latent);
+    else
+        printf("attention     %lld heads of %lld, %lld of keys\n", (long long)i->heads, (long long)i->head_dim,
+               (long long)i->kv_heads);
     printf("vocabulary    %lld%s\n", (long long)i->vocab, i->tied ? ", output tied to the embedding" : "");
     printf("context       %lld tokens\n", (long long)i->context);
     if (t)
@@ -57,6 +64,12 @@ static void print_json(const sc_model_info *i, const sc_tokenizer *t, bool chat,
                   (json_int_t)i->layers, "width", (json_int_t)i->width, "heads", (json_int_t)i->heads, "kv_heads",
                   (json_int_t)i->kv_heads, "head_dim", (json_int_t)i->head_dim, "vocab", (json_int_t)i->vocab,
                   "context", (json_int_t)i->context, "tied", i->tied, "chat_template", chat, "eos", ends);
+    if (o && i->experts) {
+        json_object_set_new(o, "experts", json_integer(i->experts));
+        json_object_set_new(o, "experts_used", json_integer(i->experts_used));
+        json_object_set_new(o, "active_parameters", json_integer(i->active));
+    }
+    if (o && i->latent) json_object_set_new(o, "latent", json_integer(i->latent));
     if (t && o) json_object_set_new(o, "tokenizer_tokens", json_integer(sc_tokenizer_vocab_size(t)));
     if (o) json_dumpf(o, stdout, JSON_INDENT(2));
     putchar('\n');

@@ -10,6 +10,32 @@
 
 #define MAX_INPUT (512LL << 20)
 
+/* {"ids": [...], "tokens": [...], "spans": [[begin, end], ...]}; null for a token that is no text. */
+static sc_status put_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
+{
+    int32_t *ids;
+    sc_token_span *spans;
+    int64_t n, k;
+    sc_status s = sc_tokenizer_encode_spans(t, text, len, flags, &ids, &spans, &n);
+    if (s) return s;
+    json_t *id = json_array(), *token = json_array(), *span = json_array();
+    for (int64_t i = 0; i < n; i++) {
+        const char *p = sc_tokenizer_token(t, ids[i], &k);
+        json_t *text_of = p ? json_stringn(p, (size_t)k) : json_null();
+        json_array_append_new(id, json_integer(ids[i]));
+        json_array_append_new(token, text_of ? text_of : json_null());
+        json_array_append_new(span, json_pack("[i,i]", spans[i].begin, spans[i].end));
+    }
+    sc_free(ids);
+    sc_free(spans);
+    json_t *all = json_pack("{s:o,s:o,s:o}", "ids", id, "tokens", token, "spans", span);
+    char *line = all ? json_dumps(all, 0) : NULL;
+    json_decref(all);
+    if (line) puts(line);
+    free(line);
+    return SC_OK;
+}
+
 static sc_status put_ids(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
 {
     int32_t *ids;
@@ -26,11 +52,14 @@ static sc_status put_ids(const sc_tokenizer *t, const char *text, int64_t len, u
 static int encode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t len)
 {
     unsigned flags = SC_TOKENIZE_PARSE_SPECIAL | (sc_cmd_flag(c, "no-special") ? 0 : SC_TOKENIZE_SPECIAL);
-    if (!sc_cmd_flag(c, "lines")) return put_ids(t, text, len, flags) ? sc_cmd_fail(c) : 0;
+    sc_status (*put)(const sc_tokenizer *, const char *, int64_t, unsigned) =
+        sc_cmd_flag(c, "spans") ? put_spans : put_ids;
+    if (sc_cmd_flag(c, "fit")) flags |= SC_TOKENIZE_FIT;
+    if (!sc_cmd_flag(c, "lines")) return put(t, text, len, flags) ? sc_cmd_fail(c) : 0;
     for (int64_t i = 0; i < len;) {
         const char *end = memchr(text + i, '\n', (size_t)(len - i));
         int64_t n = end ? end - (text + i) : len - i;
-        if (put_ids(t, text + i, n, flags)) return sc_cmd_fail(c);
+        if (put(t, text + i, n, flags)) return sc_cmd_fail(c);
         i += n + 1;
     }
     return 0;
@@ -115,12 +144,16 @@ static const sc_option options[] = {
     {"lines", 'l', SC_OPT_FLAG, .help = "one array a line of input; with --decode, one line of text an array"},
     {"decode", 'd', SC_OPT_FLAG, .help = "the way back: arrays of ids in, text out"},
     {"no-special", 0, SC_OPT_FLAG, .help = "add no tokens around the text, and take none off when decoding"},
+    {"spans", 's', SC_OPT_FLAG,
+     .help = "also the tokens as the vocabulary spells them, and the bytes each stands for"},
+    {"fit", 0, SC_OPT_FLAG, .help = "cut and pad to the lengths that a tokenizer.json asks for"},
     {0},
 };
 
 static const sc_example examples[] = {
     {"socle tokenize SmolLM2-135M-Instruct notes.txt", "The ids of a file as one JSON array"},
     {"echo 'Hello, world!' | socle tokenize --lines Qwen2.5-0.5B", "One array for each line of the input"},
+    {"echo 'Hello' | socle tokenize --spans tokenizer.json", "Ids, tokens and where they come from"},
     {"socle tokenize tokenizer.json a.txt | socle tokenize --decode tokenizer.json", "There and back"},
     {0},
 };
@@ -129,12 +162,13 @@ const sc_verb sc_verb_tokenize = {
     .name = "tokenize",
     .summary = "Turn text into token ids, and back",
     .args = "MODEL [FILE]",
-    .about =
-        "MODEL is a model's directory or name, a GGUF file, a tokenizer.json or a SentencePiece tokenizer.model. "
-        "FILE is the text; without it, standard input is read. Text that spells a special token becomes that "
-        "token.\n\n"
-        "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same "
-        "bytes.",
+    .about = "MODEL is a model's directory or name, a GGUF file, a tokenizer.json, a SentencePiece "
+             "tokenizer.model, tiktoken's "
+             "ranks, a vocab.txt, or a vocab.json with merges.txt beside it. FILE is the text; without it, "
+             "standard input is read. Text that spells a special token becomes that "
+             "token.\n\n"
+             "Bytes that are not UTF-8 are kept where the vocabulary can spell them: decoding gives back the same "
+             "bytes.",
     .min_args = 1,
     .max_args = 2,
     .options = options,

@@ -50,31 +50,36 @@ static sc_status affine_run(const sc_step *s, const sc_kernels *k, int64_t begin
 
 const sc_cpu_op sc_cpu_affine = {.tasks = flat_tasks, .run = affine_run};
 
-/* In pieces that stay in the first cache between the function and the product. The function's values go through
- * scratch: out may be the storage of either input. */
-enum { PIECE = 1024 };
+/* In pieces that stay in the first cache between the function, the product and, where unary absorbed pack_rows, the
+ * packing. The function's values go through scratch: out may be the storage of either input, or packed. */
+enum { PIECE = 512 };
+
+static bool packs(const sc_step *s) { return s->out->dtype == SC_U8; }
+static int64_t unary_grain(const sc_step *s) { return packs(s) ? PIECE : GRAIN; }
+static int64_t unary_tasks(const sc_step *s) { return sc_tasks_of(sc_tensor_count(s->in[0]), unary_grain(s)); }
 
 static sc_status unary_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
 {
     const float *x = s->in_data[0], *gated = s->n_in > 1 ? s->in_data[1] : NULL;
-    float *y = s->out_data;
-    int64_t stop = SC_MIN(end * GRAIN, sc_tensor_count(s->out));
+    int64_t g = unary_grain(s), stop = SC_MIN(end * g, sc_tensor_count(s->in[0]));
     sc_unary_kind kind = SC_ATTR(s, sc_unary_attr)->kind;
-    for (int64_t i = begin * GRAIN; i < stop; i += PIECE) {
+    for (int64_t i = begin * g; i < stop; i += PIECE) {
         int64_t n = SC_MIN(stop - i, PIECE);
-        if (gated) {
-            k->unary[kind](n, x + i, scratch);
-            k->mul(n, scratch, gated + i, y + i);
-        } else {
-            k->unary[kind](n, x + i, y + i);
-        }
+        float *y = packs(s) ? scratch : (float *)s->out_data + i;
+        float *f = gated ? scratch : y;
+        k->unary[kind](n, x + i, f);
+        if (gated) k->mul(n, f, gated + i, y);
+        if (packs(s)) k->pack_row(n, y, (sc_packed *)s->out_data + i / SC_PACKED);
     }
     return SC_OK;
 }
 
-static int64_t unary_scratch(const sc_step *s) { return s->n_in > 1 ? PIECE * (int64_t)sizeof(float) : 0; }
+static int64_t unary_scratch(const sc_step *s)
+{
+    return s->n_in > 1 || packs(s) ? PIECE * (int64_t)sizeof(float) : 0;
+}
 
-const sc_cpu_op sc_cpu_unary = {.tasks = flat_tasks, .scratch = unary_scratch, .run = unary_run};
+const sc_cpu_op sc_cpu_unary = {.tasks = unary_tasks, .scratch = unary_scratch, .run = unary_run};
 
 static sc_status unary_grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
 {

@@ -24,8 +24,8 @@ static sc_cpu_matrix matrix(const sc_step *s, int64_t expert)
     const void *data = w->storage.part
                            ? w->storage.part[expert]
                            : (const char *)s->in_data[1] + expert * (w->stride[0] / d->block * d->bytes);
-    return (sc_cpu_matrix){
-        w->dtype, data, w->shape.dim[2], {w->stride[1], sc_rows_dense(w) ? 1 : w->stride[2]}, NULL};
+    int64_t apart = sc_rows_dense(w) || sc_is_contiguous(w) ? 1 : w->stride[2];
+    return (sc_cpu_matrix){w->dtype, data, w->shape.dim[2], {w->stride[1], apart}, NULL};
 }
 
 static geometry measure(const sc_step *s)

@@ -28,6 +28,8 @@ struct sc_pipeline {
     int64_t n_held, cap_held;
     sc_forced forced; /* of the model's generation_config.json */
     int32_t *forbidden;
+    int32_t *end; /* the ids that end this answer */
+    int64_t n_end, cap_end;
 };
 
 /* Collects the special tokens, once. (prompt.c) */

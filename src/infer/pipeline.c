@@ -57,6 +57,7 @@ void sc_pipeline_free(sc_pipeline *p)
     sc_free(p->special);
     sc_free(p->held);
     sc_free(p->forbidden);
+    sc_free(p->end);
     sc_free(p);
 }
 
@@ -203,6 +204,21 @@ static sc_forced forced_of(const sc_pipeline *p)
     return f;
 }
 
+/* The model's end ids, else the tokenizer's, and the request's. */
+static sc_status find_ends(sc_pipeline *p, const sc_text_request *r)
+{
+    int64_t n;
+    const int32_t *eos = sc_model_eos(p->model, &n);
+    int32_t own = sc_tokenizer_eos(p->tokenizer);
+    if (n == 0 && own >= 0) eos = &own, n = 1;
+    if (r->ignore_eos) n = 0;
+    p->n_end = 0;
+    if (!sc_grow(&p->end, &p->cap_end, n + r->n_end_ids, sizeof *p->end)) return sc_nomem();
+    for (int64_t i = 0; i < n; i++) p->end[p->n_end++] = eos[i];
+    for (int64_t i = 0; i < r->n_end_ids; i++) p->end[p->n_end++] = r->end_ids[i];
+    return SC_OK;
+}
+
 static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *logits, writer *w)
 {
     sc_model_info info;
@@ -213,11 +229,11 @@ static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *l
     int64_t begin = p->n_held; /* ids of the prompt in sequence 0 */
     if (is_pair(p)) how.forced = &forced;
     sc_model_describe(p->model, &info);
-    if (!r->ignore_eos) how.eos = sc_model_eos(p->model, &how.n_eos);
-    int32_t own = sc_tokenizer_eos(p->tokenizer);
-    if (!r->ignore_eos && how.n_eos == 0 && own >= 0) how.eos = &own, how.n_eos = 1;
-    sc_status s = sc_sampler_new(&sampler, &r->sampling, info.vocab);
+    sc_status s = find_ends(p, r);
+    if (!s) s = sc_sampler_new(&sampler, &r->sampling, info.vocab);
     if (s) return s;
+    how.eos = p->end;
+    how.n_eos = p->n_end;
     s = sc_sampler_prompt(sampler, p->held, begin);
     if (!s && p->drafter) s = sc_drafter_start(p->drafter, &r->sampling, r->ids, r->n_ids);
     if (!s) s = sc_session_generate(p->session, 0, logits, sampler, &how, &why, &w->result->generated_tokens);
@@ -264,13 +280,12 @@ static sc_status beams(sc_pipeline *p, const sc_text_request *r, const float *lo
     sc_forced forced = forced_of(p);
     if (is_pair(p)) search.forced = &forced;
     sc_status s = read_search(o, p);
-    if (s) return s;
+    if (!s) s = find_ends(p, r);
     o->num_beams = r->num_beams;
     o->max_new_tokens = r->max_new_tokens;
-    int32_t own = sc_tokenizer_eos(p->tokenizer);
-    if (!r->ignore_eos) o->eos = sc_model_eos(p->model, &o->n_eos);
-    if (!r->ignore_eos && o->n_eos == 0 && own >= 0) o->eos = &own, o->n_eos = 1;
-    s = sc_session_beam(p->session, logits, &search, &best, &n);
+    o->eos = p->end;
+    o->n_eos = p->n_end;
+    if (!s) s = sc_session_beam(p->session, logits, &search, &best, &n);
     p->n_held = 0; /* the search used every sequence */
     if (s) return s;
     w->result->finish_reason = "length";

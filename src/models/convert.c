@@ -4,12 +4,40 @@
 
 #include <stdlib.h>
 
+/* The first of a stack's experts becomes the item, */
+static sc_status begin_stack(sc_items *items, const sc_model *m, sc_item *it)
+{
+    if (!(it->part = sc_arena_alloc(items->arena, sizeof *it->part * (size_t)m->info.experts))) return sc_nomem();
+    it->part[it->parts++] = it->data;
+    memmove(it->dim + 1, it->dim, sizeof *it->dim * (size_t)it->rank++);
+    it->dim[0] = m->info.experts;
+    return SC_OK;
+}
+
+/* the others, which follow it, its parts. */
+static bool follows(const sc_items *items, const char *name)
+{
+    return items->count && items->item[items->count - 1].part &&
+           strcmp(items->item[items->count - 1].name, name) == 0;
+}
+
+static sc_status add_expert(sc_items *items, const sc_model *m, const sc_model_param *p)
+{
+    sc_item *it = &items->item[items->count - 1];
+    if (it->parts == it->dim[0] || it->from != p->dtype || it->transpose != p->transposed)
+        return sc_fail(SC_EUNSUPPORTED, "%s: '%s' is stored in another way than the experts before it",
+                       m->info.path, p->name);
+    it->part[it->parts++] = p->data;
+    return SC_OK;
+}
+
 /* What the output does with a parameter's axes and rows, against what the source has done. */
 static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_param *p, const char *arch)
 {
     char name[512];
     const sc_gguf_name *row = arch ? sc_gguf_from_hf(arch, p->name, name, sizeof name) : NULL;
     if (arch && !row) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for '%s'", m->info.path, p->name);
+    if (row && row->experts && follows(items, name)) return add_expert(items, m, p);
     if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
     sc_item *it = &items->item[items->count];
     *it = (sc_item){.rank = p->rank, .from = p->dtype, .to = p->dtype, .data = p->data, .layer = -1};
@@ -19,6 +47,7 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     bool turned = row && row->transposed && p->rank == 2, pairs = row && row->permuted;
     if (turned) it->dim[0] = p->dim[1], it->dim[1] = p->dim[0];
     it->transpose = turned != p->transposed;
+    it->step = p->step;
     if (pairs != p->permuted) {
         it->rotate = m->info.head_dim;
         it->to_pairs = pairs;
@@ -42,7 +71,11 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     if (s) return s;
     if (dot) it->layer = strtol(dot + 4, NULL, 10);
     items->count++;
-    return SC_OK;
+    if (row && row->vector && it->rank == 2 && it->dim[0] == 1) {
+        it->rank = 1;
+        it->dim[0] = it->dim[1];
+    }
+    return row && row->experts ? begin_stack(items, m, it) : SC_OK;
 }
 
 sc_status sc_convert_open(sc_model **out, sc_context *ctx, const char *in, const sc_convert_options *o)
@@ -59,8 +92,11 @@ sc_status sc_convert_open(sc_model **out, sc_context *ctx, const char *in, const
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)
 {
     sc_status s = SC_OK;
-    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++)
-        s = add_param(items, m, sc_model_param_at(m, i), arch);
+    for (int64_t i = 0; !s && i < sc_model_param_count(m); i++) {
+        bool added = false;
+        if (!arch && m->family->columns) s = sc_items_add_column(items, m, sc_model_param_at(m, i), &added);
+        if (!s && !added) s = add_param(items, m, sc_model_param_at(m, i), arch);
+    }
     return s;
 }
 

@@ -148,6 +148,7 @@ sc_status sc_config_for_hf(json_t **out, const sc_model *m, sc_dtype dtype, cons
     json_t *o = json_deep_copy(m->json);
     if (!o) return sc_nomem();
     sc_status s = file ? from_gguf(o, m, file) : SC_OK;
+    json_object_del(o, "quantization_config"); /* none of whose types is written */
     bool newer = json_object_get(o, "dtype") != NULL;
     if (!s && newer && !set(o, "dtype", json_string(name))) s = sc_nomem();
     if (!s && (!newer || json_object_get(o, "torch_dtype")) && !set(o, "torch_dtype", json_string(name)))

@@ -81,10 +81,12 @@ static void read_turned(const job *j, int64_t first, int64_t n, float *x)
 {
     const sc_item *it = j->it;
     float *line = x + n * j->width;
-    int64_t bytes = sc_dtype_size(it->from, j->rows);
-    const char *from = (const char *)it->data + sc_dtype_size(it->from, first);
+    int64_t step = SC_MAX(it->step, 1), bytes = sc_dtype_size(it->from, j->rows * step),
+            one = sc_dtype_size(it->from, step);
+    const char *from = (const char *)it->data + sc_dtype_size(it->from, first * step);
     for (int64_t i = 0; i < j->width; i++, from += bytes) {
-        sc_dequantize(it->from, from, line, n);
+        for (int64_t r = 0; r < n && step > 1; r++) sc_dequantize(it->from, from + r * one, line + r, 1);
+        if (step == 1) sc_dequantize(it->from, from, line, n);
         for (int64_t r = 0; r < n; r++) x[r * j->width + i] = line[source_row(it, first + r) - first];
     }
 }
@@ -178,6 +180,16 @@ static int64_t unit_rows(const job *j)
 
 sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sink, void *user)
 {
+    sc_status status = SC_OK;
+    if (it->columns) return sc_item_columns(it, sink, user);
+    for (int64_t i = 0; !status && it->part && i < it->parts; i++) {
+        sc_item one = *it;
+        one.part = NULL;
+        one.data = it->part[i];
+        memmove(one.dim, it->dim + 1, sizeof *one.dim * (size_t)--one.rank);
+        status = sc_item_convert(ctx, &one, sink, user);
+    }
+    if (it->part) return status;
     sc_shape shape = {.rank = it->rank};
     memcpy(shape.dim, it->dim, sizeof shape.dim);
     int64_t n = sc_shape_elements(&shape);

@@ -78,10 +78,18 @@ void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m)
     d->ffn = ffn;
 }
 
+const sc_moe_decoder *sc_model_moe(const sc_model *m)
+{
+    return m->family->describe == sc_moe_decoder_describe ? m->config : NULL;
+}
+
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info)
 {
     const sc_moe_decoder *m = decoder;
     sc_decoder_describe(decoder, info);
     info->experts = m->moe.experts;
     info->experts_used = m->moe.routing.used;
+    if (!m->latent.rank) return;
+    info->head_dim = m->latent.nope + m->latent.rotated;
+    info->latent = m->latent.rank + m->latent.rotated;
 }

@@ -81,8 +81,12 @@ static sc_status split_columns(sc_weights *w, const stacked *t)
     st.stride[0] = of;
     st.stride[1] = out;
     for (int64_t e = 0; !s && e < t->shape.dim[0]; e++)
-        for (int64_t k = 0; !s && k < of; k++)
+        for (int64_t k = 0; !s && k < of; k++) {
             s = add(w, t, e, of == 2 ? gate_up[k] : "down_proj", "weight", shape, st, e * in * out + k);
+            if (s) break;
+            w->item[w->count - 1].transposed = true;
+            w->item[w->count - 1].step = of;
+        }
     return s;
 }
 

@@ -34,6 +34,20 @@ static const key_name keys[] = {
     {"residual_multiplier", "residual_scale", NUM},
     {"logit_scale", "logit_scale", NUM},
     {"use_parallel_residual", "use_parallel_residual", BOOL},
+    {"num_experts", "expert_count", INT},
+    {"num_experts_per_tok", "expert_used_count", INT},
+    {"moe_intermediate_size", "expert_feed_forward_length", INT},
+    {"shared_expert_intermediate_size", "expert_shared_feed_forward_length", INT},
+    {"n_shared_experts", "expert_shared_count", INT},
+    {"first_k_dense_replace", "leading_dense_block_count", INT},
+    {"routed_scaling_factor", "expert_weights_scale", NUM},
+    {"norm_topk_prob", "expert_weights_norm", BOOL},
+    {"n_group", "expert_group_count", INT},
+    {"topk_group", "expert_group_used_count", INT},
+    {"q_lora_rank", "attention.q_lora_rank", INT},
+    {"kv_lora_rank", "attention.kv_lora_rank", INT},
+    {"swiglu_alpha", "swiglu_alpha", NUM},
+    {"swiglu_limit", "swiglu_limit", NUM},
     {0},
 };
 
@@ -140,6 +154,13 @@ static sc_status read_rope(json_t *o, const sc_gguf *file, const sc_gguf_arch *a
         type = "longrope";
     else if (strcmp(type, "none") == 0)
         type = "default";
+    double mscale = 0;
+    snprintf(name, sizeof name, "%s.rope.scaling.yarn_log_multiplier", a->arch);
+    if (!s && sc_gguf_key(file, name)) s = sc_gguf_num(file, name, 0, 1e3, &mscale);
+    if (!s && mscale > 0 &&
+        (!set(rope, "mscale", json_real(shortest(10 * mscale))) ||
+         !set(rope, "mscale_all_dim", json_real(shortest(10 * mscale)))))
+        s = sc_nomem();
     /* For yarn GGUF's factor comes on top of YaRN's own. */
     const json_t *on_top = json_object_get(rope, "attention_factor");
     if (!s && strcmp(type, "yarn") == 0 && on_top &&
@@ -267,8 +288,10 @@ static sc_status read_decoder(json_t *o, const sc_gguf *file, const sc_gguf_arch
     if (!s && rotates(a)) s = read_rotated(o, file, a);
     if (!s) s = read_layers(o, file, a);
     if (!s && is_gemma(a)) s = read_gemma(o, a);
+    if (!s) s = sc_gguf_read_experts(o, file, a);
     if (!s) s = sc_gguf_read_ssm(o, file, a);
-    bool mistral = is(a, "llama") && json_integer_value(json_object_get(o, "sliding_window")) > 0;
+    bool llama = strcmp(a->model_type, "llama") == 0;
+    bool mistral = llama && json_integer_value(json_object_get(o, "sliding_window")) > 0;
     const char *type = mistral ? "mistral" : a->model_type;
     if (!s && !json_object_get(o, "model_type") && !set(o, "model_type", json_string(type))) s = sc_nomem();
     return s;
@@ -276,12 +299,9 @@ static sc_status read_decoder(json_t *o, const sc_gguf *file, const sc_gguf_arch
 
 sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
 {
-    const char *arch = NULL;
-    sc_status s = sc_gguf_str(file, "general.architecture", &arch);
+    const sc_gguf_arch *a;
+    sc_status s = sc_gguf_arch_of_file(&a, file);
     if (s) return s;
-    if (!arch) return sc_fail(SC_EFORMAT, "%s: general.architecture is missing", sc_gguf_path(file));
-    const sc_gguf_arch *a = sc_gguf_arch_named(arch);
-    if (!a) return sc_fail(SC_EUNSUPPORTED, "%s: architecture '%s' is not known", sc_gguf_path(file), arch);
     json_t *o = json_object();
     if (!o) return sc_nomem();
     s = is(a, "t5") ? sc_gguf_read_t5(o, file) : read_decoder(o, file, a);
@@ -374,7 +394,13 @@ static sc_status write_rope(sc_gguf_writer *w, const char *arch, const sc_rope_p
         return write_factors(w, "rope_factors_long.weight", p->long_factor, p->dim / 2);
     }
     if (p->type != SC_ROPE_YARN) return SC_OK;
-    if (!p->truncate) return sc_fail(SC_EUNSUPPORTED, "GGUF has no key for yarn without truncation");
+    if (p->mscale_all_dim > 0) { /* the scores have YaRN's factor, cosines and sines have none */
+        if (p->mscale != p->mscale_all_dim || p->attention_factor > 0)
+            return sc_fail(SC_EUNSUPPORTED, "GGUF has no keys for this yarn's mscale");
+        return write_num(w, arch, "rope.scaling.yarn_log_multiplier", 0.1 * p->mscale_all_dim);
+    }
+    if (!p->truncate && strcmp(arch, "gpt-oss") != 0)
+        return sc_fail(SC_EUNSUPPORTED, "GGUF has no key for yarn without truncation");
     float unused[4096], scaling;
     if (p->dim / 2 > SC_COUNT(unused)) return sc_fail(SC_ELIMIT, "heads of %lld", (long long)p->dim);
     sc_rope_frequencies(p, 0, unused, &scaling);
@@ -410,6 +436,7 @@ static json_t *values_of(const sc_model *m, const sc_decoder *d, const sc_gguf_a
              set(o, "embedding_multiplier", json_real((double)d->embed_scale)) &&
              set(o, "residual_multiplier", json_real((double)d->residual_scale)) &&
              set(o, "logit_scale", json_real(sc_config_num(&c, "logits_scaling", 1, 1e-9, 1e6)));
+    ok = ok && sc_gguf_expert_values(o, m, a);
     if (is(a, "gptneox")) ok = ok && set(o, "use_parallel_residual", json_boolean(d->parallel));
     double scale = (double)d->attn.scale;
     if (is_gemma(a) &&
@@ -463,7 +490,10 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
     sc_status s = sc_gguf_writer_str(w, "general.architecture", a->arch);
     if (!s) s = write_keys(w, o, a->arch, keys);
     if (!s) s = write_layers(w, m, d, a);
-    if (!s && rotates(a)) s = write_int(w, a->arch, "attention.value_length", d->attn.d);
+    if (!s) s = sc_gguf_write_experts(w, m, a);
+    const sc_moe_decoder *moe = sc_model_moe(m);
+    int64_t value = moe && moe->latent.rank ? moe->latent.v_d : d->attn.d;
+    if (!s && rotates(a)) s = write_int(w, a->arch, "attention.value_length", value);
     if (!s && rotates(a)) s = write_rope(w, a->arch, &d->rope, arena);
     if (!s && m->family->ssm) s = sc_gguf_write_ssm(w, m, a);
     json_decref(o);

@@ -38,7 +38,69 @@
     {"model.layers.%d.mlp.gate_up_proj", "blk.%d.ffn_up"}, { "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down" }
 #define LLAMA_LIKE(p) ENDS, NORMS_BEFORE, ATTENTION(p), GATED
 
-static const sc_gguf_name llama[] = {LLAMA_LIKE(true), {0}};
+/* A stack of experts, matrix by matrix; "mlp" or what a family calls it, and its three names. */
+#define EXPERTS(mlp, gate, up, down)                                                                               \
+    {"model.layers.%d." mlp ".experts.%d." gate, "blk.%d.ffn_gate_exps", .experts = true},                         \
+        {"model.layers.%d." mlp ".experts.%d." up, "blk.%d.ffn_up_exps", .experts = true},                         \
+    {                                                                                                              \
+        "model.layers.%d." mlp ".experts.%d." down, "blk.%d.ffn_down_exps", .experts = true                        \
+    }
+#define MLP_EXPERTS                                                                                                \
+    EXPERTS("mlp", "gate_proj", "up_proj", "down_proj"), { "model.layers.%d.mlp.gate", "blk.%d.ffn_gate_inp" }
+#define SHARED(name)                                                                                               \
+    {"model.layers.%d.mlp." name ".gate_proj", "blk.%d.ffn_gate_shexp"},                                           \
+        {"model.layers.%d.mlp." name ".up_proj", "blk.%d.ffn_up_shexp"},                                           \
+    {                                                                                                              \
+        "model.layers.%d.mlp." name ".down_proj", "blk.%d.ffn_down_shexp"                                          \
+    }
+
+static const sc_gguf_name llama[] = {LLAMA_LIKE(true),
+                                     EXPERTS("block_sparse_moe", "w1", "w3", "w2"),
+                                     {"model.layers.%d.block_sparse_moe.gate", "blk.%d.ffn_gate_inp"},
+                                     {0}};
+static const sc_gguf_name qwen2moe[] = {
+    LLAMA_LIKE(false),
+    MLP_EXPERTS,
+    SHARED("shared_expert"),
+    {"model.layers.%d.mlp.shared_expert_gate", "blk.%d.ffn_gate_inp_shexp", .vector = true},
+    {0}};
+static const sc_gguf_name qwen3moe[] = {LLAMA_LIKE(false), HEAD_NORMS, MLP_EXPERTS, {0}};
+static const sc_gguf_name exaone_moe[] = {
+    LLAMA_LIKE(false),
+    HEAD_NORMS,
+    MLP_EXPERTS,
+    SHARED("shared_experts"),
+    {"model.layers.%d.mlp.e_score_correction_bias", "blk.%d.exp_probs_b", .bare = ".bias"},
+    {0}};
+static const sc_gguf_name glm4moe[] = {
+    ENDS,
+    {"model.layers.%d.input_layernorm", "blk.%d.attn_norm"},
+    {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm"},
+    ATTENTION(false),
+    MLP_EXPERTS,
+    SHARED("shared_experts"),
+    {"model.layers.%d.mlp.gate.e_score_correction_bias", "blk.%d.exp_probs_b", .bare = ".bias"},
+    {0}};
+static const sc_gguf_name deepseek2[] = {
+    LLAMA_LIKE(false),
+    {"model.layers.%d.self_attn.q_a_proj", "blk.%d.attn_q_a"},
+    {"model.layers.%d.self_attn.q_a_layernorm", "blk.%d.attn_q_a_norm"},
+    {"model.layers.%d.self_attn.q_b_proj", "blk.%d.attn_q_b"},
+    {"model.layers.%d.self_attn.kv_a_proj_with_mqa", "blk.%d.attn_kv_a_mqa"},
+    {"model.layers.%d.self_attn.kv_a_layernorm", "blk.%d.attn_kv_a_norm"},
+    {"model.layers.%d.self_attn.kv_b_proj", "blk.%d.attn_kv_b"},
+    MLP_EXPERTS,
+    SHARED("shared_experts"),
+    {"model.layers.%d.mlp.gate.e_score_correction_bias", "blk.%d.exp_probs_b", .bare = ".bias"},
+    {0}};
+static const sc_gguf_name gpt_oss[] = {ENDS,
+                                       {"model.layers.%d.input_layernorm", "blk.%d.attn_norm"},
+                                       {"model.layers.%d.post_attention_layernorm", "blk.%d.post_attention_norm"},
+                                       ATTENTION(false),
+                                       {"model.layers.%d.self_attn.sinks", "blk.%d.attn_sinks", .bare = ".weight"},
+                                       {"model.layers.%d.mlp.router", "blk.%d.ffn_gate_inp"},
+                                       EXPERTS("mlp", "gate_proj", "up_proj", "down_proj"),
+                                       {0}};
 static const sc_gguf_name qwen2[] = {LLAMA_LIKE(false), {0}};
 static const sc_gguf_name qwen3[] = {LLAMA_LIKE(false), HEAD_NORMS, {0}};
 static const sc_gguf_name gpt2[] = {
@@ -241,6 +303,10 @@ static const sc_key_alias exaone_keys[] = {{"num_hidden_layers", "num_layers"},
 static const sc_key_alias gemma_keys[] = {{"hidden_act", "hidden_activation"}, {0}};
 static const sc_key_alias starcoder2_keys[] = {
     {"layer_norm_eps", "norm_epsilon"}, {"attention_bias", "use_bias"}, {0}};
+static const sc_key_alias local_experts_keys[] = {{"num_experts", "num_local_experts"}, {0}};
+static const sc_key_alias routed_experts_keys[] = {{"num_experts", "n_routed_experts"}, {0}};
+static const sc_key_alias qwen2_moe_keys[] = {{"attention_bias", "qkv_bias"}, {0}};
+static const sc_key_alias exaone_moe_keys[] = {{"n_shared_experts", "num_shared_experts"}, {0}};
 static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
 
@@ -296,6 +362,14 @@ static const sc_gguf_arch archs[] = {
     {"cohere2", "cohere2", "Cohere2ForCausalLM", "silu", cohere, .period = 4},
     {"chatglm", "glm", "GlmForCausalLM", "silu", glm},
     {"glm4", "glm4", "Glm4ForCausalLM", "silu", glm4},
+    {"llama", "mixtral", "MixtralForCausalLM", "silu", llama, local_experts_keys},
+    {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM", "silu", qwen2moe, qwen2_moe_keys},
+    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", "silu", qwen3moe},
+    {"deepseek2", "deepseek_v2", "DeepseekV2ForCausalLM", "silu", deepseek2, routed_experts_keys},
+    {"deepseek2", "deepseek_v3", "DeepseekV3ForCausalLM", "silu", deepseek2, routed_experts_keys},
+    {"exaone-moe", "exaone_moe", "ExaoneMoeForCausalLM", "silu", exaone_moe, exaone_moe_keys, .period = 4},
+    {"glm4moe", "solar_open", "SolarOpenForCausalLM", "silu", glm4moe, routed_experts_keys},
+    {"gpt-oss", "gpt_oss", "GptOssForCausalLM", "silu", gpt_oss, local_experts_keys, .period = 2},
     {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
@@ -331,51 +405,94 @@ const char *sc_gguf_alias(const sc_gguf_arch *a, const char *key)
     return key;
 }
 
-/* Matches `name` against `pattern` and its layer, if it has one, and ".weight" or ".bias" after it, unless it is whole. */
-static bool match(const char *name, const char *pattern, bool whole, long *layer, const char **rest)
+/* The layer, and the expert where a name has one. */
+enum { NUMBERS = 2 };
+
+/* Matches `name` against `pattern` and its numbers, and `end` after it; NULL: ".weight" or ".bias". */
+static bool match(const char *name, const char *pattern, const char *end, long number[NUMBERS], const char **rest)
 {
-    const char *d = strstr(pattern, "%d");
-    size_t head = d ? (size_t)(d - pattern) : strlen(pattern);
-    if (strncmp(name, pattern, head) != 0) return false;
-    name += head;
-    if (d) {
-        char *end;
-        if (*name < '0' || *name > '9') return false;
-        *layer = strtol(name, &end, 10);
-        size_t tail = strlen(d + 2);
-        if (strncmp(end, d + 2, tail) != 0) return false;
-        name = end + tail;
+    int n = 0;
+    while (*pattern) {
+        if (strncmp(pattern, "%d", 2) != 0) {
+            if (*name++ != *pattern++) return false;
+            continue;
+        }
+        char *after;
+        if (*name < '0' || *name > '9' || n == NUMBERS) return false;
+        number[n++] = strtol(name, &after, 10);
+        name = after;
+        pattern += 2;
     }
     *rest = name;
-    return whole ? !*name : strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
+    return end ? strcmp(name, end) == 0 : strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
 }
 
-static bool write_name(char *out, size_t size, const char *pattern, long layer, const char *rest)
+static bool write_name(char *out, size_t size, const char *pattern, const long number[NUMBERS], const char *rest)
 {
-    const char *d = strstr(pattern, "%d");
-    int n = d ? snprintf(out, size, "%.*s%ld%s%s", (int)(d - pattern), pattern, layer, d + 2, rest)
-              : snprintf(out, size, "%s%s", pattern, rest);
-    return n > 0 && (size_t)n < size;
+    int n = 0;
+    size_t at = 0;
+    while (*pattern && at < size) {
+        bool digits = strncmp(pattern, "%d", 2) == 0;
+        if (digits)
+            at += (size_t)snprintf(out + at, size - at, "%ld", number[n++]);
+        else
+            out[at++] = *pattern;
+        pattern += digits ? 2 : 1;
+    }
+    if (at < size) at += (size_t)snprintf(out + at, size - at, "%s", rest);
+    return at < size;
+}
+
+/* The row of a GGUF tensor, and what stands for %d in it and after it. */
+static const sc_gguf_name *find_row(const char *arch, const char *name, long number[NUMBERS], const char **rest)
+{
+    const sc_gguf_arch *a = sc_gguf_arch_named(arch);
+    for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
+        if (match(name, r->gguf, r->whole ? "" : r->bare, number, rest)) return r;
+    return NULL;
 }
 
 const sc_gguf_name *sc_gguf_to_hf(const char *arch, const char *name, char *out, size_t size)
 {
-    long layer = 0;
+    long number[NUMBERS] = {0};
     const char *rest;
-    const sc_gguf_arch *a = sc_gguf_arch_named(arch);
-    for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
-        if (match(name, r->gguf, r->whole, &layer, &rest) && write_name(out, size, r->hf, layer, rest)) return r;
-    return NULL;
+    const sc_gguf_name *r = find_row(arch, name, number, &rest);
+    return r && write_name(out, size, r->hf, number, r->bare ? "" : rest) ? r : NULL;
 }
 
 const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *out, size_t size)
 {
-    long layer = 0;
+    long number[NUMBERS] = {0};
     const char *rest;
     const sc_gguf_arch *a = sc_gguf_arch_named(arch);
     for (const sc_gguf_name *r = a ? a->names : NULL; r && r->hf; r++)
-        if (match(name, r->hf, r->whole, &layer, &rest) && write_name(out, size, r->gguf, layer, rest)) return r;
+        if (match(name, r->hf, r->bare || r->whole ? "" : NULL, number, &rest) &&
+            write_name(out, size, r->gguf, number, r->bare ? r->bare : rest))
+            return r;
     return NULL;
+}
+
+/* The experts of a stack under their own names, where they lie. */
+static sc_status add_experts(sc_weights *w, const sc_gguf_name *row, long layer, const char *rest,
+                             const sc_shape *shape, const sc_storage *all)
+{
+    sc_shape one = {.rank = shape->rank - 1};
+    sc_storage storage = *all;
+    sc_status s = SC_OK;
+    memcpy(one.dim, shape->dim + 1, sizeof *one.dim * (size_t)SC_MAX(one.rank, 0));
+    memcpy(storage.stride, all->stride + 1, sizeof *storage.stride * (size_t)SC_MAX(one.rank, 0));
+    int64_t bytes = all->dtype < SC_DTYPE_COUNT ? sc_dtype_size(all->dtype, all->stride[0]) : 0;
+    if (one.rank < 1 || bytes < 0)
+        return sc_fail(SC_ESHAPE, "'%s' of layer %ld is no stack of experts", row->gguf, layer);
+    for (int64_t e = 0; !s && e < shape->dim[0]; e++) {
+        char name[512];
+        long number[NUMBERS] = {layer, (long)e};
+        if (!write_name(name, sizeof name, row->hf, number, rest))
+            return sc_fail(SC_ELIMIT, "'%s' is too long", row->hf);
+        s = sc_weights_add(w, name, &one, &storage);
+        storage.data = (char *)storage.data + bytes;
+    }
+    return s;
 }
 
 sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file)
@@ -390,7 +507,18 @@ sc_status sc_weights_from_gguf(sc_weights *w, const sc_gguf *file)
             .dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .buffer = sc_gguf_buffer(file)};
         memcpy(shape.dim, t->dim, sizeof shape.dim);
         sc_dense_strides(&shape, storage.stride);
+        long number[NUMBERS] = {0};
+        const char *rest;
         const sc_gguf_name *row = sc_gguf_to_hf(arch, t->name, name, sizeof name);
+        if (row && row->experts) {
+            find_row(arch, t->name, number, &rest);
+            s = add_experts(w, row, number[0], rest, &shape, &storage);
+            continue;
+        }
+        if (row && row->vector && shape.rank == 1) {
+            shape = (sc_shape){2, {1, shape.dim[0]}};
+            sc_dense_strides(&shape, storage.stride);
+        }
         bool matrix = row && shape.rank == 2;
         if (matrix && row->transposed) {
             /* The axes as HuggingFace has them; the bytes stay. */

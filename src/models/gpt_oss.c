@@ -37,6 +37,7 @@ const sc_family sc_family_gpt_oss = {.name = "gpt_oss",
                                      .prefix = "model",
                                      .config_size = sizeof(sc_moe_decoder),
                                      .configure = configure,
+                                     .columns = true,
                                      .adapt = sc_gpt_oss_adapt,
                                      .build = sc_decoder_build,
                                      .describe = sc_moe_decoder_describe};

@@ -138,6 +138,7 @@ static sc_status check_params(sc_model *m)
         p->dtype = w->storage.dtype;
         p->data = w->storage.data;
         p->transposed = w->transposed;
+        p->step = w->step;
         p->permuted = w->permuted;
         p->joined = w->joined;
         p->plus_one = w->plus_one;
@@ -327,8 +328,7 @@ sc_status sc_model_configure(sc_model *m)
     sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
     if (s) return s;
     if (!type) return sc_fail(SC_EFORMAT, "%s: config.json has no model_type", m->info.path);
-    if (!(m->family = sc_family_of(type)))
-        return sc_fail(SC_EUNSUPPORTED, "%s: model type '%s' is not known", m->info.path, type);
+    if (!(m->family = sc_family_of(type))) return sc_family_unknown(m->info.path, type);
     m->info.family = m->family->name;
     m->info.model_type = type;
     sc_config c = {.json = m->json, .what = m->info.path, .arena = m->arena};

@@ -118,10 +118,11 @@ typedef struct sc_weights sc_weights;
 typedef struct sc_moe_decoder {
     sc_decoder decoder;
     sc_moe_config moe;
-    const char *name;     /* of a mixture within its layer */
-    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
-    int64_t first_sparse; /* default of first_k_dense_replace */
-    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    const char *name;        /* of a mixture within its layer */
+    const bool *sparse;      /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse;    /* default of first_k_dense_replace */
+    int64_t shared;          /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    sc_latent_config latent; /* of latent attention; rank 0: it is another */
 } sc_moe_decoder;
 /* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
  * weighed, and which layers have them. What the family has set stands where the configuration does not say otherwise. */
@@ -129,6 +130,8 @@ void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m);
 /* As sc_family.adapt: stacked experts, and gpt-oss's. (experts_stacked.c) */
 sc_status sc_moe_adapt(const void *config, sc_weights *w);
 sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
+/* The decoder with experts that a model's configuration begins with; NULL: it is something else. */
+const sc_moe_decoder *sc_model_moe(const sc_model *m);
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
 
 /* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
@@ -207,6 +210,8 @@ typedef struct sc_family {
     void (*configure)(sc_config *c, void *config);
     sc_tensor *(*build)(sc_graph *g, const void *config, sc_text_in *in); /* logits (R or T, V) */
     void (*describe)(const void *config, sc_model_info *info);            /* fills the sizes */
+    bool
+        columns; /* checkpoints keep experts in one tensor, (in, out), with gates and what they gate in turn (gpt-oss) */
     /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
     sc_status (*adapt)(const void *config, sc_weights *w);
     void (*ssm)(const void *config, sc_ssm_sizes *out); /* NULL: no layer is recurrent */
@@ -218,6 +223,8 @@ typedef struct sc_family {
 #include "models/models.def"
 #undef F
 const sc_family *sc_family_of(const char *model_type); /* NULL: not known */
+/* SC_EUNSUPPORTED, with the types that are near. */
+sc_status sc_family_unknown(const char *what, const char *model_type);
 
 /* ---- weights by HuggingFace name (weights.c) ---- */
 
@@ -232,6 +239,7 @@ typedef struct sc_weight {
     bool formed;                                       /* stored as NEG_EXP makes it */
     int tiled;                                         /* of sc_gguf_name */
     bool reshaped; /* GGUF has other axes for the same values in the same order */
+    int64_t step;  /* > 1: between neighbours of a line of the (transposed) matrix lie others' values */
 } sc_weight;
 
 struct sc_weights {
@@ -267,8 +275,11 @@ typedef struct sc_gguf_name {
     bool permuted;         /* GGUF keeps rotary pairs side by side in q and k */
     bool joined;   /* HuggingFace has query, key and value head by head, GGUF all queries, all keys, all values */
     bool plus_one; /* GGUF has added 1 */
-    bool whole;    /* the names are whole: no ".weight" or ".bias" comes behind them */
-    bool neg_exp;  /* GGUF has -exp(x) */
+    bool experts;  /* GGUF has all experts in one tensor; the second "%d" of HuggingFace's name is the expert */
+    bool vector;   /* HuggingFace has a matrix of one row */
+    const char *bare; /* HuggingFace's name has no ending, GGUF's this one; NULL: both have the same */
+    bool whole;       /* the names are whole: no ".weight" or ".bias" comes behind them */
+    bool neg_exp;     /* GGUF has -exp(x) */
     enum {
         SC_AXES_SAME,
         SC_AXES_SQUEEZED,
@@ -306,6 +317,14 @@ typedef struct sc_item sc_item;
 sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, const sc_gguf_name *row);
 /* The decoder that a model's configuration is or begins with; NULL: it is something else. */
 const sc_decoder *sc_model_decoder(const sc_model *m);
+/* The row of a file's architecture; where it stands for several types, the one that the metadata tell. (gguf_experts.c, as
+ * what follows) */
+sc_status sc_gguf_arch_of_file(const sc_gguf_arch **out, const sc_gguf *file);
+/* What GGUF says of experts and latent attention in its own way, as HuggingFace's keys; and the other way round: values
+ * for the keys that both have, false without memory, and the rest. */
+sc_status sc_gguf_read_experts(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
+bool sc_gguf_expert_values(json_t *o, const sc_model *m, const sc_gguf_arch *a);
+sc_status sc_gguf_write_experts(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
 /* T5's own keys (gguf_t5.c): read; refused where GGUF has none for a setting; written. */
@@ -434,11 +453,17 @@ struct sc_item {
     bool transpose; /* the source stores the two axes the other way round */
     int64_t
         rotate; /* head width where the rows of a head change between HuggingFace's rotary order and GGUF's; else 0 */
-    bool to_pairs;  /* to GGUF's order, side by side */
-    int64_t heads;  /* whose queries, keys and values change between head by head and all of each; else 0 */
-    bool to_joined; /* to all of each */
-    float add;      /* to each value */
-    int neg_exp;    /* 1: x becomes -exp(x), -1: log(-x) */
+    bool to_pairs;     /* to GGUF's order, side by side */
+    int64_t heads;     /* whose queries, keys and values change between head by head and all of each; else 0 */
+    bool to_joined;    /* to all of each */
+    float add;         /* to each value */
+    int64_t step;      /* > 1: of a transposed source's lines only each so many-th value is meant */
+    const void **part; /* not NULL: the first axis has so many parts, each of them as the fields above say */
+    int64_t parts;
+    int64_t
+        columns; /* > 0: the parts are (N, C) or (N), and that many of them together the columns of one (C, columns * N),
+                        in turn */
+    int neg_exp; /* 1: x becomes -exp(x), -1: log(-x) */
     sc_tiles tiles;
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
@@ -462,6 +487,10 @@ void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float 
 typedef sc_status sc_sink(void *user, const void *data, int64_t bytes);
 /* The values of an item in the output's type and order, in pieces. Threads work on rows. (convert_rows.c) */
 sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sink, void *user);
+/* The same for one whose parts are columns. (convert_columns.c) */
+sc_status sc_item_columns(const sc_item *it, sc_sink *sink, void *user);
+/* Takes an expert's parameter into the item that checkpoints keep it in; false and nothing done where it is not one. */
+sc_status sc_items_add_column(sc_items *items, const sc_model *m, const sc_model_param *p, bool *added);
 /* Checks that there are conversions for all items, in this thread. */
 sc_status sc_items_check(const sc_items *items);
 

@@ -77,7 +77,7 @@ static sc_status read_source(source *x)
     if (!x->llama && strcmp(model, "gpt2") != 0)
         return sc_fail(SC_EUNSUPPORTED, "%s: tokenizers of the kind %s are not supported", sc_gguf_path(x->file),
                        model);
-    if (!x->llama && !(x->pre = sc_gguf_pre_find(pre)))
+    if (!x->llama && (!(x->pre = sc_gguf_pre_find(pre)) || (x->pre->flags & SC_GGUF_PRE_RAW)))
         return sc_fail(SC_EUNSUPPORTED, "%s: the pre-tokenizer %s is not supported", sc_gguf_path(x->file), pre);
     x->add_bos = x->llama || (x->pre->flags & SC_GGUF_PRE_ADD_BOS);
     x->add_space = true;

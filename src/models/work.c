@@ -3,7 +3,15 @@
 #include "models/models.h"
 #include "socle/bench.h"
 
-/* Bytes of a parameter that a run must read: of a table that rows are looked up in, only those. */
+/* The share of the matrices of a mixture that a run must read, if each token chooses others. */
+static double share_of(const sc_tensor *y)
+{
+    double pairs = (double)y->shape.dim[0] * (double)y->shape.dim[1], experts = (double)y->in[1]->shape.dim[0];
+    return y->in[2] && pairs < experts ? pairs / experts : 1;
+}
+
+/* Bytes of a parameter that a run must read: of a table that rows are looked up in, only those; of experts, those that are
+ * chosen. */
 static double read_of(const sc_graph *g, const sc_tensor *param)
 {
     int64_t n = sc_shape_elements(&param->shape);
@@ -13,6 +21,7 @@ static double read_of(const sc_graph *g, const sc_tensor *param)
         for (int k = 0; k < y->n_in; k++) {
             const sc_tensor *x = y->in[k];
             if (!x || (x != param && x->view_of != param) || (y->op && y->op->view)) continue;
+            if (y->op == &sc_op_linear_experts && k == 1) return bytes * share_of(y);
             if (y->op != &sc_op_rows) return bytes;
             rows += (double)y->shape.dim[0] / (double)SC_MAX(param->shape.dim[0], 1);
         }
@@ -50,13 +59,17 @@ sc_status sc_model_work(const sc_model *m, int64_t tokens, int sequences, int64_
             out->weight_bytes += read_of(t.g, y);
         } else if (y->op == &sc_op_linear) {
             out->flops += 2 * (double)sc_shape_elements(&y->shape) * (double)y->in[1]->shape.dim[1];
+        } else if (y->op == &sc_op_linear_experts) {
+            out->flops += 2 * (double)sc_shape_elements(&y->shape) * (double)y->in[1]->shape.dim[2];
         } else if (y->op == &sc_op_attention) {
-            const sc_tensor *q = y->in[0], *k = y->in[1];
+            const sc_tensor *q = y->in[0], *k = y->in[1], *v = y->in[2];
+            /* Values that are a part of the keys are not read again. */
+            bool part = v->view_of && v->view_of == (k->view_of ? k->view_of : k);
+            double stored = (double)(k->shape.dim[1] * (k->shape.dim[2] + (part ? 0 : v->shape.dim[2])));
             double sum, different;
             seen(SC_ATTR(y, sc_attention_attr), tokens, past, &sum, &different);
-            out->flops += 4 * sum * sequences * (double)(q->shape.dim[1] * q->shape.dim[2]);
-            out->cache_bytes += 2 * different * sequences * (double)(k->shape.dim[1] * k->shape.dim[2]) *
-                                (double)d->bytes / (double)d->block;
+            out->flops += 2 * sum * sequences * (double)(q->shape.dim[1] * (q->shape.dim[2] + v->shape.dim[2]));
+            out->cache_bytes += different * sequences * stored * (double)d->bytes / (double)d->block;
         }
     }
     sc_graph_free(t.g);

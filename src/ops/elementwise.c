@@ -98,9 +98,10 @@ static sc_cost unary_cost(const sc_step *s)
     return c;
 }
 
-/* f(x) * u: a gate and what it gates become one step, in[1] = u. */
+/* f(x) * u: a gate and what it gates become one step, in[1] = u. And the rows may be packed as they are made. */
 static bool unary_absorb(sc_step *s, const sc_step *user)
 {
+    if (user->op == &sc_op_pack_rows) return s->out->dtype == SC_F32;
     if (user->op != &sc_op_mul || s->n_in != 1) return false;
     sc_tensor *other = user->in[0] == s->out ? user->in[1] : user->in[0];
     if (other == s->out || !sc_shape_equal(&other->shape, &s->out->shape)) return false;

@@ -26,6 +26,12 @@ static sc_cost norm_cost(const sc_step *s)
     return c;
 }
 
+/* Its rows may be packed as they are made. */
+static bool norm_absorb(sc_step *s, const sc_step *user)
+{
+    return user->op == &sc_op_pack_rows && s->out->dtype == SC_F32;
+}
+
 static sc_tensor *norm_grad(sc_graph *g, const sc_op *op, const sc_tensor *y, sc_tensor *dy)
 {
     sc_tensor *in[] = {y->in[0], y->in[1], sc_contiguous(g, dy)};
@@ -64,6 +70,7 @@ const sc_op sc_op_rms_norm = {
     .backward = rms_backward,
     .infer = norm_infer,
     .cost = norm_cost,
+    .absorb = norm_absorb,
     .optional = 1 << 1,
     .in_place = true};
 const sc_op sc_op_layer_norm = {.name = "layer_norm",
@@ -73,6 +80,7 @@ const sc_op sc_op_layer_norm = {.name = "layer_norm",
                                 .backward = layer_backward,
                                 .infer = norm_infer,
                                 .cost = norm_cost,
+                                .absorb = norm_absorb,
                                 .optional = 1 << 1 | 1 << 2,
                                 .in_place = true};
 

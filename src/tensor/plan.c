@@ -2,7 +2,8 @@
 /* From a graph to steps. In order:
  *  1. what the outputs need, and one step for each node among it that computes;
  *  2. fusion: a step whose result has one user may absorb that user (sc_op.absorb);
- *  3. lowering: the backend may have an input put into another form first, once for all that read it so;
+ *  3. lowering: the backend may have an input put into another form first, once for all that read it so, by the step
+ *     that makes the input where nobody else reads it;
  *  4. stages: a step's stage is one more than the latest stage it reads from, so projections of one input, or the norms
  *     of queries and keys, come to run side by side without a barrier between them;
  *  5. storage: values whose stages do not overlap share bytes of one arena; never within a stage, so sharing adds no
@@ -153,8 +154,12 @@ static sc_status lower(planner *pl)
             if (!o->needed) {
                 o->needed = true;
                 o->maker = n;
+                o->uses = 0;
+                pl->note[s.in[k]->id].uses++;
                 step[n++] = (sc_step){.op = op, .in = {s.in[k]}, .n_in = 1, .out = y};
             }
+            pl->note[s.in[k]->id].uses--;
+            o->uses++;
             s.in[k] = y;
         }
         pl->note[s.out->id].maker = n;
@@ -375,7 +380,9 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     mark_needed(&pl, outputs, n_outputs);
     if ((s = make_steps(&pl))) goto end;
     fuse(&pl);
-    if ((s = lower(&pl)) || (s = make_stages(&pl)) || (s = lifetimes(&pl))) goto end;
+    if ((s = lower(&pl))) goto end;
+    fuse(&pl); /* what makes a lowered input may make it in its form at once */
+    if ((s = make_stages(&pl)) || (s = lifetimes(&pl))) goto end;
     share_in_place(&pl);
     if ((s = place(&pl)) || (s = bind(&pl)) || (s = choose_kernels(p))) goto end;
     s = backend->plan_ready(backend, p);

@@ -36,7 +36,7 @@ bool sc_uni_old_nonspacing(uint32_t c);
 bool sc_uni_old_other(uint32_t c);
 int sc_uni_lower(uint32_t c, uint32_t out[2]);
 const char *sc_uni_script(int i); /* the names of scripts but ideographs and kana; NULL after the last */
-bool sc_uni_cjk(uint32_t c); /* ideographs, as BERT's normalizer separates them */
+bool sc_uni_cjk(uint32_t c);      /* ideographs, as BERT's normalizer separates them */
 
 /* A text and, where wanted, the bytes of the original that each of its bytes stands for. */
 typedef struct sc_norm {
@@ -467,12 +467,17 @@ typedef struct sc_gguf_vocab {
 #define SC_GGUF_PRE_DIGIT  "Digits, individual"
 #define SC_GGUF_PRE_DIGITS "Digits"
 #define SC_GGUF_PRE_PUNCT  "Punctuation, contiguous"
-enum { SC_GGUF_PRE_NFC = 1, SC_GGUF_PRE_IGNORE_MERGES = 2, SC_GGUF_PRE_ADD_BOS = 4 };
+enum {
+    SC_GGUF_PRE_NFC = 1,
+    SC_GGUF_PRE_IGNORE_MERGES = 2,
+    SC_GGUF_PRE_ADD_BOS = 4,
+    SC_GGUF_PRE_RAW = 8, /* no byte characters: spaces are U+2581, other bytes <0x00> to <0xFF> */
+};
 typedef struct sc_gguf_pre {
     const char *names; /* separated by spaces, the most common first */
     unsigned flags;
     const char
-        *steps[5]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
+        *steps[6]; /* the above or a regular expression; after them bytes are mapped, unless GPT2 has done so */
 } sc_gguf_pre;
 const sc_gguf_pre *sc_gguf_pre_find(const char *name); /* NULL: not known */
 /* The first with just these steps, and the same first two flags. */

@@ -88,27 +88,6 @@ static sc_status read_merges(const sc_tokenizer *t, const sc_gguf_vocab *v, cons
 
 /* ---- the kinds ---- */
 
-static sc_status make_gpt2(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
-{
-    const char *name = v->pre ? v->pre : "default";
-    const sc_gguf_pre *pre = sc_gguf_pre_find(name);
-    if (!pre)
-        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizer.ggml.pre: the pre-tokenizer %s is not supported", what,
-                       name);
-    sc_merge *merges = NULL;
-    int64_t n = 0;
-    sc_status s = sc_pre_add_steps(t, pre);
-    if (!s) s = read_added(t, v, what);
-    if (!s) s = read_merges(t, v, what, &merges, &n);
-    sc_bpe_options o = {.unk = -1, .ignore_merges = pre->flags & SC_GGUF_PRE_IGNORE_MERGES};
-    if (!s) s = sc_bpe_new(&t->model, t, merges, n, &o);
-    sc_free(merges);
-    if (!s) s = sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_BYTES});
-    if (s) return s;
-    bool bos = v->add_bos < 0 ? (pre->flags & SC_GGUF_PRE_ADD_BOS) != 0 : v->add_bos;
-    return sc_post_wrap(t, bos ? t->bos : -1, v->add_eos > 0 ? t->eos : -1);
-}
-
 static sc_decode_step strip_one(void)
 {
     return (sc_decode_step){.kind = SC_DEC_STRIP, .text = sc_strdup(" "), .len = 1, .start = 1};
@@ -152,6 +131,30 @@ static sc_status add_space_steps(sc_tokenizer *t, bool prefix, bool squeeze)
     sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_FUSE});
     if (first.text) sc_dec_add(t, first);
     return SC_OK;
+}
+
+static sc_status make_gpt2(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
+{
+    bool gemma = strcmp(v->model, "gemma4") == 0;
+    const char *name = gemma ? "gemma4" : v->pre ? v->pre : "default";
+    const sc_gguf_pre *pre = sc_gguf_pre_find(name);
+    if (!pre)
+        return sc_fail(SC_EUNSUPPORTED, "%s: tokenizer.ggml.pre: the pre-tokenizer %s is not supported", what,
+                       name);
+    sc_merge *merges = NULL;
+    int64_t n = 0;
+    bool raw = pre->flags & SC_GGUF_PRE_RAW;
+    sc_status s = raw ? add_space_steps(t, false, false) : SC_OK;
+    if (!s) s = sc_pre_add_steps(t, pre);
+    if (!s) s = read_added(t, v, what);
+    if (!s) s = read_merges(t, v, what, &merges, &n);
+    sc_bpe_options o = {.unk = -1, .ignore_merges = pre->flags & SC_GGUF_PRE_IGNORE_MERGES, .byte_fallback = raw};
+    if (!s) s = sc_bpe_new(&t->model, t, merges, n, &o);
+    sc_free(merges);
+    if (!s && !raw) s = sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_BYTES});
+    if (s) return s;
+    bool bos = v->add_bos < 0 ? (pre->flags & SC_GGUF_PRE_ADD_BOS) != 0 : v->add_bos;
+    return sc_post_wrap(t, bos ? t->bos : -1, v->add_eos > 0 ? t->eos : -1);
 }
 
 static sc_status add_charsmap(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what)
@@ -231,6 +234,7 @@ static sc_status respell_bert(sc_tokenizer *t, const sc_gguf_vocab *v, const cha
         const char *p = v->tokens[i].p;
         int64_t n = v->tokens[i].n;
         bool begins = n >= 3 && memcmp(p, SC_LOWLINE, 3) == 0;
+        if (n > 2 && p[0] == '[' && p[n - 1] == ']') continue; /* [unused7] */
         name.len = 0;
         sc_str_puts(&name, begins ? "" : "##");
         sc_str_append(&name, begins ? p + 3 : p, begins ? n - 3 : n);
@@ -318,8 +322,8 @@ sc_status sc_tokenizer_from_gguf_vocab(sc_tokenizer **out, const sc_gguf_vocab *
     static const struct {
         const char *model;
         sc_status (*make)(sc_tokenizer *t, const sc_gguf_vocab *v, const char *what);
-    } kinds[] = {
-        {"gpt2", make_gpt2}, {"llama", make_llama}, {"t5", make_t5}, {"bert", make_bert}, {"rwkv", make_rwkv}};
+    } kinds[] = {{"gpt2", make_gpt2}, {"gemma4", make_gpt2}, {"llama", make_llama},
+                 {"t5", make_t5},     {"bert", make_bert},   {"rwkv", make_rwkv}};
     int kind = 0;
     while (kind < SC_COUNT(kinds) && strcmp(v->model, kinds[kind].model) != 0) kind++;
     if (kind == SC_COUNT(kinds))

@@ -357,27 +357,30 @@ VEC void tile(const enum code code, const enum scales scales, const int span, co
 }
 /* clang-format on */
 
-/* All rows of x times n blocks of one group. */
-typedef void strip_fn(int64_t nx, int64_t n, const uint8_t *w, const sc_packed *x, int64_t ldx, float *y,
-                      int64_t ldy, int lanes, bool begin);
+/* All rows of x times n blocks of each group of nw rows; groups are `group` bytes apart. */
+typedef void strip_fn(int64_t nx, int64_t nw, int64_t n, const uint8_t *w, int64_t group, const sc_packed *x,
+                      int64_t ldx, float *y, int64_t ldy, bool begin);
 
 #define TOKENS_OF(code, scales, span, shift, tokens)                                                               \
     tile(code, scales, span, shift, tokens, n, w, x + i * ldx, ldx, y + i * ldy, ldy, lanes, begin)
 #define STRIP(ID, name, elements, bytes, code, scales, span, shift)                                                \
-    KERNEL void strip_##name(int64_t nx, int64_t n, const uint8_t *w, const sc_packed *x, int64_t ldx, float *y,   \
-                             int64_t ldy, int lanes, bool begin)                                                   \
+    KERNEL void strip_##name(int64_t nx, int64_t nw, int64_t n, const uint8_t *w, int64_t group,                   \
+                             const sc_packed *x, int64_t ldx, float *y, int64_t ldy, bool begin)                   \
     {                                                                                                              \
-        int64_t i = 0;                                                                                             \
-        for (; i + TILE <= nx; i += TILE) TOKENS_OF(code, scales, span, shift, TILE);                              \
-        if (TILE > 4 && i + 4 <= nx) {                                                                             \
-            TOKENS_OF(code, scales, span, shift, 4);                                                               \
-            i += 4;                                                                                                \
+        for (; nw > 0; nw -= W, w += group, y += W) {                                                              \
+            int lanes = nw < W ? (int)nw : W;                                                                      \
+            int64_t i = 0;                                                                                         \
+            for (; i + TILE <= nx; i += TILE) TOKENS_OF(code, scales, span, shift, TILE);                          \
+            if (TILE > 4 && i + 4 <= nx) {                                                                         \
+                TOKENS_OF(code, scales, span, shift, 4);                                                           \
+                i += 4;                                                                                            \
+            }                                                                                                      \
+            if (i + 2 <= nx) {                                                                                     \
+                TOKENS_OF(code, scales, span, shift, 2);                                                           \
+                i += 2;                                                                                            \
+            }                                                                                                      \
+            if (i < nx) TOKENS_OF(code, scales, span, shift, 1);                                                   \
         }                                                                                                          \
-        if (i + 2 <= nx) {                                                                                         \
-            TOKENS_OF(code, scales, span, shift, 2);                                                               \
-            i += 2;                                                                                                \
-        }                                                                                                          \
-        if (i < nx) TOKENS_OF(code, scales, span, shift, 1);                                                       \
     }
 
 /* Each type: its elements and bytes of a block, how it is kept, how many products of two fit 16 bits, its zero. */
@@ -446,33 +449,37 @@ typedef struct product {
     int64_t ldy;
 } product;
 
-/* The rows of a group from j on, n blocks from block c on. */
-static inline void part(const kind *t, const product *p, int64_t j, int64_t c, int64_t n)
+/* Blocks c to c + n of rows j to j + nw: of one group where they have to be brought first. */
+static void part(const kind *t, const product *p, int64_t j, int64_t nw, int64_t c, int64_t n)
 {
-    _Alignas(64) uint8_t room[PANEL / UNIT * UNIT_BYTES];
-    int lanes = p->nw - j < W ? (int)(p->nw - j) : W;
-    const uint8_t *w = room;
-    if (p->stride)
-        bring(t, lanes, p->w + j * p->stride + c * 32 / t->elements * t->bytes, p->stride, n, room);
-    else
-        w = p->w + j / W * group_bytes(t, p->k) + part_bytes(t, c);
-    t->strip(p->nx, n, w, p->x + c, p->ldx, p->y + j, p->ldy, lanes, c == 0);
+    if (p->stride) {
+        _Alignas(64) uint8_t room[PANEL / UNIT * UNIT_BYTES];
+        const uint8_t *w = p->w + j * p->stride + c * 32 / t->elements * t->bytes;
+        bring(t, (int)nw, w, p->stride, n, room);
+        t->strip(p->nx, nw, n, room, 0, p->x + c, p->ldx, p->y + j, p->ldy, c == 0);
+    } else {
+        int64_t group = group_bytes(t, p->k);
+        t->strip(p->nx, nw, n, p->w + j / W * group + part_bytes(t, c), group, p->x + c, p->ldx, p->y + j, p->ldy,
+                 c == 0);
+    }
 }
 
 static void multiply(sc_dtype type, const product *p)
 {
     const kind *t = &kinds[type];
-    int64_t blocks = p->k / 32, panel = p->stride || p->nx > TILE || blocks < PANEL ? PANEL : blocks;
+    int64_t blocks = p->k / 32, nw = p->nw;
+    if (!p->stride && p->nx <= TILE) {
+        part(t, p, 0, nw, 0, blocks);
+        return;
+    }
     /* As many rows of x as the second cache holds stay there, and w is read row by row; more are read again for every
      * group, so only the part of them that one panel meets is kept for all groups. */
-    if (p->nx * p->k <= X_KEPT) {
-        for (int64_t j = 0; j < p->nw; j += W)
-            for (int64_t c = 0; c == 0 || c < blocks; c += panel)
-                part(t, p, j, c, blocks - c < panel ? blocks - c : panel);
-    } else {
-        for (int64_t c = 0; c == 0 || c < blocks; c += panel)
-            for (int64_t j = 0; j < p->nw; j += W) part(t, p, j, c, blocks - c < panel ? blocks - c : panel);
-    }
+    bool by_rows = p->nx * p->k <= X_KEPT;
+    for (int64_t outer = 0; outer == 0 || outer < (by_rows ? nw : blocks); outer += by_rows ? W : PANEL)
+        for (int64_t inner = 0; inner == 0 || inner < (by_rows ? blocks : nw); inner += by_rows ? PANEL : W) {
+            int64_t j = by_rows ? outer : inner, c = by_rows ? inner : outer;
+            part(t, p, j, nw - j < W ? nw - j : W, c, blocks - c < PANEL ? blocks - c : PANEL);
+        }
 }
 
 static void interleave(sc_dtype type, int64_t nw, int64_t k, const uint8_t *w, int64_t stride, uint8_t *out)
