@@ -263,9 +263,11 @@ static int set_up(void **state)
     json_set_alloc_funcs(json_malloc, test_free);
     ctx = new_context(2);
     write_config(&dir,
-                 "{\"model_type\":\"qwen3\",\"num_hidden_layers\":1,\"hidden_size\":16,\"intermediate_size\":24,"
-                 "\"vocab_size\":11,"
-                 "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":8,\"eos_token_id\":[1,2]}");
+                 "{\"model_type\":\"qwen3_5_text\",\"num_hidden_layers\":2,\"hidden_size\":16,"
+                 "\"intermediate_size\":24,\"vocab_size\":11,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+                 "\"head_dim\":8,\"layer_types\":[\"linear_attention\",\"full_attention\"],"
+                 "\"linear_num_key_heads\":1,\"linear_num_value_heads\":2,\"linear_key_head_dim\":4,"
+                 "\"linear_value_head_dim\":4,\"eos_token_id\":[1,2]}");
     return 0;
 }
 

@@ -402,7 +402,7 @@ static void cross_entropy_trial(trial *t)
 typedef struct batch {
     sc_seqs in;
     int64_t tokens, sequences;
-    int32_t start[16], position[256], past[16];
+    int32_t start[16], position[1024], past[16];
 } batch;
 
 static batch any_batch(trial *t, int64_t longest)
@@ -649,6 +649,7 @@ static void parts_trial(trial *t) { cached_over(t, true); }
 
 #include "ops_experts.h"
 #include "test_ops_recurrent.h"
+#include "test_ops_sequences.h"
 
 static const struct row {
     const char *name;
@@ -672,6 +673,7 @@ static const struct row {
     {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
+    {"disentangled", SC_OP_disentangled, disentangled_trial, 60},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},
     {"mul", SC_OP_mul, mul_trial, 30},
@@ -679,6 +681,7 @@ static const struct row {
     {"linear on panels of bf16", SC_OP_pack_panels_bf16, linear_trial, 60},
     {"place", SC_OP_place, place_trial, 40},
     {"linear on packed rows", SC_OP_pack_rows, linear_trial, 30},
+    {"pool", SC_OP_pool, pool_trial, 60},
     {"reshape", SC_OP_reshape, reshape_trial, 50},
     {"rms_norm", SC_OP_rms_norm, rms_norm_trial, 30},
     {"rope", SC_OP_rope, rope_trial, 30},
@@ -690,6 +693,7 @@ static const struct row {
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
     {"sinusoids", SC_OP_sinusoids, sinusoids_trial, 20},
     {"unary", SC_OP_unary, unary_trial, 40},
+    {"unfold", SC_OP_unfold, unfold_trial, 30},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},
     {"slice", SC_OP_slice, contiguous_trial, 1},
 };

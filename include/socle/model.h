@@ -31,7 +31,8 @@ typedef struct sc_model_options {
     int n_adapters;
 } sc_model_options;
 
-/* path: a directory with config.json and safetensors, or a .gguf file. options may be NULL. The context must outlive the
+/* path: a directory with config.json and safetensors, or a .gguf file; for fresh and synthetic weights also a .json file
+ * as config.json. options may be NULL. The context must outlive the
  * model. SC_ENOTFOUND, SC_EFORMAT, SC_EUNSUPPORTED (a family or type that is not known), SC_ESHAPE, SC_ELIMIT. */
 SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);
 SC_API void sc_model_free(sc_model *m);

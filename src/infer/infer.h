@@ -133,4 +133,21 @@ sc_tensor *sc_embed_plan_build(sc_graph *g, const sc_embed_plan *p, sc_tensor *x
 sc_tensor *sc_unit(sc_graph *g, sc_tensor *x);
 void sc_embed_plan_free(sc_embed_plan *p);
 
+/* ---- products of queries with all rows of a table (nearest.c) ---- */
+
+/* Starts as {0}. The table must outlive it. */
+typedef struct sc_products {
+    sc_backend *backend;
+    sc_graph *g;
+    sc_plan *plan;
+    sc_tensor *x, *y; /* (Q, W), (Q, n) */
+} sc_products;
+sc_status sc_products_new(sc_products *p, sc_context *ctx, const float *table, int64_t n, int64_t width,
+                          int64_t queries);
+/* Of the first `rows` of query (Q, W), the others' being whatever they are; *out (Q, n), borrowed until the next run. */
+sc_status sc_products_run(sc_products *p, const float *query, int64_t rows, const float **out);
+void sc_products_free(sc_products *p);
+/* Takes a row into the best k, of which there are `found` in order, behind those that are as good; returns how many then. */
+int64_t sc_neighbor_insert(sc_neighbor *best, int64_t found, int64_t k, int64_t row, float score);
+
 #endif

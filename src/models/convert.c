@@ -35,7 +35,12 @@ static sc_status add_expert(sc_items *items, const sc_model *m, const sc_model_p
 static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_param *p, const char *arch)
 {
     char name[512];
-    const sc_gguf_name *row = arch ? sc_gguf_from_hf(arch, p->name, name, sizeof name) : NULL;
+    int64_t skip = 0;
+    bool encoder = sc_model_encoder(m) != NULL;
+    const sc_gguf_name *row = !arch     ? NULL
+                              : encoder ? sc_gguf_encoder_name(m, p->name, name, sizeof name, &skip)
+                                        : sc_gguf_from_hf(arch, p->name, name, sizeof name);
+    if (arch && !row && encoder) return SC_OK; /* of a head */
     if (arch && !row) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for '%s'", m->info.path, p->name);
     if (row && row->experts && follows(items, name)) return add_expert(items, m, p);
     if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
@@ -44,6 +49,10 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     const char *text = row ? name : p->name, *dot = strstr(text, "blk.");
     if (!(it->name = sc_arena_strndup(items->arena, text, strlen(text)))) return sc_nomem();
     memcpy(it->dim, p->dim, sizeof it->dim);
+    if (skip) {
+        it->data = (const char *)p->data + sc_dtype_size(p->dtype, skip * p->dim[1]);
+        it->dim[0] -= skip;
+    }
     bool turned = row && row->transposed && p->rank == 2, pairs = row && row->permuted;
     if (turned) it->dim[0] = p->dim[1], it->dim[1] = p->dim[0];
     it->transpose = turned != p->transposed;

@@ -322,6 +322,21 @@ static sc_status open_gguf(sc_model *m, const char *path, bool weights)
     return s;
 }
 
+/* Once, while nobody shares the model yet. */
+static sc_status name_labels(sc_model *m)
+{
+    const json_t *names = json_object_get(m->json, "id2label");
+    int64_t n = m->info.labels;
+    if (n && !(m->label = sc_arena_alloc(m->arena, sizeof *m->label * (size_t)n))) return sc_nomem();
+    for (int64_t i = 0; i < n; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%lld", (long long)i);
+        const char *name = json_string_value(json_object_get(names, key));
+        if (!(m->label[i] = name ? name : sc_arena_printf(m->arena, "LABEL_%s", key))) return sc_nomem();
+    }
+    return SC_OK;
+}
+
 sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
@@ -337,7 +352,7 @@ sc_status sc_model_configure(sc_model *m)
     m->family->configure(&c, m->config);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
-    return SC_OK;
+    return name_labels(m);
 }
 
 sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)
@@ -362,7 +377,10 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if ((s = sc_backend_new(&m->backend, ctx))) goto end;
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
-    s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
+    if (!file && !dir && sc_path_has_suffix(path, ".json"))
+        s = sc_json_read(&m->json, path, MAX_CONFIG);
+    else
+        s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
     if (m->info.source_vocab) {
         if (strcmp(m->generation, "{}") == 0) s = generation_of_config(m);
@@ -412,11 +430,7 @@ void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info
 sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
 const char *sc_model_label(const sc_model *m, int64_t i)
 {
-    char key[32];
-    if (i < 0 || i >= m->info.labels) return NULL;
-    snprintf(key, sizeof key, "%lld", (long long)i);
-    const char *name = json_string_value(json_object_get(json_object_get(m->json, "id2label"), key));
-    return name ? name : sc_arena_printf(m->arena, "LABEL_%lld", (long long)i);
+    return i >= 0 && i < m->info.labels ? m->label[i] : NULL;
 }
 
 bool sc_model_multi_label(const sc_model *m)

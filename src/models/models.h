@@ -185,6 +185,7 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e);
 /* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
 void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
 void sc_encoder_describe(const void *encoder, sc_model_info *info);
+const sc_encoder *sc_model_encoder(const sc_model *m); /* NULL: another kind of model */
 sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
 /* states x (T, C) → what the head gives; taps "sequence.pooler_output" and "sequence.seq_relationship_logits". */
 sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x);
@@ -278,7 +279,6 @@ typedef struct sc_gguf_name {
     bool experts;  /* GGUF has all experts in one tensor; the second "%d" of HuggingFace's name is the expert */
     bool vector;   /* HuggingFace has a matrix of one row */
     const char *bare; /* HuggingFace's name has no ending, GGUF's this one; NULL: both have the same */
-    bool whole;       /* the names are whole: no ".weight" or ".bias" comes behind them */
     bool neg_exp;     /* GGUF has -exp(x) */
     enum {
         SC_AXES_SAME,
@@ -312,6 +312,14 @@ const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *ou
 sc_status sc_gguf_read_ssm(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
 sc_status sc_gguf_write_ssm(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
 sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a);
+/* The same of encoders. GGUF has names for what gives the states; heads are left out, with a remark. (gguf_encoder.c) */
+sc_status sc_gguf_read_encoder(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
+sc_status sc_gguf_write_encoder(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
+/* ModernBERT's windows and rotations. (modernbert.c) */
+sc_status sc_modernbert_write(sc_gguf_writer *w, const sc_model *m, const char *arch);
+sc_status sc_gguf_fits_encoder(const sc_model *m, const sc_gguf_arch *a);
+/* GGUF's name of an encoder's parameter and the rows of it that are left out in front; NULL: GGUF has none. */
+const sc_gguf_name *sc_gguf_encoder_name(const sc_model *m, const char *hf, char *out, size_t size, int64_t *skip);
 /* Sets what changes of an item where a row of gguf_names.c is the output's, or the source's. */
 typedef struct sc_item sc_item;
 sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, const sc_gguf_name *row);
@@ -384,6 +392,7 @@ struct sc_model {
     sc_adapters adapters;
     sc_cache_spec cache, memory; /* memory: of the layers that look at an encoder's output */
     sc_model_info info;
+    const char **label; /* info.labels of them */
     sc_model_param *param;
     int64_t n_params, cap_params;
     sc_map declared; /* name → place in param */
@@ -434,6 +443,9 @@ sc_status sc_text_graph_plan_memory(sc_plan **out, const sc_text_graph *t, const
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 
 /* ---- converting ---- */
+
+/* The tokenizer's files of a directory into another; *found (may be NULL): there is one that tokenizes. (convert_dir.c) */
+sc_status sc_copy_tokenizer(const char *in, const char *out, bool *found);
 
 /* A tensor on its way from one file to another. */
 /* Blocks of `size` rows (or columns) from `offset` on, groups * each of them, that change between (group, one of each)
