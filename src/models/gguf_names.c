@@ -422,8 +422,6 @@ static const sc_gguf_arch archs[] = {
     {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
     {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
-    {"t5", "t5", "T5ForConditionalGeneration", "relu", t5},
-    {"t5", "mt5", "MT5ForConditionalGeneration", "gelu_pytorch_tanh", t5},
     {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
     {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
     {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
@@ -439,6 +437,8 @@ static const sc_gguf_arch archs[] = {
     {"bert", "roberta", "RobertaModel", "gelu", bert},
     {"bert", "xlm-roberta", "XLMRobertaModel", "gelu", bert},
     {"modern-bert", "modernbert", "ModernBertModel", "gelu", modern_bert, modern_bert_keys, .period = 3},
+    {"t5", "t5", "T5ForConditionalGeneration", "relu", t5},
+    {"t5", "mt5", "MT5ForConditionalGeneration", "gelu_pytorch_tanh", t5},
 };
 
 const sc_gguf_arch *sc_gguf_arch_named(const char *arch)
