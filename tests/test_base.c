@@ -227,6 +227,16 @@ static void json_is_bounded_and_typed(void **state)
     assert_int_equal(json_integer_value(json_object_get(j, "k")), 7);
     json_decref(j);
     assert_int_equal(sc_json_parse(&j, "[1e999]", 7, "huge"), SC_EFORMAT);
+    const char *words =
+        "{\"a\": [0.0, Infinity, -Infinity], \"n\": NaN, \"s\": \"Infinity NaN\"}"; /* as Python has them */
+    assert_int_equal(sc_json_parse(&j, words, (int64_t)strlen(words), "words"), SC_OK);
+    assert_true(json_real_value(json_array_get(json_object_get(j, "a"), 1)) > 1e308);
+    assert_true(json_real_value(json_array_get(json_object_get(j, "a"), 2)) < -1e308);
+    assert_true(json_is_null(json_object_get(j, "n")));
+    assert_string_equal(json_string_value(json_object_get(j, "s")), "Infinity NaN");
+    json_decref(j);
+    assert_int_equal(sc_json_parse(&j, "[Infinit]", 9, "word"), SC_EFORMAT);
+    assert_non_null(strstr(sc_error(), "Infinit"));
 }
 
 static void context_counts_and_cancels(void **state)

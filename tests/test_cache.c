@@ -177,6 +177,88 @@ static void any_order_of_operations(void **state)
     assert_true(refused > 20);
 }
 
+/* ---- recurrent states ---- */
+
+/* What a state is after the first n of these tokens: a number that depends on all of them. */
+static float state_of(const int32_t *token, int64_t n)
+{
+    uint32_t x = 1;
+    for (int64_t i = 0; i < n; i++) x = (x * 31 + (uint32_t)token[i]) % 1000003;
+    return (float)x;
+}
+
+/* Appends n tokens as an evaluation does: reads the states of the slot it is given and writes those of the other. */
+static void evaluate(sc_cache *c, float *const *state, model *m, int seq, int64_t n, int32_t *mark)
+{
+    int32_t from, to;
+    assert_int_equal(sc_cache_append(c, seq, n, NULL), SC_OK);
+    sc_cache_slots(c, seq, &from, &to);
+    assert_true(from != to && to >= 0 && (from >= 0 || m->n[seq] == 0));
+    for (int i = 0; i < 2; i++)
+        if (from >= 0 && state[i][from * (i + 1)] != state_of(m->token[seq], m->n[seq]))
+            fail_msg("the states of %lld tokens of sequence %d are others'", (long long)m->n[seq], seq);
+    for (int64_t i = 0; i < n; i++) m->token[seq][m->n[seq]++] = (*mark)++;
+    for (int i = 0; i < 2; i++) state[i][to * (i + 1)] = state_of(m->token[seq], m->n[seq]);
+}
+
+/* Sequences of which any may be shortened, forked and marked at any time go on with the states of what they still hold;
+ * going back to before the last growth, or to the mark, loses nothing. */
+static void states_follow_their_sequences(void **state)
+{
+    (void)state;
+    sc_cache_spec layers = spec();
+    sc_cache *c;
+    float *data[2];
+    model *m = calloc(1, sizeof *m);
+    int64_t before[SEQS] = {0}, marked[SEQS] = {0};
+    uint64_t seed = 7;
+    int32_t mark = 1;
+    layers.n_states = 2;
+    for (int i = 0; i < 2; i++) layers.state[i].rows = i + 1, layers.state[i].n = 1;
+    assert_int_equal(sc_cache_new(&c, &layers, SC_F32, SEQS * MOST, SEQS), SC_OK);
+    sc_graph *g;
+    sc_text_in in = {.cache = c};
+    assert_int_equal(sc_graph_new(&g, NULL), SC_OK);
+    for (int i = 0; i < 2; i++) data[i] = sc_text_state(g, &in, i + 1, 1)->storage.data;
+    assert_null(sc_text_state(g, &in, 1, 1)); /* the cache has no third one */
+    sc_graph_free(g);
+    for (int step = 0; step < 4000; step++) {
+        int a = (int)random_in(&seed, 0, SEQS - 1), b = (int)random_in(&seed, 0, SEQS - 1);
+        int64_t n = random_in(&seed, 1, 9), kept;
+        switch (random_in(&seed, 0, 6)) {
+        case 0:
+            sc_cache_fork(c, a, b);
+            if (a != b) memcpy(m->token[b], m->token[a], sizeof m->token[a]);
+            m->n[b] = m->n[a], before[b] = before[a], marked[b] = marked[a];
+            break;
+        case 1: /* to anywhere: the longest that is kept */
+        case 2: /* to before the last growth, or to the mark */
+            n = n < 4 ? before[a] : n < 7 ? marked[a] : random_in(&seed, 0, m->n[a]);
+            kept = sc_cache_trim(c, a, n);
+            assert_int_equal(kept, sc_cache_length(c, a));
+            assert_true(kept <= n);
+            if (m->n[a] > n) assert_true(kept >= (before[a] <= n ? before[a] : 0));
+            if (m->n[a] > n) assert_true(kept >= (marked[a] <= n ? marked[a] : 0));
+            if (kept < m->n[a]) before[a] = 0;
+            if (n < marked[a]) marked[a] = 0;
+            m->n[a] = kept;
+            break;
+        case 3:
+            sc_cache_mark(c, a);
+            marked[a] = m->n[a];
+            break;
+        default:
+            if (m->n[a] + n > MOST) break;
+            before[a] = m->n[a];
+            evaluate(c, data, m, a, n, &mark);
+        }
+    }
+    for (int s = 0; s < SEQS; s++) assert_int_equal(sc_cache_trim(c, s, 0), 0);
+    for (int s = 0; s < SEQS; s++) m->n[s] = 0, evaluate(c, data, m, s, 3, &mark);
+    sc_cache_free(c);
+    free(m);
+}
+
 /* Forked sequences share their pages; the one that grows gets its own copy of the last one alone. */
 static void pages_are_shared_until_written(void **state)
 {
@@ -259,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_of_operations),
+        cmocka_unit_test(states_follow_their_sequences),
         cmocka_unit_test(pages_are_shared_until_written),
         cmocka_unit_test(limits_of_a_cache),
     };

@@ -88,15 +88,15 @@ static sc_status answers(sc_session *s, const float *logits, int64_t vocab)
     sc_sampler *sampler = NULL;
     sc_sampling o = SC_SAMPLING_INIT;
     sc_generate how = {.max_new_tokens = 4, .token = listen};
-    sc_beam_options beam = SC_BEAM_INIT;
+    sc_beam_search beam = {.options = SC_BEAM_INIT};
     sc_beam_answer best;
     sc_stop_reason why;
     int64_t n;
     int found = 0;
     static const int32_t id = 1;
     o.do_sample = true;
-    beam.num_beams = 1;
-    beam.max_new_tokens = 4;
+    beam.options.num_beams = 1;
+    beam.options.max_new_tokens = 4;
     sc_status status = sc_sampler_new(&sampler, &o, vocab);
     if (!status) status = sc_session_generate(s, 0, logits, sampler, &how, &why, &n);
     if (!status) status = sc_session_eval(s, 0, &id, 1, &logits);
@@ -263,9 +263,11 @@ static int set_up(void **state)
     json_set_alloc_funcs(json_malloc, test_free);
     ctx = new_context(2);
     write_config(&dir,
-                 "{\"model_type\":\"qwen3\",\"num_hidden_layers\":1,\"hidden_size\":16,\"intermediate_size\":24,"
-                 "\"vocab_size\":11,"
-                 "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":8,\"eos_token_id\":[1,2]}");
+                 "{\"model_type\":\"qwen3_5_text\",\"num_hidden_layers\":2,\"hidden_size\":16,"
+                 "\"intermediate_size\":24,\"vocab_size\":11,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+                 "\"head_dim\":8,\"layer_types\":[\"linear_attention\",\"full_attention\"],"
+                 "\"linear_num_key_heads\":1,\"linear_num_value_heads\":2,\"linear_key_head_dim\":4,"
+                 "\"linear_value_head_dim\":4,\"eos_token_id\":[1,2]}");
     return 0;
 }
 

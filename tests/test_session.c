@@ -9,6 +9,13 @@
     "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"intermediate_size\":96,\"vocab_"       \
     "size\":61,"                                                                                                   \
     "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":32,\"initializer_range\":0.02" more "}"
+/* A hybrid of both kinds of layers; value heads that share key heads. */
+#define QWEN(type)                                                                                                 \
+    "{\"model_type\":\"" type "\",\"num_hidden_layers\":3,\"hidden_size\":48,\"intermediate_size\":40,"            \
+    "\"vocab_size\":61,\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":32,"                       \
+    "\"layer_types\":[\"linear_attention\",\"full_attention\",\"linear_attention\"],\"linear_num_key_heads\":2,"   \
+    "\"linear_num_value_heads\":6,\"linear_key_head_dim\":12,\"linear_value_head_dim\":10,\"num_experts\":5,"      \
+    "\"num_experts_per_tok\":2,\"moe_intermediate_size\":16,\"shared_expert_intermediate_size\":24}"
 enum { VOCAB = 61, LONG = 150 };
 
 static const struct {
@@ -23,7 +30,16 @@ static const struct {
               "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":32,\"tie_word_embeddings\":true}"},
     {"gpt2",
      "{\"model_type\":\"gpt2\",\"n_layer\":2,\"n_embd\":64,\"n_head\":2,\"vocab_size\":61,\"n_positions\":200}"},
+    {"mamba",
+     "{\"model_type\":\"mamba\",\"num_hidden_layers\":2,\"hidden_size\":40,\"state_size\":5,\"vocab_size\":61,"
+     "\"time_step_rank\":3,\"conv_kernel\":3}"},
+    {"mamba2",
+     "{\"model_type\":\"mamba2\",\"num_hidden_layers\":2,\"hidden_size\":24,\"state_size\":20,\"vocab_size\":61,"
+     "\"num_heads\":6,\"head_dim\":8,\"n_groups\":2,\"time_step_limit\":[0.001,0.5]}"},
+    {"qwen3_5", QWEN("qwen3_5_text")},
+    {"qwen3_next", QWEN("qwen3_next")},
 };
+enum { FIRST_RECURRENT = 4 };
 
 static sc_context *ctx;
 static int32_t text[LONG];
@@ -152,10 +168,10 @@ static void several_sequences_as_each_alone(void **state)
     }
 }
 
-static void forks_and_trims_continue(void **state)
+/* Recurrent states cannot go back; nobody can tell. */
+static void forks_and_trims_continue_in(int model)
 {
-    (void)state;
-    sc_model *m = model_of(models[1].config);
+    sc_model *m = model_of(models[model].config);
     float *all = one_by_one(m, SC_F32);
     sc_session *s = session_of(m, (sc_session_options){.context = 3 * LONG, .sequences = 3});
     eval(s, 0, text, 70);
@@ -179,6 +195,47 @@ static void forks_and_trims_continue(void **state)
     sc_session_free(s);
     free(all);
     sc_model_free(m);
+}
+
+static void forks_and_trims_continue(void **state)
+{
+    (void)state;
+    forks_and_trims_continue_in(1);
+    for (int i = FIRST_RECURRENT; i < SC_COUNT(models); i++) forks_and_trims_continue_in(i);
+}
+
+/* Ids that were taken back go along with what is scored, stepped or evaluated next, and count in nothing. */
+static void taken_back_and_scored(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SC_COUNT(models); i++) {
+        sc_model *m = model_of(models[i].config);
+        float *all = one_by_one(m, SC_F32);
+        sc_session *s = session_of(m, (sc_session_options){.context = 2 * LONG, .sequences = 2, .chunk = 24});
+        const float *scores;
+        eval(s, 0, text, 60);
+        for (int64_t at = 60; at + 12 < 120; at += 3) { /* ten guesses, two of which stand */
+            int32_t guess[10];
+            for (int k = 0; k < 10; k++) guess[k] = k < 3 ? text[at + k] : (text[at + k] + 1) % VOCAB;
+            assert_int_equal(sc_session_score(s, 0, guess, 10, &scores), SC_OK);
+            for (int k = 0; k < 3; k++)
+                same_row(scores + k * VOCAB, all + (at + k) * VOCAB, models[i].name, "guess", at + k);
+            assert_int_equal(sc_session_trim(s, 0, at + 3), SC_OK);
+            assert_int_equal(sc_session_length(s, 0), at + 3);
+        }
+        assert_int_equal(sc_session_trim(s, 0, 50), SC_OK);
+        assert_int_equal(sc_session_fork(s, 0, 1), SC_OK);
+        int seqs[2] = {1, 0};
+        assert_int_equal(sc_session_step(s, seqs, (int32_t[]){text[50], text[50]}, 2, &scores), SC_OK);
+        for (int k = 0; k < 2; k++) same_row(scores + k * VOCAB, all + 50 * VOCAB, models[i].name, "step", k);
+        assert_int_equal(sc_session_trim(s, 1, 20), SC_OK);
+        same_row(eval(s, 1, text + 20, 70), all + 89 * VOCAB, models[i].name, "prompt", 20);
+        assert_int_equal(sc_session_trim(s, 1, 0), SC_OK);
+        same_row(eval(s, 1, text, 3), all + 2 * VOCAB, models[i].name, "anew", 0);
+        sc_session_free(s);
+        free(all);
+        sc_model_free(m);
+    }
 }
 
 static void limits_leave_sequences_alone(void **state)
@@ -263,15 +320,14 @@ static void cancel_at(void *user, const char *what, int64_t done, int64_t total)
     if (at[0] == done) sc_context_cancel((sc_context *)(intptr_t)at[1]);
 }
 
-static void cancelling_leaves_the_sequence(void **state)
+static void cancelling_leaves_the_sequence_of(int model)
 {
-    (void)state;
     int64_t user[2] = {48, 0};
     sc_context *own;
     assert_int_equal(sc_context_new(&own, &(sc_context_options){.threads = 2, .progress = cancel_at, .user = user}),
                      SC_OK);
     user[1] = (int64_t)(intptr_t)own;
-    sc_model *m = fresh_model(own, models[0].config);
+    sc_model *m = fresh_model(own, models[model].config);
     assert_non_null(m);
     sc_session *s = session_of(m, (sc_session_options){.context = 200, .chunk = 16});
     float *all = one_by_one(m, SC_F32);
@@ -286,6 +342,13 @@ static void cancelling_leaves_the_sequence(void **state)
     sc_session_free(s);
     sc_model_free(m);
     sc_context_free(own);
+}
+
+static void cancelling_leaves_the_sequence(void **state)
+{
+    (void)state;
+    cancelling_leaves_the_sequence_of(0);
+    for (int i = FIRST_RECURRENT; i < SC_COUNT(models); i++) cancelling_leaves_the_sequence_of(i);
 }
 
 /* ---- generation ---- */
@@ -398,21 +461,22 @@ static void wide_beam_finds_the_best(void **state)
         for (int q = 0; q < 32; q++) sc_session_trim(s, q, 0);
         every_sequence(s, eval(s, 0, p, 2), 0, 0, ids, &best, best_ids);
         sc_session_trim(s, 0, 0);
-        sc_beam_options o = SC_BEAM_INIT;
-        o.num_beams = 16; /* TINY^2: nothing is left out */
-        o.num_return_sequences = 3;
-        o.max_new_tokens = LENGTH;
+        sc_beam_search how = {.options = SC_BEAM_INIT};
+        sc_beam_options *o = &how.options;
+        o->num_beams = 16; /* TINY^2: nothing is left out */
+        o->num_return_sequences = 3;
+        o->max_new_tokens = LENGTH;
         sc_beam_answer answers[3];
         int n = 0;
-        if (sc_session_beam(s, eval(s, 0, p, 2), &o, answers, &n)) fail_msg("%s", sc_error());
+        if (sc_session_beam(s, eval(s, 0, p, 2), &how, answers, &n)) fail_msg("%s", sc_error());
         assert_int_equal(n, 3);
         assert_int_equal(answers[0].n, LENGTH);
         assert_memory_equal(answers[0].ids, best_ids, sizeof best_ids);
         assert_true(fabs(answers[0].score - best / LENGTH) < 1e-5);
         assert_true(answers[0].score >= answers[1].score && answers[1].score >= answers[2].score);
         for (int i = 0; i < n; i++) sc_free(answers[i].ids);
-        o.num_beams = 17; /* 34 sequences */
-        assert_int_equal(sc_session_beam(s, eval(s, 1, p, 2), &o, answers, &n), SC_EINVAL);
+        o->num_beams = 17; /* 34 sequences */
+        assert_int_equal(sc_session_beam(s, eval(s, 1, p, 2), &how, answers, &n), SC_EINVAL);
     }
     sc_session_free(s);
     sc_model_free(m);
@@ -481,10 +545,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_however_it_is_cut),     cmocka_unit_test(several_sequences_as_each_alone),
-        cmocka_unit_test(forks_and_trims_continue),       cmocka_unit_test(limits_leave_sequences_alone),
-        cmocka_unit_test(cancelling_leaves_the_sequence), cmocka_unit_test(generation_ends_where_it_should),
-        cmocka_unit_test(wide_beam_finds_the_best),       cmocka_unit_test(two_threads_share_a_model),
+        cmocka_unit_test(the_same_however_it_is_cut),      cmocka_unit_test(several_sequences_as_each_alone),
+        cmocka_unit_test(forks_and_trims_continue),        cmocka_unit_test(taken_back_and_scored),
+        cmocka_unit_test(limits_leave_sequences_alone),    cmocka_unit_test(cancelling_leaves_the_sequence),
+        cmocka_unit_test(generation_ends_where_it_should), cmocka_unit_test(wide_beam_finds_the_best),
+        cmocka_unit_test(two_threads_share_a_model),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -17,6 +17,13 @@ static const char *const models[] = {
     "size\":61,"
     "\"num_attention_heads\":6,\"num_key_value_heads\":3,\"head_dim\":32,\"sliding_window\":33}",
     GPT2("2", "64", "61", "0.1"),
+    /* Whose states cannot go back to what of a draft is accepted. */
+    "{\"model_type\":\"mamba2\",\"num_hidden_layers\":2,\"hidden_size\":24,\"state_size\":20,\"vocab_size\":61,"
+    "\"num_heads\":6,\"head_dim\":8,\"n_groups\":2}",
+    "{\"model_type\":\"qwen3_5_text\",\"num_hidden_layers\":2,\"hidden_size\":48,\"intermediate_size\":40,"
+    "\"vocab_size\":61,\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":32,"
+    "\"layer_types\":[\"linear_attention\",\"full_attention\"],\"linear_num_key_heads\":2,"
+    "\"linear_num_value_heads\":4,\"linear_key_head_dim\":12,\"linear_value_head_dim\":10}",
 };
 
 static sc_context *ctx;

@@ -28,14 +28,28 @@ static bool too_deep(const char *p, int64_t n)
     return false;
 }
 
-/* Python writes integers of any length (a model_max_length of 10^30, say), which jansson refuses: such ones get ".0" and
- * are read as numbers. */
-static char *widen_integers(const char *p, int64_t n, int64_t *len)
+/* Whether a word stands at p. */
+static bool word_at(const char *p, int64_t n, const char *word)
+{
+    int64_t len = (int64_t)strlen(word);
+    return n >= len && memcmp(p, word, (size_t)len) == 0;
+}
+
+/* Python writes integers of any length (a model_max_length of 10^30, say) and Infinity and NaN as words, which jansson
+ * refuses: such integers get ".0" and are read as numbers, the words become the largest number and null. */
+static char *as_json(const char *p, int64_t n, int64_t *len)
 {
     sc_str s = {0};
     bool in_string = false;
     for (int64_t i = 0; i < n;) {
         int64_t from = i;
+        bool infinite = !in_string && word_at(p + i, n - i, "Infinity"),
+             nan = !in_string && word_at(p + i, n - i, "NaN");
+        if (infinite || nan) {
+            sc_str_puts(&s, infinite ? "1.7976931348623157e308" : "null");
+            i += infinite ? 8 : 3;
+            continue;
+        }
         if (in_string || !(p[i] >= '0' && p[i] <= '9')) {
             if (p[i] == '"')
                 in_string = !in_string;
@@ -59,11 +73,14 @@ sc_status sc_json_parse(json_t **out, const char *p, int64_t n, const char *what
     json_error_t e;
     if (too_deep(p, n)) return sc_fail(SC_ELIMIT, "%s: JSON nested deeper than %d", what, JSON_DEPTH);
     json_t *j = json_loadb(p, (size_t)n, flags, &e);
-    if (!j && json_error_code(&e) == json_error_numeric_overflow) {
+    enum json_error_code code = j ? json_error_unknown : json_error_code(&e);
+    if (code == json_error_numeric_overflow || code == json_error_invalid_syntax) {
         int64_t len;
-        char *wide = widen_integers(p, n, &len);
+        char *wide = as_json(p, n, &len);
         if (!wide) return sc_nomem();
+        json_error_t first = e;
         j = json_loadb(wide, (size_t)len, flags, &e);
+        if (!j && code == json_error_invalid_syntax) e = first; /* of the text as it is */
         sc_free(wide);
     }
     if (!j && !e.text[0]) return sc_nomem(); /* jansson says nothing then */

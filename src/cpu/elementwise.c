@@ -190,6 +190,11 @@ static sc_status copy_run(const sc_step *s, const sc_kernels *k, int64_t begin, 
             from += rest % x->shape.dim[i] * x->stride[i] * size;
             rest /= x->shape.dim[i];
         }
+        if (step == size) {
+            memcpy(y, from, (size_t)(n * size));
+            y += n * size;
+            continue;
+        }
         for (int64_t i = 0; i < n; i++, y += size, from += step) memcpy(y, from, (size_t)size);
     }
     return SC_OK;

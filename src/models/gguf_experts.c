@@ -8,6 +8,8 @@ enum { SOFTMAX = 1, SIGMOID = 2, SOFTMAX_OF_CHOSEN = 3 }; /* expert_gating_func 
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
 static bool is(const sc_gguf_arch *a, const char *type) { return strcmp(a->model_type, type) == 0; }
+static bool is_hybrid(const sc_gguf_arch *a) { return is(a, "qwen3_next") || is(a, "qwen3_5_moe_text"); }
+static bool is_qwen(const sc_gguf_arch *a) { return is(a, "qwen2_moe") || is(a, "qwen3_moe") || is_hybrid(a); }
 static bool is_deepseek(const sc_gguf_arch *a) { return strcmp(a->arch, "deepseek2") == 0; }
 
 /* A number under "ARCH.key"; `otherwise` where it is absent. */
@@ -85,16 +87,17 @@ sc_status sc_gguf_read_experts(json_t *o, const sc_gguf *file, const sc_gguf_arc
 {
     sc_status s = SC_OK;
     json_t *rope = json_object_get(o, "rope_scaling");
-    bool ok = true, qwen = is(a, "qwen2_moe") || is(a, "qwen3_moe");
+    bool ok = true;
     if (json_integer_value(json_object_get(o, sc_gguf_alias(a, "num_experts"))) <= 0) { /* some files say 0 */
         json_object_del(o, "num_experts");
         json_object_del(o, "num_experts_per_tok");
         return SC_OK;
     }
-    if (qwen) s = read_dense_layers(o, file);
+    if (is_qwen(a)) s = read_dense_layers(o, file);
     if (!s && is_deepseek(a)) s = read_latent(o, file, a);
     if (s) return s;
-    if (is(a, "qwen3_moe") && !json_object_get(o, "norm_topk_prob")) ok = set(o, "norm_topk_prob", json_true());
+    if ((is(a, "qwen3_moe") || is_hybrid(a)) && !json_object_get(o, "norm_topk_prob"))
+        ok = set(o, "norm_topk_prob", json_true());
     if (is(a, "deepseek_v2")) ok = set_method(o);
     if (is(a, "deepseek_v3")) ok = set(o, "rope_interleave", json_true());
     if (is(a, "gpt_oss")) {
@@ -119,10 +122,11 @@ bool sc_gguf_expert_values(json_t *o, const sc_model *m, const sc_gguf_arch *a)
     if (e->alpha > 0 && e->alpha != 1.702f) ok = ok && set(o, "swiglu_alpha", json_real((double)e->alpha));
     if (e->alpha > 0 && e->limit != 7) ok = ok && set(o, "swiglu_limit", json_real((double)e->limit));
     if (is(a, "gpt_oss")) return ok;
-    if (is(a, "qwen2_moe")) ok = ok && set(o, "shared_expert_intermediate_size", json_integer(e->shared_width));
-    if (r->normalise != is(a, "qwen3_moe") || e->correction)
+    if (is(a, "qwen2_moe") || is_hybrid(a))
+        ok = ok && set(o, "shared_expert_intermediate_size", json_integer(e->shared_width));
+    if (r->normalise != (is(a, "qwen3_moe") || is_hybrid(a)) || e->correction)
         ok = ok && set(o, "norm_topk_prob", json_boolean(r->normalise));
-    if (is(a, "qwen2_moe") || is(a, "qwen3_moe")) return ok;
+    if (is_qwen(a)) return ok;
     int64_t dense = 0;
     while (dense < d->decoder.layers && !d->sparse[dense]) dense++;
     ok = ok && set(o, "first_k_dense_replace", json_integer(dense)) &&
@@ -144,11 +148,10 @@ static sc_status check_layers(const sc_model *m, const sc_moe_decoder *d, const 
         dense += !d->sparse[i];
         leading += !d->sparse[i] && leading == i;
     }
-    bool qwen = is(a, "qwen2_moe") || is(a, "qwen3_moe");
-    if (dense && (qwen || dense != leading))
+    if (dense && (is_qwen(a) || dense != leading))
         sc_log(m->ctx, SC_LOG_WARNING,
                "%s: its layers without experts are written, but other programs may not read them", m->info.path);
-    return dense == leading || qwen
+    return dense == leading || is_qwen(a)
                ? SC_OK
                : sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no key for this model's mlp_layer_types", m->info.path);
 }

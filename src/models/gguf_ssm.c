@@ -5,7 +5,8 @@
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
 static bool is(const sc_gguf_arch *a, const char *arch) { return strcmp(a->arch, arch) == 0; }
-static bool is_hybrid(const sc_gguf_arch *a) { return is(a, "qwen35") || is(a, "qwen3next"); }
+static bool is_qwen35(const sc_gguf_arch *a) { return is(a, "qwen35") || is(a, "qwen35moe"); }
+static bool is_hybrid(const sc_gguf_arch *a) { return is_qwen35(a) || is(a, "qwen3next"); }
 static bool is_recurrent(const sc_gguf_arch *a) { return is(a, "mamba") || is(a, "mamba2") || is_hybrid(a); }
 
 enum { CONTEXT = 1 << 20 }; /* what files say of models that have no positions */
@@ -64,7 +65,7 @@ static sc_status read_hybrid(json_t *o, const sc_gguf *file, const sc_gguf_arch 
                    set(o, "linear_num_value_heads", json_integer(z->rank)) &&
                    set(o, "linear_value_head_dim", json_integer(z->inner / z->rank)) &&
                    set(o, "full_attention_interval", json_integer(interval)) &&
-                   set(o, "linear_heads_tiled", json_boolean(is(a, "qwen35"))) &&
+                   set(o, "linear_heads_tiled", json_boolean(is_qwen35(a))) &&
                    set(o, "linear_qkvz_apart", json_boolean(has(file, "blk.0.attn_qkv.weight")))
                ? SC_OK
                : sc_nomem();
@@ -117,13 +118,15 @@ static sc_status write_mamba(sc_gguf_writer *w, const sc_model *m, const sc_gguf
 }
 
 /* The places of a text are three times the same, so the sections of the rotation matter to pictures only. */
-static sc_status write_sections(sc_gguf_writer *w, const sc_model *m)
+static sc_status write_sections(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a)
 {
+    char name[256];
     int32_t sections[4] = {11, 11, 10, 0};
     const json_t *given = json_object_get(json_object_get(m->json, "rope_parameters"), "mrope_section");
     for (size_t i = 0; i < 3 && i < json_array_size(given); i++)
         sections[i] = (int32_t)json_integer_value(json_array_get(given, i));
-    return sc_gguf_writer_array(w, "qwen35.rope.dimension_sections", SC_GGUF_I32, sections, 4);
+    snprintf(name, sizeof name, "%s.rope.dimension_sections", a->arch);
+    return sc_gguf_writer_array(w, name, SC_GGUF_I32, sections, 4);
 }
 
 sc_status sc_gguf_write_ssm(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a)
@@ -138,7 +141,7 @@ sc_status sc_gguf_write_ssm(sc_gguf_writer *w, const sc_model *m, const sc_gguf_
                                {"full_attention_interval", is_hybrid(a) ? z.interval : -1}};
     sc_status s = is_hybrid(a) ? SC_OK : write_mamba(w, m, a, &z);
     if (!s) s = write_numbers(w, a, keys, SC_COUNT(keys));
-    return s || !is(a, "qwen35") ? s : write_sections(w, m);
+    return s || !is_qwen35(a) ? s : write_sections(w, m, a);
 }
 
 sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a)
