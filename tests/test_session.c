@@ -461,21 +461,22 @@ static void wide_beam_finds_the_best(void **state)
         for (int q = 0; q < 32; q++) sc_session_trim(s, q, 0);
         every_sequence(s, eval(s, 0, p, 2), 0, 0, ids, &best, best_ids);
         sc_session_trim(s, 0, 0);
-        sc_beam_options o = SC_BEAM_INIT;
-        o.num_beams = 16; /* TINY^2: nothing is left out */
-        o.num_return_sequences = 3;
-        o.max_new_tokens = LENGTH;
+        sc_beam_search how = {.options = SC_BEAM_INIT};
+        sc_beam_options *o = &how.options;
+        o->num_beams = 16; /* TINY^2: nothing is left out */
+        o->num_return_sequences = 3;
+        o->max_new_tokens = LENGTH;
         sc_beam_answer answers[3];
         int n = 0;
-        if (sc_session_beam(s, eval(s, 0, p, 2), &o, answers, &n)) fail_msg("%s", sc_error());
+        if (sc_session_beam(s, eval(s, 0, p, 2), &how, answers, &n)) fail_msg("%s", sc_error());
         assert_int_equal(n, 3);
         assert_int_equal(answers[0].n, LENGTH);
         assert_memory_equal(answers[0].ids, best_ids, sizeof best_ids);
         assert_true(fabs(answers[0].score - best / LENGTH) < 1e-5);
         assert_true(answers[0].score >= answers[1].score && answers[1].score >= answers[2].score);
         for (int i = 0; i < n; i++) sc_free(answers[i].ids);
-        o.num_beams = 17; /* 34 sequences */
-        assert_int_equal(sc_session_beam(s, eval(s, 1, p, 2), &o, answers, &n), SC_EINVAL);
+        o->num_beams = 17; /* 34 sequences */
+        assert_int_equal(sc_session_beam(s, eval(s, 1, p, 2), &how, answers, &n), SC_EINVAL);
     }
     sc_session_free(s);
     sc_model_free(m);

@@ -20,6 +20,11 @@ typedef struct sc_convert_options {
     bool pure;         /* one type for every matrix: no mixtures and nothing kept better */
     bool no_tokenizer; /* leave the tokenizer out */
     const char *name;  /* general.name of a GGUF file; NULL: what the source says */
+    /* Folders of adapters to merge, and how much of each counts (NULL: 1), as in sc_model_options. Virtual tokens, and a
+     * tied table's additions, cannot be merged: SC_EUNSUPPORTED. */
+    const char *const *adapters;
+    const double *adapter_weights;
+    int n_adapters;
 } sc_convert_options;
 
 typedef struct sc_convert_report {

@@ -23,12 +23,16 @@ typedef struct sc_model_options {
     sc_dtype type;    /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
     uint64_t seed;    /* of fresh and synthetic weights */
     bool config_only; /* fresh or synthetic weights get memory but no values: for looking at a plan */
-    /* Folders of LoRA adapters in PEFT's format, all applied; each part must meet a matrix of the model that it fits. */
+    /* Folders of adapters in PEFT's format, all applied: LoRA (with rsLoRA, DoRA, patterns, modules_to_save and trained
+     * biases), each part of which must meet a matrix of the model that it fits, and at most one of prompt tuning, whose
+     * virtual tokens go before every sequence. adapter_weights: how much of each counts; NULL: 1. */
     const char *const *adapters;
+    const double *adapter_weights;
     int n_adapters;
 } sc_model_options;
 
-/* path: a directory with config.json and safetensors, or a .gguf file. options may be NULL. The context must outlive the
+/* path: a directory with config.json and safetensors, or a .gguf file; for fresh and synthetic weights also a .json file
+ * as config.json. options may be NULL. The context must outlive the
  * model. SC_ENOTFOUND, SC_EFORMAT, SC_EUNSUPPORTED (a family or type that is not known), SC_ESHAPE, SC_ELIMIT. */
 SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);
 SC_API void sc_model_free(sc_model *m);
@@ -64,8 +68,9 @@ typedef struct sc_model_info {
     int64_t layers, width, heads, kv_heads, head_dim, vocab;
     int64_t
         latent; /* width of the one key that all heads share in the cache (latent attention); 0: heads have their own */
-    int64_t context; /* tokens; 0: not limited */
-    bool tied;       /* the output matrix is the embedding */
+    int64_t context;      /* tokens; 0: not limited */
+    int64_t source_vocab; /* ids that an encoder-decoder's encoder reads; 0: the model has none */
+    bool tied;            /* the output matrix is the embedding */
     sc_head head;
     int64_t labels;         /* of SC_HEAD_CLASSES and SC_HEAD_TAGS */
     int64_t first_position; /* of HuggingFace's position_ids: 2 in RoBERTa */
@@ -81,7 +86,10 @@ SC_API bool sc_model_multi_label(const sc_model *m);
 
 /* Ids that end an answer, from generation_config.json, config.json or GGUF keys; borrowed, *n of them. */
 SC_API const int32_t *sc_model_eos(const sc_model *m, int64_t *n);
-/* generation_config.json as text, "{}" where there is none; borrowed. */
+/* The id that an encoder-decoder's decoder begins with; -1: not known. */
+SC_API int32_t sc_model_decoder_start(const sc_model *m);
+/* generation_config.json as text, "{}" where there is none; an encoder-decoder without one has what its config.json says
+ * of generation. Borrowed. */
 SC_API const char *sc_model_generation_config(const sc_model *m);
 
 /* The parameters in the order in which the model asks for them. */
@@ -128,6 +136,9 @@ typedef struct sc_outputs sc_outputs;
  * start_logits and end_logits (B, T) of SC_HEAD_SPAN; without a head last_hidden_state (B, T, C). With `all` also
  * hidden_states (L+1, T', C): what enters each layer, and the last after the final norm, for row 0's T' = T places;
  * and of encoders last_hidden_state and what they pool: pooler_output (B, C), seq_relationship_logits (B, 2).
+ * Encoder-decoders take input_ids (B, U), attention_mask, decoder_input_ids (B, T) and decoder_attention_mask (without it
+ * a row ends where decoder_lengths (B) says, or after its last label that is not -100) and give logits (B, T, V), with
+ * `all` also encoder_last_hidden_state (B, U, C) and row 0's encoder_hidden_states and decoder_hidden_states.
  * Other inputs are ignored. End *out with sc_outputs_free. */
 SC_API sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in,
                                   bool all);

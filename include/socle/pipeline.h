@@ -17,6 +17,9 @@ typedef struct sc_pipeline sc_pipeline;
 /* Opens everything at `path`, a directory or a .gguf file. A model without a chat template is fine for plain text. */
 SC_API sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path,
                                   const sc_session_options *options);
+/* The same with options for the model, such as adapters. */
+SC_API sc_status sc_pipeline_open_with(sc_pipeline **out, sc_context *ctx, const char *path,
+                                       const sc_model_options *model, const sc_session_options *options);
 SC_API void sc_pipeline_free(sc_pipeline *p);
 SC_API const sc_model *sc_pipeline_model(const sc_pipeline *p);
 SC_API const sc_tokenizer *sc_pipeline_tokenizer(const sc_pipeline *p);
@@ -39,8 +42,10 @@ SC_API sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const 
                                        int64_t tokens);
 
 typedef struct sc_text_request {
-    const int32_t *ids; /* the prompt, n_ids > 0 */
+    const int32_t *ids; /* the prompt, n_ids > 0; what an encoder-decoder's encoder reads */
     int64_t n_ids;
+    const int32_t *decoder_ids; /* what an encoder-decoder's answer begins with, n_decoder_ids >= 0 */
+    int64_t n_decoder_ids;
     sc_sampling sampling;
     int64_t max_new_tokens;
     const char *const *stop; /* n_stop texts that end the answer and are not part of it */

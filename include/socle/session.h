@@ -18,6 +18,7 @@ typedef struct sc_session_options {
     int sequences;   /* how many there may be, 0: 1 */
     sc_dtype cache;  /* of keys and values: SC_F32 (0), SC_F16, SC_BF16, SC_Q8_0 */
     int64_t chunk;   /* tokens of a prompt evaluated at once; 0: 512 */
+    int64_t source;  /* encoder-decoders: source tokens held in all; 0: as many as `context` */
 } sc_session_options;
 
 SC_API sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_options *options);
@@ -28,6 +29,10 @@ SC_API const sc_model *sc_session_model(const sc_session *s);
 SC_API int64_t sc_session_cache_bytes(const sc_session *s);
 SC_API int64_t sc_session_length(const sc_session *s, int seq);
 
+/* Encoder-decoders: reads a source of n > 0 ids once and keeps what the decoder looks at, which forks share. The
+ * sequence is empty then; evaluating begins with the decoder's start id. Without it evaluating is SC_EINVAL. SC_ELIMIT
+ * where the source is too long or an id unknown; the sequence has no source then. */
+SC_API sc_status sc_session_encode(sc_session *s, int seq, const int32_t *ids, int64_t n);
 /* Appends n > 0 ids to a sequence. *logits: vocab values for what follows the last one, valid until the next call.
  * SC_ELIMIT where the context is full or an id is outside the vocabulary, SC_ECANCELLED; the sequence is then as before. */
 SC_API sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits);
@@ -60,6 +65,14 @@ SC_API sc_status sc_drafter_start(sc_drafter *d, const sc_sampling *sampling, co
  * counted. */
 SC_API void sc_drafter_counts(const sc_drafter *d, int64_t *drafted, int64_t *accepted, int64_t *evaluations);
 
+/* What a generation_config.json does to some steps of an answer, as HuggingFace's generate does. */
+typedef struct sc_forced {
+    int32_t first, last;      /* ids that the first step and the one at max_new_tokens must choose; -1: any */
+    int64_t min_new_tokens;   /* no end before so many */
+    const int32_t *forbidden; /* n_forbidden ids that are never chosen */
+    int64_t n_forbidden;
+} sc_forced;
+
 /* Samples until an end: continues a sequence whose next logits are given. Each id goes to `token`, but not one that ends
  * the answer (eos, n_eos of them); a false answer stops. The sampler is told of every id. */
 typedef struct sc_generate {
@@ -68,7 +81,8 @@ typedef struct sc_generate {
     int64_t n_eos;
     bool (*token)(void *user, int32_t id, float logprob);
     void *user;
-    sc_drafter *drafter; /* started; NULL: plain decoding */
+    sc_drafter *drafter;     /* started; NULL: plain decoding */
+    const sc_forced *forced; /* NULL: nothing is forced; not together with a drafter */
 } sc_generate;
 SC_API sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sampler *sampler,
                                      const sc_generate *how, sc_stop_reason *why, int64_t *generated);
@@ -80,7 +94,14 @@ typedef struct sc_beam_answer {
     int64_t n;
     double score;
 } sc_beam_answer;
-SC_API sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_options *options,
+typedef struct sc_beam_search {
+    sc_beam_options options;
+    const sc_sampling *processors; /* applied to each beam's log probabilities; NULL: none */
+    const int32_t *prompt;         /* n_prompt ids that count for them as what came before */
+    int64_t n_prompt;
+    const sc_forced *forced; /* NULL: nothing is forced */
+} sc_beam_search;
+SC_API sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_search *how,
                                  sc_beam_answer *results, int *n_results);
 
 #ifdef __cplusplus

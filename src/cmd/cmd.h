@@ -119,6 +119,21 @@ void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen,
  * after printing what went wrong. */
 char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
 
+/* ---- adapters (adapters.c) ---- */
+enum { SC_CMD_ADAPTERS = 16 };
+typedef struct sc_adapter_list {
+    const char *dir[SC_CMD_ADAPTERS];
+    double weight[SC_CMD_ADAPTERS];
+    char text[SC_CMD_ADAPTERS][1024];
+    int n;
+} sc_adapter_list;
+#define SC_OPT_ADAPTER                                                                                             \
+    {                                                                                                              \
+        "adapter", 0, SC_OPT_STR, "DIR[=WEIGHT]", "apply an adapter in PEFT's format: LoRA or prompt tuning",      \
+            .many = true                                                                                           \
+    }
+/* Reads --adapter; 0, or the exit code after a message. */
+int sc_cmd_adapters(sc_cmd *c, sc_adapter_list *out);
 /* Texts of files, one a line; of a file whose name ends in .jsonl, the text at `field` of each line's object. */
 typedef struct sc_cmd_texts {
     struct sc_text *item; /* embed.h */

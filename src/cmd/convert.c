@@ -14,6 +14,14 @@ static int convert(sc_cmd *c)
                             .name = sc_cmd_str(c, "name"),
                             .no_tokenizer = sc_cmd_flag(c, "no-tokenizer"),
                             .pure = true};
+    sc_adapter_list adapters;
+    int wrong = sc_cmd_adapters(c, &adapters);
+    if (wrong) return wrong;
+    if (sc_cmd_flag(c, "merge") != (adapters.n > 0))
+        return sc_cmd_usage(c, adapters.n ? "--adapter needs --merge" : "--merge needs --adapter");
+    o.adapters = adapters.dir;
+    o.adapter_weights = adapters.weight;
+    o.n_adapters = adapters.n;
     sc_status s = sc_hub_resolve(&in, sc_cmd_arg(c, 0));
     if (!s) s = sc_convert(ctx, in, sc_cmd_arg(c, 1), &o, &r);
     sc_cmd_clear_progress(c);
@@ -29,11 +37,14 @@ static const sc_option options[] = {
      .help = "what matrices become: f32, f16, bf16, and for GGUF also q8_0, q4_0 and others; not given: as stored"},
     {"name", 0, SC_OPT_STR, "TEXT", .help = "general.name of a GGUF file"},
     {"no-tokenizer", 0, SC_OPT_FLAG, .help = "leave the tokenizer out"},
+    SC_OPT_ADAPTER,
+    {"merge", 0, SC_OPT_FLAG, .help = "write the weights that the model has with the adapters"},
     SC_OPT_CONTEXT,
     {0}};
 static const sc_example examples[] = {
     {"socle convert ./model model.gguf --type f16", "A HuggingFace directory as one file for llama.cpp"},
     {"socle convert SmolLM2 ./model", "A GGUF file as a directory that transformers loads"},
+    {"socle convert ./model ./merged --merge --adapter ./lora=0.5", "A model with half of a LoRA adapter in it"},
     {0}};
 const sc_verb sc_verb_convert = {
     .name = "convert",

@@ -132,40 +132,40 @@ static int put_classes(sc_cmd *c, sc_reader *r, sc_text text, sc_text pair, int6
 /* "B-PER" and "I-PER" are the same kind of thing; "O" is none. */
 static const char *kind_of(const char *label)
 {
-    return (label[0] == 'B' || label[0] == 'I') && label[1] == '-' ? label + 2 : label;
+    return strncmp(label, "B-", 2) == 0 || strncmp(label, "I-", 2) == 0 ? label + 2 : label;
 }
 
-/* Tokens of one kind that touch, or are apart by spaces alone, are one thing, which "B-" begins anew. Inside a word the first
- * token decides. */
+/* Whether a token goes on with what reaches to `stop` under a label: inside a word always, where its first token decides;
+ * after spaces alone where it is of the same kind and no "B-" begins anew. */
+static bool goes_on(sc_text text, int64_t stop, const char *label, const sc_tag *next, const char *next_label)
+{
+    if (next->begin <= stop) return true;
+    for (int64_t i = stop; i < next->begin; i++)
+        if (text.p[i] != ' ') return false;
+    return strncmp(next_label, "B-", 2) != 0 && strcmp(kind_of(label), kind_of(next_label)) == 0;
+}
+
 static int put_tags(sc_cmd *c, sc_reader *r, sc_text text)
 {
+    const sc_model *m = sc_reader_model(r);
     sc_tag *tag = NULL;
     int64_t n;
     int code = 0;
     if (sc_reader_tag(r, text, &tag, &n)) return sc_cmd_fail(c);
-    for (int64_t i = 0, end; !code && i < n; i = end) {
-        const sc_model *m = sc_reader_model(r);
+    for (int64_t i = 0, next; !code && i < n; i = next) {
         const char *label = sc_model_label(m, tag[i].label);
         double p = (double)tag[i].probability;
-        int64_t stop = tag[i].end;
-        for (end = i + 1; end < n; end++) {
-            const char *next = sc_model_label(m, tag[end].label);
-            bool touches = tag[end].begin <= stop, begins = next[0] == 'B' && next[1] == '-';
-            bool gap = false;
-            for (int64_t k = stop; k < tag[end].begin; k++) gap |= text.p[k] != ' ';
-            bool word = touches && end > 0;
-            if (gap || (!word && (begins || strcmp(kind_of(next), kind_of(label)) != 0))) break;
-            if (strcmp(kind_of(next), kind_of(label)) != 0 && !word) break;
-            stop = tag[end].end > stop ? tag[end].end : stop;
-        }
+        int64_t begin = tag[i].begin, stop = tag[i].end;
+        for (next = i + 1; next < n && goes_on(text, stop, label, &tag[next], sc_model_label(m, tag[next].label));
+             next++)
+            stop = tag[next].end > stop ? tag[next].end : stop;
         if (strcmp(label, "O") == 0) continue;
-        int len = (int)(stop - tag[i].begin);
         if (sc_cmd_flag(c, "json"))
             code = put_json(json_pack("{s:s, s:f, s:I, s:I, s:s%}", "label", kind_of(label), "probability", p,
-                                      "begin", (json_int_t)tag[i].begin, "end", (json_int_t)stop, "text",
-                                      text.p + tag[i].begin, (size_t)len));
+                                      "begin", (json_int_t)begin, "end", (json_int_t)stop, "text", text.p + begin,
+                                      (size_t)(stop - begin)));
         else
-            printf("%.4f\t%s\t%.*s\n", p, kind_of(label), len, text.p + tag[i].begin);
+            printf("%.4f\t%s\t%.*s\n", p, kind_of(label), (int)(stop - begin), text.p + begin);
     }
     sc_free(tag);
     return code;

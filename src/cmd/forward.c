@@ -50,12 +50,12 @@ static int forward(sc_cmd *c)
     sc_named_tensor *inputs = NULL;
     sc_outputs *out = NULL;
     char *path = NULL;
-    const char *adapters[16];
+    sc_adapter_list adapters;
     int64_t n;
     if (!ctx) return sc_cmd_fail(c);
-    sc_model_options o = {.adapters = adapters, .n_adapters = sc_cmd_count(c, "adapter")};
-    if (o.n_adapters > (int)(sizeof adapters / sizeof *adapters)) return sc_cmd_usage(c, "more than 16 --adapter");
-    for (int i = 0; i < o.n_adapters; i++) adapters[i] = sc_cmd_list(c, "adapter", i);
+    int wrong = sc_cmd_adapters(c, &adapters);
+    if (wrong) return wrong;
+    sc_model_options o = {.adapters = adapters.dir, .adapter_weights = adapters.weight, .n_adapters = adapters.n};
     sc_status s = sc_hub_resolve(&path, sc_cmd_arg(c, 0));
     if (!s) s = sc_safetensors_open(&in, sc_cmd_arg(c, 1));
     if (!s) s = sc_model_open(&m, ctx, path, &o);
@@ -71,11 +71,10 @@ static int forward(sc_cmd *c)
     return code;
 }
 
-static const sc_option options[] = {
-    {"all", 'a', SC_OPT_FLAG, .help = "intermediate outputs too: hidden_states"},
-    {"adapter", 0, SC_OPT_DIR, "DIR", "apply a LoRA adapter in PEFT's format", .many = true},
-    SC_OPT_CONTEXT,
-    {0}};
+static const sc_option options[] = {{"all", 'a', SC_OPT_FLAG, .help = "intermediate outputs too: hidden_states"},
+                                    SC_OPT_ADAPTER,
+                                    SC_OPT_CONTEXT,
+                                    {0}};
 static const sc_example examples[] = {
     {"socle forward SmolLM2 in.safetensors out.safetensors", "Logits of the input_ids in a file"},
     {"socle forward ./model in.safetensors out.safetensors --all", "And what enters each layer"},
@@ -90,7 +89,9 @@ const sc_verb sc_verb_forward = {
         "IN holds the arguments of HuggingFace's forward by name: input_ids (batch, tokens) and, where rows are "
         "padded, attention_mask. A leading \"in.\" of a name is dropped and tensors that are no input are ignored. "
         "OUT gets logits (batch, tokens, vocabulary), zero at padded places; with --all also hidden_states "
-        "(layers + 1, tokens, width) of the first row.",
+        "(layers + 1, tokens, width) of the first row. Encoder-decoders also take decoder_input_ids and give the "
+        "two "
+        "sides' states.",
     .options = options,
     .examples = examples,
     .run = forward};

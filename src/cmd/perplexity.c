@@ -16,11 +16,19 @@ static int perplexity(sc_cmd *c)
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
     if (stride > window) return sc_cmd_usage(c, "--stride must not be larger than --context");
+    sc_adapter_list adapters;
+    int wrong = sc_cmd_adapters(c, &adapters);
+    if (wrong) return wrong;
     char *text = sc_cmd_read(c, sc_cmd_arg(c, 1), (int64_t)1 << 30, &len);
     if (!text) return 1;
     sc_session_options o = {.context = window, .cache = sc_dtype_named(sc_cmd_str(c, "cache-type"))};
     sc_status s = sc_hub_resolve(&path, sc_cmd_arg(c, 0));
-    if (!s) s = sc_pipeline_open(&p, ctx, path, &o);
+    if (!s)
+        s = sc_pipeline_open_with(&p, ctx, path,
+                                  &(sc_model_options){.adapters = adapters.dir,
+                                                      .adapter_weights = adapters.weight,
+                                                      .n_adapters = adapters.n},
+                                  &o);
     if (!s) {
         sc_model_describe(sc_pipeline_model(p), &info);
         if (info.context && window > info.context) window = info.context;
@@ -50,6 +58,7 @@ static const sc_option options[] = {
      .value = "0", .lo = 0, .hi = 1e7},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
     {"json", 'j', SC_OPT_FLAG, .help = "with mean negative log-likelihood, counts and bits per byte, as JSON"},
+    SC_OPT_ADAPTER,
     SC_OPT_CONTEXT,
     {0}};
 static const sc_example examples[] = {

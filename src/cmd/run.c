@@ -198,8 +198,10 @@ static int chat(run *r, const char *model)
 /* A low temperature and a fixed seed, then what the model's authors say, then what the user says. */
 static sc_status read_sampling(sc_cmd *c, sc_sampling *o, const sc_model *m)
 {
+    sc_model_info info;
+    sc_model_describe(m, &info);
     *o = (sc_sampling)SC_SAMPLING_INIT;
-    o->do_sample = true;
+    o->do_sample = info.source_vocab == 0; /* encoder-decoders are for tasks with one right answer */
     o->temperature = 0.2;
     o->top_p = 0.9;
     const char *generation = sc_model_generation_config(m);
@@ -249,6 +251,17 @@ static int read_biases(sc_cmd *c, sc_sampling *o)
     return 0;
 }
 
+/* What the decoder's answer is to begin with, as ids without what the tokenizer puts around a text. */
+static sc_status decoder_prompt(run *r, int32_t **ids)
+{
+    const char *text = sc_cmd_str(r->c, "decoder-prompt");
+    if (!text) return SC_OK;
+    sc_status s = sc_tokenizer_encode(sc_pipeline_tokenizer(r->p), text, (int64_t)strlen(text),
+                                      SC_TOKENIZE_PARSE_SPECIAL, ids, &r->request.n_decoder_ids);
+    if (!s) r->request.decoder_ids = *ids;
+    return s;
+}
+
 /* One prompt, from the argument or stdin. */
 static int once(run *r, const char *prompt, int64_t len)
 {
@@ -266,8 +279,11 @@ static int once(run *r, const char *prompt, int64_t len)
     } else if (sc_cmd_flag(r->c, "raw") || !sc_pipeline_has_template(r->p)) {
         int32_t *ids = NULL;
         int64_t n;
+        int32_t *begin = NULL;
         s = sc_pipeline_text_ids(r->p, prompt, len, &ids, &n);
+        if (!s) s = decoder_prompt(r, &begin);
         if (!s) s = answer_ids(r, ids, n);
+        sc_free(begin);
         sc_free(ids);
     } else {
         json_t *m = json_pack("{s:s, s:s%}", "role", "user", "content", prompt, (size_t)len);
@@ -340,9 +356,20 @@ static int run_verb(sc_cmd *c)
     sc_session_options o = {.context = sc_cmd_int(c, "context"),
                             .cache = sc_dtype_named(sc_cmd_str(c, "cache-type")),
                             .sequences = beams > 1 ? (int)(2 * beams) : 1};
+    sc_adapter_list adapters;
+    int wrong = sc_cmd_adapters(c, &adapters);
+    if (wrong) {
+        free(input);
+        return wrong;
+    }
     sc_context *ctx = sc_cmd_context(c);
     sc_status s = ctx ? sc_hub_resolve(&path, model) : SC_ENOMEM;
-    if (!s) s = sc_pipeline_open(&r.p, ctx, path, &o);
+    if (!s)
+        s = sc_pipeline_open_with(&r.p, ctx, path,
+                                  &(sc_model_options){.adapters = adapters.dir,
+                                                      .adapter_weights = adapters.weight,
+                                                      .n_adapters = adapters.n},
+                                  &o);
     if (!s) s = speculate(&r, &o);
     int code = s ? sc_cmd_fail(c) : run_with(&r, prompt, len, model);
     sc_pipeline_free(r.p);
@@ -374,6 +401,8 @@ static const sc_option options[] = {
     {"stop", 0, SC_OPT_STR, "TEXT", "ends the answer where TEXT would come", .many = true},
     {"ignore-eos", 0, SC_OPT_FLAG, .help = "go on after the end-of-answer token"},
     {"num-beams", 0, SC_OPT_INT, "N", "beam search with N beams", .value = "1", .lo = 1, .hi = 512},
+    {"decoder-prompt", 0, SC_OPT_STR, "TEXT",
+     "what the answer of an encoder-decoder is to begin with, as a language's token"},
     {"speculative", 0, SC_OPT_STR, "lookup|MODEL",
      "guess tokens and check several at once, which changes no answer's odds: by what followed the same words "
      "before, "
@@ -385,6 +414,7 @@ static const sc_option options[] = {
      "tokens that prompt and answer may take; 0: the model's context, at most 8192", .value = "0", .lo = 0,
      .hi = 1e9},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
+    SC_OPT_ADAPTER,
     {"image", 0, SC_OPT_FILE, "FILE", "for models that see; none of those that are known does"},
     {"audio", 0, SC_OPT_FILE, "FILE", "for models that hear; none of those that are known does"},
     SC_OPT_CONTEXT,

@@ -33,6 +33,13 @@ static void print_text(const sc_model_info *i, const sc_tokenizer *t, bool chat,
     printf("family        %s (%s, %s)\n", i->family, i->model_type, i->format);
     printf("parameters    %lld in %lld bytes (%s)\n", (long long)i->parameters, (long long)i->bytes, i->dtypes);
     printf("layers        %lld, width %lld\n", (long long)i->layers, (long long)i->width);
+    static const char *const heads[] = {
+        [SC_HEAD_NONE] = "none: states of tokens", [SC_HEAD_FILL] = "words for gaps",
+        [SC_HEAD_CLASSES] = "classes of texts",    [SC_HEAD_TAGS] = "classes of tokens",
+        [SC_HEAD_SPAN] = "answers in a text",      [SC_HEAD_REPLACED] = "replaced tokens"};
+    if (i->head != SC_HEAD_NEXT) printf("head          %s", heads[i->head]);
+    if (i->labels) printf(" (%lld)", (long long)i->labels);
+    if (i->head != SC_HEAD_NEXT) putchar('\n');
     if (i->experts)
         printf("experts       %lld, %lld of them for a token, which goes through %lld parameters\n",
                (long long)i->experts, (long long)i->experts_used, (long long)i->active);

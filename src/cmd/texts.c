@@ -36,7 +36,7 @@ static int add_json(const sc_cmd *c, sc_cmd_texts *t, const char *p, int64_t len
                     const char *name, int64_t line)
 {
     json_error_t error;
-    json_t *o = json_loadb(p, (size_t)len, 0, &error);
+    json_t *o = json_loadb(p, (size_t)len, JSON_DECODE_ANY, &error);
     const json_t *v = json_is_string(o) ? o : json_object_get(o, field);
     char *copy = NULL;
     if (!json_is_string(v)) {

@@ -128,6 +128,11 @@ static span span_of(const sc_step *s, const geometry *g, int64_t seq, int64_t he
     span p = {.seq = seq, .head = head, .first = first, .end = end};
     p.base = (g->cached ? past[seq] : 0) - start[seq];
     p.rows = (end - first) * g->group;
+    if (a->cross) {
+        const int32_t *keys = s->in_data[7];
+        p.to = g->cached ? past[seq] : keys[seq + 1] - keys[seq];
+        return p;
+    }
     p.to = (a->causal ? end : start[seq + 1]) + p.base;
     if (a->window > 0) {
         p.from = SC_MAX(first + p.base - (a->causal ? a->window - 1 : a->window / 2), 0);
@@ -141,7 +146,7 @@ static const char *stored(const sc_step *s, const geometry *g, int which, const 
 {
     const sc_tensor *t = s->in[which];
     if (!g->cached) {
-        const int32_t *start = s->in_data[3];
+        const int32_t *start = s->in_data[SC_ATTR(s, sc_attention_attr)->cross ? 7 : 3];
         return (const char *)((const float *)s->in_data[which] + (start[p->seq] + first) * t->stride[0] +
                               p->head / g->split * t->stride[1]);
     }
@@ -214,6 +219,15 @@ static void mask(float *score, const sc_attention_attr *a, int64_t at, int64_t f
     for (int64_t c = SC_MAX(hi, 0); c < TILE; c++) score[c] = -INFINITY;
 }
 
+/* Adds the bias of head `head` to the scores of keys first .. first + n of query `at`. */
+static void add_bias(float *score, const sc_tensor *bias, const float *data, int64_t head, int64_t at,
+                     int64_t first, int64_t n)
+{
+    int64_t most = bias->shape.dim[1] / 2;
+    const float *of_head = data + head * bias->shape.dim[1] + most;
+    for (int64_t c = 0; c < n; c++) score[c] += of_head[SC_MIN(SC_MAX(first + c - at, -most), most)];
+}
+
 float sc_alibi_slope(int64_t head, int64_t heads)
 {
     int64_t p = 1;
@@ -272,6 +286,7 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
         for (int64_t r = 0; r < p->rows; r++) {
             float *score = m->score + r * TILE;
             int64_t at = p->first + r / g->group + p->base;
+            if (s->in[8]) add_bias(score, s->in[8], s->in_data[8], p->head * g->group + r % g->group, at, j, n);
             if (a->cap > 0) cap_scores(kn, a->cap, n, score);
             if (a->alibi) sc_alibi(m->slope[r], at - j, n, score);
             mask(score, a, at, j, n);

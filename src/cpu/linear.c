@@ -9,7 +9,8 @@
 enum {
     TOKENS = 256,            /* of a block: what bringing the rows to f32 is shared over */
     BLOCK_BYTES = 256 << 10, /* of w's rows as f32: they should stay in the second cache */
-    PACKED_ROWS = 32,        /* of w in a task on packed x: whole panels of every level's kernels */
+    DIRECT = 8,       /* tokens up to which rows of a 16-bit type are brought to f32 in registers, each time */
+    PACKED_ROWS = 32, /* of w in a task on packed x: whole panels of every level's kernels */
     PAD = 16 /* floats after each of them: rows a power of two apart would fall into the same few cache lines */
 };
 
@@ -145,6 +146,8 @@ void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t ro
     } else if (tokens == 1 && w->stride[1] == 1 && k->matvec[w->dtype]) {
         /* Nobody to share the bringing with: multiplied as it is read, to the same bits. */
         k->matvec[w->dtype](rows, w->width, x, first, row_bytes, y);
+    } else if (tokens <= DIRECT && w->stride[1] == 1 && k->dot_rows[w->dtype]) {
+        k->dot_rows[w->dtype](tokens, rows, w->width, x, ldx, first, row_bytes, y, ldy);
     } else {
         if (*have != row) sc_cpu_matrix_bring(w, k, row, rows, room, ld);
         *have = row;

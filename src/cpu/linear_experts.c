@@ -55,6 +55,17 @@ static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
     return i == 0 && s->in[0]->dtype == SC_F32 && sc_cpu_matrix_packed(&w, k) ? &sc_op_pack_rows : NULL;
 }
 
+/* Stacks that lie evenly, as one weight; each expert's rows begin where a panel of the kernels' layout can. */
+static bool weight(const sc_step *s, const sc_kernels *k, sc_cpu_weight *out)
+{
+    enum { PANEL = 32 };
+    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
+    int64_t n = w->shape.dim[1];
+    *out = (sc_cpu_weight){matrix(s, 0), w->shape.dim[0] * n, root->storage.buffer};
+    return s->in[0]->dtype == SC_U8 && k->interleave[w->dtype] && root->leaf == SC_PARAM && out->buffer &&
+           !w->storage.part && n % PANEL == 0 && w->stride[0] == n * w->stride[1];
+}
+
 static const char *refuse(const sc_step *s)
 {
     sc_cpu_matrix w = matrix(s, 0);
@@ -171,6 +182,12 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
             u = (group){.expert = at, .count = g.tokens, .have = -1};
             if (experts) u.expert = find_group(&g, experts, at, m.pair, &u.count);
             u.w = matrix(s, u.expert);
+            if (s->own) u.w.own = (const char *)s->own + k->interleaved_bytes[u.w.dtype](u.expert * g.n, g.c);
+        }
+        if (g.packed && (u.count == 1 || !experts)) { /* neighbours in one go: the kernel fetches ahead */
+            int64_t more = SC_MIN(end - task, blocks - task % blocks);
+            rows = SC_MIN(g.block * more, g.n - row);
+            task += more - 1;
         }
         for (int64_t i = 0; i < u.count; i += g.gathered)
             multiply(s, k, &g, &m, &u, row, rows, i, SC_MIN(g.gathered, u.count - i));
@@ -179,4 +196,4 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
 }
 
 const sc_cpu_op sc_cpu_linear_experts = {
-    .refuse = refuse, .lower = lower, .tasks = tasks, .scratch = scratch, .run = run};
+    .refuse = refuse, .lower = lower, .weight = weight, .tasks = tasks, .scratch = scratch, .run = run};

@@ -7,7 +7,7 @@
 #include "cpu/cpu.h"
 
 enum {
-    FEW = 8,             /* tokens up to which packing w costs more than it saves */
+    FEW = 32,            /* tokens up to which packing w costs more than it saves */
     TOKENS = 1024,       /* of a block: what packing w is shared over */
     COLS = 32,           /* rows of w: whole panels of every level */
     W_BYTES = 512 << 10, /* of packed w in a task, in the second cache */
@@ -23,7 +23,8 @@ bool sc_cpu_matrix_in_pairs(const sc_cpu_matrix *w, const sc_kernels *k)
 
 const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, int64_t tokens, const sc_kernels *k)
 {
-    if (tokens <= FEW || !w->width) return NULL;
+    /* Rows of few tokens are read in place; a matrix stored by columns is packed for one token too. */
+    if (!w->width || tokens <= (w->stride[1] == 1 ? FEW : 0)) return NULL;
     return sc_cpu_matrix_in_pairs(w, k) ? &sc_op_pack_panels_bf16 : k->multiply_panels ? &sc_op_pack_panels : NULL;
 }
 

@@ -23,6 +23,10 @@ static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64
     int64_t rows = table->shape.dim[0], c = table->shape.dim[1], stride = table->stride[0] / d->block * d->bytes;
     for (int64_t t = begin; t < end; t++) {
         float *y = (float *)s->out_data + t * c;
+        if (s->in[2] && ids[t] >= rows && ids[t] - rows < s->in[2]->shape.dim[0]) {
+            memcpy(y, (const float *)s->in_data[2] + (ids[t] - rows) * c, sizeof *y * (size_t)c);
+            continue;
+        }
         if (ids[t] < 0 || ids[t] >= rows)
             return sc_fail(SC_ELIMIT, "id %d at place %lld is outside the table of %lld rows ('%s')", ids[t],
                            (long long)t, (long long)rows, table->name);

@@ -14,6 +14,8 @@ sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t t
 {
     sc_tensor *out[SC_POOL_COUNT];
     int n = 0;
+    if (m->info.source_vocab)
+        return sc_fail(SC_EUNSUPPORTED, "%s: an encoder-decoder goes from text to text", m->info.path);
     sc_status s = sc_text_graph_new(&b->t, m, tokens, texts, wanted, NULL, NULL);
     if (s) return s;
     sc_graph *g = b->t.g;

@@ -17,6 +17,7 @@ typedef struct generation {
     int64_t vocab, longest; /* tokens that the sequence may have */
     sc_stop_reason why;
     int64_t generated;
+    float *scores; /* (vocab) where steps are forced */
 } generation;
 
 /* Hands an id over; `held` tokens are before it in the sequence. *more: the answer goes on. */
@@ -45,6 +46,12 @@ static sc_status hand_over(generation *g, int32_t id, float logprob, int64_t hel
  * until one is not what was drafted. The sequence then ends before *last, the id that was sampled last. */
 static sc_status take_rows(generation *g, const float *logits, int64_t n_draft, int32_t *last, bool *more)
 {
+    if (g->scores) {
+        memcpy(g->scores, logits, sizeof *logits * (size_t)g->vocab);
+        sc_forced_apply(g->how->forced, g->generated, g->how->max_new_tokens, g->how->eos, g->how->n_eos, g->scores,
+                        g->vocab);
+        logits = g->scores;
+    }
     sc_drafter *d = g->how->drafter;
     int64_t base = sc_session_length(g->s, g->seq) - n_draft, row = 0, stood = 0;
     bool accepted = false;
@@ -99,12 +106,15 @@ sc_status sc_session_generate(sc_session *s, int seq, const float *logits, sc_sa
     int32_t last = 0;
     bool more = how->max_new_tokens > 0;
     sc_status status = SC_OK;
+    if (how->forced && how->drafter) return sc_fail(SC_EINVAL, "forced steps do not go with a drafter");
+    if (how->forced && !(g.scores = sc_malloc(sizeof *g.scores * (size_t)g.vocab))) return sc_nomem();
     while (more && !status) {
         status = take_rows(&g, logits, n_draft, &last, &more);
         if (!status && more) status = evaluate(&g, last, &logits, &n_draft);
     }
     *why = g.why;
     *generated = g.generated;
+    sc_free(g.scores);
     return status;
 }
 
@@ -142,35 +152,68 @@ static sc_status collect(const sc_beam *b, sc_beam_answer *results, int *n)
     return SC_OK;
 }
 
-sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_options *options,
-                          sc_beam_answer *results, int *n_results)
+typedef struct search {
+    const sc_beam_search *how;
+    sc_beam *b;
+    sc_sampler *sampler; /* NULL: no processors */
+    int64_t vocab, step;
+    int32_t *ids; /* of one beam */
+} search;
+
+/* Live beam i's log probabilities, processed. */
+static sc_status score(search *x, int i, const float *logits, float *logprobs)
 {
-    sc_beam *b = NULL;
+    const sc_beam_search *how = x->how;
+    sc_status s = sc_logits_logprobs(logits, x->vocab, logprobs);
+    if (!s && x->sampler) {
+        int64_t n = sc_beam_length(x->b);
+        sc_sampler_reset(x->sampler);
+        s = sc_sampler_prompt(x->sampler, how->prompt, how->n_prompt);
+        if (!s) s = sc_beam_ids(x->b, i, x->ids);
+        for (int64_t k = 0; !s && k < n; k++) s = sc_sampler_accept(x->sampler, x->ids[k]);
+        if (!s) s = sc_sampler_scores(x->sampler, logprobs, logprobs);
+    }
+    if (!s && how->forced)
+        sc_forced_apply(how->forced, x->step, how->options.max_new_tokens, how->options.eos, how->options.n_eos,
+                        logprobs, x->vocab);
+    return s;
+}
+
+static sc_status run_search(sc_session *s, search *x, const float *logits, float *logprobs)
+{
+    sc_status status = SC_OK;
+    int set = 0;
+    for (x->step = 0; !status && !sc_beam_done(x->b); x->step++) {
+        const sc_beam_live_one *live;
+        int n = sc_beam_live(x->b, &live);
+        if (live[0].id >= 0) status = next_rows(s, live, n, x->how->options.num_beams, &set, &logits);
+        for (int i = 0; i < n && !status; i++) status = score(x, i, logits + i * x->vocab, logprobs + i * x->vocab);
+        if (!status) status = sc_beam_step(x->b, logprobs);
+    }
+    return status;
+}
+
+sc_status sc_session_beam(sc_session *s, const float *logits, const sc_beam_search *how, sc_beam_answer *results,
+                          int *n_results)
+{
     sc_model_info info;
     float *logprobs = NULL;
-    int set = 0, beams = options->num_beams;
+    int beams = how->options.num_beams;
     sc_model_describe(sc_session_model(s), &info);
-    sc_status status = sc_beam_new(&b, options, info.vocab);
+    search x = {.how = how, .vocab = info.vocab};
+    sc_status status = sc_beam_new(&x.b, &how->options, info.vocab);
     if (status) return status;
-    if (sc_session_sequences(s) < 2 * beams) {
+    if (sc_session_sequences(s) < 2 * beams)
         status = sc_fail(SC_EINVAL, "a search with %d beams needs a session of %d sequences", beams, 2 * beams);
-        goto end;
-    }
-    if (!(logprobs = sc_malloc(sizeof *logprobs * (size_t)info.vocab * (size_t)beams))) {
+    if (!status && how->processors) status = sc_sampler_new(&x.sampler, how->processors, info.vocab);
+    if (!status && (!(logprobs = sc_malloc(sizeof *logprobs * (size_t)info.vocab * (size_t)beams)) ||
+                    !(x.ids = sc_malloc(sizeof *x.ids * (size_t)how->options.max_new_tokens))))
         status = sc_nomem();
-        goto end;
-    }
-    while (!sc_beam_done(b)) {
-        const sc_beam_live_one *live;
-        int n = sc_beam_live(b, &live);
-        if (live[0].id >= 0 && (status = next_rows(s, live, n, beams, &set, &logits))) goto end;
-        for (int i = 0; i < n && !status; i++)
-            status = sc_logits_logprobs(logits + i * info.vocab, info.vocab, logprobs + i * info.vocab);
-        if (status || (status = sc_beam_step(b, logprobs))) goto end;
-    }
-    status = collect(b, results, n_results);
-end:
+    if (!status) status = run_search(s, &x, logits, logprobs);
+    if (!status) status = collect(x.b, results, n_results);
     sc_free(logprobs);
-    sc_beam_free(b);
+    sc_free(x.ids);
+    sc_sampler_free(x.sampler);
+    sc_beam_free(x.b);
     return status;
 }

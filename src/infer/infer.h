@@ -28,10 +28,21 @@ struct sc_pipeline {
     int64_t n_held, cap_held;
     int32_t *end; /* the ids that end this answer */
     int64_t n_end, cap_end;
+    sc_forced forced; /* of the model's generation_config.json */
+    int32_t *forbidden;
 };
 
 /* Collects the special tokens, once. (prompt.c) */
 sc_status sc_pipeline_find_specials(sc_pipeline *p);
+
+/* ---- steps that are forced (forced.c) ---- */
+
+/* Reads the keys of a generation_config.json; ids from `vocab` on are no ids. *forbidden is what out->forbidden borrows
+ * (sc_free). Remarks go to the log. */
+sc_status sc_forced_read(sc_forced *out, int32_t **forbidden, sc_context *ctx, const char *json, int64_t vocab);
+/* Changes the scores of step `step`, counted from 0, of at most `most`. */
+void sc_forced_apply(const sc_forced *f, int64_t step, int64_t most, const int32_t *eos, int64_t n_eos,
+                     float *scores, int64_t vocab);
 
 /* ---- look-up of what followed the last ids before (lookup.c) ---- */
 
@@ -121,5 +132,22 @@ sc_tensor *sc_embed_plan_build(sc_graph *g, const sc_embed_plan *p, sc_tensor *x
 /* x over its length, over the last axis. */
 sc_tensor *sc_unit(sc_graph *g, sc_tensor *x);
 void sc_embed_plan_free(sc_embed_plan *p);
+
+/* ---- products of queries with all rows of a table (nearest.c) ---- */
+
+/* Starts as {0}. The table must outlive it. */
+typedef struct sc_products {
+    sc_backend *backend;
+    sc_graph *g;
+    sc_plan *plan;
+    sc_tensor *x, *y; /* (Q, W), (Q, n) */
+} sc_products;
+sc_status sc_products_new(sc_products *p, sc_context *ctx, const float *table, int64_t n, int64_t width,
+                          int64_t queries);
+/* Of the first `rows` of query (Q, W), the others' being whatever they are; *out (Q, n), borrowed until the next run. */
+sc_status sc_products_run(sc_products *p, const float *query, int64_t rows, const float **out);
+void sc_products_free(sc_products *p);
+/* Takes a row into the best k, of which there are `found` in order, behind those that are as good; returns how many then. */
+int64_t sc_neighbor_insert(sc_neighbor *best, int64_t found, int64_t k, int64_t row, float score);
 
 #endif

@@ -38,6 +38,7 @@ sc_status sc_pipeline_perplexity(sc_pipeline *p, const char *text, int64_t len, 
     int64_t n;
     sc_model_info info;
     sc_model_describe(p->model, &info);
+    if (info.source_vocab) return sc_fail(SC_EUNSUPPORTED, "%s: an encoder-decoder continues no text", info.path);
     if (window < 2 || stride < 1 || stride > window || window > sc_session_context(p->session))
         return sc_fail(SC_EINVAL, "windows of %lld tokens every %lld in a context of %lld", (long long)window,
                        (long long)stride, (long long)sc_session_context(p->session));

@@ -4,15 +4,38 @@
 
 /* ---- opening ---- */
 
+/* An encoder-decoder. */
+static bool is_pair(const sc_pipeline *p)
+{
+    sc_model_info info;
+    sc_model_describe(p->model, &info);
+    return info.source_vocab > 0;
+}
+
+static int64_t vocab_of(const sc_pipeline *p)
+{
+    sc_model_info info;
+    sc_model_describe(p->model, &info);
+    return info.vocab;
+}
+
 sc_status sc_pipeline_open(sc_pipeline **out, sc_context *ctx, const char *path, const sc_session_options *options)
+{
+    return sc_pipeline_open_with(out, ctx, path, NULL, options);
+}
+
+sc_status sc_pipeline_open_with(sc_pipeline **out, sc_context *ctx, const char *path, const sc_model_options *model,
+                                const sc_session_options *options)
 {
     sc_pipeline *p = sc_calloc(1, sizeof *p);
     if (!p) return sc_nomem();
     p->ctx = ctx;
-    sc_status s = sc_model_open(&p->model, ctx, path, NULL);
+    sc_status s = sc_model_open(&p->model, ctx, path, model);
     if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
     if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
     if (!s) s = sc_pipeline_find_specials(p);
+    if (!s && is_pair(p))
+        s = sc_forced_read(&p->forced, &p->forbidden, ctx, sc_model_generation_config(p->model), vocab_of(p));
     if (!s) s = sc_session_new(&p->session, p->model, options);
     if (s)
         sc_pipeline_free(p);
@@ -34,6 +57,7 @@ void sc_pipeline_free(sc_pipeline *p)
     sc_free(p->special);
     sc_free(p->held);
     sc_free(p->end);
+    sc_free(p->forbidden);
     sc_free(p);
 }
 
@@ -67,6 +91,7 @@ sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const sc_sess
     sc_session *session = NULL;
     sc_drafter *d = NULL;
     sc_status s = SC_OK;
+    if (is_pair(p)) return sc_fail(SC_EUNSUPPORTED, "no speculative decoding for encoder-decoders");
     if (draft) {
         s = sc_tokenizer_load(&t, draft);
         if (!s) s = same_tokens(p->tokenizer, t);
@@ -139,10 +164,25 @@ static sc_status flush(writer *w)
     return SC_OK;
 }
 
+/* Encodes the source and evaluates what the decoder begins with, which sequence 0 then holds. */
+static sc_status read_source(sc_pipeline *p, const sc_text_request *r, const float **logits)
+{
+    int32_t first = sc_model_decoder_start(p->model);
+    if (first < 0) return sc_fail(SC_EFORMAT, "neither configuration has decoder_start_token_id");
+    if (!sc_grow(&p->held, &p->cap_held, 1 + r->n_decoder_ids + r->max_new_tokens, sizeof *p->held))
+        return sc_nomem();
+    p->held[0] = first;
+    if (r->n_decoder_ids) memcpy(p->held + 1, r->decoder_ids, sizeof first * (size_t)r->n_decoder_ids);
+    p->n_held = 1 + r->n_decoder_ids;
+    sc_status s = sc_session_encode(p->session, 0, r->ids, r->n_ids);
+    return s ? s : sc_session_eval(p->session, 0, p->held, p->n_held, logits);
+}
+
 /* Evaluates what sequence 0 does not hold of the prompt yet; at least its last id, whose logits are needed. */
 static sc_status read_prompt(sc_pipeline *p, const sc_text_request *r, sc_text_result *result, const float **logits)
 {
     int64_t same = 0;
+    if (is_pair(p)) return read_source(p, r, logits);
     int64_t length = SC_MIN(p->n_held, sc_session_length(p->session, 0));
     while (same < length && same < r->n_ids - 1 && p->held[same] == r->ids[same]) same++;
     sc_status s = sc_session_trim(p->session, 0, same);
@@ -171,19 +211,30 @@ static sc_status find_ends(sc_pipeline *p, const sc_text_request *r)
     return SC_OK;
 }
 
+/* The first id is forced only where the decoder begins with nothing else. */
+static sc_forced forced_of(const sc_pipeline *p)
+{
+    sc_forced f = p->forced;
+    if (p->n_held > 1) f.first = -1;
+    return f;
+}
+
 static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *logits, writer *w)
 {
     sc_model_info info;
     sc_sampler *sampler;
     sc_stop_reason why;
     sc_generate how = {.max_new_tokens = r->max_new_tokens, .token = take, .user = w, .drafter = p->drafter};
+    sc_forced forced = forced_of(p);
+    int64_t begin = p->n_held; /* ids of the prompt in sequence 0 */
+    if (is_pair(p)) how.forced = &forced;
     sc_model_describe(p->model, &info);
     sc_status s = find_ends(p, r);
     if (!s) s = sc_sampler_new(&sampler, &r->sampling, info.vocab);
     if (s) return s;
     how.eos = p->end;
     how.n_eos = p->n_end;
-    s = sc_sampler_prompt(sampler, r->ids, r->n_ids);
+    s = sc_sampler_prompt(sampler, p->held, begin);
     if (!s && p->drafter) s = sc_drafter_start(p->drafter, &r->sampling, r->ids, r->n_ids);
     if (!s) s = sc_session_generate(p->session, 0, logits, sampler, &how, &why, &w->result->generated_tokens);
     int64_t evaluations;
@@ -191,9 +242,9 @@ static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *l
         sc_drafter_counts(p->drafter, &w->result->drafted_tokens, &w->result->accepted_tokens, &evaluations);
     sc_sampler_free(sampler);
     /* What the sequence holds by now: the answer, but for an id that was not evaluated any more. */
-    int64_t more = SC_MIN(w->result->n_ids, sc_session_length(p->session, 0) - r->n_ids);
-    if (more > 0) memcpy(p->held + r->n_ids, w->result->ids, sizeof *p->held * (size_t)more);
-    p->n_held = r->n_ids + SC_MAX(more, 0);
+    int64_t more = SC_MIN(w->result->n_ids, sc_session_length(p->session, 0) - begin);
+    if (more > 0) memcpy(p->held + begin, w->result->ids, sizeof *p->held * (size_t)more);
+    p->n_held = begin + SC_MAX(more, 0);
     if (!s) s = w->status;
     if (!s)
         w->result->finish_reason = w->stopped || why == SC_STOP_EOS ? "stop"
@@ -203,24 +254,46 @@ static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *l
     return s;
 }
 
+/* What generation_config.json says of searching. */
+static sc_status read_search(sc_beam_options *o, const sc_pipeline *p)
+{
+    static const char what[] = "generation_config.json";
+    const char *text = sc_model_generation_config(p->model);
+    json_t *j;
+    sc_status s = sc_json_parse(&j, text, (int64_t)strlen(text), what);
+    if (s) return s;
+    const json_t *early = json_object_get(j, "early_stopping");
+    s = sc_json_num(j, what, "length_penalty", -100, 100, &o->length_penalty);
+    if (json_is_true(early)) o->early_stopping = SC_BEAM_EARLY;
+    if (json_is_string(early) && strcmp(json_string_value(early), "never") == 0) o->early_stopping = SC_BEAM_NEVER;
+    json_decref(j);
+    return s;
+}
+
 static sc_status beams(sc_pipeline *p, const sc_text_request *r, const float *logits, writer *w)
 {
-    sc_beam_options o = SC_BEAM_INIT;
+    sc_beam_search search = {
+        .options = SC_BEAM_INIT, .processors = &r->sampling, .prompt = p->held, .n_prompt = p->n_held};
+    sc_beam_options *o = &search.options;
     sc_beam_answer best;
     int n;
-    o.num_beams = r->num_beams;
-    o.max_new_tokens = r->max_new_tokens;
-    p->n_held = 0; /* the search uses every sequence */
-    sc_status s = find_ends(p, r);
-    o.eos = p->end;
-    o.n_eos = p->n_end;
-    if (!s) s = sc_session_beam(p->session, logits, &o, &best, &n);
+    sc_forced forced = forced_of(p);
+    if (is_pair(p)) search.forced = &forced;
+    sc_status s = read_search(o, p);
+    if (!s) s = find_ends(p, r);
+    if (s) return s;
+    o->num_beams = r->num_beams;
+    o->max_new_tokens = r->max_new_tokens;
+    o->eos = p->end;
+    o->n_eos = p->n_end;
+    s = sc_session_beam(p->session, logits, &search, &best, &n);
+    p->n_held = 0; /* the search used every sequence */
     if (s) return s;
     w->result->finish_reason = "length";
     w->result->generated_tokens = best.n;
     for (int64_t i = 0; i < best.n; i++) {
         bool end = false;
-        for (int64_t e = 0; e < o.n_eos; e++) end = end || o.eos[e] == best.ids[i];
+        for (int64_t e = 0; e < o->n_eos; e++) end = end || o->eos[e] == best.ids[i];
         if (end || !take(w, best.ids[i], 0)) {
             w->result->finish_reason = "stop";
             break;

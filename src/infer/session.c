@@ -25,8 +25,10 @@ typedef struct history {
 struct sc_session {
     const sc_model *m;
     sc_cache *cache;
+    sc_cache *memory; /* keys and values of the encoder's output, which forks share; NULL: no encoder */
     history *history; /* of each sequence; NULL: the cache can go back to any token */
     int64_t context, chunk;
+    int64_t prompt; /* virtual tokens of an adapter before every sequence's own, which callers do not see */
     int sequences;
     shape_plan plans[PLANS];
     uint64_t clock;
@@ -39,7 +41,7 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
     if (m->info.head != SC_HEAD_NEXT)
         return sc_fail(SC_EUNSUPPORTED, "%s: a model of type '%s' reads text and generates none", m->info.path,
                        m->info.model_type);
-    if (o.context < 0 || o.sequences < 0 || o.sequences > 4096 || o.chunk < 0 || o.chunk > 1 << 20)
+    if (o.context < 0 || o.source < 0 || o.sequences < 0 || o.sequences > 4096 || o.chunk < 0 || o.chunk > 1 << 20)
         return sc_fail(SC_EINVAL, "a session of %lld tokens, %d sequences and chunks of %lld", (long long)o.context,
                        o.sequences, (long long)o.chunk);
     if (o.cache != SC_F32 && o.cache != SC_F16 && o.cache != SC_BF16 && o.cache != SC_Q8_0)
@@ -50,7 +52,13 @@ sc_status sc_session_new(sc_session **out, const sc_model *m, const sc_session_o
     s->sequences = o.sequences ? o.sequences : 1;
     s->context = o.context ? o.context : SC_MIN(model_context, MAX_CONTEXT_BY_DEFAULT);
     s->chunk = o.chunk ? o.chunk : CHUNK;
-    sc_status status = sc_cache_new(&s->cache, &m->cache, o.cache, s->context, s->sequences);
+    int64_t rows = m->adapters.prompt.rows, source = o.source ? o.source : s->context;
+    bool pair = m->info.source_vocab > 0;
+    s->prompt = pair ? 0 : rows; /* those of a source are encoded with it */
+    sc_status status =
+        sc_cache_new(&s->cache, &m->cache, o.cache, s->context + s->prompt * s->sequences, s->sequences);
+    if (!status && pair)
+        status = sc_cache_new(&s->memory, &m->memory, o.cache, source + rows * s->sequences, s->sequences);
     if (!status && m->cache.n_states && !(s->history = sc_calloc((size_t)s->sequences, sizeof *s->history)))
         status = sc_nomem();
     if (status) {
@@ -75,20 +83,29 @@ void sc_session_free(sc_session *s)
     for (int i = 0; s->history && i < s->sequences; i++) sc_free(s->history[i].id);
     sc_free(s->history);
     sc_cache_free(s->cache);
+    sc_cache_free(s->memory);
     sc_free(s);
 }
 
 int64_t sc_session_context(const sc_session *s) { return s->context; }
 int sc_session_sequences(const sc_session *s) { return s->sequences; }
 const sc_model *sc_session_model(const sc_session *s) { return s->m; }
-int64_t sc_session_cache_bytes(const sc_session *s) { return sc_cache_bytes(s->cache); }
+int64_t sc_session_cache_bytes(const sc_session *s)
+{
+    return sc_cache_bytes(s->cache) + (s->memory ? sc_cache_bytes(s->memory) : 0);
+}
 
 static bool seq_ok(const sc_session *s, int seq) { return seq >= 0 && seq < s->sequences; }
 
+/* With the virtual tokens. */
+static int64_t held(const sc_session *s, int seq)
+{
+    return s->history ? s->history[seq].n : sc_cache_length(s->cache, seq);
+}
+
 int64_t sc_session_length(const sc_session *s, int seq)
 {
-    if (!seq_ok(s, seq)) return 0;
-    return s->history ? s->history[seq].n : sc_cache_length(s->cache, seq);
+    return seq_ok(s, seq) ? SC_MAX(held(s, seq) - s->prompt, 0) : 0;
 }
 
 /* Tokens that a sequence holds and the cache does not any more. */
@@ -126,7 +143,10 @@ static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int6
         if (q->used < p->used) p = q;
     }
     drop_plan(p);
-    sc_status status = sc_text_graph_new(&p->t, s->m, tokens, sequences, wanted, s->cache, NULL);
+    sc_status status = sc_text_graph_build(
+        &p->t, s->m,
+        &(sc_text_shape){
+            .tokens = tokens, .sequences = sequences, .wanted = wanted, .cache = s->cache, .memory = s->memory});
     if (!status) status = sc_text_graph_plan(&p->plan, &p->t, s->m, false);
     if (status) {
         drop_plan(p);
@@ -140,12 +160,24 @@ static sc_status plan_for(sc_session *s, int64_t tokens, int64_t sequences, int6
     return SC_OK;
 }
 
-static sc_status check_ids(const sc_session *s, const int32_t *ids, int64_t n)
+static sc_status check_ids(const int32_t *ids, int64_t n, int64_t vocab)
 {
     for (int64_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= s->m->info.vocab)
-            return sc_fail(SC_ELIMIT, "token id %d is outside the vocabulary of %lld", ids[i],
-                           (long long)s->m->info.vocab);
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return sc_fail(SC_ELIMIT, "token id %d is outside the vocabulary of %lld", ids[i], (long long)vocab);
+    return SC_OK;
+}
+
+/* Where the i-th of a plan's sequences finds what the encoder made for it. */
+static sc_status look_at_memory(sc_session *s, const shape_plan *p, int i, int seq)
+{
+    if (!s->memory) return SC_OK;
+    int32_t *past = sc_plan_data(p->plan, p->t.memory.seqs.past),
+            *pages = sc_plan_data(p->plan, p->t.memory.seqs.pages);
+    int64_t length = sc_cache_length(s->memory, seq);
+    if (length == 0) return sc_fail(SC_EINVAL, "sequence %d has no source: it must be encoded first", seq);
+    if (past) past[i] = (int32_t)length;
+    if (pages) sc_cache_table(s->memory, seq, pages + i * sc_cache_pages(s->memory));
     return SC_OK;
 }
 
@@ -160,10 +192,11 @@ static sc_status fill(sc_session *s, const shape_plan *p, int i, int seq, int64_
     if (longest && before + each > longest)
         return sc_fail(SC_ELIMIT, "%lld tokens, more than the model's context of %lld", (long long)(before + each),
                        (long long)longest);
-    if (before + each > s->context)
-        return sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld", (long long)(before + each),
-                       (long long)s->context);
-    sc_status status = sc_cache_append(s->cache, seq, each, slot ? slot + i * each : NULL);
+    if (before + each > s->context + s->prompt)
+        return sc_fail(SC_ELIMIT, "%lld tokens, more than the context of %lld",
+                       (long long)(before + each - s->prompt), (long long)s->context);
+    sc_status status = look_at_memory(s, p, i, seq);
+    if (!status) status = sc_cache_append(s->cache, seq, each, slot ? slot + i * each : NULL);
     if (status) return status;
     if (past) past[i] = (int32_t)before;
     if (pages) sc_cache_table(s->cache, seq, pages + i * sc_cache_pages(s->cache));
@@ -192,6 +225,27 @@ static sc_status evaluate(sc_session *s, const int *seqs, int n, const int32_t *
     return status;
 }
 
+/* Virtual tokens are the ids from the vocabulary's last on. */
+static void write_prompt(const sc_session *s, int64_t vocab, int32_t *ids)
+{
+    for (int64_t i = 0; i < s->m->adapters.prompt.rows; i++) ids[i] = (int32_t)(vocab + i);
+}
+
+/* Evaluates the virtual tokens of a sequence that is empty. */
+static sc_status begin(sc_session *s, int seq)
+{
+    const float *unused;
+    if (!s->prompt || held(s, seq)) return SC_OK;
+    int32_t *ids = sc_malloc(sizeof *ids * (size_t)s->prompt);
+    if (!ids) return sc_nomem();
+    write_prompt(s, s->m->info.vocab, ids);
+    sc_status status = remember_room(s, seq, s->prompt);
+    if (!status) status = evaluate(s, &seq, 1, ids, s->prompt, 1, &unused);
+    if (!status) remember(s, seq, ids, s->prompt);
+    sc_free(ids);
+    return status;
+}
+
 /* Brings the cache up to the history, whose end it may have lost. */
 static sc_status catch_up(sc_session *s, int seq, bool report)
 {
@@ -207,6 +261,55 @@ static sc_status catch_up(sc_session *s, int seq, bool report)
     return status;
 }
 
+/* Fills the memory of a sequence, whose slots are there, from the plan's source. */
+static sc_status run_encoder(const sc_session *s, const sc_text_graph *t, const int32_t *ids, const int32_t *slots,
+                             int64_t n)
+{
+    sc_plan *plan = NULL;
+    sc_status status = sc_text_graph_plan_memory(&plan, t, s->m);
+    if (status) return status;
+    int32_t *position = sc_plan_data(plan, t->source.seqs.position),
+            *start = sc_plan_data(plan, t->source.seqs.start);
+    memcpy(sc_plan_data(plan, t->source.ids), ids, sizeof *ids * (size_t)n);
+    memcpy(sc_plan_data(plan, t->memory.seqs.slot), slots, sizeof *slots * (size_t)n);
+    for (int64_t i = 0; position && i < n; i++) position[i] = (int32_t)i;
+    if (start) start[0] = 0, start[1] = (int32_t)n;
+    status = sc_plan_run(plan);
+    sc_plan_free(plan);
+    return status;
+}
+
+sc_status sc_session_encode(sc_session *s, int seq, const int32_t *ids, int64_t n)
+{
+    const sc_model_info *info = &s->m->info;
+    int64_t lead = s->m->adapters.prompt.rows, all = lead + n;
+    if (!s->memory) return sc_fail(SC_EINVAL, "%s has no encoder", info->path);
+    if (!seq_ok(s, seq) || n < 1)
+        return sc_fail(SC_EINVAL, "%lld source tokens for sequence %d of %d", (long long)n, seq, s->sequences);
+    if (info->context && all > info->context)
+        return sc_fail(SC_ELIMIT, "%lld source tokens, more than the model's %lld", (long long)all,
+                       (long long)info->context);
+    sc_text_graph t = {0};
+    int32_t *slots = sc_malloc(sizeof *slots * (size_t)all), *with = sc_malloc(sizeof *with * (size_t)all);
+    sc_status status = slots && with ? check_ids(ids, n, info->source_vocab) : sc_nomem();
+    if (!status) {
+        write_prompt(s, info->source_vocab, with);
+        memcpy(with + lead, ids, sizeof *ids * (size_t)n);
+        sc_session_trim(s, seq, 0);
+        sc_cache_trim(s->memory, seq, 0);
+        status = sc_cache_append(s->memory, seq, all, slots);
+    }
+    if (!status)
+        status = sc_text_graph_build(
+            &t, s->m, &(sc_text_shape){.tokens = 1, .sequences = 1, .source = all, .memory = s->memory});
+    if (!status) status = run_encoder(s, &t, with, slots, all);
+    if (status) sc_cache_trim(s->memory, seq, 0);
+    sc_graph_free(t.g);
+    sc_free(slots);
+    sc_free(with);
+    return status;
+}
+
 sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n, const float **logits)
 {
     if (!seq_ok(s, seq) || n < 1)
@@ -215,11 +318,13 @@ sc_status sc_session_eval(sc_session *s, int seq, const int32_t *ids, int64_t n,
     if (n > s->context - before)
         return sc_fail(SC_ELIMIT, "%lld tokens do not fit a context of %lld that holds %lld", (long long)n,
                        (long long)s->context, (long long)before);
-    sc_status status = check_ids(s, ids, n);
+    sc_status status = check_ids(ids, n, s->m->info.vocab);
+    if (!status) status = begin(s, seq);
     if (!status) status = remember_room(s, seq, n);
     if (!status) status = catch_up(s, seq, true);
     if (status) return status;
     const float *last = NULL;
+    before = held(s, seq);
     if (n > 1) sc_cache_mark(s->cache, seq); /* to come back to where a piece of it fails */
     for (int64_t i = 0; i < n; i += s->chunk) {
         status = evaluate(s, &seq, 1, ids + i, SC_MIN(s->chunk, n - i), 1, &last);
@@ -243,9 +348,10 @@ sc_status sc_session_step(sc_session *s, const int *seqs, const int32_t *ids, in
             if (seqs[k] == seqs[i]) return sc_fail(SC_EINVAL, "sequence %d is there twice", seqs[i]);
     }
     if (n < 1) return sc_fail(SC_EINVAL, "a step of no sequences");
-    sc_status status = check_ids(s, ids, n);
+    sc_status status = check_ids(ids, n, s->m->info.vocab);
     for (int i = 0; !status && i < n; i++)
-        if (!(status = remember_room(s, seqs[i], 1))) status = catch_up(s, seqs[i], false);
+        if (!(status = begin(s, seqs[i])) && !(status = remember_room(s, seqs[i], 1)))
+            status = catch_up(s, seqs[i], false);
     if (!status) status = evaluate(s, seqs, n, ids, 1, 1, logits);
     for (int i = 0; !status && i < n; i++) remember(s, seqs[i], ids + i, 1);
     return status;
@@ -256,7 +362,8 @@ sc_status sc_session_score(sc_session *s, int seq, const int32_t *ids, int64_t n
     if (!seq_ok(s, seq) || n < 1 || n > s->chunk)
         return sc_fail(SC_EINVAL, "%lld tokens for sequence %d of %d, at most %lld at once", (long long)n, seq,
                        s->sequences, (long long)s->chunk);
-    sc_status status = check_ids(s, ids, n);
+    sc_status status = check_ids(ids, n, s->m->info.vocab);
+    if (!status) status = begin(s, seq);
     if (!status) status = remember_room(s, seq, n);
     if (status) return status;
     int64_t late = behind(s, seq);
@@ -283,6 +390,7 @@ sc_status sc_session_fork(sc_session *s, int from, int to)
         remember(s, to, h->id, h->n);
     }
     sc_cache_fork(s->cache, from, to);
+    if (s->memory) sc_cache_fork(s->memory, from, to);
     return SC_OK;
 }
 
@@ -290,6 +398,7 @@ sc_status sc_session_trim(sc_session *s, int seq, int64_t n)
 {
     if (!seq_ok(s, seq) || n < 0)
         return sc_fail(SC_EINVAL, "%lld tokens of sequence %d of %d", (long long)n, seq, s->sequences);
+    if (n) n += s->prompt;
     if (s->history) s->history[seq].n = SC_MIN(s->history[seq].n, n);
     sc_cache_trim(s->cache, seq, n);
     return SC_OK;

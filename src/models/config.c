@@ -85,7 +85,7 @@ const char *sc_config_str(sc_config *c, const char *key, const char *otherwise)
     return v;
 }
 
-sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
+sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *name)
 {
     static const struct {
         const char *name;
@@ -97,12 +97,17 @@ sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *ot
         {"sigmoid", SC_UNARY_SIGMOID}, {"gelu_fast", SC_UNARY_GELU_TANH},
         {"tanh", SC_UNARY_TANH},
     };
-    char found[KEY];
-    const char *name = sc_config_str(c, key = pick(c, key, found), otherwise);
     for (int i = 0; i < SC_COUNT(names); i++)
         if (strcmp(names[i].name, name) == 0) return names[i].kind;
     sc_config_fault(c, "%s is '%s', an activation that is not known", key, name);
     return SC_UNARY_SILU;
+}
+
+sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise)
+{
+    char found[KEY];
+    const char *name = sc_config_str(c, key = pick(c, key, found), otherwise);
+    return sc_activation_named(c, key, name);
 }
 
 /* ---- rotary positions ---- */

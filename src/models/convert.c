@@ -35,7 +35,12 @@ static sc_status add_expert(sc_items *items, const sc_model *m, const sc_model_p
 static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_param *p, const char *arch)
 {
     char name[512];
-    const sc_gguf_name *row = arch ? sc_gguf_from_hf(arch, p->name, name, sizeof name) : NULL;
+    int64_t skip = 0;
+    bool encoder = sc_model_encoder(m) != NULL;
+    const sc_gguf_name *row = !arch     ? NULL
+                              : encoder ? sc_gguf_encoder_name(m, p->name, name, sizeof name, &skip)
+                                        : sc_gguf_from_hf(arch, p->name, name, sizeof name);
+    if (arch && !row && encoder) return SC_OK; /* of a head */
     if (arch && !row) return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for '%s'", m->info.path, p->name);
     if (row && row->experts && follows(items, name)) return add_expert(items, m, p);
     if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();
@@ -44,6 +49,10 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
     const char *text = row ? name : p->name, *dot = strstr(text, "blk.");
     if (!(it->name = sc_arena_strndup(items->arena, text, strlen(text)))) return sc_nomem();
     memcpy(it->dim, p->dim, sizeof it->dim);
+    if (skip) {
+        it->data = (const char *)p->data + sc_dtype_size(p->dtype, skip * p->dim[1]);
+        it->dim[0] -= skip;
+    }
     bool turned = row && row->transposed && p->rank == 2, pairs = row && row->permuted;
     if (turned) it->dim[0] = p->dim[1], it->dim[1] = p->dim[0];
     it->transpose = turned != p->transposed;
@@ -66,7 +75,8 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
             return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
     }
     it->add = (float)((row && row->plus_one) - p->plus_one);
-    sc_status s = sc_ssm_item(it, m, p, row);
+    sc_status s = sc_adapters_mark(it, m, p->name, turned);
+    if (!s) s = sc_ssm_item(it, m, p, row);
     if (s) return s;
     if (dot) it->layer = strtol(dot + 4, NULL, 10);
     items->count++;
@@ -75,6 +85,17 @@ static sc_status add_param(sc_items *items, const sc_model *m, const sc_model_pa
         it->dim[0] = it->dim[1];
     }
     return row && row->experts ? begin_stack(items, m, it) : SC_OK;
+}
+
+sc_status sc_convert_open(sc_model **out, sc_context *ctx, const char *in, const sc_convert_options *o)
+{
+    sc_model_options with = {
+        .adapters = o->adapters, .adapter_weights = o->adapter_weights, .n_adapters = o->n_adapters};
+    sc_status s = sc_model_open(out, ctx, in, &with);
+    if (s || !(*out)->adapters.prompt.ids) return s;
+    sc_model_free(*out);
+    *out = NULL;
+    return sc_fail(SC_EUNSUPPORTED, "virtual tokens cannot be merged into a model");
 }
 
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch)

@@ -68,7 +68,7 @@ static sc_status copy_file(const char *from, const char *to, const char *name, b
     return s;
 }
 
-static sc_status copy_tokenizer(const char *in, const char *out, bool *found)
+sc_status sc_copy_tokenizer(const char *in, const char *out, bool *found)
 {
     static const char *const names[] = {"tokenizer.json",
                                         "tokenizer.model",
@@ -131,7 +131,7 @@ static sc_status write_rest(const rest *x, const sc_model *m, const char *in, co
 {
     bool dir = sc_path_is_dir(in);
     sc_status s = SC_OK;
-    if (dir && tokenizer) s = copy_tokenizer(in, out, written);
+    if (dir && tokenizer) s = sc_copy_tokenizer(in, out, written);
     if (x->tokenizer) {
         s = write_text(out, "tokenizer.json", x->tokenizer);
         if (!s) s = write_text(out, "tokenizer_config.json", x->tokenizer_config);
@@ -152,7 +152,7 @@ sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, co
     char *weights = sc_path_join(out, "model.safetensors");
     sc_status s = weights ? sc_type_plan_new(&plan, o) : sc_nomem();
     if (!s && !(items.arena = sc_arena_new())) s = sc_nomem();
-    if (!s) s = sc_model_open(&m, ctx, in, NULL);
+    if (!s) s = sc_convert_open(&m, ctx, in, o);
     if (!s) s = sc_items_from_model(&items, m, NULL);
     if (!s) s = sc_type_plan_dir(&plan, &items);
     if (!s) s = sc_items_check(&items);

@@ -7,8 +7,8 @@
 /* Tensors that stay f32 although they have two axes and ".weight": small, and read element by element. */
 static bool stays(const char *name)
 {
-    static const char *const parts[] = {"norm",         "position_embd", "token_types",
-                                        "ffn_gate_inp", "ssm_conv1d",    "rope_f"};
+    static const char *const parts[] = {"norm",         "attn_rel_b", "position_embd", "token_types",
+                                        "ffn_gate_inp", "ssm_conv1d", "rope_f"};
     for (int i = 0; i < SC_COUNT(parts); i++)
         if (strstr(name, parts[i])) return true;
     return !sc_path_has_suffix(name, ".weight");
@@ -101,7 +101,7 @@ static sc_status from_model(sc_gguf_writer *w, sc_context *ctx, const char *in, 
                             sc_type_plan *plan, sc_items *items, sc_convert_report *r)
 {
     sc_model *m;
-    sc_status s = sc_model_open(&m, ctx, in, NULL);
+    sc_status s = sc_convert_open(&m, ctx, in, o);
     if (s) return s;
     s = sc_config_fits_gguf(m);
     if (!s) s = sc_items_from_model(items, m, sc_gguf_arch_of(m->info.model_type));
@@ -150,15 +150,34 @@ static sc_status add_file_tensor(sc_items *items, const sc_file_tensor *t)
     return SC_OK;
 }
 
+/* With adapters the file is a model; what the model asks no parameter for (tables of the rotation) is copied. */
+static sc_status add_merged(sc_model **m, sc_items *items, sc_context *ctx, const char *in,
+                            const sc_convert_options *o, const sc_gguf *file)
+{
+    sc_status s = sc_convert_open(m, ctx, in, o);
+    if (!s) s = sc_items_from_model(items, *m, sc_gguf_arch_of((*m)->info.model_type));
+    for (int64_t i = 0; !s && i < sc_gguf_count(file); i++) {
+        const sc_file_tensor *t = sc_gguf_get(file, i);
+        bool there = false;
+        for (int64_t k = 0; !there && k < items->count; k++) there = strcmp(items->item[k].name, t->name) == 0;
+        if (!there) s = add_file_tensor(items, t);
+    }
+    return s;
+}
+
 static sc_status from_gguf(sc_gguf_writer *w, sc_context *ctx, const char *in, const sc_convert_options *o,
                            sc_type_plan *plan, sc_items *items, sc_convert_report *r)
 {
     sc_gguf *file;
+    sc_model *m = NULL;
     sc_status s = sc_gguf_open(&file, in);
     if (s) return s;
     s = copy_keys(w, file, o, r);
-    for (int64_t i = 0; !s && i < sc_gguf_count(file); i++) s = add_file_tensor(items, sc_gguf_get(file, i));
+    if (!s && o->n_adapters) s = add_merged(&m, items, ctx, in, o, file);
+    for (int64_t i = 0; !s && !o->n_adapters && i < sc_gguf_count(file); i++)
+        s = add_file_tensor(items, sc_gguf_get(file, i));
     if (!s) s = finish(w, ctx, items, plan, r);
+    sc_model_free(m);
     sc_gguf_free(file);
     return s;
 }

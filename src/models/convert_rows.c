@@ -118,7 +118,7 @@ static void convert_unit(job *j, int64_t at, float *x)
     const sc_item *it = j->it;
     int64_t first = j->first + at, n = SC_MIN(j->unit, j->count - at);
     char *to = j->out[0] + at * j->to_bytes;
-    bool values = it->add != 0 || it->neg_exp || (it->tiles.size && it->tiles.columns);
+    bool values = it->add != 0 || it->neg_exp || (it->tiles.size && it->tiles.columns) || it->adapters;
     if (!it->transpose && it->from == it->to && !values) {
         for (int64_t r = 0; r < n; r++)
             memcpy(to + r * j->to_bytes, (const char *)it->data + source_row(it, first + r) * j->from_bytes,
@@ -126,6 +126,8 @@ static void convert_unit(job *j, int64_t at, float *x)
         return;
     }
     read_rows(j, first, n, x);
+    for (int64_t r = 0; it->adapters && r < n; r++)
+        sc_adapters_merge_row(it, source_row(it, first + r), j->width, x + r * j->width);
     for (int64_t i = 0; it->add != 0 && i < n * j->width; i++) x[i] += it->add;
     for (int64_t i = 0; it->neg_exp && i < n * j->width; i++) x[i] = it->neg_exp > 0 ? -expf(x[i]) : logf(-x[i]);
     if (it->tiles.size && it->tiles.columns) turn_columns(j, n, x);
@@ -217,7 +219,7 @@ sc_status sc_items_check(const sc_items *items)
         const sc_item *it = &items->item[i];
         if (it->from == SC_DTYPE_COUNT)
             return sc_fail(SC_EUNSUPPORTED, "'%s' has a type that is not supported", it->name);
-        if (it->from == it->to && !it->transpose && !it->neg_exp && !it->tiles.columns) continue;
+        if (it->from == it->to && !it->transpose && !it->neg_exp && !it->tiles.columns && !it->adapters) continue;
         sc_status s = sc_dequantize(it->from, NULL, NULL, 0);
         if (!s) s = sc_quantize(it->to, NULL, NULL, 0);
         if (s) return sc_fail_in(s, "'%s'", it->name);

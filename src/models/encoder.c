@@ -95,3 +95,8 @@ void sc_encoder_describe(const void *encoder, sc_model_info *info)
     info->first_position = e->first_position;
     info->token_types = e->types;
 }
+
+const sc_encoder *sc_model_encoder(const sc_model *m)
+{
+    return m->family->build == sc_encoder_build ? m->config : NULL;
+}

@@ -63,7 +63,10 @@ static const key_name rope_keys[] = {
 static bool is(const sc_gguf_arch *a, const char *arch) { return strcmp(a->arch, arch) == 0; }
 static bool is_gemma(const sc_gguf_arch *a) { return is(a, "gemma2") || is(a, "gemma3"); }
 static bool is_mamba(const sc_gguf_arch *a) { return is(a, "mamba") || is(a, "mamba2"); }
-static bool rotates(const sc_gguf_arch *a) { return !is(a, "gpt2") && !is(a, "bloom") && !is_mamba(a); }
+static bool rotates(const sc_gguf_arch *a)
+{
+    return !is(a, "gpt2") && !is(a, "bloom") && !is(a, "bert") && !is_mamba(a);
+}
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
 
@@ -279,14 +282,10 @@ static sc_status read_gemma(json_t *o, const sc_gguf_arch *a)
     return scalar <= 0 || set(o, "query_pre_attn_scalar", v) ? SC_OK : sc_nomem();
 }
 
-sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
+/* All that a decoder-only architecture's keys and tensors say. */
+static sc_status read_decoder(json_t *o, const sc_gguf *file, const sc_gguf_arch *a)
 {
-    const sc_gguf_arch *a;
-    sc_status s = sc_gguf_arch_of_file(&a, file);
-    if (s) return s;
-    json_t *o = json_object();
-    if (!o) return sc_nomem();
-    s = read_keys(o, file, a, keys);
+    sc_status s = read_keys(o, file, a, keys);
     if (!s) s = read_tensors(o, file, a);
     if (!s && rotates(a)) s = read_rope(o, file, a);
     if (!s && rotates(a)) s = read_rotated(o, file, a);
@@ -294,10 +293,22 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
     if (!s && is_gemma(a)) s = read_gemma(o, a);
     if (!s) s = sc_gguf_read_experts(o, file, a);
     if (!s) s = sc_gguf_read_ssm(o, file, a);
+    if (!s) s = sc_gguf_read_encoder(o, file, a);
     bool llama = strcmp(a->model_type, "llama") == 0;
     bool mistral = llama && json_integer_value(json_object_get(o, "sliding_window")) > 0;
     const char *type = mistral ? "mistral" : a->model_type;
     if (!s && !json_object_get(o, "model_type") && !set(o, "model_type", json_string(type))) s = sc_nomem();
+    return s;
+}
+
+sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
+{
+    const sc_gguf_arch *a;
+    sc_status s = sc_gguf_arch_of_file(&a, file);
+    if (s) return s;
+    json_t *o = json_object();
+    if (!o) return sc_nomem();
+    s = is(a, "t5") ? sc_gguf_read_t5(o, file) : read_decoder(o, file, a);
     if (s)
         json_decref(o);
     else
@@ -473,6 +484,8 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 {
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
+    if (a && sc_model_encoder(m)) return sc_gguf_write_encoder(w, m, a);
+    if (a && is(a, "t5")) return sc_gguf_write_t5(w, m);
     if (!a || (!d && !m->family->ssm))
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);

@@ -303,6 +303,35 @@ static const sc_gguf_name qwen35moe[] = {
 };
 
 /* What a configuration calls the keys of gguf_config.c, where it is something else. */
+/* Encoders: without the name of the bare model in front, which differs between families that share the rest. */
+static const sc_gguf_name bert[] = {
+    {"embeddings.word_embeddings", "token_embd"},
+    {"embeddings.position_embeddings", "position_embd"},
+    {"embeddings.token_type_embeddings", "token_types"},
+    {"embeddings.LayerNorm", "token_embd_norm"},
+    {"encoder.layer.%d.attention.self.query", "blk.%d.attn_q"},
+    {"encoder.layer.%d.attention.self.key", "blk.%d.attn_k"},
+    {"encoder.layer.%d.attention.self.value", "blk.%d.attn_v"},
+    {"encoder.layer.%d.attention.output.dense", "blk.%d.attn_output"},
+    {"encoder.layer.%d.attention.output.LayerNorm", "blk.%d.attn_output_norm"},
+    {"encoder.layer.%d.intermediate.dense", "blk.%d.ffn_up"},
+    {"encoder.layer.%d.output.dense", "blk.%d.ffn_down"},
+    {"encoder.layer.%d.output.LayerNorm", "blk.%d.layer_output_norm"},
+    {0},
+};
+static const sc_gguf_name modern_bert[] = {
+    {"embeddings.tok_embeddings", "token_embd"},
+    {"embeddings.norm", "token_embd_norm"},
+    {"final_norm", "output_norm"},
+    {"layers.%d.attn_norm", "blk.%d.attn_norm"},
+    {"layers.%d.attn.Wqkv", "blk.%d.attn_qkv"},
+    {"layers.%d.attn.Wo", "blk.%d.attn_output"},
+    {"layers.%d.mlp_norm", "blk.%d.ffn_norm"},
+    {"layers.%d.mlp.Wi", "blk.%d.ffn_up"},
+    {"layers.%d.mlp.Wo", "blk.%d.ffn_down"},
+    {0},
+};
+
 #define GPT2_KEYS                                                                                                  \
     {"num_hidden_layers", "n_layer"}, {"max_position_embeddings", "n_positions"}, {"hidden_size", "n_embd"},       \
         {"intermediate_size", "n_inner"}, {"num_attention_heads", "n_head"},                                       \
@@ -330,7 +359,42 @@ static const sc_key_alias routed_experts_keys[] = {{"num_experts", "n_routed_exp
 static const sc_key_alias qwen2_moe_keys[] = {{"attention_bias", "qkv_bias"}, {0}};
 static const sc_key_alias exaone_moe_keys[] = {{"n_shared_experts", "num_shared_experts"}, {0}};
 static const sc_key_alias mamba_keys[] = {{"rms_norm_eps", "layer_norm_epsilon"}, {0}};
+static const sc_key_alias modern_bert_keys[] = {{"layer_norm_eps", "norm_eps"},
+                                                {"rope_theta", "global_rope_theta"},
+                                                {"rope_local_base_freq", "local_rope_theta"},
+                                                {"sliding_window", "local_attention"},
+                                                {"hidden_act", "hidden_activation"},
+                                                {0}};
 static const sc_key_alias granite_keys[] = {{"logit_scale", "logits_scaling"}, {0}};
+
+/* ffn_up is wi where there is no gate: t5.c renames it. */
+#define T5_STACK(hf, gguf, ffn)                                                                                    \
+    {hf ".block.%d.layer.0.layer_norm", gguf ".blk.%d.attn_norm"},                                                 \
+        {hf ".block.%d.layer.0.SelfAttention.q", gguf ".blk.%d.attn_q"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.k", gguf ".blk.%d.attn_k"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.v", gguf ".blk.%d.attn_v"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.o", gguf ".blk.%d.attn_o"},                                           \
+        {hf ".block.%d.layer.0.SelfAttention.relative_attention_bias", gguf ".blk.%d.attn_rel_b"},                 \
+        {hf ".block.%d.layer." ffn ".layer_norm", gguf ".blk.%d.ffn_norm"},                                        \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wi_0", gguf ".blk.%d.ffn_gate"},                               \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wi_1", gguf ".blk.%d.ffn_up"},                                 \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wi", gguf ".blk.%d.ffn_up"},                                   \
+        {hf ".block.%d.layer." ffn ".DenseReluDense.wo", gguf ".blk.%d.ffn_down"},                                 \
+    {                                                                                                              \
+        hf ".final_layer_norm", gguf ".output_norm"                                                                \
+    }
+static const sc_gguf_name t5[] = {
+    {"shared", "token_embd"},
+    {"lm_head", "output"},
+    T5_STACK("encoder", "enc", "1"),
+    T5_STACK("decoder", "dec", "2"),
+    {"decoder.block.%d.layer.1.layer_norm", "dec.blk.%d.cross_attn_norm"},
+    {"decoder.block.%d.layer.1.EncDecAttention.q", "dec.blk.%d.cross_attn_q"},
+    {"decoder.block.%d.layer.1.EncDecAttention.k", "dec.blk.%d.cross_attn_k"},
+    {"decoder.block.%d.layer.1.EncDecAttention.v", "dec.blk.%d.cross_attn_v"},
+    {"decoder.block.%d.layer.1.EncDecAttention.o", "dec.blk.%d.cross_attn_o"},
+    {0},
+};
 
 static const sc_gguf_arch archs[] = {
     {"llama", "llama", "LlamaForCausalLM", "silu", llama},
@@ -355,6 +419,14 @@ static const sc_gguf_arch archs[] = {
     {"cohere2", "cohere2", "Cohere2ForCausalLM", "silu", cohere, .period = 4},
     {"chatglm", "glm", "GlmForCausalLM", "silu", glm},
     {"glm4", "glm4", "Glm4ForCausalLM", "silu", glm4},
+    {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
+    {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
+    {"t5", "t5", "T5ForConditionalGeneration", "relu", t5},
+    {"t5", "mt5", "MT5ForConditionalGeneration", "gelu_pytorch_tanh", t5},
+    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
+    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
+    {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
     {"llama", "mixtral", "MixtralForCausalLM", "silu", llama, local_experts_keys},
     {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM", "silu", qwen2moe, qwen2_moe_keys},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", "silu", qwen3moe},
@@ -363,12 +435,10 @@ static const sc_gguf_arch archs[] = {
     {"exaone-moe", "exaone_moe", "ExaoneMoeForCausalLM", "silu", exaone_moe, exaone_moe_keys, .period = 4},
     {"glm4moe", "solar_open", "SolarOpenForCausalLM", "silu", glm4moe, routed_experts_keys},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM", "silu", gpt_oss, local_experts_keys, .period = 2},
-    {"mamba", "mamba", "MambaForCausalLM", "silu", mamba, mamba_keys},
-    {"mamba", "falcon_mamba", "FalconMambaForCausalLM", "silu", mamba, mamba_keys},
-    {"mamba2", "mamba2", "Mamba2ForCausalLM", "silu", mamba2, mamba_keys},
-    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", "silu", qwen35},
-    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", "silu", qwen35moe},
-    {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", "silu", qwen3next},
+    {"bert", "bert", "BertModel", "gelu", bert},
+    {"bert", "roberta", "RobertaModel", "gelu", bert},
+    {"bert", "xlm-roberta", "XLMRobertaModel", "gelu", bert},
+    {"modern-bert", "modernbert", "ModernBertModel", "gelu", modern_bert, modern_bert_keys, .period = 3},
 };
 
 const sc_gguf_arch *sc_gguf_arch_named(const char *arch)

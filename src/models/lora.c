@@ -1,40 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LoRA adapters as PEFT saves them: adapter_config.json and pairs NAME.lora_A.weight (R, C), NAME.lora_B.weight (N, R). */
+/* Adapters as PEFT saves them: adapter_config.json, and for LoRA pairs NAME.lora_A.weight (R, C), NAME.lora_B.weight (N, R),
+ * with DoRA NAME.lora_magnitude_vector (N), and whole tensors; for prompt tuning prompt_embeddings (tokens, C). */
 #include "models/models.h"
 
+#include <ctype.h>
 #include <math.h>
 
 static const char prefix[] = "base_model.model.";
 
 typedef struct lora_config {
-    int64_t rank;
-    double alpha;
-    bool rslora;
+    double alpha, weight;
+    bool rslora, dora;
     const json_t *alpha_pattern;
+    int64_t virtual_tokens; /* 0: not said */
+    const char *what;
 } lora_config;
 
-/* What is not done is refused: an adapter applied in part would be a wrong model. */
-static sc_status read_config(lora_config *c, const json_t *j, const char *what)
+/* A key of a pattern: the end of a path at a dot, or with ^ a whole path. PEFT reads regular expressions there, of which
+ * those are what its own documentation shows. */
+static sc_status check_pattern(const json_t *pattern, const char *what, const char *field)
 {
-    const char *type = "", *bias = "none";
-    bool dora = false;
+    const char *key;
+    json_t *v;
+    if (pattern && !json_is_null(pattern) && !json_is_object(pattern))
+        return sc_fail(SC_EFORMAT, "%s: %s is not an object", what, field);
+    json_object_foreach((json_t *)(uintptr_t)pattern, key, v)
+    {
+        for (const char *c = key; *c; c++)
+            if (!isalnum((unsigned char)*c) && !strchr("._-", *c) && !(c == key && *c == '^'))
+                return sc_fail(SC_EUNSUPPORTED, "%s: %s has the key '%s'; only ends of names are understood", what,
+                               field, key);
+        if (!json_is_number(v)) return sc_fail(SC_EFORMAT, "%s: %s '%s' is not a number", what, field, key);
+    }
+    return SC_OK;
+}
+
+/* What is not done is refused: an adapter applied in part would be a wrong model. */
+static sc_status read_config(lora_config *c, const json_t *j, const char *what, bool *prompt)
+{
+    const char *type = "";
     sc_status s = sc_json_str(j, what, "peft_type", &type);
-    if (!s) s = sc_json_str(j, what, "bias", &bias);
-    if (!s) s = sc_json_bool(j, what, "use_dora", &dora);
     if (s) return s;
-    if (strcmp(type, "LORA") != 0)
+    *prompt = strcmp(type, "PROMPT_TUNING") == 0 || strcmp(type, "P_TUNING") == 0;
+    if (!*prompt && strcmp(type, "LORA") != 0)
         return sc_fail(SC_EUNSUPPORTED, "%s: adapters of type '%s' are not supported", what, type);
-    if (dora) return sc_fail(SC_EUNSUPPORTED, "%s: DoRA is not supported", what);
-    if (strcmp(bias, "none") != 0) return sc_fail(SC_EUNSUPPORTED, "%s: trained biases are not supported", what);
+    int64_t rank = 8; /* the matrices say it */
+    c->what = what;
     c->alpha_pattern = json_object_get(j, "alpha_pattern");
-    if ((s = sc_json_int(j, what, "r", 1, 1 << 20, &c->rank)) ||
+    if ((s = check_pattern(c->alpha_pattern, what, "alpha_pattern")) ||
+        (s = check_pattern(json_object_get(j, "rank_pattern"), what, "rank_pattern")) ||
+        (s = sc_json_int(j, what, "r", 1, 1 << 20, &rank)) ||
+        (s = sc_json_int(j, what, "num_virtual_tokens", 1, 1 << 20, &c->virtual_tokens)) ||
         (s = sc_json_num(j, what, "lora_alpha", -1e9, 1e9, &c->alpha)) ||
-        (s = sc_json_bool(j, what, "use_rslora", &c->rslora)))
+        (s = sc_json_bool(j, what, "use_dora", &c->dora)) || (s = sc_json_bool(j, what, "use_rslora", &c->rslora)))
         return s;
     return SC_OK;
 }
 
-/* alpha of one matrix: a pattern names the end of its path. */
 static double alpha_of(const lora_config *c, const char *name)
 {
     const char *key;
@@ -42,71 +64,172 @@ static double alpha_of(const lora_config *c, const char *name)
     size_t n = strlen(name);
     json_object_foreach((json_t *)(uintptr_t)c->alpha_pattern, key, v)
     {
-        size_t k = strlen(key);
-        if (json_is_number(v) && k <= n && strcmp(name + n - k, key) == 0 && (k == n || name[n - k - 1] == '.'))
+        bool whole = key[0] == '^';
+        const char *end = key + whole;
+        size_t k = strlen(end);
+        if (k <= n && strcmp(name + n - k, end) == 0 && (k == n || (!whole && name[n - k - 1] == '.')))
             return json_number_value(v);
     }
     return c->alpha;
 }
 
-/* A matrix as f32 times `scale`, in memory of its own. */
-static sc_status load(sc_storage *out, const sc_file_tensor *t, float scale)
+/* n values as f32 times `scale`, in memory of their own. turned: an (R, C) matrix becomes (C, R). */
+static sc_status load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned)
 {
-    int64_t n = t->dim[0] * t->dim[1];
-    sc_shape shape = {2, {t->dim[0], t->dim[1]}};
-    sc_status s = sc_buffer_new(&out->buffer, n * (int64_t)sizeof(float));
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++) n *= t->dim[i];
+    sc_shape shape = {2, {t->dim[0], t->rank > 1 ? t->dim[1] : 1}};
+    if (turned) shape = (sc_shape){2, {t->dim[1], t->dim[0]}};
+    float *as_stored = sc_malloc(sizeof *as_stored * (size_t)n);
+    sc_status s = as_stored ? sc_buffer_new(&out->buffer, n * (int64_t)sizeof(float)) : sc_nomem();
+    if (!s && t->dtype == SC_F32)
+        memcpy(as_stored, t->data, sizeof *as_stored * (size_t)n);
+    else if (!s)
+        s = sc_dequantize(t->dtype, t->data, as_stored, n);
+    if (!s) {
+        float *x = out->data = out->buffer->data;
+        out->dtype = SC_F32;
+        sc_dense_strides(&shape, out->stride);
+        for (int64_t i = 0; i < n; i++)
+            x[turned ? i % t->dim[1] * t->dim[0] + i / t->dim[1] : i] = as_stored[i] * scale;
+    }
+    sc_free(as_stored);
+    return s;
+}
+
+static sc_status load_magnitude(sc_adapter_part *part, const sc_safetensors *st, const char *stem, int n,
+                                const lora_config *c)
+{
+    char name[512];
+    const sc_file_tensor *t;
+    int64_t values = 1;
+    sc_storage made = {0};
+    snprintf(name, sizeof name, "%.*s.lora_magnitude_vector", n, stem);
+    sc_status s = sc_safetensors_find(st, name, &t);
+    if (s) {
+        snprintf(name, sizeof name, "%.*s.lora_magnitude_vector.weight", n, stem);
+        s = sc_safetensors_find(st, name, &t);
+    }
     if (s) return s;
-    float *x = out->data = out->buffer->data;
-    out->dtype = SC_F32;
-    sc_dense_strides(&shape, out->stride);
-    if (t->dtype == SC_F32)
-        memcpy(x, t->data, sizeof *x * (size_t)n);
-    else
-        s = sc_dequantize(t->dtype, t->data, x, n);
-    for (int64_t i = 0; i < n; i++) x[i] *= scale;
+    for (int i = 0; i < t->rank; i++) values *= t->dim[i];
+    if (t->rank < 1 || values != part->lora.rows)
+        return sc_fail(SC_ESHAPE, "%s: '%s' has not one number a row", c->what, name);
+    s = load(&made, t, 1, false);
+    part->magnitude = made.buffer;
     return s;
 }
 
 static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors *st, const sc_file_tensor *down,
-                          const lora_config *c, const char *what)
+                          const char *end, const lora_config *c)
 {
-    static const char end[] = ".lora_A.weight";
+    bool table = strcmp(end, ".lora_embedding_A") == 0;
     char up_name[512];
     const sc_file_tensor *up;
     size_t n = strlen(down->name) - strlen(end),
            skip = strncmp(down->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
-    snprintf(up_name, sizeof up_name, "%.*s.lora_B.weight", (int)n, down->name);
+    snprintf(up_name, sizeof up_name, "%.*s.%s", (int)n, down->name, table ? "lora_embedding_B" : "lora_B.weight");
     sc_status s = sc_safetensors_find(st, up_name, &up);
     if (s) return s;
     if (n < skip || down->rank != 2 || up->rank != 2 || down->dim[0] != up->dim[1] || down->dim[0] < 1)
-        return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", what, down->name);
+        return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", c->what, down->name);
     if (!sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
     sc_adapter_part *part = &a->part[a->count];
     *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip),
-                              .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]}};
+                              .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]},
+                              .use = table ? SC_LORA_TABLE : SC_LORA_LINEAR,
+                              .weight = (float)c->weight};
     if (!part->name) return sc_nomem();
     a->count++;
-    double rank = (double)down->dim[0], alpha = alpha_of(c, part->name);
-    if ((s = load(&part->lora.a, down, 1))) return s;
-    return load(&part->lora.b, up, (float)(alpha / (c->rslora ? sqrt(rank) : rank)));
+    double rank = (double)down->dim[0], scale = alpha_of(c, part->name) / (c->rslora ? sqrt(rank) : rank);
+    if ((s = load(&part->lora.a, down, 1, table))) return s;
+    if (c->dora && !table) {
+        if ((s = load_magnitude(part, st, down->name, (int)n, c))) return s;
+    } else {
+        scale *= c->weight; /* DoRA's needs the sum with the matrix first */
+    }
+    return load(&part->lora.b, up, (float)scale, false);
 }
 
-sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir)
+/* A tensor of modules_to_save or a trained bias, under the model's name. */
+static sc_status add_whole(sc_adapters *a, sc_arena *arena, const sc_safetensors *st, int64_t i,
+                           const lora_config *c)
+{
+    static const char inner[] = ".base_layer.";
+    const sc_file_tensor *t = sc_safetensors_get(st, i);
+    char name[512];
+    snprintf(name, sizeof name, "%s",
+             t->name + (strncmp(t->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0));
+    char *at = strstr(name, inner);
+    if (at) memmove(at, at + strlen(inner) - 1, strlen(at + strlen(inner) - 1) + 1);
+    if (strstr(name, ".lora_") || (!sc_path_has_suffix(name, ".weight") && !sc_path_has_suffix(name, ".bias")))
+        return sc_fail(SC_EUNSUPPORTED, "%s: the adapter holds '%s', which is not a LoRA matrix", c->what, t->name);
+    if (c->weight != 1)
+        return sc_fail(SC_EUNSUPPORTED, "%s: an adapter with whole tensors ('%s') can only have the weight 1",
+                       c->what, name);
+    if (!sc_grow(&a->whole, &a->cap_whole, a->n_whole + 1, sizeof *a->whole)) return sc_nomem();
+    sc_adapter_whole *w = &a->whole[a->n_whole];
+    *w = (sc_adapter_whole){.name = sc_arena_strndup(arena, name, strlen(name)),
+                            .shape = {.rank = t->rank},
+                            .storage = {.dtype = t->dtype,
+                                        .data = (void *)(uintptr_t)t->data,
+                                        .buffer = sc_buffer_ref(sc_safetensors_buffer(st, i))}};
+    a->n_whole++;
+    memcpy(w->shape.dim, t->dim, sizeof w->shape.dim);
+    sc_dense_strides(&w->shape, w->storage.stride);
+    return w->name ? SC_OK : sc_nomem();
+}
+
+static sc_status add_lora(sc_adapters *a, sc_arena *arena, const sc_safetensors *st, const lora_config *c)
+{
+    static const char *const first[] = {".lora_A.weight", ".lora_embedding_A"};
+    static const char *const seconds[] = {".lora_B.weight", ".lora_embedding_B", ".lora_magnitude_vector",
+                                          ".lora_magnitude_vector.weight"};
+    sc_status s = SC_OK;
+    for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
+        const sc_file_tensor *t = sc_safetensors_get(st, i);
+        const char *end = NULL;
+        bool second = false;
+        for (int k = 0; k < SC_COUNT(first); k++)
+            if (sc_path_has_suffix(t->name, first[k])) end = first[k];
+        for (int k = 0; k < SC_COUNT(seconds); k++) second = second || sc_path_has_suffix(t->name, seconds[k]);
+        if (end)
+            s = add_pair(a, arena, st, t, end, c);
+        else if (!second)
+            s = add_whole(a, arena, st, i, c);
+    }
+    return s;
+}
+
+static sc_status add_prompt(sc_adapters *a, const sc_safetensors *st, const lora_config *c)
+{
+    const sc_file_tensor *t;
+    sc_status s = sc_safetensors_find(st, "prompt_embeddings", &t);
+    if (s) return s;
+    if (t->rank != 2 || t->dim[0] < 1 || t->dim[0] > 1 << 20 || t->dim[1] < 1)
+        return sc_fail(SC_ESHAPE, "%s: prompt_embeddings is not (tokens, width)", c->what);
+    if (a->prompt.ids) return sc_fail(SC_EUNSUPPORTED, "%s: a second adapter with virtual tokens", c->what);
+    if (c->weight != 1) return sc_fail(SC_EUNSUPPORTED, "%s: virtual tokens can only have the weight 1", c->what);
+    /* Where there are more they are of the decoder, which PEFT gives none when it generates. */
+    int64_t rows = c->virtual_tokens ? c->virtual_tokens : t->dim[0];
+    if (rows > t->dim[0])
+        return sc_fail(SC_ESHAPE, "%s: %lld virtual tokens, but prompt_embeddings has %lld", c->what,
+                       (long long)rows, (long long)t->dim[0]);
+    a->prompt = (sc_prompt){.ids = "input_ids", .rows = rows, .width = t->dim[1]};
+    return load(&a->prompt.table, t, 1, false);
+}
+
+sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, double weight)
 {
     sc_safetensors *st = NULL;
     json_t *j = NULL;
-    lora_config c = {.rank = 8, .alpha = 8};
+    lora_config c = {.alpha = 8, .weight = weight};
+    bool prompt = false;
     char *path = sc_path_join(dir, "adapter_config.json");
     sc_status s = path ? sc_json_read(&j, path, 16 << 20) : sc_nomem();
-    if (!s) s = read_config(&c, j, path);
+    if (!s && !(fabs(weight) <= 1e6)) s = sc_fail(SC_EINVAL, "%s: a weight of %g", dir, weight);
+    if (!s) s = read_config(&c, j, path, &prompt);
     if (!s) s = sc_safetensors_open(&st, dir);
-    for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
-        const sc_file_tensor *t = sc_safetensors_get(st, i);
-        if (sc_path_has_suffix(t->name, ".lora_A.weight"))
-            s = add_pair(a, arena, st, t, &c, dir);
-        else if (!sc_path_has_suffix(t->name, ".lora_B.weight"))
-            s = sc_fail(SC_EUNSUPPORTED, "%s: the adapter holds '%s', which is not a LoRA matrix", dir, t->name);
-    }
+    if (!s) s = prompt ? add_prompt(a, st, &c) : add_lora(a, arena, st, &c);
     sc_safetensors_free(st);
     json_decref(j);
     sc_free(path);
@@ -162,7 +285,12 @@ void sc_adapters_free(sc_adapters *a)
     for (int64_t i = 0; i < a->count; i++) {
         sc_buffer_unref(a->part[i].lora.a.buffer);
         sc_buffer_unref(a->part[i].lora.b.buffer);
+        sc_buffer_unref(a->part[i].lora.gain.buffer);
+        sc_buffer_unref(a->part[i].magnitude);
     }
+    for (int64_t i = 0; i < a->n_whole; i++) sc_buffer_unref(a->whole[i].storage.buffer);
+    sc_buffer_unref(a->prompt.table.buffer);
     sc_free(a->part);
+    sc_free(a->whole);
     *a = (sc_adapters){0};
 }

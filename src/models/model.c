@@ -68,56 +68,45 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 }
 
 /* Builds the model for its parameters alone. */
-static sc_status visit(sc_model *m, const sc_param_source *source, sc_cache_spec *cache)
+static sc_status visit(sc_model *m, const sc_param_source *source)
 {
     sc_text_graph t = {0};
-    m->source = source;
-    sc_status s = sc_text_graph_new(&t, m, 1, 1, 0, NULL, cache);
+    sc_param_source with = *source;
+    with.prompt = m->adapters.prompt;
+    m->source = &with;
+    sc_status s = sc_text_graph_build(
+        &t, m,
+        &(sc_text_shape){.tokens = 1, .sequences = 1, .spec = &m->cache, .source = 1, .memory_spec = &m->memory});
     m->source = NULL;
     sc_graph_free(t.g);
     return s ? sc_fail_in(s, "%s", m->info.path) : SC_OK;
 }
 
 /* The i-th addition to a matrix; while declaring this is also where a part meets the model. */
-static bool lora(void *user, const char *name, int i, sc_lora *out)
+static bool lora(void *user, const char *name, sc_lora_use use, int i, sc_lora *out)
 {
     sc_model *m = user;
     for (int64_t k = 0; k < m->adapters.count; k++) {
-        if (strcmp(m->adapters.part[k].name, name) != 0 || i-- > 0) continue;
-        m->adapters.part[k].used = true;
-        *out = m->adapters.part[k].lora;
+        sc_adapter_part *part = &m->adapters.part[k];
+        if (strcmp(part->name, name) != 0 || (part->use == SC_LORA_TABLE) != (use == SC_LORA_TABLE) || i-- > 0)
+            continue;
+        part->used = true;
+        part->use = use;
+        *out = part->lora;
         return true;
     }
     return false;
 }
 
-/* Each part must fit the matrix that it adds to. */
-static sc_status check_adapters(sc_model *m)
-{
-    for (int64_t k = 0; k < m->adapters.count; k++) {
-        sc_adapter_part *part = &m->adapters.part[k];
-        char name[512];
-        snprintf(name, sizeof name, "%s.weight", part->name);
-        sc_weight *w = sc_model_weight(m, name);
-        if (!part->used || !w)
-            return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
-        sc_status s = SC_OK;
-        if (w->permuted) s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
-        if (w->joined) s = sc_adapter_join(part, w->shape.dim[0], m->info.heads);
-        if (s) return s;
-    }
-    return SC_OK;
-}
-
 /* Weights that come from no file are made once it is known that all of them fit. */
 sc_status sc_model_declare(sc_model *m)
 {
-    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m}, &m->cache);
+    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m});
     if (s || m->info.format) return s;
     if (m->make_bytes > sc_memory_size() && !m->make->config_only)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
                        (long long)m->make_bytes, (long long)sc_memory_size());
-    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m}, NULL);
+    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
 }
 
 static sc_status check_params(sc_model *m)
@@ -168,6 +157,9 @@ static bool is_ballast(const char *name)
     static const char *const ends[] = {".attn.bias",
                                        ".attn.masked_bias",
                                        ".rotary_emb.inv_freq",
+                                       ".embed_positions.weight",
+                                       "encoder.embed_tokens.weight",
+                                       "decoder.embed_tokens.weight",
                                        "rope_freqs.weight",
                                        "rope_factors_long.weight",
                                        "rope_factors_short.weight",
@@ -250,6 +242,48 @@ static sc_status read_eos(sc_model *m)
     return s;
 }
 
+/* Before there was generation_config.json, config.json said how to generate. */
+static sc_status generation_of_config(sc_model *m)
+{
+    static const char *const keys[] = {
+        "bos_token_id",         "eos_token_id",  "pad_token_id", "decoder_start_token_id", "forced_bos_token_id",
+        "forced_eos_token_id",  "bad_words_ids", "num_beams",    "length_penalty",         "early_stopping",
+        "no_repeat_ngram_size", "min_length",    "max_length"};
+    json_t *o = json_object();
+    char *text = NULL;
+    bool ok = o != NULL;
+    for (int i = 0; ok && i < SC_COUNT(keys); i++) {
+        json_t *v = json_object_get(m->json, keys[i]);
+        if (v && !json_is_null(v)) ok = json_object_set(o, keys[i], v) == 0;
+    }
+    if (ok) text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    if (!text) return sc_nomem();
+    sc_free(m->generation);
+    m->generation = text;
+    return SC_OK;
+}
+
+/* A whole number of generation_config.json, else of config.json; -1: in neither. */
+static sc_status read_decoder_start(sc_model *m)
+{
+    static const char *const keys[] = {"decoder_start_token_id", "bos_token_id"};
+    json_t *gen;
+    sc_status s = sc_json_parse(&gen, m->generation, (int64_t)strlen(m->generation), "generation_config.json");
+    int64_t id = -1;
+    if (s) return s;
+    for (int i = 0; !s && id < 0 && i < SC_COUNT(keys); i++) {
+        s = sc_json_int(gen, "generation_config.json", keys[i], 0, INT32_MAX, &id);
+        if (!s && id < 0) s = sc_json_int(m->json, m->info.path, keys[i], 0, INT32_MAX, &id);
+    }
+    json_decref(gen);
+    if (!s && id >= m->info.vocab)
+        return sc_fail(SC_EFORMAT, "%s: the decoder begins with id %lld of a vocabulary of %lld", m->info.path,
+                       (long long)id, (long long)m->info.vocab);
+    m->decoder_start = (int32_t)id;
+    return s;
+}
+
 static sc_status open_dir(sc_model *m, const char *path, bool weights)
 {
     char *config = sc_path_join(path, "config.json"), *generation = sc_path_join(path, "generation_config.json"),
@@ -288,6 +322,21 @@ static sc_status open_gguf(sc_model *m, const char *path, bool weights)
     return s;
 }
 
+/* Once, while nobody shares the model yet. */
+static sc_status name_labels(sc_model *m)
+{
+    const json_t *names = json_object_get(m->json, "id2label");
+    int64_t n = m->info.labels;
+    if (n && !(m->label = sc_arena_alloc(m->arena, sizeof *m->label * (size_t)n))) return sc_nomem();
+    for (int64_t i = 0; i < n; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%lld", (long long)i);
+        const char *name = json_string_value(json_object_get(names, key));
+        if (!(m->label[i] = name ? name : sc_arena_printf(m->arena, "LABEL_%s", key))) return sc_nomem();
+    }
+    return SC_OK;
+}
+
 sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
@@ -303,7 +352,7 @@ sc_status sc_model_configure(sc_model *m)
     m->family->configure(&c, m->config);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
-    return SC_OK;
+    return name_labels(m);
 }
 
 sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)
@@ -318,6 +367,7 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         goto end;
     }
     m->ctx = ctx;
+    m->decoder_start = -1;
     m->make = o;
     if (!(m->arena = m->weights.arena = sc_arena_new()) || !(m->generation = sc_strdup("{}")) ||
         !(m->info.path = sc_arena_strndup(m->arena, path, strlen(path)))) {
@@ -327,18 +377,30 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if ((s = sc_backend_new(&m->backend, ctx))) goto end;
     bool file = o->weights == SC_WEIGHTS_FILE, dir = sc_path_is_dir(path);
     if (file) m->info.format = dir ? "safetensors" : "gguf";
-    s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
+    if (!file && !dir && sc_path_has_suffix(path, ".json"))
+        s = sc_json_read(&m->json, path, MAX_CONFIG);
+    else
+        s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
     if (s || (s = sc_model_configure(m))) goto end;
+    if (m->info.source_vocab) {
+        if (strcmp(m->generation, "{}") == 0) s = generation_of_config(m);
+        if (s || (s = read_decoder_start(m))) goto end;
+    }
     if (file && m->family->adapt && (s = m->family->adapt(m->config, &m->weights))) {
         s = sc_fail_in(s, "%s", path);
         goto end;
     }
-    for (int i = 0; !s && i < o->n_adapters; i++) s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i]);
-    if (s || (s = sc_model_declare(m)) || (s = check_params(m)) || (s = check_adapters(m)) ||
-        (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
+    for (int i = 0; !s && i < o->n_adapters; i++)
+        s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i], o->adapter_weights ? o->adapter_weights[i] : 1);
+    if (m->info.source_vocab && m->adapters.prompt.ids) m->adapters.prompt.ids = "source_ids";
+    if (!s && m->adapters.prompt.ids && m->info.head != SC_HEAD_NEXT)
+        s = sc_fail(SC_EUNSUPPORTED, "%s: no virtual tokens for a model that generates none", path);
+    if (s || (s = sc_adapters_replace(&m->adapters, m)) || (s = sc_model_declare(m)) || (s = check_params(m)) ||
+        (s = sc_adapters_meet(&m->adapters, m)) || (s = note_unexpected(m)) || (s = summarize(m)) ||
+        (s = read_eos(m)))
         goto end;
     if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
-    m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m};
+    m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m, .prompt = m->adapters.prompt};
     m->source = &m->source_;
 end:
     m->make = NULL;
@@ -368,11 +430,7 @@ void sc_model_describe(const sc_model *m, sc_model_info *info) { *info = m->info
 sc_context *sc_model_context(const sc_model *m) { return m->ctx; }
 const char *sc_model_label(const sc_model *m, int64_t i)
 {
-    char key[32];
-    if (i < 0 || i >= m->info.labels) return NULL;
-    snprintf(key, sizeof key, "%lld", (long long)i);
-    const char *name = json_string_value(json_object_get(json_object_get(m->json, "id2label"), key));
-    return name ? name : sc_arena_printf(m->arena, "LABEL_%lld", (long long)i);
+    return i >= 0 && i < m->info.labels ? m->label[i] : NULL;
 }
 
 bool sc_model_multi_label(const sc_model *m)
@@ -382,6 +440,7 @@ bool sc_model_multi_label(const sc_model *m)
 }
 
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
+int32_t sc_model_decoder_start(const sc_model *m) { return m->decoder_start; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)
 {

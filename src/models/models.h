@@ -30,6 +30,7 @@ const char *sc_config_str(sc_config *c, const char *key, const char *otherwise);
 bool sc_config_has(const sc_config *c, const char *key); /* there, and not null */
 /* A HuggingFace activation name: "silu", "gelu_new", … */
 sc_unary_kind sc_config_activation(sc_config *c, const char *key, const char *otherwise);
+sc_unary_kind sc_activation_named(sc_config *c, const char *key, const char *name); /* key: for the message */
 /* rope_parameters (transformers 5) or rope_theta, rope_scaling and partial_rotary_factor (before) for heads of d. What
  * *out holds before of theta and dim are the family's defaults; 0: 10000, and d. */
 void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
@@ -184,6 +185,7 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e);
 /* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
 void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
 void sc_encoder_describe(const void *encoder, sc_model_info *info);
+const sc_encoder *sc_model_encoder(const sc_model *m); /* NULL: another kind of model */
 sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
 /* states x (T, C) → what the head gives; taps "sequence.pooler_output" and "sequence.seq_relationship_logits". */
 sc_tensor *sc_encoder_head(sc_graph *g, const sc_encoder *e, sc_text_in *in, sc_tensor *x);
@@ -215,7 +217,8 @@ typedef struct sc_family {
     /* NULL, or: brings other forms in which checkpoints keep parameters into the one that build asks for. */
     sc_status (*adapt)(const void *config, sc_weights *w);
     void (*ssm)(const void *config, sc_ssm_sizes *out); /* NULL: no layer is recurrent */
-    const char *prefix; /* checkpoints of the bare model leave it out of their names; "" without */
+    const char *prefix;   /* checkpoints of the bare model leave it out of their names; "" without */
+    bool encoder_decoder; /* build reads in->source and in->memory */
 } sc_family;
 
 #define F(name) extern const sc_family sc_family_##name;
@@ -310,6 +313,14 @@ const sc_gguf_name *sc_gguf_from_hf(const char *arch, const char *name, char *ou
 sc_status sc_gguf_read_ssm(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
 sc_status sc_gguf_write_ssm(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
 sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a);
+/* The same of encoders. GGUF has names for what gives the states; heads are left out, with a remark. (gguf_encoder.c) */
+sc_status sc_gguf_read_encoder(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
+sc_status sc_gguf_write_encoder(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
+/* ModernBERT's windows and rotations. (modernbert.c) */
+sc_status sc_modernbert_write(sc_gguf_writer *w, const sc_model *m, const char *arch);
+sc_status sc_gguf_fits_encoder(const sc_model *m, const sc_gguf_arch *a);
+/* GGUF's name of an encoder's parameter and the rows of it that are left out in front; NULL: GGUF has none. */
+const sc_gguf_name *sc_gguf_encoder_name(const sc_model *m, const char *hf, char *out, size_t size, int64_t *skip);
 /* Sets what changes of an item where a row of gguf_names.c is the output's, or the source's. */
 typedef struct sc_item sc_item;
 sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, const sc_gguf_name *row);
@@ -325,24 +336,44 @@ bool sc_gguf_expert_values(json_t *o, const sc_model *m, const sc_gguf_arch *a);
 sc_status sc_gguf_write_experts(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
 /* Writes architecture and hyperparameters (not tokenizer and weights). `arena` must live until the file is finished. */
 sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *arena);
+/* T5's own keys (gguf_t5.c): read; refused where GGUF has none for a setting; written. */
+sc_status sc_gguf_read_t5(json_t *o, const sc_gguf *file);
+sc_status sc_gguf_fits_t5(const sc_model *m);
+sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 
-/* ---- adapters in PEFT's format (lora.c) ---- */
+/* ---- adapters in PEFT's format (lora.c reads them, adapt.c fits them to a model) ---- */
 
 typedef struct sc_adapter_part {
     const char *name; /* of the matrix, without ".weight" */
     sc_lora lora;
+    sc_lora_use use;      /* a table's part says so, a matrix's is told when it is met */
+    sc_buffer *magnitude; /* (N) f32: DoRA's; NULL: none */
+    float weight;         /* of the adapter */
     bool used;
 } sc_adapter_part;
 
+/* A tensor that an adapter has instead of the model's. */
+typedef struct sc_adapter_whole {
+    const char *name;
+    sc_shape shape;
+    sc_storage storage;
+} sc_adapter_whole;
+
 typedef struct sc_adapters {
     sc_adapter_part *part;
-    int64_t count, cap;
+    sc_adapter_whole *whole;
+    int64_t count, cap, n_whole, cap_whole;
+    sc_prompt prompt;
 } sc_adapters;
-/* Adds the LoRA of a folder (adapter_config.json, adapter_model.safetensors). Strings go to the arena. */
-sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir);
+/* Adds the adapter of a folder (adapter_config.json, adapter_model.safetensors), `weight` times. Strings go to the arena. */
+sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, double weight);
 void sc_adapters_free(sc_adapters *a);
+/* Puts whole tensors in the place of the file's, once these are known. */
+sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m);
+/* Fits the parts to the weights that they add to: order of rows, DoRA's gains. After the parameters are checked. */
+sc_status sc_adapters_meet(sc_adapters *a, sc_model *m);
 /* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
 /* ... or from head by head to all queries, all keys, all values. */
@@ -360,8 +391,9 @@ struct sc_model {
     void *config; /* the family's */
     sc_weights weights;
     sc_adapters adapters;
-    sc_cache_spec cache;
+    sc_cache_spec cache, memory; /* memory: of the layers that look at an encoder's output */
     sc_model_info info;
+    const char **label; /* info.labels of them */
     sc_model_param *param;
     int64_t n_params, cap_params;
     sc_map declared; /* name → place in param */
@@ -369,6 +401,7 @@ struct sc_model {
     int64_t n_unexpected;
     int32_t *eos;
     int64_t n_eos, cap_eos;
+    int32_t decoder_start;         /* -1: none */
     const sc_model_options *make;  /* while opening */
     int64_t make_bytes;            /* of the weights that come from no file */
     const sc_param_source *source; /* for graphs of this model */
@@ -380,6 +413,16 @@ struct sc_model {
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
+typedef struct sc_text_shape {
+    int64_t tokens, sequences, wanted; /* T, S, R */
+    const sc_cache *cache;
+    sc_cache_spec *spec;
+    /* Encoder-decoders: tokens that the encoder reads, 0 where the memory has it all; where keys and values go to or come
+     * from, NULL: nowhere. */
+    int64_t source;
+    const sc_cache *memory;
+    sc_cache_spec *memory_spec;
+} sc_text_shape;
 /* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
  * Norms' "LayerNorm.weight" and "bias" may be called gamma and beta, as in BERT's first checkpoints. NULL: none. (model.c) */
 sc_weight *sc_model_weight(sc_model *m, const char *name);
@@ -387,15 +430,23 @@ sc_weight *sc_model_weight(sc_model *m, const char *name);
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;
-    sc_text_in in;
+    sc_text_in in, source;
+    sc_memory memory;
     sc_tensor *logits; /* what the family's head gives (sc_head) */
 } sc_text_graph;
+sc_status sc_text_graph_build(sc_text_graph *out, const sc_model *m, const sc_text_shape *shape);
+/* The same; the encoder of an encoder-decoder reads as many tokens as the decoder. */
 sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t tokens, int64_t sequences,
                             int64_t wanted, const sc_cache *cache, sc_cache_spec *spec);
+/* Plans what fills the memory and nothing else. */
+sc_status sc_text_graph_plan_memory(sc_plan **out, const sc_text_graph *t, const sc_model *m);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 
 /* ---- converting ---- */
+
+/* The tokenizer's files of a directory into another; *found (may be NULL): there is one that tokenizes. (convert_dir.c) */
+sc_status sc_copy_tokenizer(const char *in, const char *out, bool *found);
 
 /* A tensor on its way from one file to another. */
 /* Blocks of `size` rows (or columns) from `offset` on, groups * each of them, that change between (group, one of each)
@@ -429,6 +480,10 @@ struct sc_item {
     sc_tiles tiles;
     enum { SC_ITEM_OTHER, SC_ITEM_MATRIX, SC_ITEM_EMBEDDING, SC_ITEM_OUTPUT } role;
     int64_t layer; /* -1: none */
+    /* What adapters add on the way; NULL: nothing. in_out: the output has the axes of the parts the other way round. */
+    const sc_adapters *adapters;
+    const char *param; /* the matrix's name for them */
+    bool in_out;
 };
 
 typedef struct sc_items {
@@ -436,6 +491,11 @@ typedef struct sc_items {
     int64_t count, cap;
     sc_arena *arena; /* holds the names */
 } sc_items;
+
+/* Notes in the item of a parameter what adapters add to it; turned: it is written with its axes exchanged. (adapt.c) */
+sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bool turned);
+/* Adds that to one row as it is written, `row` in the order of the source. */
+void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float *x);
 
 typedef sc_status sc_sink(void *user, const void *data, int64_t bytes);
 /* The values of an item in the output's type and order, in pieces. Threads work on rows. (convert_rows.c) */
@@ -464,6 +524,8 @@ int sc_type_plan_file_type(const sc_type_plan *p, const sc_items *items);
 
 /* Adds the model's parameters, as GGUF's architecture `arch` has them or as HuggingFace has them (NULL). (convert.c) */
 sc_status sc_items_from_model(sc_items *items, const sc_model *m, const char *arch);
+/* Opens the source with the adapters that are to be merged. */
+sc_status sc_convert_open(sc_model **out, sc_context *ctx, const char *in, const sc_convert_options *o);
 sc_status sc_convert_to_gguf(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,
                              sc_convert_report *r);
 sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,

@@ -117,6 +117,23 @@ static void configure(sc_config *c, void *config)
         sc_config_fault(c, "classifier_pooling '%s' is not known", pool);
 }
 
+sc_status sc_modernbert_write(sc_gguf_writer *w, const sc_model *m, const char *arch)
+{
+    const modernbert *b = m->config;
+    char name[256];
+    bool usual = true; /* every third layer sees all, from the first on */
+    for (int64_t i = 0; i < b->e.layers; i++) usual &= b->local[i] == (i % 3 != 0);
+    snprintf(name, sizeof name, "%s.attention.sliding_window", arch);
+    sc_status s = sc_gguf_writer_int(w, name, SC_GGUF_U32, b->window);
+    snprintf(name, sizeof name, "%s.attention.sliding_window_pattern", arch);
+    if (!s && !usual) s = sc_gguf_writer_array(w, name, SC_GGUF_BOOL, b->local, b->e.layers);
+    for (int i = 0; !s && i < 2; i++) {
+        snprintf(name, sizeof name, "%s.rope.freq_base%s", arch, i ? "_swa" : "");
+        s = sc_gguf_writer_num(w, name, SC_GGUF_F32, b->rope[i].theta);
+    }
+    return s;
+}
+
 const sc_family sc_family_modernbert = {.name = "modernbert",
                                         .model_types = (const char *const[]){"modernbert", NULL},
                                         .prefix = "model",

@@ -45,6 +45,7 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
                               .window = c->window,
                               .cap = c->cap,
                               .alibi = c->alibi,
+                              .bias = c->bias,
                               .sinks = c->sinks};
     int layer = c->bidirectional ? 0 : sc_cache_next(g, in, c->kv_heads, c->d, c->d);
     if (layer < 0) return NULL;

@@ -263,6 +263,18 @@ void sc_cache_fork(sc_cache *c, int from, int to)
     q->mark = share(c, c->seq[from].mark);
 }
 
+void sc_cache_note(sc_graph *g, sc_cache_spec *spec, int layer, int64_t kv_heads, int64_t d, int64_t v_d)
+{
+    if (layer >= SC_COUNT(spec->layer)) {
+        sc_graph_fault(g, sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(spec->layer)));
+        return;
+    }
+    spec->n_layers = layer + 1;
+    spec->layer[layer].kv_heads = kv_heads;
+    spec->layer[layer].d = d;
+    spec->layer[layer].v_d = v_d;
+}
+
 sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer)
 {
     sc_kv kv = {0};
@@ -304,14 +316,6 @@ sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n)
 int sc_cache_next(sc_graph *g, sc_text_in *in, int64_t kv_heads, int64_t d, int64_t v_d)
 {
     int layer = in->layer++;
-    if (!in->spec) return layer;
-    if (layer >= SC_COUNT(in->spec->layer)) {
-        sc_graph_fault(g, sc_fail(SC_ELIMIT, "more than %d attention layers", SC_COUNT(in->spec->layer)));
-        return -1;
-    }
-    in->spec->n_layers = layer + 1;
-    in->spec->layer[layer].kv_heads = kv_heads;
-    in->spec->layer[layer].d = d;
-    in->spec->layer[layer].v_d = v_d;
-    return layer;
+    if (in->spec) sc_cache_note(g, in->spec, layer, kv_heads, d, v_d);
+    return g->status ? -1 : layer;
 }

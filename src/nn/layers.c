@@ -6,17 +6,36 @@ static const sc_init normal = {SC_INIT_NORMAL, 0.02f}, zeros = {SC_INIT_ZEROS, 0
 
 static int64_t last_dim(const sc_tensor *x) { return x && x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 0; }
 
-/* y and what adapters add to the matrix in whose scope we are; x (T, C), y (T, N). */
-static sc_tensor *adapted(sc_graph *g, sc_tensor *x, sc_tensor *y)
+/* The i-th addition to the matrix (n, c) in whose scope we are. */
+static bool next_lora(sc_graph *g, sc_lora_use use, int i, int64_t n, int64_t c, sc_lora *part)
+{
+    const char *name = g->scope[g->depth];
+    if (g->status || !g->params || !g->params->lora || !g->params->lora(g->params->user, name, use, i, part))
+        return false;
+    if (part->rows == n && part->cols == c) return true;
+    sc_graph_fault(g, sc_fail(SC_ESHAPE,
+                              "an adapter for another model: its part for '%s' is for (%lld, %lld), the "
+                              "matrix is (%lld, %lld)",
+                              name, (long long)part->rows, (long long)part->cols, (long long)n, (long long)c));
+    return false;
+}
+
+/* x (T, C) w^T + bias and what adapters add to w; y (T, N). */
+static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor *w, sc_tensor *bias)
 {
     sc_lora part;
-    if (!y || !g->params->lora) return y;
-    for (int i = 0; g->params->lora(g->params->user, g->scope[g->depth], i, &part); i++) {
-        sc_shape a = {2, {part.rank, part.cols}}, b = {2, {part.rows, part.rank}};
+    if (!w) return NULL;
+    int64_t n = w->shape.dim[0], c = w->shape.dim[1];
+    bool gain = false;
+    for (int i = 0; next_lora(g, use, i, n, c, &part); i++) gain = gain || part.gain.data;
+    sc_tensor *plain = sc_apply_linear(g, x, w, gain ? NULL : bias), *y = plain; /* a gain leaves the bias alone */
+    for (int i = 0; next_lora(g, use, i, n, c, &part); i++) {
+        sc_shape a = {2, {part.rank, part.cols}}, b = {2, {part.rows, part.rank}}, v = {1, {part.rows}};
         sc_tensor *down = sc_apply_linear(g, x, sc_graph_constant(g, "lora_A", &a, &part.a), NULL);
         y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_B", &b, &part.b), NULL));
+        if (part.gain.data) y = sc_add(g, y, sc_mul(g, plain, sc_graph_constant(g, "lora_gain", &v, &part.gain)));
     }
-    return y;
+    return gain && bias ? sc_add(g, y, bias) : y;
 }
 
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
@@ -28,7 +47,7 @@ sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, uns
     sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
     if (in_out) w = sc_permute(g, w, (int[]){1, 0});
     sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", zeros, 1, &n) : NULL;
-    sc_tensor *y = adapted(g, x, sc_apply_linear(g, x, w, bias));
+    sc_tensor *y = adapted(g, in_out ? SC_LORA_IN_OUT : SC_LORA_LINEAR, x, w, bias);
     sc_scope_pop(g);
     return y;
 }
@@ -66,12 +85,32 @@ sc_tensor *sc_norm(sc_graph *g, sc_norm_kind kind, const char *name, sc_tensor *
     return y;
 }
 
+/* An adapter's virtual tokens behind a table that `ids` are looked up in; NULL: none. */
+static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
+{
+    const sc_prompt *p = g->params ? &g->params->prompt : NULL;
+    if (g->status || !p || !p->ids || !ids || ids->leaf != SC_INPUT || strcmp(ids->name, p->ids) != 0) return NULL;
+    if (p->width != width)
+        return sc_graph_fault(g, sc_fail(SC_ESHAPE,
+                                         "an adapter for another model: its virtual tokens are %lld wide, the "
+                                         "model's tokens %lld",
+                                         (long long)p->width, (long long)width));
+    return sc_graph_constant(g, "prompt", &(sc_shape){2, {p->rows, width}}, &p->table);
+}
+
 sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
                               int64_t width)
 {
     sc_scope_push(g, "%s", name);
     sc_tensor *table = sc_param(g, "weight", normal, 2, (int64_t[]){skip + rows, width});
-    sc_tensor *y = sc_rows(g, skip ? sc_slice(g, table, 0, skip, rows) : table, ids);
+    sc_lora part;
+    sc_tensor *y = sc_rows_and(g, skip ? sc_slice(g, table, 0, skip, rows) : table, prompt_of(g, ids, width), ids);
+    for (int i = 0; next_lora(g, SC_LORA_TABLE, i, width, skip + rows, &part); i++) {
+        sc_shape a = {2, {part.cols, part.rank}}, b = {2, {part.rows, part.rank}};
+        sc_tensor *first = sc_graph_constant(g, "lora_embedding_A", &a, &part.a);
+        sc_tensor *down = sc_rows(g, skip ? sc_slice(g, first, 0, skip, rows) : first, ids);
+        y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_embedding_B", &b, &part.b), NULL));
+    }
     sc_scope_pop(g);
     return y;
 }

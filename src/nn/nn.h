@@ -50,10 +50,23 @@ void sc_cache_mark(sc_cache *c, int seq);
 int64_t sc_cache_trim(sc_cache *c, int seq, int64_t n);
 /* Makes `to` share what `from` holds; what `to` held is dropped. */
 void sc_cache_fork(sc_cache *c, int from, int to);
+/* Notes a layer's sizes; a fault of the graph where there are too many layers. */
+void sc_cache_note(sc_graph *g, sc_cache_spec *spec, int layer, int64_t kv_heads, int64_t d, int64_t v_d);
 /* The states of one layer in a graph; v is NULL where values are a part of the keys. */
 sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer);
 
 /* ---- what a text model is given ---- */
+
+/* What the decoder of an encoder-decoder looks at: the encoder's output, or the keys and values that were made of it and
+ * are kept in a cache of their own, since they stay the same while the decoder goes on. */
+typedef struct sc_memory {
+    sc_tensor *states; /* (U, C) the encoder's output, put here by the builder; NULL: all is in the cache */
+    sc_seqs seqs;      /* start of the U tokens' sequences; with a cache, past: their lengths, and pages */
+    const sc_cache
+        *cache; /* where keys and values are written where there are states, and read where not; may be NULL */
+    sc_cache_spec *spec; /* not NULL: layers that look at it note their sizes here */
+    int layer;           /* counted up by them */
+} sc_memory;
 
 typedef struct sc_text_in {
     sc_tensor *ids;   /* (T) i32 */
@@ -66,6 +79,9 @@ typedef struct sc_text_in {
     int state;             /* of the cache, counted up by recurrent layers */
     sc_tensor *rope; /* the model's table of angles, once it is made, for all layers or those without a window */
     sc_tensor *rope_local; /* of the layers with one, where they have their own */
+    /* Encoder-decoders: what the encoder reads, NULL where that is in the memory already; and the memory, else NULL. */
+    struct sc_text_in *source;
+    sc_memory *memory;
 } sc_text_in;
 /* The next recurrent state of the model, (slots, rows, n), for the operations that keep one; NULL without cache. */
 sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n);
@@ -143,6 +159,7 @@ typedef struct sc_attention_config {
     float eps;                       /* of the head norms */
     bool bidirectional;              /* keys behind the query are seen too; such a layer has no cache */
     const sc_attention_names *names; /* NULL: LLaMA's, as of sc_self_attention */
+    sc_tensor *bias;                 /* by distance, as sc_relative_bias makes it; NULL: none */
 } sc_attention_config;
 
 /* Counts in->layer up, notes its cache's sizes in in->spec, and returns its number; -1 and a fault where there are too
@@ -156,6 +173,19 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
  * has all three, "qkv_proj"; head norms "q_norm" and "k_norm"; "o_proj". */
 sc_tensor *sc_self_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
                              const sc_attention_config *c);
+
+/* The same over in->memory, whose keys and values are made once for each sequence. */
+sc_tensor *sc_cross_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,
+                              const sc_attention_config *c);
+/* Raffel et al. 2020, "T5": distances share a bias by buckets, fine ones near and logarithmically wider ones up to
+ * `farthest`, for either direction where bidirectional. "name.weight" (buckets, heads) → (heads, 2 * farthest + 1). */
+typedef struct sc_relative_config {
+    int64_t heads, buckets, farthest;
+    bool bidirectional;
+} sc_relative_config;
+sc_tensor *sc_relative_bias(sc_graph *g, const char *name, const sc_relative_config *c);
+/* The bucket of a key `distance` places behind the query (negative: before it). */
+int32_t sc_relative_bucket(const sc_relative_config *c, int64_t distance);
 
 /* The rows of x (T, C) whose logits are wanted. */
 sc_tensor *sc_wanted_rows(sc_graph *g, const sc_text_in *in, sc_tensor *x);

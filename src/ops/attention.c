@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention over ragged batches, with or without a cache; the softmax is taken tile by tile and never stored.
- * attention: q (T, H, D); k, v (T, Hkv, D), or caches (pages, Hkv, tile, D); start, past, pages, sinks.
+ * attention: q (T, H, D); k, v (T, Hkv, D), or caches (pages, Hkv, tile, D); start, past, pages, sinks, the keys' own
+ * start table, bias.
  * attention_parts: the same over a cache, but the result is that of each segment of the keys, (T, H, S, D + 2): the S
  * largest scores and S sums of a head, which stand together, then S rows not yet divided.
  * attention_join: parts, sinks.
@@ -15,6 +16,14 @@ static sc_status want_table(const sc_tensor *t, const char *what, int rank)
     if (!t) return sc_fail(SC_EINVAL, "no %s table", what);
     sc_status s = sc_want_dtype(t, what, SC_I32);
     return s ? s : sc_want_rank(t, what, rank);
+}
+
+/* Keys without a cache are one for each query, or have a start table of their own. */
+static sc_status check_keys(const sc_tensor *y, const sc_tensor *k, int64_t sequences)
+{
+    if (!SC_ATTR(y, sc_attention_attr)->cross) return sc_want_dim(k, "the key", 0, y->in[0]->shape.dim[0]);
+    sc_status s = want_table(y->in[7], "the keys' start", 1);
+    return s ? s : sc_want_dim(y->in[7], "the keys' start", 0, sequences + 1);
 }
 
 static sc_status check(sc_tensor *y)
@@ -33,7 +42,7 @@ static sc_status check(sc_tensor *y)
          (s = sc_want_dim(k, "the cache", 2, SC_ATTENTION_TILE))))
         return s;
     if (!cached && ((s = sc_want_dtype(k, "the key", SC_F32)) || (s = sc_want_rank(k, "the key", 3)) ||
-                    (s = sc_want_dim(k, "the key", 0, q->shape.dim[0]))))
+                    (s = check_keys(y, k, sequences))))
         return s;
     int last = cached ? 3 : 2;
     if (k->shape.rank != v->shape.rank || memcmp(k->shape.dim, v->shape.dim, sizeof k->shape.dim[0] * (size_t)last))
@@ -61,10 +70,24 @@ static sc_status check_sinks(const sc_tensor *sinks, int64_t heads)
     return sc_is_contiguous(sinks) ? SC_OK : sc_fail(SC_ESHAPE, "the sinks are not contiguous");
 }
 
+static sc_status check_bias(const sc_tensor *bias, const sc_attention_attr *a, int64_t heads)
+{
+    sc_status s;
+    if (a->cross && (a->causal || a->window > 0 || bias))
+        return sc_fail(SC_EINVAL, "another batch's keys have no place relative to the queries");
+    if (!bias) return SC_OK;
+    if ((s = sc_want_dtype(bias, "the bias", SC_F32)) || (s = sc_want_rank(bias, "the bias", 2)) ||
+        (s = sc_want_dim(bias, "the bias", 0, heads)))
+        return s;
+    return bias->shape.dim[1] % 2 && sc_is_contiguous(bias) ? SC_OK
+                                                            : sc_fail(SC_ESHAPE, "the bias is not of -M to M");
+}
+
 static sc_status infer(sc_tensor *y)
 {
     sc_status s = check(y);
     if (!s) s = check_sinks(y->in[6], y->in[0]->shape.dim[1]);
+    if (!s) s = check_bias(y->in[8], SC_ATTR(y, sc_attention_attr), y->in[0]->shape.dim[1]);
     if (s || (s = sc_infer_like_input(y))) return s;
     y->shape.dim[2] = value_width(y->in[2]);
     return SC_OK;
@@ -73,7 +96,7 @@ static sc_status infer(sc_tensor *y)
 static sc_cost cost(const sc_step *s)
 {
     const sc_tensor *q = s->in[0], *k = s->in[1];
-    double queries = (double)q->shape.dim[0], keys = queries;
+    double queries = (double)q->shape.dim[0], keys = (double)k->shape.dim[0];
     if (is_cache(k))
         keys = (double)s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
     else if (SC_ATTR(s, sc_attention_attr)->causal)
@@ -88,6 +111,10 @@ static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);
     sc_tensor *in[8];
+    if (y->in[7] || y->in[8]) {
+        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of attention to another batch or with a bias"));
+        return;
+    }
     memcpy(in, y->in, 7 * sizeof *in);
     in[7] = sc_contiguous(g, dy);
     sc_tensor *all = sc_graph_node(g, &sc_op_attention_grad, in, 8, y->attr, sizeof(sc_attention_attr));
@@ -136,11 +163,12 @@ const sc_op sc_op_attention = {.name = "attention",
                                .derivative =
                                    "with p = softmax(scores) and dp = dy v^T: dv = p^T dy; ds = p * (dp - row sums "
                                    "of p * dp); dq = scale ds k; dk = scale ds^T q; a cap multiplies ds by 1 - (s "
-                                   "/ cap)^2; a sink's score gets minus its share of the row sums",
+                                   "/ cap)^2; a sink's score gets minus its share of the row sums; "
+                                   "dbias = ds summed by distance",
                                .backward = backward,
                                .infer = infer,
                                .cost = cost,
-                               .optional = 1 << 4 | 1 << 5 | 1 << 6};
+                               .optional = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
 
 /* ---- in parts ---- */
 
@@ -153,6 +181,7 @@ static sc_status parts_infer(sc_tensor *y)
 {
     const sc_tensor *q = y->in[0];
     sc_status s = check(y);
+    if (!s) s = check_bias(y->in[8], SC_ATTR(y, sc_attention_attr), q->shape.dim[1]);
     if (s) return s;
     if (!is_cache(y->in[1])) return sc_fail(SC_ESHAPE, "parts of what is not a cache");
     y->dtype = SC_F32;
@@ -164,7 +193,8 @@ const sc_op sc_op_attention_parts = {.name = "attention_parts",
                                      .id = SC_OP_attention_parts,
                                      .derivative = "none: only over a cache, which generation alone uses",
                                      .infer = parts_infer,
-                                     .cost = cost};
+                                     .cost = cost,
+                                     .optional = 1 << 6 | 1 << 7 | 1 << 8};
 
 static sc_status join_infer(sc_tensor *y)
 {
@@ -203,27 +233,43 @@ static bool want_parts(const sc_tensor *q, const sc_tensor *k, const sc_tensor *
            sc_mul_ok(floats, value_width(v) + 2, &floats) && floats <= MOST;
 }
 
+/* Two nodes where that is worth it: the sinks then join the result and not the parts. */
+static sc_tensor *attend(sc_graph *g, sc_tensor *const *in, const sc_attention_attr *attr)
+{
+    enum { INPUTS = 9, SINKS = 6 };
+    if (!want_parts(in[0], in[1], in[2], in[5]))
+        return sc_graph_node(g, &sc_op_attention, in, INPUTS, attr, sizeof *attr);
+    sc_tensor *without[INPUTS];
+    memcpy(without, in, sizeof without);
+    without[SINKS] = NULL;
+    sc_tensor *parts = sc_graph_node(g, &sc_op_attention_parts, without, INPUTS, attr, sizeof *attr);
+    return sc_graph_node(g, &sc_op_attention_join, (sc_tensor *[]){parts, in[SINKS]}, 2, NULL, 0);
+}
+
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {q, k, v, sc_contiguous(g, seqs->start), NULL, NULL, attr->sinks};
-    return sc_graph_node(g, &sc_op_attention, in, 7, attr, sizeof *attr);
+    return attend(g, (sc_tensor *[9]){q, k, v, sc_contiguous(g, seqs->start), [6] = attr->sinks, [8] = attr->bias},
+                  attr);
 }
 
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
                                const sc_attention_attr *attr)
 {
-    sc_tensor *in[] = {q,
-                       kv.k,
-                       kv.v,
-                       sc_contiguous(g, seqs->start),
-                       sc_contiguous(g, seqs->past),
-                       sc_contiguous(g, seqs->pages),
-                       attr->sinks};
-    if (!want_parts(q, kv.k, kv.v, seqs->pages))
-        return sc_graph_node(g, &sc_op_attention, in, 7, attr, sizeof *attr);
-    sc_tensor *parts = sc_graph_node(g, &sc_op_attention_parts, in, 6, attr, sizeof *attr);
-    return sc_graph_node(g, &sc_op_attention_join, (sc_tensor *[]){parts, attr->sinks}, 2, NULL, 0);
+    return attend(g,
+                  (sc_tensor *[9]){q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, seqs->past),
+                                   sc_contiguous(g, seqs->pages), attr->sinks, [8] = attr->bias},
+                  attr);
+}
+
+sc_tensor *sc_attention_cross(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_seqs *memory,
+                              const sc_attention_attr *attr)
+{
+    return attend(g,
+                  (sc_tensor *[9]){q, kv.k, kv.v, sc_contiguous(g, seqs->start), sc_contiguous(g, memory->past),
+                                   sc_contiguous(g, memory->pages), attr->sinks, sc_contiguous(g, memory->start),
+                                   attr->bias},
+                  attr);
 }
 
 /* ---- kv_write ---- */

@@ -106,6 +106,14 @@ enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
  * up to 32): the same values in the order that products of many rows want. */
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
+/* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */
+sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids);
+
+/* Positions as sines and cosines (Vaswani et al. 2017): at (T) i32 → (T, width), the sines of all the frequencies first. */
+sc_tensor *sc_sinusoids(sc_graph *g, sc_tensor *at, int64_t width);
+typedef struct sc_sinusoids_attr {
+    int64_t width;
+} sc_sinusoids_attr;
 
 /* ---- mixtures of experts: E experts of which each token uses K (Shazeer et al. 2017) ---- */
 
@@ -215,6 +223,10 @@ typedef struct sc_attention_attr {
     bool alibi; /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
+    sc_tensor
+        *bias;  /* (H, 2M + 1) f32 or NULL: added to a head's score of a key j places after the query, j from -M
+                         to M; farther ones get the value at the end (T5). An input of the node */
+    bool cross; /* the keys are another batch of as many sequences; neither causal nor with a window or bias */
 } sc_attention_attr;
 
 /* q (T, H, D), k (T, Hkv, D), v (T, Hkv, Dv) f32 → (T, H, Dv). Query head h reads key head h / (H / Hkv). */
@@ -233,6 +245,10 @@ sc_tensor *sc_kv_write(sc_graph *g, sc_tensor *cache, sc_tensor *x, const sc_seq
  * attention_parts and attention_join. The result is the same bits. */
 sc_tensor *sc_attention_cached(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs,
                                const sc_attention_attr *attr);
+/* q (T, H, D) over the keys and values of another batch, that of `memory`: k and v (U, Hkv, D) with memory->start; or
+ * caches, of which sequence s sees all the memory->past[s] tokens. attr->cross is set. */
+sc_tensor *sc_attention_cross(sc_graph *g, sc_tensor *q, sc_kv kv, const sc_seqs *seqs, const sc_seqs *memory,
+                              const sc_attention_attr *attr);
 
 /* ---- what goes through each sequence token by token ----
  * All are strictly sequential in f32 and begin anew with each sequence, so a result is the same bits for any batch and
@@ -315,5 +331,28 @@ typedef struct sc_disentangled_attr {
 /* q, k, v (T, H, D); pos_key and pos_query (2R, H, D) or NULL: without that term → (T, H, D). */
 sc_tensor *sc_disentangled(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, sc_tensor *pos_key,
                            sc_tensor *pos_query, const sc_seqs *seqs, const sc_disentangled_attr *attr);
+
+/* ---- gated recurrent cells (Cho et al. 2014; Hochreiter and Schmidhuber 1997), token by token ---- */
+
+/* Additive attention (Bahdanau et al. 2015) before each step: score of a key j: v . tanh(query h + key_j); the values
+ * weighted by the softmax of that are the context. */
+typedef struct sc_additive {
+    sc_tensor *query, *v;     /* (A, H), (A) */
+    sc_tensor *keys, *values; /* (U, A), (U, M) of the memory's tokens; or caches (pages, 1, tile, A or M) */
+    sc_tensor *into;          /* (G H, M): what the context adds to the gates */
+    const sc_seqs *memory;    /* start; with caches past, the lengths, and pages */
+} sc_additive;
+
+typedef struct sc_cell_attr {
+    bool lstm;    /* gates i, f, g, o with a cell state; else a GRU's r, z, n, n = tanh(x + r * (h w^T + b)) */
+    bool reverse; /* from the last token to the first */
+} sc_cell_attr;
+
+/* x (T, G H), what the input gives the gates, G 3 or 4; w (G H, H), b (G H); all f32. h0 and c0: (S, H), or the first row
+ * of each sequence in a cache (pages, 1, tile, H) of attend->memory; NULL: zeros; c0 is an LSTM's. With `state`, (slots,
+ * 1 or 2, H) as sc_text_state gives it, a sequence that is not at its beginning continues. → (T, H, and with lstm H
+ * more, and with attention M more): h, c, context. */
+sc_tensor *sc_cell(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b, sc_tensor *h0, sc_tensor *c0,
+                   const sc_additive *attend, const sc_seqs *seqs, sc_tensor *state, const sc_cell_attr *attr);
 
 #endif

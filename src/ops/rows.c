@@ -8,6 +8,11 @@ static sc_status infer(sc_tensor *y)
     if ((s = sc_want_rank(y->in[0], "the table", 2)) || (s = sc_want_dtype(y->in[1], "the ids", SC_I32)) ||
         (s = sc_want_rank(y->in[1], "the ids", 1)))
         return s;
+    if (y->in[2] && ((s = sc_want_dtype(y->in[2], "the second table", SC_F32)) ||
+                     (s = sc_want_rank(y->in[2], "the second table", 2)) ||
+                     (s = sc_want_dim(y->in[2], "the second table", 1, y->in[0]->shape.dim[1]))))
+        return s;
+    if (y->in[2] && !sc_is_contiguous(y->in[2])) return sc_fail(SC_ESHAPE, "the second table is not contiguous");
     y->dtype = SC_F32;
     y->shape = (sc_shape){2, {y->in[1]->shape.dim[0], y->in[0]->shape.dim[1]}};
     return SC_OK;
@@ -27,6 +32,10 @@ typedef struct rows_grad_attr {
 static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);
+    if (y->in[2]) {
+        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of two tables at once"));
+        return;
+    }
     if (!sc_gradient_wanted(b, y->in[0])) return;
     sc_tensor *in[] = {sc_contiguous(g, dy), y->in[1]};
     rows_grad_attr a = {y->in[0]->shape.dim[0]};
@@ -38,13 +47,16 @@ const sc_op sc_op_rows = {.name = "rows",
                           .derivative = "dtable = dy added to the rows that ids name; none for ids",
                           .backward = backward,
                           .infer = infer,
-                          .cost = cost};
+                          .cost = cost,
+                          .optional = 1 << 2};
 
-sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids)
+sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids)
 {
-    sc_tensor *in[] = {table, sc_contiguous(g, ids)};
-    return sc_graph_node(g, &sc_op_rows, in, 2, NULL, 0);
+    sc_tensor *in[] = {table, sc_contiguous(g, ids), more};
+    return sc_graph_node(g, &sc_op_rows, in, 3, NULL, 0);
 }
+
+sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids) { return sc_rows_and(g, table, NULL, ids); }
 
 static sc_status grad_infer(sc_tensor *y)
 {

@@ -19,7 +19,7 @@
 
 #include <stdio.h>
 
-enum { SC_MAX_INPUTS = 12 };
+enum { SC_MAX_INPUTS = 16 };
 
 typedef struct sc_tensor sc_tensor;
 typedef struct sc_graph sc_graph;
@@ -135,18 +135,31 @@ typedef struct sc_param_request {
     bool expert; /* one of a stack: read only for the tokens that choose it */
 } sc_param_request;
 
-/* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". */
+/* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), or a look-up in a table (C, N). */
+typedef enum sc_lora_use { SC_LORA_LINEAR, SC_LORA_IN_OUT, SC_LORA_TABLE } sc_lora_use;
+
+/* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". To a table, a
+ * is stored (C, R), since rows of it are looked up. With a gain (N), x w^T is also added times that: Liu et al. 2024,
+ * "DoRA". */
 typedef struct sc_lora {
     int64_t rank, rows, cols; /* R, N, C */
-    sc_storage a, b;
+    sc_storage a, b, gain;    /* gain.data NULL: none */
 } sc_lora;
+
+/* Rows that stand behind a table of tokens: ids from the table's last row on. (Lester et al. 2021, "prompt tuning") */
+typedef struct sc_prompt {
+    const char *ids; /* the name of the input whose look-up has them; NULL: no prompt */
+    int64_t rows, width;
+    sc_storage table; /* (rows, width) */
+} sc_prompt;
 
 typedef struct sc_param_source {
     /* Gives a parameter's storage; an empty one (data NULL) when only declaring. */
     sc_status (*get)(void *user, const sc_param_request *want, sc_storage *out);
     /* The i-th addition to the matrix of this name (without ".weight"), false where there are no more. May be NULL. */
-    bool (*lora)(void *user, const char *name, int i, sc_lora *out);
+    bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
+    sc_prompt prompt;
 } sc_param_source;
 
 /* ---- graph (graph.c) ---- */

@@ -160,6 +160,8 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     int64_t n = 1;
     if (p->plan && p->tokens == b->tokens && p->sequences == b->sequences) return SC_OK;
     free_pass(p);
+    if (l->m->info.source_vocab)
+        return sc_fail(SC_EUNSUPPORTED, "%s: no training of encoder-decoders", l->m->info.path);
     sc_status s = sc_text_graph_new(&p->t, l->m, b->tokens, b->sequences, 0, NULL, NULL);
     if (s) return s;
     sc_graph *g = p->t.g;

@@ -4,6 +4,8 @@
 #define SC_TRAIN_INTERNAL_H
 
 #include "models/models.h"
+#include "socle/tokenizer.h"
+#include "socle/train.h"
 
 /* ---- learning rates (schedule.c) ---- */
 
@@ -111,5 +113,37 @@ sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss);
 /* Operations of one batch's forward and backward pass. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
+
+/* ---- text as token ids (text_data.c) ---- */
+
+/* Documents end to end, each followed by the tokenizer's end-of-text token where it has one. Starts as {0}. */
+typedef struct sc_token_data {
+    int32_t *ids;
+    int64_t n, cap, documents;
+} sc_token_data;
+/* A text file, or .jsonl. SC_EFORMAT: not UTF-8, not text, a line that is no object with "text"; SC_EINVAL: no text in
+ * it; SC_ELIMIT: an id that `vocab` rows of embeddings do not have. */
+sc_status sc_token_data_add(sc_token_data *d, sc_context *ctx, const sc_tokenizer *t, const char *path, int64_t vocab);
+void sc_token_data_free(sc_token_data *d);
+
+/* ---- checkpoints (checkpoint.c) ---- */
+
+/* What a checkpoint is made of, beside the model and its files. */
+typedef struct sc_checkpoint {
+    sc_model *model;
+    const char *tokenizer; /* whose files are copied; NULL: none */
+    const sc_trained *trained;
+    sc_optimizer *optimizer;
+    int64_t n;
+    json_t *state; /* trainer_state.json */
+} sc_checkpoint;
+/* Writes out/checkpoint-STEP, which appears whole or not at all, then removes the oldest so that `keep` are left. */
+sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep);
+/* The model's own files, in `dir` itself. */
+sc_status sc_checkpoint_write_model(const sc_checkpoint *c, const char *dir);
+/* The folder of the last whole checkpoint (sc_free) and its state; SC_ENOTFOUND: there is none. */
+sc_status sc_checkpoint_last(const char *out, char **dir, json_t **state);
+/* The optimiser's moments from a checkpoint's folder. */
+sc_status sc_checkpoint_read_optimizer(const sc_checkpoint *c, const char *dir);
 
 #endif

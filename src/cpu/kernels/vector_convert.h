@@ -272,7 +272,12 @@ FLOAT16(bf16)
             vf a[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};                                                    \
             for (int64_t i = 0; i < whole; i += W) {                                                               \
                 vf v = v_load(x + i);                                                                              \
-                UNROLL for (int l = 0; l < 4; l++) a[l] = v_fma(v, v_from_##name(r[l] + 2 * i), a[l]);             \
+                UNROLL for (int l = 0; l < 4; l++)                                                                 \
+                {                                                                                                  \
+                    __builtin_prefetch(r[l] + 8 * stride + 2 * i, 0,                                               \
+                                       2); /* rows are pages: no prefetcher follows */                             \
+                    a[l] = v_fma(v, v_from_##name(r[l] + 2 * i), a[l]);                                            \
+                }                                                                                                  \
             }                                                                                                      \
             if (rest) {                                                                                            \
                 vf v = v_load_n(x + whole, rest);                                                                  \

@@ -42,6 +42,8 @@ VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int6
         UNROLL for (int i = 0; i < rows; i++) a[i] = v_load(x + i * ldx + l);
         UNROLL for (int j = 0; j < cols; j++) {
             vf b = v_load(w + j * ldw + l);
+            /* The next rows, each perhaps on a page of its own, where no prefetcher follows. */
+            if (rows <= 2) __builtin_prefetch(w + (j + cols) * ldw + l, 0, 2);
             UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_fma(a[i], b, acc[i][j]);
         }
     }
@@ -382,7 +384,8 @@ KERNEL float dot(int64_t n, const float *a, const float *b)
 }
 
 /* *sum of g and *product of g (x - mean), g = dy w. */
-VEC void norm_sums(int64_t n, const float *x, const float *w, const float *dy, float mean, float *sum, float *product)
+VEC void norm_sums(int64_t n, const float *x, const float *w, const float *dy, float mean, float *sum,
+                   float *product)
 {
     vf s = v_set(0), p = v_set(0), m = v_set(mean), one = v_set(1);
     int64_t i = 0;
@@ -407,7 +410,8 @@ VEC vf norm_slope(vf x, vf w, vf dy, vf mean, vf r, vf shift, vf slope)
     return v_mul(r, v_fnma(v_sub(x, mean), slope, v_sub(v_mul(dy, w), shift)));
 }
 
-VEC void norm_grad(const int layer, int64_t n, const float *x, const float *w, float eps, const float *dy, float *dx)
+VEC void norm_grad(const int layer, int64_t n, const float *x, const float *w, float eps, const float *dy,
+                   float *dx)
 {
     float mean = layer ? sum_over(0, n, x, 0) / (float)n : 0, sum, product;
     float r = 1 / sqrtf(sum_over(1, n, x, mean) / (float)n + eps);

@@ -22,7 +22,7 @@ VEC vf v_pairs(const float *p, int n)
 #include "cpu/kernels/vector_gemm.h"
 
 /* clang-format off */
-VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int64_t ldx, const char *w, int64_t stride,
+VEC void tile_nt(const int rows, const int cols, const bool ahead, int64_t k, const float *x, int64_t ldx, const char *w, int64_t stride,
                  float *y, int64_t ldy)
 {
     vf acc[4][8];
@@ -32,7 +32,9 @@ VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int6
         vf a[4];
         UNROLL for (int i = 0; i < rows; i++) a[i] = v_pairs(x + i * ldx + l, 2 * W);
         UNROLL for (int j = 0; j < cols; j++) {
-            vf b = _mm512_loadu_ps(w + j * stride + 2 * l);
+            const char *at = w + j * stride + 2 * l;
+            vf b = _mm512_loadu_ps(at);
+            if (ahead) __builtin_prefetch(at + cols * stride, 0, 2); /* rows are pages: no prefetcher sees the next */
             UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_fma_pairs(a[i], b, acc[i][j]);
         }
     }
@@ -57,13 +59,14 @@ VEC void tile_nt(const int rows, const int cols, int64_t k, const float *x, int6
                              float *y, int64_t ldy)                                                                \
     {                                                                                                              \
         int64_t j = 0;                                                                                             \
-        for (; j + wide <= nw; j += wide) tile_nt(rows, wide, k, x, ldx, w + j * stride, stride, y + j, ldy);      \
-        for (; j < nw; j++) tile_nt(rows, 1, k, x, ldx, w + j * stride, stride, y + j, ldy);                       \
+        for (; j + wide <= nw; j += wide)                                                                          \
+            tile_nt(rows, wide, true, k, x, ldx, w + j * stride, stride, y + j, ldy);                              \
+        for (; j < nw; j++) tile_nt(rows, 1, false, k, x, ldx, w + j * stride, stride, y + j, ldy);                \
     }
 STRIP(1, 8)
-STRIP(2, 4)
-STRIP(3, 4)
-STRIP(4, 4)
+STRIP(2, 8)
+STRIP(3, 6)
+STRIP(4, 6)
 
 static void matmul_nt_bf16(int64_t nx, int64_t nw, int64_t k, const float *x, int64_t ldx, const void *w,
                            int64_t stride, float *y, int64_t ldy)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training: a model from a config.json and text, as a run directory that can be stopped and gone on with at any time. */
+#ifndef SOCLE_TRAIN_H
+#define SOCLE_TRAIN_H
+
+#include "socle/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 0 or NULL: the default, in brackets. Rates and shares are plain numbers, not percent. */
+typedef struct sc_train_options {
+    const char
+        *model; /* a config.json, or a directory with one: a new model; with weights and `from_weights`: that one */
+    const char *tokenizer; /* a directory or file, as sc_tokenizer_load takes it [that of `model`] */
+    bool from_weights;
+    const char *const *data; /* text files, or .jsonl with an object a line that has "text" */
+    int n_data;
+    const char *const *eval_data; /* the same, for the loss on text that is not trained on */
+    int n_eval_data;
+    const char *out; /* the run directory; made */
+    bool resume;     /* go on from the last checkpoint in `out`, whose options must be these */
+    int64_t steps;   /* [as many as `epochs` need] */
+    double epochs;   /* [1] */
+    int64_t batch, length,
+        accumulate;        /* sequences, tokens each [8, the model's context up to 512]; batches a step [1] */
+    const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor" ["adamw"] */
+    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd" ["cosine"] */
+    double lr, beta1, beta2, eps, weight_decay; /* [those usual for the optimiser; decay of matrices alone 0.1] */
+    double warmup;                              /* share of all steps [0.02] */
+    double clip;                                /* largest norm of the gradients [1]; below 0: none */
+    uint64_t seed;
+    int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
+    int64_t eval_every;       /* [with each checkpoint] */
+    int64_t log_every;        /* [10] */
+} sc_train_options;
+
+/* What is known after a step. */
+typedef struct sc_train_event {
+    int64_t step, steps;
+    double epoch, loss, eval_loss;   /* eval_loss: negative where it was not measured */
+    double lr, norm;                 /* of the gradients, before clipping */
+    double tokens_per_second, flops; /* flops: operations a second */
+    double seconds, left;            /* since the start; to the end as far as can be told */
+} sc_train_event;
+typedef void sc_train_report(void *user, const sc_train_event *e);
+
+/* Trains to the end, or until the context is cancelled: the step is finished then, a checkpoint written, and SC_ECANCELLED
+ * returned. report may be NULL. The run directory is a model directory, with metrics.jsonl, trainer_state.json and
+ * checkpoint-N folders beside the model's files. */
+SC_API sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

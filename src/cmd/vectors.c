@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `socle vectors`: static word vectors. */
+#include "socle/vectors.h"
+#include "cmd/cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TEXT (1LL << 30)
+
+enum { MOST_WORDS = 64 };
+
+/* ---- words with signs: "king - man + woman" ---- */
+
+typedef struct expression {
+    sc_text word[MOST_WORDS];
+    float weight[MOST_WORDS];
+    int64_t n;
+} expression;
+
+static bool add_word(expression *x, const char *p, int64_t len, float weight)
+{
+    if (x->n == MOST_WORDS) return false;
+    x->word[x->n] = (sc_text){p, len};
+    x->weight[x->n++] = weight;
+    return true;
+}
+
+/* Words apart by spaces; a sign of its own counts for the next one. */
+static bool parse(expression *x, const char *text)
+{
+    float sign = 1;
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, " ");
+        bool alone = n == 1 && (*p == '+' || *p == '-');
+        if (alone)
+            sign = *p == '-' ? -1 : 1;
+        else if (n && !add_word(x, p, (int64_t)n, sign))
+            return false;
+        else if (n)
+            sign = 1;
+        p += n + strspn(p + n, " ");
+    }
+    return x->n > 0;
+}
+
+/* ---- actions ---- */
+
+static int put_nearest(sc_cmd *c, const sc_vectors *v, sc_word_space *s, const expression *x)
+{
+    int64_t k = sc_cmd_int(c, "top"), found, len;
+    sc_neighbor *best = calloc((size_t)k, sizeof *best);
+    if (!best) return sc_cmd_error(c, "out of memory");
+    int code = sc_word_space_nearest(s, x->word, x->weight, x->n, k, best, &found) ? sc_cmd_fail(c) : 0;
+    for (int64_t i = 0; !code && i < found; i++) {
+        const char *word = sc_vectors_word(v, best[i].row, &len);
+        printf("%.4f\t%.*s\n", (double)best[i].score, (int)len, word);
+    }
+    free(best);
+    return code;
+}
+
+static int neighbors(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
+{
+    for (int i = 2; i < sc_cmd_argc(c); i++) {
+        expression x = {0};
+        const char *word = sc_cmd_arg(c, i);
+        add_word(&x, word, (int64_t)strlen(word), 1);
+        if (i > 2) putchar('\n');
+        int code = put_nearest(c, v, s, &x);
+        if (code) return code;
+    }
+    return 0;
+}
+
+static int analogy(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
+{
+    expression x = {0};
+    bool ok = sc_cmd_argc(c) == 3 && parse(&x, sc_cmd_arg(c, 2));
+    for (int i = 0; sc_cmd_argc(c) == 5 && i < 3; i++) {
+        const char *word = sc_cmd_arg(c, 2 + i);
+        ok = add_word(&x, word, (int64_t)strlen(word), i == 1 ? -1 : 1);
+    }
+    if (!ok) return sc_cmd_usage(c, "an analogy is 'king - man + woman', or the three words");
+    return put_nearest(c, v, s, &x);
+}
+
+static void put_part(const char *name, int64_t len, int64_t correct, int64_t asked, int64_t skipped)
+{
+    printf("%-28.*s %6.2f%%  %lld of %lld, %lld skipped\n", (int)len, name,
+           asked ? 100.0 * (double)correct / (double)asked : 0, (long long)correct, (long long)asked,
+           (long long)skipped);
+}
+
+static int put_analogies(sc_cmd *c, sc_word_space *s, const char *text, int64_t len)
+{
+    sc_analogies *part;
+    int64_t n, sum[3][3] = {{0}}; /* semantic, syntactic, all: correct, asked, skipped */
+    if (sc_word_space_analogies(s, text, len, &part, &n)) return sc_cmd_fail(c);
+    sc_cmd_clear_progress(c);
+    for (int64_t i = 0; i < n; i++) {
+        put_part(part[i].name, part[i].len, part[i].correct, part[i].asked, part[i].skipped);
+        bool grammar = part[i].len >= 4 && memcmp(part[i].name, "gram", 4) == 0;
+        for (int k = grammar ? 1 : 0; k < 3; k += grammar ? 1 : 2) {
+            sum[k][0] += part[i].correct;
+            sum[k][1] += part[i].asked;
+            sum[k][2] += part[i].skipped;
+        }
+    }
+    static const char *const names[] = {"semantic", "syntactic", "all"};
+    for (int k = 0; k < 3; k++)
+        if (n && (k == 2 || sum[k][1] || sum[k][2]))
+            put_part(names[k], (int64_t)strlen(names[k]), sum[k][0], sum[k][1], sum[k][2]);
+    sc_free(part);
+    return 0;
+}
+
+/* Three columns are pairs with scores, four are analogies. */
+static bool has_pairs(const char *text)
+{
+    int words = 0;
+    while (*text == '\n' || *text == '\r') text++;
+    if (*text == ':') return false;
+    for (bool in = false; *text && *text != '\n'; text++) {
+        bool space = strchr(" \t\r", *text) != NULL;
+        words += !space && !in;
+        in = !space;
+    }
+    return words == 3;
+}
+
+static int eval(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
+{
+    (void)v;
+    for (int i = 2; i < sc_cmd_argc(c); i++) {
+        int64_t len;
+        sc_word_pairs r;
+        char *text = sc_cmd_read(c, sc_cmd_arg(c, i), MAX_TEXT, &len);
+        int code = text ? 0 : 1;
+        if (text && !has_pairs(text))
+            code = put_analogies(c, s, text, len);
+        else if (text && sc_word_space_pairs(s, text, len, &r))
+            code = sc_cmd_fail(c);
+        else if (text)
+            printf("spearman %.4f, pearson %.4f over %lld pairs, %lld skipped\n", r.spearman, r.pearson,
+                   (long long)r.scored, (long long)r.skipped);
+        free(text);
+        if (code) return code;
+    }
+    return 0;
+}
+
+/* The vectors themselves, without a space. */
+static int get(sc_cmd *c, const sc_vectors *v)
+{
+    int64_t width = sc_vectors_width(v);
+    float *x = calloc((size_t)width, sizeof *x);
+    if (!x) return sc_cmd_error(c, "out of memory");
+    int code = 0;
+    for (int i = 2; !code && i < sc_cmd_argc(c); i++) {
+        const char *word = sc_cmd_arg(c, i);
+        if (sc_vectors_get(v, word, (int64_t)strlen(word), x)) {
+            code = sc_cmd_fail(c);
+            break;
+        }
+        fputs(word, stdout);
+        for (int64_t k = 0; k < width; k++) printf(" %.9g", (double)x[k]);
+        putchar('\n');
+    }
+    free(x);
+    return code;
+}
+
+static int vectors(sc_cmd *c)
+{
+    static const struct {
+        const char *name;
+        int (*run)(sc_cmd *, const sc_vectors *, sc_word_space *);
+    } actions[] = {{"neighbors", neighbors}, {"analogy", analogy}, {"eval", eval}, {"get", NULL}};
+    const int n = (int)(sizeof actions / sizeof *actions);
+    sc_vectors *v = NULL;
+    sc_word_space *s = NULL;
+    int i = 0;
+    while (i < n && strcmp(actions[i].name, sc_cmd_arg(c, 0)) != 0) i++;
+    if (i == n) return sc_cmd_usage(c, "'%s' is none of neighbors, analogy, eval and get", sc_cmd_arg(c, 0));
+    sc_context *ctx = sc_cmd_context(c);
+    if (!ctx || sc_vectors_open(&v, sc_cmd_arg(c, 1), sc_cmd_int(c, "limit"))) return sc_cmd_fail(c);
+    sc_cmd_note(c, "%s, %lld words of %lld numbers", sc_vectors_kind(v), (long long)sc_vectors_count(v),
+                (long long)sc_vectors_width(v));
+    int code = 0;
+    if (!actions[i].run)
+        code = get(c, v);
+    else if (sc_word_space_new(&s, ctx, v))
+        code = sc_cmd_fail(c);
+    else
+        code = actions[i].run(c, v, s);
+    sc_word_space_free(s);
+    sc_vectors_free(v);
+    return code;
+}
+
+static const sc_option options[] = {
+    {"top", 'k', SC_OPT_INT, "K", "how many words to show", .value = "10", .lo = 1, .hi = 1e6},
+    {"limit", 'l', SC_OPT_INT, "N", "only the first N words, the most frequent ones; 0: all", .value = "0",
+     .hi = 1e9},
+    SC_OPT_CONTEXT,
+    {0}};
+static const sc_example examples[] = {
+    {"socle vectors neighbors glove.6B.100d.txt frog", "The words nearest to one"},
+    {"socle vectors analogy GoogleNews-vectors-negative300.bin 'king - man + woman'",
+     "What is to woman as king to man"},
+    {"socle vectors eval cc.en.300.bin questions-words.txt --limit 300000", "How many analogies come out right"},
+    {"socle vectors get cc.en.300.bin unheardofword", "A vector made of a word's parts"},
+    {0}};
+const sc_verb sc_verb_vectors = {
+    .name = "vectors",
+    .summary = "Ask static word vectors",
+    .args = "neighbors|analogy|eval|get FILE ARG...",
+    .min_args = 3,
+    .max_args = -1,
+    .about =
+        "FILE is word2vec's text or binary format, GloVe's text, or fastText's .bin, which also has vectors for "
+        "words "
+        "that it does not list.\n\n"
+        "neighbors WORD...: the nearest words by the cosine of their vectors. analogy 'A - B + C' (or A B C): the "
+        "words "
+        "nearest to that sum. eval FILE...: the share of analogies answered right, in the format of "
+        "questions-words.txt, or the correlation with people's scores, where lines are two words and a number. get "
+        "WORD...: the vectors.",
+    .options = options,
+    .examples = examples,
+    .run = vectors};

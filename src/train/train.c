@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop of a training: batches in an order that follows from the seed and the step alone, so a run that goes on from a
+ * checkpoint does what it would have done. */
+#include "train/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct trainer {
+    sc_context *ctx;
+    sc_train_options o;
+    sc_model *model;
+    sc_tokenizer *tokenizer;
+    sc_learner *learner;
+    sc_optimizer *optimizer;
+    sc_schedule schedule;
+    sc_token_data data, eval;
+    const sc_trained *trained;
+    int64_t *count; /* elements of each parameter */
+    int64_t n, vocab;
+    int64_t sequences; /* in the data */
+    int64_t *order;    /* of one epoch */
+    int64_t epoch;     /* that `order` is of; -1: none */
+    int64_t steps, first;
+    int32_t *ids, *labels, *start; /* of a batch */
+    float *weight;
+    FILE *metrics;
+    double begun, lr;
+} trainer;
+
+static sc_status want(bool ok, const char *what, double value)
+{
+    return ok ? SC_OK : sc_fail(SC_EINVAL, "%s is %g, which is out of range", what, value);
+}
+
+static sc_status take_options(trainer *t, const sc_train_options *o)
+{
+    t->o = *o;
+    sc_train_options *x = &t->o;
+    if (!x->model || !x->out) return sc_fail(SC_EINVAL, "a training needs a model and a place for the run");
+    if (x->n_data < 1) return sc_fail(SC_EINVAL, "a training needs data");
+    if (!x->batch) x->batch = 8;
+    if (!x->accumulate) x->accumulate = 1;
+    if (x->epochs == 0) x->epochs = 1;
+    if (x->clip == 0) x->clip = 1;
+    if (!x->save_every) x->save_every = 500;
+    if (!x->keep) x->keep = 2;
+    if (!x->eval_every) x->eval_every = x->save_every;
+    if (!x->log_every) x->log_every = 10;
+    if (!x->optimizer) x->optimizer = "adamw";
+    if (!x->schedule) x->schedule = "cosine";
+    if (!x->tokenizer) x->tokenizer = x->model;
+    sc_status s;
+    if ((s = want(x->batch > 0 && x->batch <= 65536, "the batch", (double)x->batch)) ||
+        (s = want(x->length >= 0 && x->length <= 1 << 20, "the length", (double)x->length)) ||
+        (s = want(x->accumulate > 0, "accumulate", (double)x->accumulate)) ||
+        (s = want(x->steps >= 0, "the number of steps", (double)x->steps)) ||
+        (s = want(x->epochs > 0 && x->epochs < 1e6, "the number of epochs", x->epochs)) ||
+        (s = want(x->warmup >= 0 && x->warmup <= 1, "the share of warm-up", x->warmup)) ||
+        (s = want(x->save_every > 0, "the steps between checkpoints", (double)x->save_every)) ||
+        (s = want(x->lr >= 0 && x->lr < 1e3, "the learning rate", x->lr)))
+        return s;
+    return SC_OK;
+}
+
+static sc_status pick(const char *what, const char *name, const char *const *names, int n, int *out)
+{
+    for (*out = 0; *out < n; ++*out)
+        if (strcmp(name, names[*out]) == 0) return SC_OK;
+    return sc_fail(SC_EINVAL, "no %s is called '%s'", what, name);
+}
+
+static sc_status make_optimizer(trainer *t)
+{
+    static const char *const optimizers[] = {"adamw", "adam", "sgd", "lion", "adafactor"}, *const schedules[] = {
+                                                                                               "constant", "linear",
+                                                                                               "cosine",
+                                                                                               "inverse_sqrt",
+                                                                                               "wsd"};
+    const sc_train_options *o = &t->o;
+    int kind;
+    sc_status s = pick("optimiser", o->optimizer, optimizers, SC_COUNT(optimizers), &kind);
+    if (s) return s;
+    sc_optimizer_options x = sc_optimizer_defaults((sc_optimizer_kind)kind);
+    if (o->lr > 0) x.lr = o->lr;
+    t->lr = x.lr;
+    if (o->beta1 > 0) x.beta1 = o->beta1;
+    if (o->beta2 > 0) x.beta2 = o->beta2;
+    if (o->eps > 0) x.eps = o->eps;
+    x.weight_decay = o->weight_decay != 0 ? SC_MAX(o->weight_decay, 0) : 0.1;
+    if ((s = pick("schedule", o->schedule, schedules, SC_COUNT(schedules), &kind))) return s;
+    double warmup = o->warmup > 0 ? o->warmup : 0.02;
+    t->schedule = (sc_schedule){.kind = (sc_schedule_kind)kind,
+                                .total = t->steps,
+                                .warmup = (int64_t)(warmup * (double)t->steps),
+                                .decay = t->steps / 5,
+                                .shape = SC_DECAY_SQRT,
+                                .cycles = 0.5};
+    return sc_optimizer_new(&t->optimizer, &x, t->trained, t->n);
+}
+
+/* ---- data ---- */
+
+static sc_status read_data(trainer *t)
+{
+    sc_model_info info;
+    sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
+    sc_model_describe(t->model, &info);
+    t->vocab = info.vocab;
+    for (int i = 0; !s && i < t->o.n_data; i++)
+        s = sc_token_data_add(&t->data, t->ctx, t->tokenizer, t->o.data[i], t->vocab);
+    for (int i = 0; !s && i < t->o.n_eval_data; i++)
+        s = sc_token_data_add(&t->eval, t->ctx, t->tokenizer, t->o.eval_data[i], t->vocab);
+    if (s) return s;
+    if (!t->o.length) t->o.length = SC_MIN(info.context ? info.context : 512, 512);
+    if (info.context && t->o.length > info.context)
+        return sc_fail(SC_EINVAL, "sequences of %lld tokens, the model's context is %lld", (long long)t->o.length,
+                       (long long)info.context);
+    t->sequences = (t->data.n - 1) / t->o.length;
+    if (t->sequences < 1)
+        return sc_fail(SC_EINVAL, "the data has %lld tokens, not one sequence of %lld", (long long)t->data.n,
+                       (long long)t->o.length);
+    double per_step = (double)(t->o.batch * t->o.accumulate);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->sequences * t->o.epochs / per_step);
+    return SC_OK;
+}
+
+/* The order of an epoch (Fisher and Yates), by the seed and the epoch. */
+static void shuffle(trainer *t, int64_t epoch)
+{
+    sc_rng r = sc_rng_make(t->o.seed, sc_hash("order", 5) + (uint64_t)epoch);
+    for (int64_t i = 0; i < t->sequences; i++) t->order[i] = i;
+    for (int64_t i = t->sequences - 1; i > 0; i--) {
+        int64_t k = (int64_t)(sc_rng_uniform(&r) * (double)(i + 1)), swap = t->order[i];
+        t->order[i] = t->order[k];
+        t->order[k] = swap;
+    }
+    t->epoch = epoch;
+}
+
+static void put_sequence(trainer *t, const sc_token_data *d, int64_t sequence, int64_t row, float weight)
+{
+    int64_t n = t->o.length;
+    memcpy(t->ids + row * n, d->ids + sequence * n, (size_t)n * sizeof *t->ids);
+    memcpy(t->labels + row * n, d->ids + sequence * n + 1, (size_t)n * sizeof *t->labels);
+    for (int64_t i = 0; i < n; i++) t->weight[row * n + i] = weight;
+}
+
+static sc_text_batch batch_of(trainer *t, int64_t rows)
+{
+    for (int64_t r = 0; r <= rows; r++) t->start[r] = (int32_t)(r * t->o.length);
+    return (sc_text_batch){rows * t->o.length, rows, t->ids, t->labels, t->weight, t->start};
+}
+
+/* Batch number `index` since the beginning of the training. */
+static sc_text_batch next_batch(trainer *t, int64_t index)
+{
+    int64_t rows = t->o.batch;
+    float weight = (float)(1 / (double)(rows * t->o.length * t->o.accumulate));
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t at = index * rows + r, epoch = at / t->sequences;
+        if (epoch != t->epoch) shuffle(t, epoch);
+        put_sequence(t, &t->data, t->order[at % t->sequences], r, weight);
+    }
+    return batch_of(t, rows);
+}
+
+/* The mean loss on text that is not trained on. */
+static sc_status evaluate(trainer *t, double *out)
+{
+    int64_t all = (t->eval.n - 1) / t->o.length, rows;
+    double sum = 0, loss;
+    if (all < 1)
+        return sc_fail(SC_EINVAL, "the evaluation text has not one sequence of %lld", (long long)t->o.length);
+    for (int64_t at = 0; at < all; at += rows) {
+        rows = SC_MIN(all - at, t->o.batch);
+        for (int64_t r = 0; r < rows; r++) put_sequence(t, &t->eval, at + r, r, 1 / (float)(t->o.length));
+        sc_text_batch b = batch_of(t, rows);
+        sc_status s = sc_learner_loss(t->learner, &b, &loss);
+        if (s) return s;
+        sum += loss;
+    }
+    *out = sum / (double)all;
+    return SC_OK;
+}
+
+/* ---- the run directory ---- */
+
+static json_t *state_of(const trainer *t, int64_t step)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f}", "global_step", (json_int_t)step,
+                     "max_steps", (json_int_t)t->steps, "train_batch_size", (json_int_t)t->o.batch, "length",
+                     (json_int_t)t->o.length, "gradient_accumulation_steps", (json_int_t)t->o.accumulate, "seed",
+                     (json_int_t)t->o.seed, "tokens", (json_int_t)t->data.n, "optimizer", t->o.optimizer,
+                     "schedule", t->o.schedule, "epoch",
+                     (double)(step * t->o.batch * t->o.accumulate) / (double)t->sequences);
+}
+
+static sc_status save(trainer *t, int64_t step, bool last)
+{
+    sc_checkpoint c = {.model = t->model,
+                       .tokenizer = sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
+                       .trained = t->trained,
+                       .optimizer = t->optimizer,
+                       .n = t->n,
+                       .state = state_of(t, step)};
+    if (!c.state) return sc_nomem();
+    sc_status s = sc_checkpoint_write(&c, t->o.out, step, t->o.keep);
+    if (!s && last) s = sc_checkpoint_write_model(&c, t->o.out);
+    json_decref(c.state);
+    return s;
+}
+
+/* Options that a run must go on with: others would not give what it would have given. */
+static sc_status check_state(const trainer *t, const json_t *state)
+{
+    json_t *now = state_of(t, 0);
+    const char *key;
+    json_t *value;
+    sc_status s = now ? SC_OK : sc_nomem();
+    json_object_foreach(now, key, value)
+    {
+        if (s || strcmp(key, "global_step") == 0 || strcmp(key, "epoch") == 0) continue;
+        if (!json_equal(value, json_object_get(state, key)))
+            s = sc_fail(SC_EINVAL, "%s: the run had another '%s'; go on with the same options and data", t->o.out,
+                        key);
+    }
+    json_decref(now);
+    return s;
+}
+
+/* metrics.jsonl without what came after `step`. */
+static sc_status open_metrics(trainer *t, int64_t step)
+{
+    char *path = sc_path_join(t->o.out, "metrics.jsonl"), *text = NULL;
+    int64_t n = 0, kept = 0;
+    sc_status s = path ? SC_OK : sc_nomem();
+    if (!s && step > 0 && sc_path_exists(path)) s = sc_file_read(&text, &n, path, (int64_t)1 << 30);
+    for (int64_t at = 0; !s && at < n;) {
+        const char *end = memchr(text + at, '\n', (size_t)(n - at));
+        if (!end) break; /* a line that was not finished */
+        json_t *o = json_loadb(text + at, (size_t)(end - (text + at)), 0, NULL);
+        int64_t its = json_integer_value(json_object_get(o, "step"));
+        json_decref(o);
+        if (!o || its > step) break;
+        at = kept = end - text + 1;
+    }
+    if (!s) s = sc_file_write(path, text ? text : "", kept);
+    if (!s && !(t->metrics = fopen(path, "a"))) s = sc_fail(SC_EIO, "cannot write %s", path);
+    sc_free(text);
+    sc_free(path);
+    return s;
+}
+
+static sc_status open_model(trainer *t)
+{
+    char *dir = NULL;
+    json_t *state = NULL;
+    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = t->o.seed};
+    sc_status s = t->o.resume ? sc_checkpoint_last(t->o.out, &dir, &state) : SC_OK;
+    if (!s && !t->o.resume) {
+        char *old = NULL;
+        json_t *ignored = NULL;
+        if (sc_checkpoint_last(t->o.out, &old, &ignored) == SC_OK)
+            s = sc_fail(SC_EINVAL, "%s has a run already; go on with it (--resume) or choose another folder",
+                        t->o.out);
+        sc_free(old);
+        json_decref(ignored);
+    }
+    if (!s) s = sc_model_open(&t->model, t->ctx, dir ? dir : t->o.model, dir || t->o.from_weights ? NULL : &fresh);
+    if (!s) s = read_data(t);
+    if (!s && state) s = check_state(t, state);
+    if (!s) s = sc_learner_new(&t->learner, t->model);
+    if (s) goto end;
+    t->trained = sc_learner_trained(t->learner, &t->n);
+    if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) s = sc_nomem();
+    for (int64_t i = 0; !s && i < t->n; i++) t->count[i] = t->trained[i].rows * t->trained[i].cols;
+    if (!s) s = make_optimizer(t);
+    if (!s && state) {
+        sc_checkpoint c = {.model = t->model, .trained = t->trained, .optimizer = t->optimizer, .n = t->n};
+        t->first = json_integer_value(json_object_get(state, "global_step"));
+        s = sc_checkpoint_read_optimizer(&c, dir);
+        sc_optimizer_set_steps(t->optimizer, t->first);
+    }
+end:
+    sc_free(dir);
+    json_decref(state);
+    return s;
+}
+
+static sc_status make_room(trainer *t)
+{
+    size_t tokens = (size_t)(t->o.batch * t->o.length);
+    t->epoch = -1;
+    t->order = sc_calloc((size_t)t->sequences, sizeof *t->order);
+    t->ids = sc_calloc(tokens, sizeof *t->ids);
+    t->labels = sc_calloc(tokens, sizeof *t->labels);
+    t->weight = sc_calloc(tokens, sizeof *t->weight);
+    t->start = sc_calloc((size_t)t->o.batch + 1, sizeof *t->start);
+    return t->order && t->ids && t->labels && t->weight && t->start ? SC_OK : sc_nomem();
+}
+
+/* ---- the loop ---- */
+
+static sc_status one_step(trainer *t, int64_t step, sc_train_event *e)
+{
+    sc_learner_clear(t->learner);
+    e->loss = 0;
+    for (int64_t a = 0; a < t->o.accumulate; a++) {
+        double loss;
+        sc_text_batch b = next_batch(t, step * t->o.accumulate + a);
+        sc_status s = sc_learner_add(t->learner, &b, &loss);
+        if (s) return s;
+        e->loss += loss;
+    }
+    float *const *grad = sc_learner_gradients(t->learner);
+    e->norm = sc_gradient_norm(t->ctx, grad, t->count, t->n);
+    if (!isfinite(e->loss) || !isfinite(e->norm))
+        return sc_fail(
+            SC_EINVAL,
+            "step %lld: the loss is %g and the norm of the gradients %g; the last checkpoint is from before",
+            (long long)step + 1, e->loss, e->norm);
+    double factor = sc_schedule_at(&t->schedule, step);
+    e->lr = t->lr * factor;
+    sc_optimizer_step(t->optimizer, t->ctx, grad, t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1, factor);
+    return SC_OK;
+}
+
+static sc_status note(trainer *t, const sc_train_event *e)
+{
+    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)e->step, "epoch", e->epoch,
+                          "loss", e->loss, "learning_rate", e->lr, "grad_norm", e->norm, "tokens_per_second",
+                          e->tokens_per_second, "seconds", e->seconds);
+    if (o && e->eval_loss >= 0) json_object_set_new(o, "eval_loss", json_real(e->eval_loss));
+    char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(o);
+    if (!line) return sc_nomem();
+    bool ok = fprintf(t->metrics, "%s\n", line) > 0 && fflush(t->metrics) == 0;
+    sc_free(line);
+    return ok ? SC_OK : sc_fail(SC_EIO, "cannot write %s/metrics.jsonl", t->o.out);
+}
+
+static sc_status loop(trainer *t, sc_train_report *report, void *user)
+{
+    sc_status s = SC_OK;
+    int64_t step = t->first, saved = t->first;
+    double tokens = (double)(t->o.batch * t->o.length * t->o.accumulate), last = t->begun;
+    while (!s && step < t->steps) {
+        sc_train_event e = {.steps = t->steps, .eval_loss = -1};
+        s = sc_context_cancelled(t->ctx) ? SC_ECANCELLED : one_step(t, step, &e);
+        if (s) break;
+        step++;
+        double now = sc_now();
+        e.step = step;
+        e.epoch = (double)(step * t->o.batch * t->o.accumulate) / (double)t->sequences;
+        e.seconds = now - t->begun;
+        e.tokens_per_second = tokens / (now - last);
+        e.flops = sc_learner_flops(t->learner) * (double)t->o.accumulate / (now - last);
+        e.left = e.seconds / (double)(step - t->first) * (double)(t->steps - step);
+        if (t->eval.n && (step % t->o.eval_every == 0 || step == t->steps)) s = evaluate(t, &e.eval_loss);
+        if (!s && (step % t->o.log_every == 0 || step == t->steps || e.eval_loss >= 0)) s = note(t, &e);
+        if (report) report(user, &e);
+        if (!s && (step % t->o.save_every == 0 || step == t->steps)) {
+            s = save(t, step, step == t->steps);
+            saved = step;
+        }
+        last = sc_now();
+    }
+    if (s == SC_ECANCELLED) {
+        sc_status kept = step > saved ? save(t, step, false) : SC_OK;
+        if (kept) return kept;
+        return sc_fail(SC_ECANCELLED, "stopped after step %lld of %lld; go on with --resume", (long long)step,
+                       (long long)t->steps);
+    }
+    return s;
+}
+
+sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
+{
+    trainer t = {.ctx = ctx};
+    sc_status s = take_options(&t, o);
+    if (!s) s = open_model(&t);
+    if (!s) s = make_room(&t);
+    if (!s) s = sc_mkdirs(t.o.out);
+    if (!s) s = open_metrics(&t, t.first);
+    t.begun = sc_now();
+    if (!s) s = loop(&t, report, user);
+    if (t.metrics && fclose(t.metrics) != 0 && !s) s = sc_fail(SC_EIO, "cannot write %s/metrics.jsonl", t.o.out);
+    sc_optimizer_free(t.optimizer);
+    sc_learner_free(t.learner);
+    sc_tokenizer_free(t.tokenizer);
+    sc_model_free(t.model);
+    sc_token_data_free(&t.data);
+    sc_token_data_free(&t.eval);
+    sc_free(t.count);
+    sc_free(t.order);
+    sc_free(t.ids);
+    sc_free(t.labels);
+    sc_free(t.weight);
+    sc_free(t.start);
+    return s;
+}
