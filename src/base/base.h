@@ -112,7 +112,8 @@ typedef struct sc_map {
 } sc_map;
 bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value); /* replaces; false without memory */
 bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value);
-bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash, int64_t *value); /* its sc_hash */
+bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash,
+                       int64_t *value); /* its sc_hash */
 void sc_map_free(sc_map *m);
 uint64_t sc_hash(const void *p, int64_t n);
 

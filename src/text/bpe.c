@@ -83,8 +83,8 @@ static inline uint32_t rank_by_score(const bpe *m, struct sc_merge_space *w, uin
 }
 
 /* The rank of merging neighbours a and b, which spell p[0..n); NEVER if they do not merge. */
-static inline uint32_t rank_of(const bpe *m, struct sc_merge_space *w, int32_t a, int32_t b, const char *p, int64_t n,
-                               int32_t *result)
+static inline uint32_t rank_of(const bpe *m, struct sc_merge_space *w, int32_t a, int32_t b, const char *p,
+                               int64_t n, int32_t *result)
 {
     uint64_t key = (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
     if (m->by_score)

@@ -166,7 +166,8 @@ static sc_status add_scripts(sc_tokenizer *t)
     for (int i = 0; (script = sc_uni_script(i)) != NULL; i++) {
         bool common = strcmp(script, "Common") == 0; /* the space is of this one, but belongs to all */
         sc_str_printf(&pattern,
-                      common ? "|(?![ \\x{30fc}])[\\p{%s}](?:(?!\\x{30fc})[\\p{%s}\\p{Unknown} ])*" : "|[\\p{%s}][\\p{%s}\\p{Unknown} ]*",
+                      common ? "|(?![ \\x{30fc}])[\\p{%s}](?:(?!\\x{30fc})[\\p{%s}\\p{Unknown} ])*"
+                             : "|[\\p{%s}][\\p{%s}\\p{Unknown} ]*",
                       script, script);
     }
     sc_status s = pattern.oom ? sc_nomem() : add_regex(t, pattern.p, SC_REMOVED, true);

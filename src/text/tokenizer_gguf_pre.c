@@ -12,7 +12,8 @@
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"            \
     "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CASED                                                                                                                                                                      \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-"                                  \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-"                                         \
+    "ᴫᵫ-"                                                                                                                                                                      \
     "ᵷᵹ-"                                                                                                                                                                      \
     "ᶚḀ-"                                                                                                                                                                      \
     "ἕἘ-"                                                                                                                                                                      \
@@ -27,7 +28,7 @@
 #define BEFORE "[^\\r\\n\\p{L}\\p{N}]?"
 #define CASED_WORDS                                                                                                \
     BEFORE UPPER "*" LOWER "+" CONTRACTIONS "?|" BEFORE UPPER "+" LOWER "*" CONTRACTIONS "?|\\p{N}{1,"             \
-                                                                                         "3}" PUNCT_SLASH
+                 "3}" PUNCT_SLASH
 #define LINES "[^\\n]+|[\\n]+"
 #define CJK   "[一-龥ࠀ-一가-퟿]+"
 #define BLOOM " ?[^(\\s|.,!?…。，、।۔،)]+"
@@ -118,7 +119,8 @@ static const sc_gguf_pre pres[] = {
     {"afmoe",
      0,
      {"\\p{N}{1,3}(?=(?:\\p{N}{3})*(?!\\p{N}))",
-      "[一-鿿㐀-䶿\\x{f900}-\\x{faff}぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]"
+      "[一-鿿㐀-䶿\\x{f900}-\\x{faff}぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-"
+      "ᇿ]"
       "+",
       DEEPSEEK3}},
     {"chameleon",
@@ -151,7 +153,8 @@ const sc_gguf_pre *sc_gguf_pre_like(const char *const *steps, int n, unsigned fl
                strcmp(pres[i].steps[same], steps[same]) == 0)
             same++;
         bool all = same == n && (same == SC_COUNT(pres->steps) || !pres[i].steps[same]);
-        if (all && (pres[i].flags & (NFC | IGNORE_MERGES | RAW)) == (flags & (NFC | IGNORE_MERGES | RAW))) return &pres[i];
+        if (all && (pres[i].flags & (NFC | IGNORE_MERGES | RAW)) == (flags & (NFC | IGNORE_MERGES | RAW)))
+            return &pres[i];
     }
     return NULL;
 }

@@ -16,7 +16,7 @@ typedef struct published {
 
 /* Spaces that end the text stay one piece, even over line ends. */
 #define CL100K                                                                                                     \
-    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z"        \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z"       \
     "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"
 
 static const published known[] = {

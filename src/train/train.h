@@ -123,7 +123,8 @@ typedef struct sc_token_data {
 } sc_token_data;
 /* A text file, or .jsonl. SC_EFORMAT: not UTF-8, not text, a line that is no object with "text"; SC_EINVAL: no text in
  * it; SC_ELIMIT: an id that `vocab` rows of embeddings do not have. */
-sc_status sc_token_data_add(sc_token_data *d, sc_context *ctx, const sc_tokenizer *t, const char *path, int64_t vocab);
+sc_status sc_token_data_add(sc_token_data *d, sc_context *ctx, const sc_tokenizer *t, const char *path,
+                            int64_t vocab);
 void sc_token_data_free(sc_token_data *d);
 
 /* ---- checkpoints (checkpoint.c) ---- */
