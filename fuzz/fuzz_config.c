@@ -6,13 +6,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    sc_model m = {.info = {.path = "input", .format = "safetensors"}};
-    if (!(m.arena = m.weights.arena = sc_arena_new())) return 0;
-    if (sc_json_parse(&m.json, (const char *)data, (int64_t)size, "input") == SC_OK && json_is_object(m.json) &&
-        sc_model_configure(&m) == SC_OK && m.info.layers <= 16)
-        sc_model_declare(&m);
-    json_decref(m.json);
-    sc_free(m.param);
-    sc_arena_free(m.arena);
+    sc_model *m = sc_calloc(1, sizeof *m);
+    if (!m) return 0;
+    m->info = (sc_model_info){.path = "input", .format = "safetensors"};
+    if ((m->arena = m->weights.arena = sc_arena_new()) &&
+        sc_json_parse(&m->json, (const char *)data, (int64_t)size, "input") == SC_OK && json_is_object(m->json) &&
+        sc_model_configure(m) == SC_OK && m->info.layers <= 16)
+        sc_model_declare(m);
+    sc_model_free(m);
     return 0;
 }
