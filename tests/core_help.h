@@ -38,6 +38,20 @@ static inline sc_context *new_context(int threads)
     return ctx;
 }
 
+/* The sets of kernels to try: none, then the first level, the first two, … of those that the machine has. */
+static inline int kernel_levels(unsigned *level, int most)
+{
+    unsigned have = sc_cpu_detect();
+    int n = 0;
+    level[n++] = 0;
+    for (unsigned mask = 1; mask <= have; mask = mask << 1 | 1) {
+        if ((mask & have) == level[n - 1]) continue;
+        assert_true(n < most); /* a level left out would go untested */
+        level[n++] = mask & have;
+    }
+    return n;
+}
+
 /* A type that linear and rows take as a weight. */
 static inline bool is_weight_type(sc_dtype t)
 {

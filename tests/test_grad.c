@@ -4,7 +4,7 @@
  * new operation with a derivative is one row of `rows_of_table`. */
 #include "core_help.h"
 
-enum { THREADS = 3, LEVELS = 4, MAX_INPUTS = 12 };
+enum { THREADS = 3, LEVELS = 8, MAX_INPUTS = 12 };
 static sc_context *ctx[THREADS];
 static unsigned level[LEVELS];
 static int n_levels;
@@ -357,10 +357,7 @@ static void faults(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    unsigned have = sc_cpu_detect();
-    level[n_levels++] = 0;
-    for (unsigned mask = 1; mask <= have && n_levels < LEVELS; mask = mask << 1 | 1)
-        if ((mask & have) != level[n_levels - 1]) level[n_levels++] = mask & have;
+    n_levels = kernel_levels(level, LEVELS);
     for (int i = 0; i < THREADS; i++) ctx[i] = new_context(i + 1);
     return 0;
 }

@@ -3,7 +3,7 @@
  * has and on 1, 2, 3 and 7 threads, which must give the same bits. A new operation is one row of `rows_of_table`. */
 #include "core_help.h"
 
-enum { THREADS = 4, LEVELS = 4, MAX_LEAVES = 16 };
+enum { THREADS = 4, LEVELS = 8, MAX_LEAVES = 16 };
 static const int thread_counts[THREADS] = {1, 2, 3, 7};
 static sc_context *ctx[THREADS];
 static unsigned level[LEVELS];
@@ -293,8 +293,8 @@ static void linear_trial(trial *t)
                 for (int64_t l = k; block > 1 && k % 32 == 0 && l < k + 32; l++)
                     top = l == k ? fabs(x.v[i * c + l]) : fmax(top, fabs(x.v[i * c + l]));
                 size += 0.5001 * top / 127 * fabs(w.v[j * c + k]) / t->tolerance;
-                /* With bf16, x may be rounded to that, which has 8 bits. */
-                if (type == SC_BF16) size += 0x1p-9 * fabs(x.v[i * c + k] * w.v[j * c + k]) / t->tolerance;
+                /* With bf16, x may be rounded to that: 8 bits, so each value is off by 2^-8 of itself at most. */
+                if (type == SC_BF16) size += 0x1p-8 * fabs(x.v[i * c + k] * w.v[j * c + k]) / t->tolerance;
             }
             double b = bias.t ? bias.v[j] : 0, m = how ? more.v[i * n + j] : 0;
             t->want[i * n + j] = sum + b + m;
@@ -775,10 +775,7 @@ static void operations_match_loops(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    unsigned have = sc_cpu_detect();
-    level[n_levels++] = 0;
-    for (unsigned mask = 1; mask <= have && n_levels < LEVELS; mask = mask << 1 | 1)
-        if ((mask & have) != level[n_levels - 1]) level[n_levels++] = mask & have;
+    n_levels = kernel_levels(level, LEVELS);
     for (int i = 0; i < THREADS; i++) ctx[i] = new_context(thread_counts[i]);
     return 0;
 }

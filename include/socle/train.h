@@ -13,7 +13,8 @@ extern "C" {
 typedef struct sc_train_options {
     const char
         *model; /* a config.json, or a directory with one: a new model; with weights and `from_weights`: that one */
-    const char *tokenizer; /* a directory or file, as sc_tokenizer_load takes it [that of `model`] */
+    const char *
+        tokenizer; /* a directory, whose files the run gets too, or a file, as sc_tokenizer_load takes it [`model`] */
     bool from_weights;
     const char *const *data; /* text files, or .jsonl with an object a line that has "text" */
     int n_data;
@@ -27,9 +28,10 @@ typedef struct sc_train_options {
         accumulate;        /* sequences, tokens each [8, the model's context up to 512]; batches a step [1] */
     const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor" ["adamw"] */
     const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd" ["cosine"] */
-    double lr, beta1, beta2, eps, weight_decay; /* [those usual for the optimiser; decay of matrices alone 0.1] */
-    double warmup;                              /* share of all steps [0.02] */
-    double clip;                                /* largest norm of the gradients [1]; below 0: none */
+    double lr, beta1, beta2, eps,
+        weight_decay; /* [those usual for the optimiser; decay of matrices alone 0.1; below 0: none] */
+    double warmup;    /* share of all steps [0.02]; below 0: none */
+    double clip;      /* largest norm of the gradients [1]; below 0: none */
     uint64_t seed;
     int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
     int64_t eval_every;       /* [with each checkpoint] */

@@ -51,6 +51,9 @@ static sc_status gather(sc_cmd *c, const char *name, const char ***out, int *n)
     return *out ? SC_OK : SC_ENOMEM;
 }
 
+/* In sc_train_options 0 is the default and a negative number says none; at the command line 0 says none. */
+static double none_if_0(double x) { return x == 0 ? -1 : x; }
+
 static int train(sc_cmd *c)
 {
     sc_context *ctx = sc_cmd_context(c);
@@ -77,9 +80,9 @@ static int train(sc_cmd *c)
         .schedule = sc_cmd_str(c, "schedule"),
         .lr = sc_cmd_num(c, "lr"),
         .beta2 = sc_cmd_num(c, "beta2"),
-        .weight_decay = sc_cmd_num(c, "weight-decay"),
-        .warmup = sc_cmd_num(c, "warmup"),
-        .clip = sc_cmd_num(c, "clip"),
+        .weight_decay = none_if_0(sc_cmd_num(c, "weight-decay")),
+        .warmup = none_if_0(sc_cmd_num(c, "warmup")),
+        .clip = none_if_0(sc_cmd_num(c, "clip")),
         .seed = (uint64_t)sc_cmd_int(c, "seed"),
         .save_every = sc_cmd_int(c, "save-every"),
         .keep = sc_cmd_int(c, "keep"),
@@ -121,9 +124,9 @@ static const sc_option options[] = {
     {"lr", 0, SC_OPT_NUM, "RATE", "the highest learning rate; 0: 1e-3 for adamw", .value = "0", .lo = 0, .hi = 100},
     {"beta2", 0, SC_OPT_NUM, "B", "decay of the second moment; 0: the optimiser's own", .value = "0", .lo = 0,
      .hi = 1},
-    {"weight-decay", 0, SC_OPT_NUM, "W", "of matrices", .value = "0.1", .lo = -1, .hi = 10},
+    {"weight-decay", 0, SC_OPT_NUM, "W", "of matrices", .value = "0.1", .lo = 0, .hi = 10},
     {"warmup", 0, SC_OPT_NUM, "SHARE", "of all steps, in which the rate rises", .value = "0.02", .lo = 0, .hi = 1},
-    {"clip", 0, SC_OPT_NUM, "NORM", "of the gradients, at most; -1: any", .value = "1", .lo = -1, .hi = 1e9},
+    {"clip", 0, SC_OPT_NUM, "NORM", "of the gradients, at most; 0: any", .value = "1", .lo = 0, .hi = 1e9},
     {"seed", 's', SC_OPT_INT, "N", "of the first weights and of the order of the data", .value = "0", .lo = 0,
      .hi = 1e15},
     {"save-every", 0, SC_OPT_INT, "N", "steps between checkpoints", .value = "500", .lo = 1, .hi = 1e12},

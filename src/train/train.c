@@ -58,7 +58,7 @@ static sc_status take_options(trainer *t, const sc_train_options *o)
         (s = want(x->accumulate > 0, "accumulate", (double)x->accumulate)) ||
         (s = want(x->steps >= 0, "the number of steps", (double)x->steps)) ||
         (s = want(x->epochs > 0 && x->epochs < 1e6, "the number of epochs", x->epochs)) ||
-        (s = want(x->warmup >= 0 && x->warmup <= 1, "the share of warm-up", x->warmup)) ||
+        (s = want(x->warmup <= 1, "the share of warm-up", x->warmup)) ||
         (s = want(x->save_every > 0, "the steps between checkpoints", (double)x->save_every)) ||
         (s = want(x->lr >= 0 && x->lr < 1e3, "the learning rate", x->lr)))
         return s;
@@ -91,7 +91,7 @@ static sc_status make_optimizer(trainer *t)
     if (o->eps > 0) x.eps = o->eps;
     x.weight_decay = o->weight_decay != 0 ? SC_MAX(o->weight_decay, 0) : 0.1;
     if ((s = pick("schedule", o->schedule, schedules, SC_COUNT(schedules), &kind))) return s;
-    double warmup = o->warmup > 0 ? o->warmup : 0.02;
+    double warmup = o->warmup != 0 ? SC_MAX(o->warmup, 0) : 0.02;
     t->schedule = (sc_schedule){.kind = (sc_schedule_kind)kind,
                                 .total = t->steps,
                                 .warmup = (int64_t)(warmup * (double)t->steps),
@@ -107,6 +107,8 @@ static sc_status read_data(trainer *t)
 {
     sc_model_info info;
     sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
+    if (!s && !sc_path_is_dir(t->o.tokenizer))
+        sc_log(t->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", t->o.tokenizer);
     sc_model_describe(t->model, &info);
     t->vocab = info.vocab;
     for (int i = 0; !s && i < t->o.n_data; i++)

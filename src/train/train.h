@@ -85,7 +85,6 @@ double sc_clip_factor(double norm, double most);
 
 /* ---- a model that learns (learner.c) ---- */
 
-/* A loss to minimise: what its graph is made of, and what it reports. Shapes are those of one micro-batch. */
 typedef struct sc_learner sc_learner;
 
 /* Sequences end to end. A label is what the token at its place should predict, negative: nothing; its loss counts
@@ -101,7 +100,7 @@ typedef struct sc_text_batch {
  * weights. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
 sc_status sc_learner_new(sc_learner **out, sc_model *m);
 void sc_learner_free(sc_learner *l);
-/* The parameters, in the model's order; those of one row have no part in weight decay, nor embeddings' positions. */
+/* The parameters, in the model's order; vectors have no part in weight decay. */
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
 /* The gradients, summed since the last clear; (rows, cols) of each parameter. */
 float *const *sc_learner_gradients(const sc_learner *l);
