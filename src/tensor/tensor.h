@@ -234,6 +234,8 @@ struct sc_plan {
     int64_t unshared_bytes; /* what they would take without sharing */
     int fused;              /* nodes that other nodes' steps absorbed */
     int64_t scratch_bytes;  /* of each thread */
+    /* NULL, or seconds that each thread spent on each step, [thread * n_steps + step], to which runs add; the caller's. */
+    double *spent;
     void *backend_state;
 };
 

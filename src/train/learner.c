@@ -243,3 +243,4 @@ sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss)
 
 double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
+sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }

@@ -112,6 +112,8 @@ sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss);
 /* Operations of one batch's forward and backward pass. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
+/* The plan of the last sc_learner_add; NULL before. */
+sc_plan *sc_learner_plan(sc_learner *l);
 
 /* ---- text as token ids (text_data.c) ---- */
 
