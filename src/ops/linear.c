@@ -45,7 +45,12 @@ static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
     if (sc_gradient_wanted(b, x)) sc_gradient_add(b, x, sc_apply_linear(g, dy, sc_permute(g, w, turned), NULL));
     if (sc_gradient_wanted(b, w)) {
         sc_tensor *rows = sc_reshape(g, dy, 2, (int64_t[]){-1, n}), *cols = sc_reshape(g, x, 2, (int64_t[]){-1, c});
-        sc_gradient_add(b, w, sc_apply_linear(g, sc_permute(g, rows, turned), sc_permute(g, cols, turned), NULL));
+        sc_tensor *dyt = sc_permute(g, rows, turned), *xt = sc_permute(g, cols, turned);
+        /* A matrix stored by columns gets its gradient so. */
+        bool columns = w->stride[0] == 1 && w->stride[1] != 1;
+        sc_gradient_add(b, w,
+                        columns ? sc_permute(g, sc_apply_linear(g, xt, dyt, NULL), turned)
+                                : sc_apply_linear(g, dyt, xt, NULL));
     }
     if (sc_gradient_wanted(b, bias)) sc_gradient_add(b, bias, sc_sum_leading(g, dy, 1));
 }
@@ -71,4 +76,16 @@ sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b
 {
     sc_tensor *in[] = {taken_turned(x, w) ? x : sc_contiguous(g, x), w, sc_contiguous(g, bias), NULL};
     return sc_graph_node(g, &sc_op_linear, in, 4, NULL, 0);
+}
+
+void sc_linear_in_order(sc_graph *g, sc_dtype type)
+{
+    sc_linear_attr *a = sc_arena_alloc(g->arena, sizeof *a);
+    if (!a) {
+        sc_graph_fault(g, sc_nomem());
+        return;
+    }
+    a->type = type;
+    for (int64_t i = 0; i < g->count; i++)
+        if (g->tensor[i]->op == &sc_op_linear) g->tensor[i]->attr = a;
 }

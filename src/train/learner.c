@@ -172,6 +172,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     p->loss = sc_sum_leading(g, sc_reshape(g, losses, 2, (int64_t[]){-1, 1}), 1);
     if (g->status) s = sc_fail(g->status, "%s", g->fault);
     if (!s && gradients) s = differentiate(l, p);
+    sc_linear_in_order(g, SC_F32);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->loss;
