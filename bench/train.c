@@ -6,6 +6,7 @@
  * A new model of random weights learns from random ids: what its values are changes nothing. --profile adds the time of
  * each kind of step, summed over threads. bench/train_peers.py sets it beside PyTorch. */
 #include "socle/bench.h"
+#include "train/objective.h"
 #include "train/train.h"
 
 #include <math.h>
@@ -65,7 +66,7 @@ static void open_all(bench *b)
     sc_model_info info;
     want(sc_model_open(&b->model, b->ctx, o->config, &fresh), "model");
     sc_model_describe(b->model, &info);
-    want(sc_learner_new(&b->learner, b->model), "learner");
+    want(sc_learner_new(&b->learner, b->model, &sc_objective_causal, NULL), "learner");
     b->trained = sc_learner_trained(b->learner, &b->n);
     b->count = room(b->n, sizeof *b->count);
     for (int64_t i = 0; i < b->n; i++) b->parameters += b->count[i] = b->trained[i].rows * b->trained[i].cols;
@@ -90,9 +91,17 @@ static void open_all(bench *b)
 
 static void step(bench *b)
 {
-    sc_text_batch batch = {b->o.batch * b->o.length, b->o.batch, b->ids, b->labels, b->weight, b->start};
+    int64_t tokens = b->o.batch * b->o.length;
+    sc_text_batch batch = {.tokens = tokens,
+                           .sequences = b->o.batch,
+                           .ids = b->ids,
+                           .start = b->start,
+                           .rows = tokens,
+                           .labels = b->labels,
+                           .weight = b->weight,
+                           .counted = tokens};
     sc_learner_clear(b->learner);
-    want(sc_learner_add(b->learner, &batch, &b->loss), "step");
+    want(sc_learner_add(b->learner, &batch, 1, &b->loss), "step");
     double begun = sc_now();
     double norm = sc_gradient_norm(b->ctx, sc_learner_gradients(b->learner), b->count, b->n);
     sc_optimizer_step(b->optimizer, b->ctx, sc_learner_gradients(b->learner), sc_clip_factor(norm, 1), 1);
@@ -162,10 +171,13 @@ static void report(bench *b, const sc_limits *before, const sc_limits *after)
 {
     const options *o = &b->o;
     sc_work work;
-    want(sc_model_work(b->model, o->length, (int)o->batch, 0, SC_F32, &work), "work");
-    /* Of a model of N weights in matrices 6 N and 3 times attention's a token: those of the gradients are twice. */
-    double tokens = (double)(o->batch * o->length), flops = 3 * work.flops;
-    if (!flops) flops = 1;
+    /* With one token in each sequence logits are counted for all; what attention takes for one key more, by difference.
+     * Of a model of N weights in matrices that gives 2 N a token and half of a square of attention; gradients are twice that. */
+    double tokens = (double)(o->batch * o->length), alone;
+    want(sc_model_work(b->model, 1, 1, 0, SC_F32, &work), "work");
+    alone = work.flops;
+    want(sc_model_work(b->model, 1, 1, 1, SC_F32, &work), "work");
+    double flops = 3 * tokens * (alone + (work.flops - alone) * (double)(o->length - 1) / 2);
     qsort(b->seconds, (size_t)o->steps, sizeof *b->seconds, ascending);
     double seconds = (b->seconds[o->steps / 2] + b->seconds[(o->steps - 1) / 2]) / 2;
     double peak = (before->peak_gflops + after->peak_gflops) / 2, gflops = flops / seconds * 1e-9;

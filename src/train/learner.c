@@ -173,7 +173,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
-    sc_linear_in_order(g, SC_F32);
+    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
