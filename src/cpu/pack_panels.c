@@ -27,7 +27,7 @@ static sc_status pack(const sc_step *s, const sc_kernels *k, pack_kernel f, int 
 {
     const sc_tensor *x = s->in[0];
     int64_t c = width(s), ld = s->out->shape.dim[1] / unit, count = sc_panel_count(rows(s), k);
-    int64_t along_n = turned(x) ? x->stride[0] : c, along_k = turned(x) ? x->stride[1] : 1;
+    int64_t along_n = x->shape.rank == 2 ? x->stride[0] : c, along_k = turned(x) ? x->stride[1] : 1;
     for (int64_t i = first_panel(s, k, begin); i < first_panel(s, k, end); i++) {
         int64_t at = sc_panel_begin(rows(s), count, i), n = sc_panel_begin(rows(s), count, i + 1) - at;
         f(n, c, (const float *)s->in_data[0] + at * along_n, along_n, along_k, (float *)s->out_data + at * ld, n);
@@ -63,9 +63,8 @@ static sc_status run_bf16(const sc_step *s, const sc_kernels *k, int64_t begin, 
     for (int64_t i = first_panel(s, k, begin); i < first_panel(s, k, end); i++) {
         int64_t at = sc_panel_begin(rows(s), count, i), n = sc_panel_begin(rows(s), count, i + 1) - at;
         for (int64_t r = 0; r < n; r++) {
-            const float *row = (const float *)s->in_data[0] + (at + r) * c;
+            const float *row = (const float *)s->in_data[0] + (at + r) * (x->shape.rank == 2 ? x->stride[0] : c);
             if (turned(x)) {
-                row = (const float *)s->in_data[0] + (at + r) * x->stride[0];
                 for (int64_t l = 0; l < c; l++) gathered[l] = row[l * x->stride[1]];
                 row = gathered;
             }

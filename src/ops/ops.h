@@ -33,7 +33,8 @@ sc_status sc_want_dim(const sc_tensor *t, const char *what, int axis, int64_t n)
 /* ---- gradients (grad.c) ---- */
 
 /* Appends what gives out[i] = d loss / d wrt[i], of wrt[i]'s shape, out of the same operations; loss has one element, n
- * may be any number. NULL where the loss does not depend on wrt[i]. A fault where an operation between them has no
+ * may be any number. NULL where the loss does not depend on wrt[i], and for a
+ * parameter that stands before it in the graph by the same name: that one's gradient is of both. A fault where an operation between them has no
  * derivative. */
 void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out);
 

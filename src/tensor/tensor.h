@@ -82,7 +82,7 @@ typedef struct sc_op {
     void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
     bool view;         /* another look at in[0]'s storage: no work */
-    bool in_place;     /* out may be the storage of in[0] when that is not needed again */
+    unsigned in_place; /* bit i: out may be the storage of in[i] when that is not needed again */
 } sc_op;
 
 typedef enum sc_leaf { SC_NODE, SC_INPUT, SC_PARAM, SC_STATE } sc_leaf;
