@@ -113,7 +113,7 @@ sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, s
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Nor has pack_panels: x (..., C) f32, contiguous or a matrix turned → f32 (R, C rounded up to 16), or bf16 (R, C rounded
  * up to 32): the same values in the order that products of many rows want. Nor pack_ordered: the same with C as it is, or
- * rounded up to 2. */
+ * rounded up to 2; nor pack_ordered_w, which also rounds R up to 32. */
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 /* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */
