@@ -174,6 +174,20 @@ static void writer_leaves_old_or_new(void **state)
     assert_int_equal(sc_file_read(&text, &n, dir, 100), SC_EINVAL);
     assert_int_equal(sc_file_read(&text, &n, "/nonexistent/x", 100), SC_ENOTFOUND);
     assert_int_equal(sc_file_write("/nonexistent/x", "a", 1), SC_ENOTFOUND);
+    assert_int_equal(sc_writer_open(&w, dir), SC_EINVAL); /* before any work is done */
+    struct stat st;
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(sc_file_write(path, big, 10), SC_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    char *pipe = sc_path_join(dir, "pipe"); /* a device cannot be made by everybody; it goes the same way */
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(sc_file_write(pipe, "a", 1), SC_EINVAL);
+    assert_non_null(strstr(sc_error(), "not a regular file"));
+    assert_int_equal(stat(pipe, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(unlink(pipe), 0);
+    sc_free(pipe);
     char *deep = sc_path_join(dir, "a/b/c");
     assert_int_equal(sc_mkdirs(deep), SC_OK);
     assert_true(sc_path_is_dir(deep));

@@ -177,17 +177,32 @@ static sc_status write_all(sc_writer *w, const void *p, int64_t n)
     return SC_OK;
 }
 
-/* A new file beside the one to be, with the permissions that any new file gets (mkstemp's would be the owner's alone). */
+/* What is there already must be a file: renaming over a device would replace the device. *mode: its permissions, or 0. */
+static sc_status check_target(const char *path, mode_t *mode)
+{
+    struct stat st;
+    *mode = 0;
+    if (stat(path, &st) != 0) return SC_OK; /* opening beside it says what is wrong, if anything is */
+    if (!S_ISREG(st.st_mode)) return sc_fail(SC_EINVAL, "%s: not a regular file, so it is not replaced", path);
+    *mode = st.st_mode & 0777;
+    return SC_OK;
+}
+
+/* A new file beside the one to be, with the permissions of what it replaces, else those that any new file gets (mkstemp's
+ * would be the owner's alone). */
 static sc_status open_beside(sc_writer *w)
 {
     static atomic_uint count;
+    mode_t mode;
+    sc_status s = check_target(w->path, &mode);
+    if (s) return s;
     for (int tries = 0; tries < 100; tries++) {
         sc_str name = {0};
         sc_str_printf(&name, "%s.partial.%ld.%u", w->path, (long)getpid(), atomic_fetch_add(&count, 1));
         sc_free(w->temp);
         if (!(w->temp = sc_str_take(&name, NULL))) return sc_nomem();
         w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd >= 0) return SC_OK;
+        if (w->fd >= 0) return !mode || fchmod(w->fd, mode) == 0 ? SC_OK : io_fail(w->path, "write beside it");
         if (errno != EEXIST) break;
     }
     return io_fail(w->path, "write beside it");
@@ -202,11 +217,10 @@ sc_status sc_writer_open(sc_writer **out, const char *path)
     char *real = realpath(path, NULL);
     w->path = sc_strdup(real ? real : path);
     free(real);
-    sc_status s = SC_OK;
     w->buf = sc_malloc(WRITE_BUFFER);
-    s = w->path && w->buf ? open_beside(w) : sc_nomem();
+    sc_status s = w->path && w->buf ? open_beside(w) : sc_nomem();
     if (s) {
-        if (w->temp) w->temp[0] = 0;
+        if (w->temp && w->fd < 0) w->temp[0] = 0;
         sc_writer_close(w);
         return s;
     }
