@@ -326,8 +326,8 @@ static sc_status one_step(trainer *t, int64_t step, sc_train_event *e)
             (long long)step + 1, e->loss, e->norm);
     double factor = sc_schedule_at(&t->schedule, step);
     e->lr = t->lr * factor;
-    sc_optimizer_step(t->optimizer, t->ctx, grad, t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1, factor);
-    return SC_OK;
+    return sc_optimizer_step(t->optimizer, t->ctx, grad, t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1,
+                             factor);
 }
 
 static sc_status note(trainer *t, const sc_train_event *e)
