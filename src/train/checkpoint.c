@@ -81,6 +81,14 @@ static sc_status write_json(const char *dir, const char *name, const json_t *o)
     return s;
 }
 
+static sc_status write_text(const char *dir, const char *name, const char *text)
+{
+    char *path = sc_path_join(dir, name);
+    sc_status s = path ? sc_file_write(path, text, (int64_t)strlen(text)) : sc_nomem();
+    sc_free(path);
+    return s;
+}
+
 /* config.json as it was given, saying f32. */
 static sc_status write_config(const sc_checkpoint *c, const char *dir)
 {
@@ -99,6 +107,10 @@ sc_status sc_checkpoint_write_model(const sc_checkpoint *c, const char *dir)
     sc_status s = weights ? sc_mkdirs(dir) : sc_nomem();
     if (!s) s = write_weights(c, weights);
     if (!s && c->tokenizer) s = sc_copy_tokenizer(c->tokenizer, dir, NULL);
+    if (!s && c->alphabet && c->alphabet->tokenizer) {
+        s = write_text(dir, "tokenizer.json", c->alphabet->tokenizer);
+        if (!s) s = write_text(dir, "tokenizer_config.json", c->alphabet->config);
+    }
     if (!s) s = write_config(c, dir);
     if (!s) s = write_json(dir, "trainer_state.json", c->state);
     sc_free(weights);

@@ -11,14 +11,10 @@
 typedef struct trainer {
     sc_context *ctx;
     sc_train_options o;
-    sc_model *model;
-    sc_tokenizer *tokenizer;
+    sc_task task;
     sc_learner *learner;
     sc_optimizer *optimizer;
     sc_schedule schedule;
-    const sc_objective *objective;
-    void *task; /* the objective's own */
-    sc_objective_size size;
     const sc_trained *trained;
     int64_t *count; /* elements of each parameter */
     int64_t n;
@@ -99,30 +95,13 @@ static sc_status make_optimizer(trainer *t)
     return sc_optimizer_new(&t->optimizer, &x, t->trained, t->n);
 }
 
-/* ---- data ---- */
-
-static sc_status read_data(trainer *t)
-{
-    sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
-    if (!s && !sc_path_is_dir(t->o.tokenizer))
-        sc_log(t->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", t->o.tokenizer);
-    sc_objective_setup setup = {t->ctx, &t->o, t->model, t->tokenizer};
-    if (!s) s = sc_objective_choose(&t->objective, t->o.objective, t->model);
-    if (!s) s = t->objective->open(&t->task, &setup);
-    if (s) return s;
-    t->objective->size(t->task, &t->size);
-    double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->size.examples * t->o.epochs / per_step);
-    return SC_OK;
-}
-
 /* The means over data that is not trained on. */
 static sc_status evaluate(trainer *t, sc_measure *sum)
 {
     *sum = (sc_measure){0};
-    for (int64_t i = 0; i < t->size.eval_batches; i++) {
+    for (int64_t i = 0; i < t->task.size.eval_batches; i++) {
         sc_text_batch b;
-        sc_status s = t->objective->eval_batch(t->task, i, &b);
+        sc_status s = t->task.objective->eval_batch(t->task.self, i, &b);
         if (!s) s = sc_learner_score(t->learner, &b, sum);
         if (s) return s;
     }
@@ -136,15 +115,17 @@ static json_t *state_of(const trainer *t, int64_t step)
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f}", "global_step", (json_int_t)step,
                      "max_steps", (json_int_t)t->steps, "train_batch_size", (json_int_t)t->o.batch, "length",
                      (json_int_t)t->o.length, "gradient_accumulation_steps", (json_int_t)t->o.accumulate, "seed",
-                     (json_int_t)t->o.seed, "tokens", (json_int_t)t->size.tokens, "objective", t->objective->name,
-                     "optimizer", t->o.optimizer, "schedule", t->o.schedule, "epoch",
-                     (double)(step * t->o.batch * t->o.accumulate) / (double)t->size.examples);
+                     (json_int_t)t->o.seed, "tokens", (json_int_t)t->task.size.tokens, "objective",
+                     t->task.objective->name, "optimizer", t->o.optimizer, "schedule", t->o.schedule, "epoch",
+                     (double)(step * t->o.batch * t->o.accumulate) / (double)t->task.size.examples);
 }
 
 static sc_status save(trainer *t, int64_t step, bool last)
 {
-    sc_checkpoint c = {.model = t->model,
-                       .tokenizer = sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
+    bool own = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer);
+    sc_checkpoint c = {.model = t->task.model,
+                       .tokenizer = own ? t->o.tokenizer : NULL,
+                       .alphabet = &t->task.alphabet,
                        .trained = t->trained,
                        .optimizer = t->optimizer,
                        .n = t->n,
@@ -152,6 +133,7 @@ static sc_status save(trainer *t, int64_t step, bool last)
     if (!c.state) return sc_nomem();
     sc_status s = sc_checkpoint_write(&c, t->o.out, step, t->o.keep);
     if (!s && last) s = sc_checkpoint_write_model(&c, t->o.out);
+    if (!s && last && t->task.objective->finish) s = t->task.objective->finish(t->task.self, t->o.out);
     json_decref(c.state);
     return s;
 }
@@ -197,11 +179,16 @@ static sc_status open_metrics(trainer *t, int64_t step)
     return s;
 }
 
+static void count_steps(trainer *t)
+{
+    double per_step = (double)(t->o.batch * t->o.accumulate);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
+}
+
 static sc_status open_model(trainer *t)
 {
     char *dir = NULL;
     json_t *state = NULL;
-    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = t->o.seed};
     sc_status s = t->o.resume ? sc_checkpoint_last(t->o.out, &dir, &state) : SC_OK;
     if (!s && !t->o.resume) {
         char *old = NULL;
@@ -212,17 +199,17 @@ static sc_status open_model(trainer *t)
         sc_free(old);
         json_decref(ignored);
     }
-    if (!s) s = sc_model_open(&t->model, t->ctx, dir ? dir : t->o.model, dir || t->o.from_weights ? NULL : &fresh);
-    if (!s) s = read_data(t);
+    if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, dir ? dir : t->o.model, !dir && !t->o.from_weights);
+    if (!s) count_steps(t);
     if (!s && state) s = check_state(t, state);
-    if (!s) s = sc_learner_new(&t->learner, t->model, t->objective, t->task);
+    if (!s) s = sc_learner_new(&t->learner, t->task.model, t->task.objective, t->task.self);
     if (s) goto end;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) s = sc_nomem();
     for (int64_t i = 0; !s && i < t->n; i++) t->count[i] = t->trained[i].rows * t->trained[i].cols;
     if (!s) s = make_optimizer(t);
     if (!s && state) {
-        sc_checkpoint c = {.model = t->model, .trained = t->trained, .optimizer = t->optimizer, .n = t->n};
+        sc_checkpoint c = {.model = t->task.model, .trained = t->trained, .optimizer = t->optimizer, .n = t->n};
         t->first = json_integer_value(json_object_get(state, "global_step"));
         s = sc_checkpoint_read_optimizer(&c, dir);
         sc_optimizer_set_steps(t->optimizer, t->first);
@@ -243,7 +230,7 @@ static sc_status one_step(trainer *t, int64_t step, sc_train_event *e)
     for (int64_t a = 0; a < t->o.accumulate; a++) {
         double loss;
         sc_text_batch b;
-        sc_status s = t->objective->batch(t->task, step * t->o.accumulate + a, &b);
+        sc_status s = t->task.objective->batch(t->task.self, step * t->o.accumulate + a, &b);
         if (!s) s = sc_learner_add(t->learner, &b, 1 / (double)t->o.accumulate, &loss);
         if (s) return s;
         e->loss += loss;
@@ -287,7 +274,7 @@ static sc_status evaluate_for(trainer *t, sc_train_event *e)
     sc_status s = evaluate(t, &sum);
     if (s) return s;
     e->eval_loss = sum.loss / sum.counted;
-    if ((e->measure = t->objective->measure)) e->measured = sc_measure_value(&sum);
+    if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
     return SC_OK;
 }
 
@@ -303,12 +290,12 @@ static sc_status loop(trainer *t, sc_train_report *report, void *user)
         step++;
         double now = sc_now();
         e.step = step;
-        e.epoch = (double)(step * t->o.batch * t->o.accumulate) / (double)t->size.examples;
+        e.epoch = (double)(step * t->o.batch * t->o.accumulate) / (double)t->task.size.examples;
         e.seconds = now - t->begun;
         e.tokens_per_second = (double)t->words / (now - last);
         e.flops = sc_learner_flops(t->learner) * (double)t->o.accumulate / (now - last);
         e.left = e.seconds / (double)(step - t->first) * (double)(t->steps - step);
-        if (t->size.eval_batches && (step % t->o.eval_every == 0 || step == t->steps)) s = evaluate_for(t, &e);
+        if (t->task.size.eval_batches && (step % t->o.eval_every == 0 || step == t->steps)) s = evaluate_for(t, &e);
         if (!s && (step % t->o.log_every == 0 || step == t->steps || e.eval_loss >= 0)) s = note(t, &e);
         if (report) report(user, &e);
         if (!s && (step % t->o.save_every == 0 || step == t->steps)) {
@@ -338,9 +325,7 @@ sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *
     if (t.metrics && fclose(t.metrics) != 0 && !s) s = sc_fail(SC_EIO, "cannot write %s/metrics.jsonl", t.o.out);
     sc_optimizer_free(t.optimizer);
     sc_learner_free(t.learner);
-    sc_tokenizer_free(t.tokenizer);
-    sc_model_free(t.model);
-    if (t.objective) t.objective->free(t.task);
+    sc_task_close(&t.task);
     sc_free(t.count);
     return s;
 }
