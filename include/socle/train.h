@@ -46,6 +46,7 @@ typedef struct sc_train_options {
     double scale;        /* contrastive: of cosines [20] */
     const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
     uint64_t seed;
+    bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
     int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
     int64_t eval_every;       /* [with each checkpoint] */
     int64_t log_every;        /* [10] */

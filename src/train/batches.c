@@ -9,9 +9,13 @@
 /* So many batches are drawn together and sorted by length. */
 enum { POOL = 64 };
 
-sc_status sc_order_new(sc_order *o, int64_t n, uint64_t seed)
+sc_status sc_order_new(sc_order *o, int64_t n, const sc_train_options *x)
 {
-    *o = (sc_order){.n = n, .epoch = -1, .seed = seed, .place = sc_calloc((size_t)n, sizeof *o->place)};
+    *o = (sc_order){.plain = x->in_order,
+                    .n = n,
+                    .epoch = -1,
+                    .seed = x->seed,
+                    .place = sc_calloc((size_t)n, sizeof *o->place)};
     return o->place ? SC_OK : sc_nomem();
 }
 
@@ -59,6 +63,7 @@ static void renew(sc_order *o, int64_t epoch)
 
 int64_t sc_order_at(sc_order *o, int64_t at)
 {
+    if (o->plain) return at % o->n;
     if (at / o->n != o->epoch) renew(o, at / o->n);
     return o->place[at % o->n];
 }

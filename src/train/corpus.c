@@ -23,7 +23,7 @@ sc_status sc_corpus_open(sc_corpus *c, const sc_objective_setup *x, int64_t most
     sc_status s = sc_token_data_add(&c->data[0], x, x->o->data, x->o->n_data, vocab);
     if (!s) s = sc_token_data_add(&c->data[1], x, x->o->eval_data, x->o->n_eval_data, vocab);
     for (int i = 0; !s && i < 2; i++) s = sc_token_data_cut(&c->data[i], most, &c->part[i], &c->parts[i]);
-    if (!s) s = sc_order_new(&c->order, c->parts[0], x->o->seed);
+    if (!s) s = sc_order_new(&c->order, c->parts[0], x->o);
     if (!s && !(c->length = sc_calloc((size_t)c->parts[0], sizeof *c->length))) s = sc_nomem();
     for (int64_t i = 0; !s && i < c->parts[0]; i++) c->length[i] = c->part[0][i].n;
     c->order.length = c->length;

@@ -82,7 +82,7 @@ sc_status sc_collection_open(sc_collection *c, const sc_objective_setup *x, bool
             if (!s && c->to->count == before) s = sc_fail(SC_EINVAL, "%s has no text", files[i]);
         }
     }
-    if (!s) s = sc_order_new(&c->order, c->data[0].count, o->seed);
+    if (!s) s = sc_order_new(&c->order, c->data[0].count, o);
     if (!s && by_length) s = measure(c);
     c->setup = NULL;
     return s;

@@ -180,6 +180,7 @@ void sc_examples_free(sc_examples *e);
 
 /* An order of n examples that is another in each epoch and follows from the seed and the epoch alone. */
 typedef struct sc_order {
+    bool plain;       /* no other order than 0, 1, … */
     int64_t n, epoch; /* epoch: that `place` is of, -1: none */
     uint64_t seed;
     int64_t *place;
@@ -187,7 +188,7 @@ typedef struct sc_order {
     int64_t batch;
     const int64_t *length;
 } sc_order;
-sc_status sc_order_new(sc_order *o, int64_t n, uint64_t seed);
+sc_status sc_order_new(sc_order *o, int64_t n, const sc_train_options *x);
 void sc_order_free(sc_order *o);
 /* The example that comes at place `at` of the whole training. */
 int64_t sc_order_at(sc_order *o, int64_t at);

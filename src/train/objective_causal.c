@@ -45,14 +45,14 @@ static sc_status read_data(causal *c, const sc_objective_setup *x)
     return SC_OK;
 }
 
-static sc_status make_room(causal *c, uint64_t seed)
+static sc_status make_room(causal *c, const sc_train_options *o)
 {
     size_t tokens = (size_t)(c->rows * c->length);
     c->ids = sc_calloc(tokens, sizeof *c->ids);
     c->labels = sc_calloc(tokens, sizeof *c->labels);
     c->weight = sc_calloc(tokens, sizeof *c->weight);
     if (!c->ids || !c->labels || !c->weight) return sc_nomem();
-    return sc_order_new(&c->order, sequences(&c->data, c->length), seed);
+    return sc_order_new(&c->order, sequences(&c->data, c->length), o);
 }
 
 static sc_status causal_open(void **self, const sc_objective_setup *x)
@@ -63,7 +63,7 @@ static sc_status causal_open(void **self, const sc_objective_setup *x)
     c->pack = x->o->pack;
     sc_status s = sc_objective_length(x, &c->length);
     if (!s) s = read_data(c, x);
-    if (!s) s = make_room(c, x->o->seed);
+    if (!s) s = make_room(c, x->o);
     if (s)
         causal_free(c);
     else
