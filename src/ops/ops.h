@@ -115,6 +115,12 @@ enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 /* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */
 sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids);
+/* … and gradients do not pass to the row of the id `still` (-1: none), which stands for what is no token. */
+sc_tensor *sc_rows_but(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids, int64_t still);
+typedef struct sc_rows_attr {
+    int64_t rows; /* of a gradient */
+    int64_t still;
+} sc_rows_attr;
 
 /* Positions as sines and cosines (Vaswani et al. 2017): at (T) i32 → (T, width), the sines of all the frequencies first. */
 sc_tensor *sc_sinusoids(sc_graph *g, sc_tensor *at, int64_t width);

@@ -13,8 +13,9 @@ typedef struct sc_text_batch {
     int64_t tokens, sequences;
     const int32_t *ids, *start; /* (tokens), (sequences + 1) */
     const int32_t *types;       /* (tokens), or NULL: 0 */
+    const int32_t *positions;   /* (tokens), or NULL: counted in each sequence */
     int64_t source;             /* tokens that an encoder-decoder's encoder reads, in as many sequences; else 0 */
-    const int32_t *source_ids, *source_start;
+    const int32_t *source_ids, *source_start, *source_positions;
     int64_t rows;            /* of the result that are compared with something: all that follow are (rows) */
     const int32_t *wanted;   /* the tokens that they are of; NULL: all tokens, or all sequences, in turn */
     const int32_t *labels;   /* what should come out, negative: nothing is expected of the row */
@@ -31,6 +32,8 @@ typedef struct sc_loss_graph {
     sc_tensor *labels, *target, *weight;
     sc_tensor *loss;   /* one element: the sum of weight times the loss of each row */
     sc_tensor *result; /* (rows, n) what the loss compares, for scores; NULL: there are none */
+    sc_tensor **also;  /* (n_also) constants whose gradients are wanted too, in the graph's arena */
+    int64_t n_also;
 } sc_loss_graph;
 
 /* Sums over the batches of an evaluation. */

@@ -94,6 +94,10 @@ const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
 /* The gradients, summed since the last clear; (rows, cols) of each parameter. */
 float *const *sc_learner_gradients(const sc_learner *l);
 void sc_learner_clear(sc_learner *l);
+/* sc_loss_graph.also of the last batch added; and the gradient of the i-th of them, of that batch alone, NULL: the loss does
+ * not depend on it. */
+sc_tensor *const *sc_learner_also(const sc_learner *l, int64_t *n);
+const float *sc_learner_also_gradient(const sc_learner *l, int64_t i);
 /* Adds a batch's gradients, times `scale`: 1 / n where a step has n batches. *loss: the batch's, times scale. SC_ELIMIT:
  * an id or a label outside the vocabulary. */
 sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss);
