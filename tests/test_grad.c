@@ -153,7 +153,7 @@ static sc_tensor *cross_entropy(trial *t)
         label[i] = random_in(&t->seed, 0, 3) ? (int32_t)random_in(&t->seed, 0, classes - 1) : -100;
     sc_tensor *x = values(t, 2, DIMS(n, classes)), *labels = numbers(t, n, label), *weight = values(t, 1, DIMS(n));
     t->in[t->n_in - 1].varied = false;
-    return sc_cross_entropy(t->g, x, labels, weight);
+    return sc_cross_entropy_smoothed(t->g, x, labels, weight, random_in(&t->seed, 0, 1) ? 0.3f : 0);
 }
 
 static sc_tensor *affine(trial *t)
