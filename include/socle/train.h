@@ -16,6 +16,7 @@ typedef struct sc_train_options {
     const char *
         tokenizer; /* a directory, whose files the run gets too, or a file, as sc_tokenizer_load takes it [`model`] */
     bool from_weights;
+    const char *objective;   /* what it learns, a name of sc_train_objective_at [that of the model's kind] */
     const char *const *data; /* text files, or .jsonl with an object a line that has "text" */
     int n_data;
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
@@ -33,6 +34,7 @@ typedef struct sc_train_options {
     double warmup;    /* share of all steps [0.02]; below 0: none */
     double clip;      /* largest norm of the gradients [1]; below 0: none */
     uint64_t seed;
+    bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
     int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
     int64_t eval_every;       /* [with each checkpoint] */
     int64_t log_every;        /* [10] */
@@ -41,11 +43,16 @@ typedef struct sc_train_options {
 /* What is known after a step. */
 typedef struct sc_train_event {
     int64_t step, steps;
-    double epoch, loss, eval_loss;   /* eval_loss: negative where it was not measured */
+    double epoch, loss, eval_loss; /* eval_loss: negative where it was not measured */
+    const char *measure;           /* "token_accuracy", …: what was measured with eval_loss; NULL: nothing */
+    double measured;
     double lr, norm;                 /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
     double seconds, left;            /* since the start; to the end as far as can be told */
 } sc_train_event;
+/* The objectives there are; NULL: there are fewer. */
+SC_API const char *sc_train_objective_at(int i, const char **summary);
+
 typedef void sc_train_report(void *user, const sc_train_event *e);
 
 /* Trains to the end, or until the context is cancelled: the step is finished then, a checkpoint written, and SC_ECANCELLED

@@ -177,25 +177,11 @@ static sc_status write_all(sc_writer *w, const void *p, int64_t n)
     return SC_OK;
 }
 
-/* What is there already must be a file: renaming over a device would replace the device. *mode: its permissions, or 0. */
-static sc_status check_target(const char *path, mode_t *mode)
-{
-    struct stat st;
-    *mode = 0;
-    if (stat(path, &st) != 0) return SC_OK; /* opening beside it says what is wrong, if anything is */
-    if (!S_ISREG(st.st_mode)) return sc_fail(SC_EINVAL, "%s: not a regular file, so it is not replaced", path);
-    *mode = st.st_mode & 0777;
-    return SC_OK;
-}
-
 /* A new file beside the one to be, with the permissions of what it replaces, else those that any new file gets (mkstemp's
- * would be the owner's alone). */
-static sc_status open_beside(sc_writer *w)
+ * would be the owner's alone): mode, or 0. */
+static sc_status open_beside(sc_writer *w, mode_t mode)
 {
     static atomic_uint count;
-    mode_t mode;
-    sc_status s = check_target(w->path, &mode);
-    if (s) return s;
     for (int tries = 0; tries < 100; tries++) {
         sc_str name = {0};
         sc_str_printf(&name, "%s.partial.%ld.%u", w->path, (long)getpid(), atomic_fetch_add(&count, 1));
@@ -208,17 +194,29 @@ static sc_status open_beside(sc_writer *w)
     return io_fail(w->path, "write beside it");
 }
 
+/* A device or a pipe is written to where it is: a file put in its place would remove it. */
+static sc_status open_in_place(sc_writer *w)
+{
+    if (sc_path_is_dir(w->path)) return sc_fail(SC_EINVAL, "%s: is a folder", w->path);
+    w->fd = open(w->path, O_WRONLY | O_CLOEXEC);
+    return w->fd >= 0 ? SC_OK : io_fail(w->path, "write");
+}
+
 sc_status sc_writer_open(sc_writer **out, const char *path)
 {
+    struct stat st;
     sc_writer *w = sc_calloc(1, sizeof *w);
     if (!w) return sc_nomem();
     w->fd = -1;
+    bool there = stat(path, &st) == 0, special = there && !S_ISREG(st.st_mode);
     /* Through a link, to the file itself: renaming over the link would replace it. */
-    char *real = realpath(path, NULL);
+    char *real = special ? NULL : realpath(path, NULL);
     w->path = sc_strdup(real ? real : path);
     free(real);
     w->buf = sc_malloc(WRITE_BUFFER);
-    sc_status s = w->path && w->buf ? open_beside(w) : sc_nomem();
+    sc_status s = !w->path || !w->buf ? sc_nomem()
+                  : special           ? open_in_place(w)
+                                      : open_beside(w, there ? st.st_mode & 0777 : 0);
     if (s) {
         if (w->temp && w->fd < 0) w->temp[0] = 0;
         sc_writer_close(w);
@@ -252,12 +250,13 @@ sc_status sc_writer_commit(sc_writer *w)
 {
     sc_status s = flush(w);
     if (s) return s;
-    if (fsync(w->fd) != 0) return io_fail(w->path, "sync");
+    if (fsync(w->fd) != 0 && w->temp) return io_fail(w->path, "sync"); /* not every device can */
     if (close(w->fd) != 0) {
         w->fd = -1;
         return io_fail(w->path, "close");
     }
     w->fd = -1;
+    if (!w->temp) return SC_OK;
     if (rename(w->temp, w->path) != 0) return io_fail(w->path, "put in place");
     w->temp[0] = 0;
     /* The new name must reach the disk too. Failing to open the folder is no loss of data. */
