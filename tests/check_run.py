@@ -126,20 +126,20 @@ with tempfile.TemporaryDirectory() as other:  # a context that no answer fills b
 
 def chat(lines, *options):
     """What a chat says on its terminal to lines typed one after another, each once the prompt is there."""
-    with tempfile.TemporaryDirectory() as home:  # for its history
-        pid, fd = pty.fork()
-        if pid == 0:
-            os.execve(socle, [socle, "run", model, *options], {**os.environ, "HOME": home, "XDG_STATE_HOME": home})
-        said, typed = b"", 0
-        try:
-            while True:
-                said += os.read(fd, 4096)
-                if said.endswith(b"> ") and said.count(b"> ") > typed:
-                    os.write(fd, (lines[typed] if typed < len(lines) else "/quit").encode() + b"\n")
-                    typed += 1
-        except OSError:
-            pass
-        return os.waitpid(pid, 0)[1], said.decode("utf-8", "replace")
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = "/dev/null"  # nobody's history, and no folder can be made there
+        os.execv(socle, [socle, "run", model, *options])
+    said, typed = b"", 0
+    try:
+        while True:
+            said += os.read(fd, 4096)
+            if said.endswith(b"> ") and said.count(b"> ") > typed:
+                os.write(fd, (lines[typed] if typed < len(lines) else "/quit").encode() + b"\n")
+                typed += 1
+    except OSError:
+        pass
+    return os.waitpid(pid, 0)[1], said.decode("utf-8", "replace")
 
 
 code, said = chat(["/set", "/set top_k nan", "/set seed -1", "/set top_k 5", "/set max_new_tokens 4", "/set", "/set temperature 0.5",
