@@ -34,6 +34,7 @@
 
 #include "socle/base.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 #define SC_CMD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -123,6 +124,10 @@ void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen,
 /* All bytes of a file, or of stdin where path is "-" or NULL; NUL-terminated, owned (free). At most max bytes. NULL
  * after printing what went wrong. */
 char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
+
+/* ---- answers as JSON (json.c) ---- */
+/* Prints o, which it takes, and a newline. 0, or 1 after a message; o NULL (it could not be made) is a failure too. */
+int sc_cmd_json(const sc_cmd *c, json_t *o, size_t flags);
 
 /* ---- adapters (adapters.c) ---- */
 enum { SC_CMD_ADAPTERS = 16 };

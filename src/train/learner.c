@@ -209,6 +209,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
+    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
@@ -323,3 +324,4 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 
 double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
+sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }
