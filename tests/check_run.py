@@ -128,7 +128,7 @@ def chat(lines, *options):
     """What a chat says on its terminal to lines typed one after another, each once the prompt is there."""
     pid, fd = pty.fork()
     if pid == 0:
-        os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = "/nonexistent"
+        os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = "/dev/null"  # nobody's history, and no folder can be made there
         os.execv(socle, [socle, "run", model, *options])
     said, typed = b"", 0
     try:
