@@ -146,6 +146,8 @@ typedef struct sc_attention_names {
 typedef struct sc_attention_config {
     int64_t heads, kv_heads, d;
     int64_t window;   /* 0: none */
+    int64_t globals;  /* of sc_attention_attr, as the next */
+    sc_block_pattern blocks;
     float scale;      /* 0: 1 / sqrt(d) */
     float cap;        /* of the scores; 0: none */
     bool alibi;       /* scores fall with the distance (sc_attention_attr) */
