@@ -158,24 +158,46 @@ static sc_tensor *affine(trial *t)
     return sc_mul(t->g, x, sc_affine(t->g, x, -1.5f, 0.25f));
 }
 
+/* Tables of up to three sequences of at least `least` tokens, sometimes more than a kernel takes at once; how many tokens
+ * there are. */
+static sc_seqs sequences(trial *t, int64_t count, int64_t least, int64_t *tokens)
+{
+    int32_t start[4] = {0}, position[256] = {0};
+    for (int64_t s = 0; s < count; s++)
+        start[s + 1] = start[s] + (int32_t)random_in(&t->seed, s > 0 ? least : 1, 9);
+    if (random_in(&t->seed, 0, 11) == 0) start[count] += 75;
+    *tokens = start[count];
+    return (sc_seqs){.position = numbers(t, *tokens, position), .start = numbers(t, count + 1, start)};
+}
+
 static sc_tensor *attention(trial *t)
 {
     int64_t kv = random_in(&t->seed, 1, 2), heads = kv * random_in(&t->seed, 1, 3), d = random_in(&t->seed, 1, 5);
-    int32_t start[4] = {0}, position[64] = {0};
-    int64_t sequences = random_in(&t->seed, 1, 3);
-    for (int64_t s = 0; s < sequences; s++)
-        start[s + 1] = start[s] + (int32_t)random_in(&t->seed, s > 0 ? 0 : 1, 9);
-    int64_t n = start[sequences];
-    sc_seqs seqs = {.position = numbers(t, n, position), .start = numbers(t, sequences + 1, start)};
+    int64_t dv = random_in(&t->seed, 0, 1) ? d : random_in(&t->seed, 1, 5), n;
+    sc_seqs seqs = sequences(t, random_in(&t->seed, 1, 3), 0, &n);
     sc_attention_attr a = {.scale = 1 / sqrtf((float)d),
                            .causal = random_in(&t->seed, 0, 2),
                            .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 6) : 0,
                            .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f,
                            .alibi = random_in(&t->seed, 0, 2) == 0};
     if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
+    if (random_in(&t->seed, 0, 1)) a.bias = values(t, 2, DIMS(heads, 2 * random_in(&t->seed, 0, 5) + 1));
     sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, kv, d)),
-              *v = values(t, 3, DIMS(n, kv, d));
+              *v = values(t, 3, DIMS(n, kv, dv));
     return sc_attention(t->g, q, k, v, &seqs, &a);
+}
+
+static sc_tensor *attention_cross(trial *t)
+{
+    int64_t kv = random_in(&t->seed, 1, 2), heads = kv * random_in(&t->seed, 1, 3), d = random_in(&t->seed, 1, 5);
+    int64_t dv = random_in(&t->seed, 1, 5), count = random_in(&t->seed, 1, 3), n, m;
+    sc_seqs seqs = sequences(t, count, 0, &n), memory = sequences(t, count, 0, &m);
+    sc_attention_attr a = {
+        .scale = 1 / sqrtf((float)d), .cross = true, .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f};
+    if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
+    sc_tensor *q = values(t, 3, DIMS(n, heads, d));
+    sc_kv to = {values(t, 3, DIMS(m, kv, d)), values(t, 3, DIMS(m, kv, dv))};
+    return sc_attention_cross(t->g, q, to, &seqs, &memory, &a);
 }
 
 static const struct row {
@@ -186,7 +208,8 @@ static const struct row {
 } rows_of_table[] = {
     {"add", SC_OP_add, add, 6},
     {"affine", SC_OP_affine, affine, 6},
-    {"attention", SC_OP_attention, attention, 36},
+    {"attention", SC_OP_attention, attention, 64},
+    {"attention to another batch", SC_OP_attention, attention_cross, 16},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},

@@ -3,7 +3,7 @@
 #ifndef SOCLE_TRAIN_H
 #define SOCLE_TRAIN_H
 
-#include "socle/base.h"
+#include "socle/model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +52,14 @@ typedef void sc_train_report(void *user, const sc_train_event *e);
  * returned. report may be NULL. The run directory is a model directory, with metrics.jsonl, trainer_state.json and
  * checkpoint-N folders beside the model's files. */
 SC_API sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user);
+
+/* sc_model_forward with, beside its outputs, the loss of `labels` and its gradients: loss (1), and grad.NAME for every
+ * weight in its shape. labels (B, T) as transformers takes them: the mean cross entropy of each label given the tokens
+ * before it, those that are negative left out. The model's weights become f32 in memory of their own, which stay: nothing
+ * else may use the model meanwhile. SC_EINVAL: no label counts. SC_EUNSUPPORTED: a model from GGUF, a part without a
+ * derivative. */
+SC_API sc_status sc_model_gradients(sc_outputs **out, sc_model *m, const sc_named_tensor *in, int64_t n_in,
+                                    bool all);
 
 #ifdef __cplusplus
 }

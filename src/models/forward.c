@@ -8,20 +8,14 @@ struct sc_outputs {
     int64_t count, cap;
 };
 
-typedef struct padded {
-    int64_t b, t, total; /* rows, columns, real tokens */
-    int64_t lead;        /* virtual tokens before those of each row */
-    int64_t *first, *n;  /* of each row */
-} padded;
-
-static const sc_named_tensor *named(const sc_named_tensor *in, int64_t n, const char *name)
+const sc_named_tensor *sc_named(const sc_named_tensor *in, int64_t n, const char *name)
 {
     for (int64_t i = 0; i < n; i++)
         if (strcmp(in[i].name, name) == 0) return &in[i];
     return NULL;
 }
 
-static int64_t element(const sc_named_tensor *t, int64_t i)
+int64_t sc_named_int(const sc_named_tensor *t, int64_t i)
 {
     switch (t->dtype) {
     case SC_I32: return ((const int32_t *)t->data)[i];
@@ -44,8 +38,7 @@ static sc_status want(const sc_named_tensor *t, bool ids)
                    t->dtype < SC_DTYPE_COUNT ? sc_dtype_get(t->dtype)->name : "of an unknown type");
 }
 
-/* Finds each row's run of real tokens. */
-static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_tensor *mask)
+sc_status sc_unpad(sc_padded *p, const sc_named_tensor *ids, const sc_named_tensor *mask)
 {
     p->b = ids->dim[0];
     p->t = ids->dim[1];
@@ -58,7 +51,7 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
         int64_t end = -1, count = 0;
         p->first[r] = 0;
         for (int64_t i = 0; i < p->t; i++) {
-            if (mask && !element(mask, r * p->t + i)) continue;
+            if (mask && !sc_named_int(mask, r * p->t + i)) continue;
             if (!count++) p->first[r] = i;
             end = i;
         }
@@ -70,12 +63,18 @@ static sc_status unpad(padded *p, const sc_named_tensor *ids, const sc_named_ten
     return p->total ? SC_OK : sc_fail(SC_EINVAL, "%s has no real token", ids->name);
 }
 
+void sc_padded_free(sc_padded *p)
+{
+    sc_free(p->first);
+    sc_free(p->n);
+}
+
 /* The named inputs of a text model; NULL where absent. */
 typedef struct inputs {
     const sc_named_tensor *ids, *mask, *positions, *types;
 } inputs;
 
-static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const padded *p, const inputs *x,
+static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const sc_padded *p, const inputs *x,
                               int64_t first_position, int64_t vocab)
 {
     int32_t *id = sc_plan_data(plan, in->ids), *start = sc_plan_data(plan, in->seqs.start),
@@ -92,13 +91,13 @@ static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const p
         }
         for (int64_t i = 0; i < p->n[r]; i++, at++) {
             /* As HuggingFace counts where no position_ids are given: by column. */
-            int64_t from = r * p->t + p->first[r] + i, v = element(x->ids, from);
+            int64_t from = r * p->t + p->first[r] + i, v = sc_named_int(x->ids, from);
             /* By column, but by real tokens where the numbers say which place is none. */
-            int64_t place = x->positions     ? element(x->positions, from) - first_position
+            int64_t place = x->positions     ? sc_named_int(x->positions, from) - first_position
                             : first_position ? i
                                              : p->first[r] + i;
             place += p->lead;
-            int64_t kind = x->types ? element(x->types, from) : 0;
+            int64_t kind = x->types ? sc_named_int(x->types, from) : 0;
             if (v < 0 || v > INT32_MAX || (p->lead && v >= vocab))
                 return sc_fail(SC_ELIMIT, "%s: id %lld is out of range", x->ids->name, (long long)v);
             id[at] = (int32_t)v;
@@ -116,8 +115,7 @@ static sc_status write_inputs(const sc_plan *plan, const sc_text_in *in, const p
     return SC_OK;
 }
 
-/* A new zeroed f32 output; NULL without memory. */
-static float *add_output(sc_outputs *o, const char *name, int rank, const int64_t *dim)
+float *sc_outputs_add(sc_outputs *o, const char *name, int rank, const int64_t *dim)
 {
     sc_shape shape = {.rank = rank};
     memcpy(shape.dim, dim, sizeof *dim * (size_t)rank);
@@ -133,10 +131,10 @@ static float *add_output(sc_outputs *o, const char *name, int rank, const int64_
 
 /* Columns from .. from + c of each token's `width` values, padded: (B, T, c), or (B, T) where `flat`. Before each row's
  * tokens are `lead` others. */
-static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, int64_t lead, const float *x,
+static sc_status pad_rows(sc_outputs *o, const char *name, const sc_padded *p, int64_t lead, const float *x,
                           int64_t width, int64_t from, int64_t c, bool flat)
 {
-    float *out = add_output(o, name, flat ? 2 : 3, (int64_t[]){p->b, p->t, c});
+    float *out = sc_outputs_add(o, name, flat ? 2 : 3, (int64_t[]){p->b, p->t, c});
     if (!out) return sc_nomem();
     for (int64_t r = 0; r < p->b; r++) {
         x += lead * width;
@@ -149,14 +147,14 @@ static sc_status pad_rows(sc_outputs *o, const char *name, const padded *p, int6
 /* A tensor (B, n) as it is. */
 static sc_status give_sequences(sc_outputs *o, const char *name, const sc_plan *plan, const sc_tensor *t)
 {
-    float *out = add_output(o, name, 2, t->shape.dim);
+    float *out = sc_outputs_add(o, name, 2, t->shape.dim);
     if (!out) return sc_nomem();
     memcpy(out, sc_plan_data(plan, t), sizeof *out * (size_t)(t->shape.dim[0] * t->shape.dim[1]));
     return SC_OK;
 }
 
 /* What the head gives. */
-static sc_status give_head(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_tensor *t, sc_head head)
+static sc_status give_head(sc_outputs *o, const sc_padded *p, const sc_plan *plan, const sc_tensor *t, sc_head head)
 {
     const float *x = sc_plan_data(plan, t);
     int64_t n = t->shape.dim[1];
@@ -173,7 +171,8 @@ static sc_status give_head(sc_outputs *o, const padded *p, const sc_plan *plan, 
 }
 
 /* What encoders pool, and their states where the head gave something else. */
-static sc_status give_states(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g, sc_head head)
+static sc_status give_states(sc_outputs *o, const sc_padded *p, const sc_plan *plan, const sc_graph *g,
+                             sc_head head)
 {
     static const char sequence[] = "sequence.";
     const sc_tensor *last = NULL;
@@ -199,14 +198,14 @@ static sc_tensor *tap_of(const sc_graph *g, const char *name, int64_t i)
 }
 
 /* The taps "name.0" … of row 0, stacked. */
-static sc_status stack_hidden(sc_outputs *o, const char *name, const padded *p, const sc_plan *plan,
+static sc_status stack_hidden(sc_outputs *o, const char *name, const sc_padded *p, const sc_plan *plan,
                               const sc_graph *g)
 {
     int64_t n = 0;
     while (tap_of(g, name, n)) n++;
     if (!n) return SC_OK;
     int64_t c = tap_of(g, name, 0)->shape.dim[1];
-    float *out = add_output(o, name, 3, (int64_t[]){n, p->t, c});
+    float *out = sc_outputs_add(o, name, 3, (int64_t[]){n, p->t, c});
     if (!out) return sc_nomem();
     for (int64_t i = 0; i < n; i++)
         memcpy(out + (i * p->t + p->first[0]) * c,
@@ -232,7 +231,7 @@ static sc_status check_inputs(const inputs *x)
 /* ---- encoder-decoders ---- */
 
 /* Where the decoder's rows end: decoder_lengths, or behind the last label that counts. */
-static sc_status end_rows(padded *p, const sc_named_tensor *lengths, const sc_named_tensor *labels)
+static sc_status end_rows(sc_padded *p, const sc_named_tensor *lengths, const sc_named_tensor *labels)
 {
     if (lengths && (lengths->rank != 1 || lengths->dim[0] != p->b))
         return sc_fail(SC_ESHAPE, "decoder_lengths has not one number a row");
@@ -241,9 +240,9 @@ static sc_status end_rows(padded *p, const sc_named_tensor *lengths, const sc_na
     for (int64_t r = 0; r < p->b; r++) {
         int64_t n = p->t;
         if (lengths)
-            n = element(lengths, r);
+            n = sc_named_int(lengths, r);
         else
-            while (labels && n > 0 && element(labels, r * p->t + n - 1) == -100) n--;
+            while (labels && n > 0 && sc_named_int(labels, r * p->t + n - 1) == -100) n--;
         if (n < 0 || n > p->t)
             return sc_fail(SC_ESHAPE, "decoder_lengths[%lld] is %lld of %lld", (long long)r, (long long)n,
                            (long long)p->t);
@@ -254,18 +253,18 @@ static sc_status end_rows(padded *p, const sc_named_tensor *lengths, const sc_na
 
 static bool whole_numbers(const sc_named_tensor *t) { return t && (t->dtype == SC_I32 || t->dtype == SC_I64); }
 
-static sc_status unpad_decoder(padded *p, const sc_named_tensor *ids, const sc_named_tensor *in, int64_t n_in)
+static sc_status unpad_decoder(sc_padded *p, const sc_named_tensor *ids, const sc_named_tensor *in, int64_t n_in)
 {
-    const sc_named_tensor *mask = named(in, n_in, "decoder_attention_mask"),
-                          *lengths = named(in, n_in, "decoder_lengths"), *labels = named(in, n_in, "labels");
+    const sc_named_tensor *mask = sc_named(in, n_in, "decoder_attention_mask"),
+                          *lengths = sc_named(in, n_in, "decoder_lengths"), *labels = sc_named(in, n_in, "labels");
     sc_status s = mask ? want(mask, false) : SC_OK;
-    if (!s) s = unpad(p, ids, mask);
+    if (!s) s = sc_unpad(p, ids, mask);
     return s || mask ? s
                      : end_rows(p, whole_numbers(lengths) ? lengths : NULL, whole_numbers(labels) ? labels : NULL);
 }
 
 /* What the encoder made, for every row. */
-static sc_status add_encoder(sc_outputs *o, const padded *p, const sc_plan *plan, const sc_graph *g)
+static sc_status add_encoder(sc_outputs *o, const sc_padded *p, const sc_plan *plan, const sc_graph *g)
 {
     sc_tensor *last = NULL;
     for (int64_t i = 0; tap_of(g, "encoder_hidden_states", i); i++) last = tap_of(g, "encoder_hidden_states", i);
@@ -281,20 +280,20 @@ static sc_status add_encoder(sc_outputs *o, const padded *p, const sc_plan *plan
 
 static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
 {
-    const sc_named_tensor *ids = named(in, n_in, "input_ids"), *mask = named(in, n_in, "attention_mask"),
-                          *decoder = named(in, n_in, "decoder_input_ids");
+    const sc_named_tensor *ids = sc_named(in, n_in, "input_ids"), *mask = sc_named(in, n_in, "attention_mask"),
+                          *decoder = sc_named(in, n_in, "decoder_input_ids");
     sc_text_graph t = {0};
     sc_plan *plan = NULL;
-    padded p = {.lead = m->adapters.prompt.rows}, d = {0};
-    if (!ids) ids = named(in, n_in, "src_ids");
-    if (!mask) mask = named(in, n_in, "src_mask");
+    sc_padded p = {.lead = m->adapters.prompt.rows}, d = {0};
+    if (!ids) ids = sc_named(in, n_in, "src_ids");
+    if (!mask) mask = sc_named(in, n_in, "src_mask");
     if (!ids || !decoder) return sc_fail(SC_EINVAL, "%s is missing", ids ? "decoder_input_ids" : "input_ids");
     sc_status s = want(ids, true);
     if (!s) s = want(decoder, true);
     if (!s && mask) s = want(mask, false);
     if (!s && ids->dim[0] != decoder->dim[0])
         s = sc_fail(SC_ESHAPE, "%s and decoder_input_ids differ in rows", ids->name);
-    if (!s) s = unpad(&p, ids, mask);
+    if (!s) s = sc_unpad(&p, ids, mask);
     if (!s) s = unpad_decoder(&d, decoder, in, n_in);
     if (!s)
         s = sc_text_graph_build(
@@ -308,25 +307,23 @@ static sc_status forward_pair(sc_outputs *o, const sc_model *m, const sc_named_t
     if (!s && all) s = stack_hidden(o, "decoder_hidden_states", &d, plan, t.g);
     sc_plan_free(plan);
     sc_graph_free(t.g);
-    sc_free(p.first);
-    sc_free(p.n);
-    sc_free(d.first);
-    sc_free(d.n);
+    sc_padded_free(&p);
+    sc_padded_free(&d);
     return s;
 }
 
 sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_tensor *in, int64_t n_in, bool all)
 {
-    inputs x = {named(in, n_in, "input_ids"), named(in, n_in, "attention_mask"), named(in, n_in, "position_ids"),
-                named(in, n_in, "token_type_ids")};
+    inputs x = {sc_named(in, n_in, "input_ids"), sc_named(in, n_in, "attention_mask"),
+                sc_named(in, n_in, "position_ids"), sc_named(in, n_in, "token_type_ids")};
     sc_text_graph t = {0};
     sc_plan *plan = NULL;
-    padded p = {.lead = m->adapters.prompt.rows};
+    sc_padded p = {.lead = m->adapters.prompt.rows};
     sc_outputs *o = sc_calloc(1, sizeof *o);
     if (!o) return sc_nomem();
     sc_status s = m->family->encoder_decoder ? forward_pair(o, m, in, n_in, all) : check_inputs(&x);
     if (s || m->family->encoder_decoder) goto end;
-    if ((s = unpad(&p, x.ids, x.mask))) goto end;
+    if ((s = sc_unpad(&p, x.ids, x.mask))) goto end;
     for (int64_t r = 0; r < p.b && m->info.head != SC_HEAD_NEXT; r++)
         if (!p.n[r]) {
             s = sc_fail(SC_EINVAL, "row %lld of input_ids has no real token", (long long)r);
@@ -342,8 +339,7 @@ sc_status sc_model_forward(sc_outputs **out, const sc_model *m, const sc_named_t
 end:
     sc_plan_free(plan);
     sc_graph_free(t.g);
-    sc_free(p.first);
-    sc_free(p.n);
+    sc_padded_free(&p);
     if (s)
         sc_outputs_free(o);
     else

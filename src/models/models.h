@@ -443,6 +443,22 @@ sc_status sc_text_graph_plan_memory(sc_plan **out, const sc_text_graph *t, const
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
 
+/* ---- a model as a function (forward.c) ---- */
+
+/* (B, T) columns of which each row has real tokens in one run. */
+typedef struct sc_padded {
+    int64_t b, t, total; /* rows, columns, real tokens */
+    int64_t lead;        /* virtual tokens before those of each row */
+    int64_t *first, *n;  /* of each row */
+} sc_padded;
+/* Finds each row's run of real tokens; mask NULL: all are. Ends with sc_padded_free, whatever is returned. */
+sc_status sc_unpad(sc_padded *p, const sc_named_tensor *ids, const sc_named_tensor *mask);
+void sc_padded_free(sc_padded *p);
+const sc_named_tensor *sc_named(const sc_named_tensor *in, int64_t n, const char *name); /* NULL: absent */
+int64_t sc_named_int(const sc_named_tensor *t, int64_t i); /* of whole numbers or a mask */
+/* A new zeroed f32 output; NULL without memory. */
+float *sc_outputs_add(sc_outputs *o, const char *name, int rank, const int64_t *dim);
+
 /* ---- converting ---- */
 
 /* The tokenizer's files of a directory into another; *found (may be NULL): there is one that tokenizes. (convert_dir.c) */
