@@ -13,10 +13,31 @@ static sc_context *ctx;
 static const char *const fixtures[] = {"bert",       "bert_base",   "roberta",
                                        "distilbert", "xlm_roberta", "xlm_roberta_seqcls",
                                        "electra",    "modernbert",  "deberta_v2"};
-static const char *const own[] = {
-    "bert_embed", "bert_fill", "bert_fill_untied", "bert_classes", "bert_multi",         "bert_tags",
-    "bert_span",  "roberta",   "electra",          "electra_fill", "distilbert",         "distilbert_classes",
-    "modernbert", "deberta",   "deberta_own_head", "deberta_conv", "modernbert_classes", "xlm_roberta_classes"};
+static const char *const own[] = {"bert_embed",
+                                  "bert_fill",
+                                  "bert_fill_untied",
+                                  "bert_classes",
+                                  "bert_multi",
+                                  "bert_tags",
+                                  "bert_span",
+                                  "roberta",
+                                  "electra",
+                                  "electra_fill",
+                                  "distilbert",
+                                  "distilbert_classes",
+                                  "modernbert",
+                                  "deberta",
+                                  "deberta_own_head",
+                                  "deberta_conv",
+                                  "modernbert_classes",
+                                  "xlm_roberta_classes",
+                                  "big_bird",
+                                  "big_bird_full",
+                                  "big_bird_classes",
+                                  "longformer",
+                                  "longformer_global",
+                                  "longformer_classes",
+                                  "longformer_fill"};
 
 /* ---- models ---- */
 
@@ -110,7 +131,8 @@ static void gguf_holds_the_states(void **state)
 /* A row alone, and between others, gives the same bits. */
 static void rows_do_not_see_each_other(void **state)
 {
-    static const char *const names[] = {"bert_fill", "modernbert", "deberta", "deberta_conv"};
+    static const char *const names[] = {"bert_fill",    "modernbert", "deberta",
+                                        "deberta_conv", "big_bird",   "longformer_global"};
     (void)state;
     for (int k = 0; k < SC_COUNT(names); k++) {
         char path[512];

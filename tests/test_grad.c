@@ -114,7 +114,12 @@ static sc_tensor *rows(trial *t)
     int64_t n = size(t), many = size(t);
     int32_t ids[8];
     for (int i = 0; i < many; i++) ids[i] = (int32_t)random_in(&t->seed, 0, n - 1);
-    return sc_rows(t->g, values(t, 2, DIMS(n, size(t))), numbers(t, many, ids));
+    sc_tensor *table = values(t, 2, DIMS(n, size(t))), *more = NULL;
+    if (random_in(&t->seed, 0, 1)) {
+        more = values(t, 2, DIMS(2, table->shape.dim[1]));
+        ids[0] = (int32_t)(n + random_in(&t->seed, 0, 1));
+    }
+    return sc_rows_and(t->g, table, more, numbers(t, many, ids));
 }
 
 static sc_tensor *views(trial *t)
@@ -180,6 +185,18 @@ static sc_tensor *attention(trial *t)
                            .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 6) : 0,
                            .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f,
                            .alibi = random_in(&t->seed, 0, 2) == 0};
+    if (a.window && random_in(&t->seed, 0, 1)) a.globals = random_in(&t->seed, 1, 3);
+    if (!a.window && random_in(&t->seed, 0, 1)) {
+        a.blocks = (sc_block_pattern){.size = random_in(&t->seed, 1, 4),
+                                      .kind = (int)random_in(&t->seed, 0, 2),
+                                      .near = random_in(&t->seed, 0, 1),
+                                      .first = 1,
+                                      .last = !a.causal,
+                                      .random = random_in(&t->seed, 0, 1),
+                                      .stride = 2,
+                                      .summary = 1,
+                                      .again = random_in(&t->seed, 0, 2)};
+    }
     if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
     if (random_in(&t->seed, 0, 1)) a.bias = values(t, 2, DIMS(heads, 2 * random_in(&t->seed, 0, 5) + 1));
     sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, kv, d)),
@@ -208,7 +225,7 @@ static const struct row {
 } rows_of_table[] = {
     {"add", SC_OP_add, add, 6},
     {"affine", SC_OP_affine, affine, 6},
-    {"attention", SC_OP_attention, attention, 64},
+    {"attention", SC_OP_attention, attention, 90},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
@@ -220,7 +237,7 @@ static const struct row {
     {"reshape", SC_OP_reshape, views, 1},
     {"rms_norm", SC_OP_rms_norm, rms_norm, 8},
     {"rope", SC_OP_rope, rope, 8},
-    {"rows", SC_OP_rows, rows, 6},
+    {"rows", SC_OP_rows, rows, 12},
     {"slice", SC_OP_slice, views, 8},
     {"sum_rows", SC_OP_sum_rows, sum_rows, 4},
     {"unary", SC_OP_unary, unary, 20},

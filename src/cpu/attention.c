@@ -124,9 +124,9 @@ static room lay_out(const geometry *g, float *p)
 /* Neighbouring tokens first .. end of sequence seq, for one key head. */
 typedef struct span {
     int64_t seq, head, first, end;
-    int64_t base;     /* token t is key t + base of its sequence */
-    int64_t rows;     /* (end - first) * group */
-    int64_t to;       /* keys that there are for any of them */
+    int64_t base;              /* token t is key t + base of its sequence */
+    int64_t rows;              /* (end - first) * group */
+    int64_t to;                /* keys that there are for any of them */
     const sc_key_range *range; /* that any of them sees */
     int64_t ranges;
 } span;
@@ -424,7 +424,9 @@ static int64_t same_block(const sc_step *s, const geometry *g, int64_t seq, int6
 {
     int64_t size = SC_ATTR(s, sc_attention_attr)->blocks.size;
     if (!size) return INT32_MAX;
-    return size - (t - ((const int32_t *)s->in_data[3])[seq] + (g->cached ? ((const int32_t *)s->in_data[4])[seq] : 0)) % size;
+    return size -
+           (t - ((const int32_t *)s->in_data[3])[seq] + (g->cached ? ((const int32_t *)s->in_data[4])[seq] : 0)) %
+               size;
 }
 
 /* Tasks: block, then key head, then segment, so that neighbours, which one thread takes together, are not all of the

@@ -17,6 +17,8 @@ sc_status sc_config_fits_gguf(const sc_model *m)
 {
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
+    if (a && json_is_object(json_object_get(m->json, "block_sparse")))
+        return unsupported(m, "block_sparse attention");
     if (a && sc_model_encoder(m)) return sc_gguf_fits_encoder(m, a);
     if (a && strcmp(a->arch, "t5") == 0) return sc_gguf_fits_t5(m);
     if (!a || (!d && !m->family->ssm))

@@ -24,6 +24,7 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e)
     a->qkv_bias = a->out_bias = SC_BIAS;
     a->bidirectional = true;
     a->names = &e->names->attn;
+    e->sparse = sc_config_blocks(c, e->layers, false, &e->blocks);
     const char *kind = sc_config_str(c, "position_embedding_type", "absolute");
     if (strcmp(kind, "absolute") != 0) sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
     if (!c->status && e->width % a->heads)
@@ -38,6 +39,7 @@ static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
 {
     const sc_encoder_names *n = e->names;
     sc_tensor *x = sc_embedding(g, n->word, in->ids, e->vocab, e->embed_width); /* (T, E) */
+    if (e->embed_scale != 0) x = sc_affine(g, x, e->embed_scale, 0);
     if (n->type && e->types) x = sc_add(g, x, sc_embedding(g, n->type, in->types, e->types, e->embed_width));
     if (n->position && e->positions)
         x = sc_add(g, x,
@@ -48,12 +50,20 @@ static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
     return e->norm_first ? x : sc_norm(g, e->norm, n->norm, x, e->eps);
 }
 
+sc_attention_config sc_encoder_attention_config(const sc_encoder *e, int64_t i)
+{
+    sc_attention_config a = e->attn;
+    if (e->sparse && e->sparse[i]) a.blocks = e->blocks;
+    return a;
+}
+
 /* x (T, C) */
 static sc_tensor *block(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in, sc_tensor *const *shared,
                         sc_tensor *x)
 {
     const sc_encoder_names *n = e->names;
-    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : sc_self_attention(g, NULL, x, in, &e->attn);
+    sc_attention_config a = sc_encoder_attention_config(e, i);
+    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : sc_self_attention(g, NULL, x, in, &a);
     x = sc_layer_norm(g, n->attn_norm, sc_add(g, h, x), e->eps);
     h = sc_ffn(g, NULL, x, e->ffn_width, e->act, SC_BIAS, &n->ffn);
     return sc_layer_norm(g, n->ffn_norm, sc_add(g, h, x), e->eps);

@@ -352,6 +352,8 @@ sc_status sc_model_configure(sc_model *m)
     if (m->info.format && m->weights.count) c.weights = &m->weights;
     if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
     m->family->configure(&c, m->config);
+    if (!c.blocks && sc_config_has(&c, "block_sparse"))
+        sc_config_fault(&c, "block_sparse: models of type '%s' have no such attention", type);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
     return name_labels(m);

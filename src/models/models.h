@@ -17,6 +17,7 @@ typedef struct sc_config {
     sc_arena *arena;                  /* lives as long as the model */
     const struct sc_weights *weights; /* what the file has; NULL where weights come from no file */
     sc_status status;                 /* the first fault; its message is the thread's */
+    bool blocks;                      /* sc_config_blocks was asked */
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
@@ -37,6 +38,8 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* The same for layers with a window, where they have their own: rope_parameters.sliding_attention or, before,
  * rope_local_base_freq. */
 void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* "block_sparse": which of the layers have such a pattern, NULL where there is none. (config_blocks.c) */
+const bool *sc_config_blocks(sc_config *c, int64_t layers, bool causal, sc_block_pattern *out);
 /* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
 bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise);
 /* Reports a fault that the configuration's values make together. */
@@ -91,7 +94,9 @@ struct sc_decoder {
     double rotary_share;             /* default of partial_rotary_factor; 0: 1 */
     int64_t window;                  /* of the layers that have one; 0: none has */
     const bool *sliding;             /* of each layer */
-    const bool *rotated;             /* of each layer; NULL: all */
+    const bool *sparse;              /* of each layer: has `blocks`; NULL: none */
+    sc_block_pattern blocks;
+    const bool *rotated; /* of each layer; NULL: all */
     sc_decoder_names names;
     sc_decoder_part *mixer; /* between tokens; NULL: sc_decoder_attention */
     sc_decoder_part *ffn;   /* of each token; NULL: sc_decoder_ffn */
@@ -163,6 +168,9 @@ struct sc_encoder {
     int64_t first_position; /* rows of the position table before that of a text's first token */
     float eps;
     bool tied, pooler, next_sentence;
+    float embed_scale;  /* of the words; 0: none */
+    const bool *sparse; /* of each layer: has `blocks`; NULL: none */
+    sc_block_pattern blocks;
     bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
     sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
     unsigned project_flags, head_flags; /* of that projection and the head's dense part */
@@ -184,6 +192,10 @@ struct sc_encoder {
 void sc_encoder_configure(sc_config *c, sc_encoder *e);
 /* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
 void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
+sc_attention_config sc_encoder_attention_config(const sc_encoder *e, int64_t i);
+/* What BERT's kin have in common. (bert.c) */
+extern const sc_encoder_names sc_big_bird_names, sc_longformer_names;
+void sc_bert_configure(sc_config *c, sc_encoder *e, const sc_encoder_names *names, sc_unary_kind classes_act);
 void sc_encoder_describe(const void *encoder, sc_model_info *info);
 const sc_encoder *sc_model_encoder(const sc_model *m); /* NULL: another kind of model */
 sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);

@@ -145,8 +145,8 @@ typedef struct sc_attention_names {
 
 typedef struct sc_attention_config {
     int64_t heads, kv_heads, d;
-    int64_t window;   /* 0: none */
-    int64_t globals;  /* of sc_attention_attr, as the next */
+    int64_t window;  /* 0: none */
+    int64_t globals; /* of sc_attention_attr, as the next */
     sc_block_pattern blocks;
     float scale;      /* 0: 1 / sqrt(d) */
     float cap;        /* of the scores; 0: none */
@@ -204,6 +204,7 @@ typedef struct sc_latent_config {
     sc_tensor *rope;
     bool neighbours;
     unsigned bias; /* SC_BIAS or 0 */
+    sc_block_pattern blocks;
 } sc_latent_config;
 /* x (T, C) → (T, C). The cache holds the latent and the rotated key of each token, and nothing for its heads. */
 sc_tensor *sc_latent_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,

@@ -165,10 +165,12 @@ sc_status sc_attention_keys_check(const sc_attention_attr *a)
     if (a->globals < 0 || (a->globals > 0 && a->window <= 0))
         return sc_fail(SC_EINVAL, "keys that all see, but no window");
     if (!p->size) return SC_OK;
-    if (a->window > 0 || a->cross) return sc_fail(SC_EINVAL, "a pattern of blocks beside a window or another batch");
+    if (a->window > 0 || a->cross)
+        return sc_fail(SC_EINVAL, "a pattern of blocks beside a window or another batch");
     if (p->size < 1 || p->near < 0 || p->first < 0 || p->last < 0 || p->random < 0 || p->again < 0 || p->dense < 0)
         return sc_fail(SC_EINVAL, "a pattern of blocks with a negative number");
-    if (a->causal && (p->last || p->dense)) return sc_fail(SC_EINVAL, "a causal pattern that asks for what follows");
+    if (a->causal && (p->last || p->dense))
+        return sc_fail(SC_EINVAL, "a causal pattern that asks for what follows");
     if (p->again && !p->first) return sc_fail(SC_EINVAL, "the first block is to count more but not seen");
     if (p->kind != SC_BLOCKS_LOCAL && (p->stride < 1 || p->summary < 0 || p->summary > p->stride))
         return sc_fail(SC_EINVAL, "a stride of %lld blocks, %lld of them seen by all", (long long)p->stride,

@@ -222,9 +222,9 @@ typedef struct sc_block_pattern {
         SC_BLOCKS_STRIDED, /* each stride-th from the query's own */
         SC_BLOCKS_FIXED    /* of stretches of `stride` blocks its own, and of each the last `summary` */
     } kind;
-    int64_t near;          /* neighbours to each side, or before it where causal */
-    int64_t first, last;   /* so many at either end are seen by all and see all; causal: last is 0 */
-    int64_t random;        /* others, drawn anew for each key head and block of queries */
+    int64_t near;        /* neighbours to each side, or before it where causal */
+    int64_t first, last; /* so many at either end are seen by all and see all; causal: last is 0 */
+    int64_t random;      /* others, drawn anew for each key head and block of queries */
     uint64_t seed;
     int64_t stride, summary; /* blocks, of the two regular kinds */
     int64_t again;           /* the first block counts so many times more, for those that do not see all */
@@ -237,10 +237,10 @@ typedef struct sc_attention_attr {
     int64_t
         window; /* > 0: a causal query sees itself and the window - 1 keys before it, any other one window / 2 keys
                        to each side */
-    int64_t globals; /* with a window: the first so many keys of a sequence are seen besides (Longformer) */
+    int64_t globals;         /* with a window: the first so many keys of a sequence are seen besides (Longformer) */
     sc_block_pattern blocks; /* in place of a window */
-    float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
-    bool alibi; /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
+    float cap;               /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
+    bool alibi;       /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
     sc_tensor
@@ -346,6 +346,17 @@ typedef struct sc_pool_attr {
 } sc_pool_attr;
 /* x (T, C), first and stop (S) i32 → (S, C): row s is of tokens first[s] .. stop[s], at least one. */
 sc_tensor *sc_pool_tokens(sc_graph *g, sc_pool_kind kind, sc_tensor *x, sc_tensor *first, sc_tensor *stop);
+
+/* Where the first n tokens of each sequence are, for attention of their own. rows (S n): their places in the batch, the last
+ * one's again where a sequence is shorter; start (S + 1): 0, n, 2n, …; back (T): a token's own place t or, of the first
+ * ones, T and its place in `rows`. All i32, parts of one. */
+typedef struct sc_first_tokens {
+    sc_tensor *rows, *start, *back;
+} sc_first_tokens;
+sc_first_tokens sc_tokens_first(sc_graph *g, const sc_seqs *seqs, int64_t n);
+typedef struct sc_first_tokens_attr {
+    int64_t n;
+} sc_first_tokens_attr;
 
 /* x (T, C) → (T, C, n): each token's n neighbours of its sequence, itself at place (n - 1) / 2, zeros outside. What a
  * convolution over the tokens multiplies. */

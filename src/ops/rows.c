@@ -32,14 +32,13 @@ typedef struct rows_grad_attr {
 static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);
-    if (y->in[2]) {
-        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of two tables at once"));
-        return;
-    }
-    if (!sc_gradient_wanted(b, y->in[0])) return;
-    sc_tensor *in[] = {sc_contiguous(g, dy), y->in[1]};
-    rows_grad_attr a = {y->in[0]->shape.dim[0]};
-    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_rows_grad, in, 2, &a, sizeof a));
+    sc_tensor *table = y->in[0], *more = y->in[2], *in[] = {sc_contiguous(g, dy), y->in[1]};
+    if (!sc_gradient_wanted(b, table) && !sc_gradient_wanted(b, more)) return;
+    int64_t rows = table->shape.dim[0];
+    rows_grad_attr a = {rows + (more ? more->shape.dim[0] : 0)};
+    sc_tensor *all = sc_graph_node(g, &sc_op_rows_grad, in, 2, &a, sizeof a);
+    if (sc_gradient_wanted(b, table)) sc_gradient_add(b, table, more ? sc_slice(g, all, 0, 0, rows) : all);
+    if (sc_gradient_wanted(b, more)) sc_gradient_add(b, more, sc_slice(g, all, 0, rows, a.rows - rows));
 }
 
 const sc_op sc_op_rows = {.name = "rows",

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny random encoders and what transformers computes with them, into tests/data/encoders: config.json, model.safetensors and
 expected.safetensors each, and for those with a tokenizer answers.json: what embed, fill and classify must say. Needs torch,
-transformers, tokenizers and safetensors: python3 tests/data/make_encoders.py"""
+transformers, tokenizers and safetensors: python3 tests/data/make_encoders.py [NAME...]"""
 import json
 import os
 import shutil
+import sys
+import types
 
 import torch
 import transformers as tf
@@ -51,7 +53,20 @@ CASES = {
     "deberta_conv": (tf.DebertaV2ForSequenceClassification,
                      tf.DebertaV2Config(**DEBERTA, position_buckets=30, max_relative_positions=20, share_att_key=False,
                                         pos_att_type=["p2c"], conv_kernel_size=3, conv_act="gelu")),
+    "big_bird_full": (tf.BigBirdForMaskedLM, tf.BigBirdConfig(**BASE, attention_type="original_full", use_bias=False,
+                                                              rescale_embeddings=True)),
+    "big_bird": (tf.BigBirdForPreTraining, tf.BigBirdConfig(**BASE, block_size=4, num_random_blocks=1)),
+    "big_bird_classes": (tf.BigBirdForSequenceClassification,
+                         tf.BigBirdConfig(**BASE, block_size=3, num_random_blocks=2, num_labels=3)),
+    "longformer": (tf.LongformerModel, tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=[6, 18])),
+    "longformer_global": (tf.LongformerModel, tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=[8, 4],
+                                                                  global_tokens=3)),
+    "longformer_classes": (tf.LongformerForSequenceClassification,
+                           tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=6, num_labels=3)),
+    "longformer_fill": (tf.LongformerForMaskedLM,
+                        tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=[10, 10])),
 }
+SPARSE = ("big_bird", "longformer")
 
 
 def tokenizer():
@@ -72,9 +87,28 @@ def shake(model, gen):
                 p.add_(1)
 
 
+def alone(model, ids, lengths, **more):
+    """Each row by itself, and the results padded to the longest."""
+    rows, out = [], types.SimpleNamespace()
+    base = getattr(model, "bert", model)
+    for i, n in enumerate(lengths):
+        base.attention_type = "x"  # a short text has switched the blocks off for good
+        base.set_attention_type(model.config.attention_type)
+        row = {k: v[i:i + 1, :n] if torch.is_tensor(v) else v for k, v in more.items()}
+        rows.append(model(ids[i:i + 1, :n], attention_mask=torch.ones(1, n), **row))
+    for key in ("logits", "prediction_logits", "last_hidden_state", "pooler_output", "seq_relationship_logits"):
+        v = [getattr(r, key, None) for r in rows]
+        if v[0] is not None and v[0].dim() == 3:
+            v = [torch.nn.functional.pad(x, (0, 0, 0, max(lengths) - x.shape[1])) for x in v]
+        if v[0] is not None:
+            setattr(out, "logits" if key == "prediction_logits" else key, torch.cat(v))
+    out.hidden_states = rows[0].hidden_states
+    return out
+
+
 @torch.no_grad()
 def expected(model, config, gen):
-    lengths = LONG if config.model_type in ("deberta-v2", "modernbert") else SHORT
+    lengths = LONG if config.model_type in ("deberta-v2", "modernbert", *SPARSE) else SHORT
     rows, longest = len(lengths), max(lengths)
     ids = torch.randint(5, VOCAB, (rows, longest), generator=gen)
     mask = torch.zeros(rows, longest, dtype=torch.long)
@@ -84,7 +118,15 @@ def expected(model, config, gen):
     more = {}
     if getattr(config, "type_vocab_size", 0) == 2:
         more["token_type_ids"] = torch.randint(0, 2, (rows, longest), generator=gen)
-    o = model(ids, attention_mask=mask, output_hidden_states=True, **more)
+    def call(model, **more):
+        if config.model_type == "longformer" and getattr(config, "global_tokens", 0):
+            first = torch.arange(longest)[None] < config.global_tokens
+            more["global_attention_mask"] = (first & (mask > 0)).long()
+        if config.model_type != "big_bird":
+            return model(ids, attention_mask=mask, **more)
+        return alone(model, ids, lengths, **more)  # its blocks at the end are those of the longest row
+
+    o = call(model, output_hidden_states=True, **more)
     out = {"input_ids": ids.int(), "attention_mask": mask.int(), **{k: v.int() for k, v in more.items()}}
     for key in ("logits", "last_hidden_state", "pooler_output", "start_logits", "end_logits"):
         v = getattr(o, key, None)
@@ -93,9 +135,11 @@ def expected(model, config, gen):
         if v.shape[:2] == (rows, longest):
             v = v * (mask[..., None] if v.dim() == 3 else mask)
         out[key] = v.clone().contiguous()
-    out["hidden_states"] = torch.stack([h[0] for h in o.hidden_states]).contiguous()
+    out["hidden_states"] = torch.stack([h[0, :longest] for h in o.hidden_states]).contiguous()
     if "last_hidden_state" not in out:
-        base = getattr(model, model.base_model_prefix)(ids, attention_mask=mask, **more).last_hidden_state
+        if config.model_type == "longformer" and model.__class__.__name__.endswith("SequenceClassification"):
+            more["global_attention_mask"] = (torch.arange(longest)[None] < 1).long().expand(rows, -1)
+        base = call(getattr(model, model.base_model_prefix), **more).last_hidden_state
         out["last_hidden_state"] = (base * mask[..., None]).contiguous()
     return out
 
@@ -181,6 +225,8 @@ def dump(path, name, value):
 def main():
     torch.set_num_threads(1)
     for number, (name, (cls, config)) in enumerate(CASES.items()):
+        if len(sys.argv) > 1 and name not in sys.argv[1:]:
+            continue
         config._attn_implementation = "eager"
         gen = torch.Generator().manual_seed(number)
         model = cls(config).eval()
