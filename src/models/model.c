@@ -345,6 +345,7 @@ sc_status sc_model_configure(sc_model *m)
     sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
     if (s) return s;
     if (!type) return sc_fail(SC_EFORMAT, "%s: config.json has no model_type", m->info.path);
+    type = sc_model_type_of(m->json, type);
     if (!(m->family = sc_family_of(type))) return sc_family_unknown(m->info.path, type);
     m->info.family = m->family->name;
     m->info.model_type = type;

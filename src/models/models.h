@@ -173,7 +173,7 @@ struct sc_encoder {
     sc_block_pattern blocks;
     bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
     sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
-    unsigned project_flags, head_flags; /* of that projection and the head's dense part */
+    unsigned project_flags, head_flags, ffn_flags; /* of that projection, the head's dense part, the feed-forward */
     sc_unary_kind act, head_act;
     sc_pool_kind pool; /* of SC_HEAD_CLASSES */
     sc_head head;
@@ -237,6 +237,9 @@ typedef struct sc_family {
 #include "models/models.def"
 #undef F
 const sc_family *sc_family_of(const char *model_type); /* NULL: not known */
+/* The type under which the registry has a configuration of this model_type: that of another model where its own is shared
+ * with one that is built otherwise (T5's encoder alone, Jina's BERT). */
+const char *sc_model_type_of(const json_t *config, const char *model_type);
 /* SC_EUNSUPPORTED, with the types that are near. */
 sc_status sc_family_unknown(const char *what, const char *model_type);
 
@@ -328,6 +331,7 @@ sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a);
 /* The same of encoders. GGUF has names for what gives the states; heads are left out, with a remark. (gguf_encoder.c) */
 sc_status sc_gguf_read_encoder(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
 sc_status sc_gguf_write_encoder(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
+double sc_nomic_bert_theta(const sc_model *m); /* the base of its rotations */
 /* ModernBERT's windows and rotations. (modernbert.c) */
 sc_status sc_modernbert_write(sc_gguf_writer *w, const sc_model *m, const char *arch);
 sc_status sc_gguf_fits_encoder(const sc_model *m, const sc_gguf_arch *a);
@@ -351,7 +355,7 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 /* T5's own keys (gguf_t5.c): read; refused where GGUF has none for a setting; written. */
 sc_status sc_gguf_read_t5(json_t *o, const sc_gguf *file);
 sc_status sc_gguf_fits_t5(const sc_model *m);
-sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m);
+sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m, const char *arch);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 

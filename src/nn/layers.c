@@ -127,7 +127,9 @@ sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_una
     if (g->status || !x) return NULL;
     const sc_ffn_names *m = names ? names : &llama;
     int64_t c = last_dim(x);
+    unsigned last = flags & SC_BIAS_DOWN ? SC_BIAS : flags;
     sc_tensor *h;
+    flags &= ~(unsigned)SC_BIAS_DOWN;
     if (name) sc_scope_push(g, "%s", name);
     if (m->gate_up) {
         h = sc_linear(g, m->gate_up, x, 2 * n, flags);
@@ -139,7 +141,7 @@ sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_una
     } else {
         h = sc_unary(g, act, sc_linear(g, m->up, x, n, flags));
     }
-    h = sc_linear(g, m->down, h, c, flags);
+    h = sc_linear(g, m->down, h, c, last);
     if (name) sc_scope_pop(g);
     return h;
 }
