@@ -126,13 +126,6 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t n)
     return share / sum;
 }
 
-/* (rows, n) to (n, rows). */
-static void turn(int64_t rows, int64_t n, const float *x, float *y)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < n; i++) y[i * rows + r] = x[r * n + i];
-}
-
 /* dp becomes the gradient of the products q k; a sink's and a bias's go to their places. Row r is of the token at place
  * `at`. */
 static void score_gradient(const task *t, int64_t r, int64_t at, int64_t n, float sink_share)
@@ -180,14 +173,14 @@ static void block(task *t, int64_t first, int64_t count)
     }
     kn->scale(rows * n, t->score, a->scale, t->score);
     for (int64_t r = 0; r < rows; r++) share[r] = soften(t, r, first + r / g->group, n);
-    turn(rows, n, t->p, t->turned);
+    sc_turn(rows, n, t->p, n, t->turned);
     for (int64_t i = 0, c = 0; i < t->ranges; i++) {
         int64_t from = t->range[i].from, some = t->range[i].to - from;
         kn->matmul_nn_acc(some, g->dv, rows, t->turned + c * rows, rows, t->dy, g->dv, t->dv + from * g->dv, g->dv);
         c += some;
     }
     for (int64_t r = 0; r < rows; r++) score_gradient(t, r, first + r / g->group, n, share[r]);
-    turn(rows, n, t->dp, t->turned);
+    sc_turn(rows, n, t->dp, n, t->turned);
     memset(t->dq, 0, sizeof(float) * (size_t)(rows * d));
     for (int64_t i = 0, c = 0; i < t->ranges; i++) {
         int64_t from = t->range[i].from, some = t->range[i].to - from;
