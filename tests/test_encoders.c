@@ -37,7 +37,13 @@ static const char *const own[] = {"bert_embed",
                                   "longformer",
                                   "longformer_global",
                                   "longformer_classes",
-                                  "longformer_fill", "nomic_bert", "nomic_bert_old", "nomic_bert_fill", "nomic_bert_classes", "jina_bert", "t5_encoder"};
+                                  "longformer_fill",
+                                  "nomic_bert",
+                                  "nomic_bert_old",
+                                  "nomic_bert_fill",
+                                  "nomic_bert_classes",
+                                  "jina_bert",
+                                  "t5_encoder"};
 
 /* ---- models ---- */
 
@@ -101,7 +107,9 @@ static void fixture_encoders_match(void **state)
 /* To GGUF and from it to a folder: the states stay what they are; a head has no name there. */
 static void gguf_holds_the_states(void **state)
 {
-    static const char *const names[] = {"bert_embed", "bert_fill", "roberta", "xlm_roberta_classes", "modernbert", "nomic_bert", "nomic_bert_fill", "jina_bert", "t5_encoder"};
+    static const char *const names[] = {"bert_embed",          "bert_fill",  "roberta",
+                                        "xlm_roberta_classes", "modernbert", "nomic_bert",
+                                        "nomic_bert_fill",     "jina_bert",  "t5_encoder"};
     (void)state;
     for (int i = 0; i < SC_COUNT(names); i++) {
         char dir[] = "/tmp/socle-encoders-XXXXXX", in[512], path[64], back[64], command[128];

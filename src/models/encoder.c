@@ -27,7 +27,8 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e)
     e->sparse = sc_config_blocks(c, e->layers, false, &e->blocks);
     const char *kind = sc_config_str(c, "position_embedding_type", "absolute");
     bool alibi = strcmp(kind, "alibi") == 0; /* a family that knows it says so itself */
-    if (strcmp(kind, "absolute") != 0 && !(alibi && a->alibi)) sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
+    if (strcmp(kind, "absolute") != 0 && !(alibi && a->alibi))
+        sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
     if (!c->status && e->width % a->heads)
         sc_config_fault(c, "hidden_size %lld is not a multiple of num_attention_heads %lld", (long long)e->width,
                         (long long)a->heads);

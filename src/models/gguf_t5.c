@@ -48,7 +48,8 @@ sc_status sc_gguf_read_t5(json_t *o, const sc_gguf *file)
     bool ok = set(o, "vocab_size", json_integer(t->rank == 2 ? t->dim[0] : 0)) &&
               set(o, "model_type", json_string("t5")) &&
               set(o, "feed_forward_proj", json_string(gated ? "gated-gelu" : "relu")) &&
-              set(o, "is_encoder_decoder", json_boolean(!alone)) && set(o, "tie_word_embeddings", json_boolean(!own_head)) &&
+              set(o, "is_encoder_decoder", json_boolean(!alone)) &&
+              set(o, "tie_word_embeddings", json_boolean(!own_head)) &&
               set(o, "relative_attention_max_distance", json_integer(FARTHEST));
     if (alone) ok = ok && set(o, "architectures", json_pack("[s]", "T5EncoderModel"));
     return ok ? SC_OK : sc_nomem();
@@ -60,7 +61,8 @@ sc_status sc_gguf_fits_t5(const sc_model *m)
     sc_config c = {.json = m->json, .what = m->info.path};
     int64_t farthest = sc_config_int(&c, "relative_attention_max_distance", FARTHEST, 0, INT32_MAX);
     const char *ffn = sc_config_str(&c, "feed_forward_proj", "relu"), *why = NULL;
-    bool alone = strcmp(m->info.model_type, "t5_encoder") == 0, scaled = strcmp(m->info.model_type, "t5") == 0 &&
+    bool alone = strcmp(m->info.model_type, "t5_encoder") == 0,
+         scaled = strcmp(m->info.model_type, "t5") == 0 &&
                   sc_config_bool(&c, "scale_decoder_outputs", sc_config_bool(&c, "tie_word_embeddings", true));
     if (farthest != FARTHEST) why = "relative_attention_max_distance other than 128";
     if (strcmp(ffn, "relu") != 0 && strcmp(ffn, "gated-gelu") != 0) why = "feed_forward_proj of this kind";

@@ -72,7 +72,8 @@ static void configure_feed_forward(sc_config *c, sc_encoder *e)
 
 static void configure(sc_config *c, void *config)
 {
-    static const char *const others[] = {"prenorm", "use_rms_norm", "causal", "parallel_block", "moe_every_n_layers"};
+    static const char *const others[] = {"prenorm", "use_rms_norm", "causal", "parallel_block",
+                                         "moe_every_n_layers"};
     nomic_bert *m = config;
     sc_encoder *e = &m->e;
     e->names = &names;

@@ -89,8 +89,8 @@ sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n);
 /* ---- layers ---- */
 
 enum {
-    SC_BIAS = 1,   /* "bias" too */
-    SC_IN_OUT = 2, /* the weight is stored (C, n), as GPT-2's checkpoints have it */
+    SC_BIAS = 1,      /* "bias" too */
+    SC_IN_OUT = 2,    /* the weight is stored (C, n), as GPT-2's checkpoints have it */
     SC_BIAS_DOWN = 4, /* of a feed-forward: its last matrix alone has one */
 };
 
