@@ -115,3 +115,17 @@ static void first_tokens_trial(trial *t)
     answer(t, sc_rows(t->g, table.t, f.rows->view_of), 0);
     for (int64_t i = 0; i < all; i++) t->want[i] = table.v[(int64_t)want[i]];
 }
+
+static void virtual_rows_trial(trial *t)
+{
+    int64_t n = random_in(&t->seed, 1, 9000), vocab = random_in(&t->seed, 1, 20), rows = n + 10;
+    int32_t *ids = room(t, n * 4);
+    for (int64_t i = 0; i < n; i++) ids[i] = (int32_t)random_in(&t->seed, 0, vocab + 9);
+    sc_tensor *y = sc_virtual_rows(t->g, table(t, 1, &n, ids), vocab);
+    value x = look(t, PLAIN, 2, (int64_t[]){rows, 1});
+    answer(t, sc_rows(t->g, x.t, sc_reshape(t->g, y, 1, (int64_t[]){2 * n})), 0);
+    for (int64_t i = 0; i < n; i++) {
+        t->want[i] = x.v[ids[i] < vocab ? i : n + ids[i] - vocab];
+        t->want[n + i] = x.v[ids[i] < vocab ? ids[i] : 0];
+    }
+}

@@ -697,6 +697,7 @@ static const struct row {
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
     {"sinusoids", SC_OP_sinusoids, sinusoids_trial, 20},
     {"unary", SC_OP_unary, unary_trial, 40},
+    {"virtual_rows", SC_OP_virtual_rows, virtual_rows_trial, 10},
     {"unfold", SC_OP_unfold, unfold_trial, 30},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},
     {"slice", SC_OP_slice, contiguous_trial, 1},

@@ -397,12 +397,15 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     }
     for (int i = 0; !s && i < o->n_adapters; i++)
         s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i], o->adapter_weights ? o->adapter_weights[i] : 1);
+    if (!s && m->info.source_vocab && m->adapters.prompt.layers)
+        s = sc_fail(SC_EUNSUPPORTED, "%s: no prefix tuning for encoder-decoders", path);
     if (m->info.source_vocab && m->adapters.prompt.ids) m->adapters.prompt.ids = "source_ids";
+    m->adapters.prompt.vocab = m->info.vocab;
     if (!s && m->adapters.prompt.ids && m->info.head != SC_HEAD_NEXT)
         s = sc_fail(SC_EUNSUPPORTED, "%s: no virtual tokens for a model that generates none", path);
-    if (s || (s = sc_adapters_replace(&m->adapters, m)) || (s = sc_model_declare(m)) || (s = check_params(m)) ||
-        (s = sc_adapters_meet(&m->adapters, m)) || (s = note_unexpected(m)) || (s = summarize(m)) ||
-        (s = read_eos(m)))
+    if (s || (s = sc_adapters_gather(&m->adapters, m)) || (s = sc_adapters_replace(&m->adapters, m)) ||
+        (s = sc_model_declare(m)) || (s = check_params(m)) || (s = sc_adapters_meet(&m->adapters, m)) ||
+        (s = note_unexpected(m)) || (s = summarize(m)) || (s = read_eos(m)))
         goto end;
     if (!m->info.format) m->info.format = o->weights == SC_WEIGHTS_FRESH ? "fresh" : "synthetic";
     m->source_ = (sc_param_source){.get = give, .lora = lora, .user = m, .prompt = m->adapters.prompt};

@@ -171,8 +171,8 @@ struct sc_encoder {
     float embed_scale;  /* of the words; 0: none */
     const bool *sparse; /* of each layer: has `blocks`; NULL: none */
     sc_block_pattern blocks;
-    bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
-    sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
+    bool norm_first;   /* the embeddings' norm comes before the projection to the layers' width */
+    sc_norm_kind norm; /* of the embeddings, at the end and of the head */
     unsigned project_flags, head_flags, ffn_flags; /* of that projection, the head's dense part, the feed-forward */
     sc_unary_kind act, head_act;
     sc_pool_kind pool; /* of SC_HEAD_CLASSES */
@@ -359,7 +359,8 @@ sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m, const char *arc
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 
-/* ---- adapters in PEFT's format (lora.c reads them, adapt.c fits them to a model) ---- */
+/* ---- adapters in PEFT's format (lora.c and adapter_kinds.c read them, adapter_experts.c and adapt.c fit them to a model)
+ * ---- */
 
 typedef struct sc_adapter_part {
     const char *name; /* of the matrix, without ".weight" */
@@ -367,7 +368,13 @@ typedef struct sc_adapter_part {
     sc_lora_use use;      /* a table's part says so, a matrix's is told when it is met */
     sc_buffer *magnitude; /* (N) f32: DoRA's; NULL: none */
     float weight;         /* of the adapter */
+    int adapter;          /* its number */
     bool used;
+    /* Of a tensor of all experts, a (E R, C) and b (N, R E), taken apart when the model is known: what b is to be multiplied
+     * by is alpha over the rank or its root. */
+    bool stacked, rslora;
+    double alpha;
+    bool wide; /* a has more columns than the matrix, which has the first of them */
 } sc_adapter_part;
 
 /* A tensor that an adapter has instead of the model's. */
@@ -381,8 +388,30 @@ typedef struct sc_adapters {
     sc_adapter_part *part;
     sc_adapter_whole *whole;
     int64_t count, cap, n_whole, cap_whole;
+    int adapters; /* read so far */
     sc_prompt prompt;
 } sc_adapters;
+/* What the readers of one adapter share. */
+typedef struct sc_adapter_source {
+    const sc_safetensors *st;
+    sc_arena *arena;
+    const json_t *config;
+    const char *what; /* adapter_config.json, for messages */
+    double weight;
+} sc_adapter_source;
+/* n values as f32 times `scale`, in memory of their own. turned: an (R, C) matrix becomes (C, R). (lora.c) */
+sc_status sc_adapter_load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned);
+/* A new part for the matrix that a tensor's name stands for without its last n characters. */
+sc_status sc_adapter_new_part(sc_adapters *a, const sc_adapter_source *from, const char *name, size_t n,
+                              sc_adapter_part **out);
+/* A tensor of one of the kinds of adapter_kinds.c, `end` that of its name; and the virtual tokens of an adapter. */
+sc_status sc_adapter_add_scale(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
+                               const char *end);
+sc_status sc_adapter_add_vera(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
+                              const char *end);
+sc_status sc_adapter_add_prompt(sc_adapters *a, const sc_adapter_source *from, bool prefix);
+/* Brings the parts of experts together, matrix by matrix, before the model is built. (adapter_experts.c) */
+sc_status sc_adapters_gather(sc_adapters *a, sc_model *m);
 /* Adds the adapter of a folder (adapter_config.json, adapter_model.safetensors), `weight` times. Strings go to the arena. */
 sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, double weight);
 void sc_adapters_free(sc_adapters *a);
@@ -515,8 +544,14 @@ struct sc_item {
     /* What adapters add on the way; NULL: nothing. in_out: the output has the axes of the parts the other way round. */
     const sc_adapters *adapters;
     const char *param; /* the matrix's name for them */
+    int64_t expert;    /* whose it is, of those that share a part */
     bool in_out;
 };
+
+/* The source's row (or column) that is i of the output. (convert_rows.c) */
+int64_t sc_tiles_source(const sc_tiles *t, int64_t i);
+/* How a matrix (or vector) with n rows, or columns, is tiled in its way (sc_gguf_name). (gguf_ssm.c) */
+sc_status sc_ssm_tiles(sc_tiles *out, const sc_model *m, const char *name, int way, int64_t n, bool to_tiled);
 
 typedef struct sc_items {
     sc_item *item;
@@ -526,6 +561,7 @@ typedef struct sc_items {
 
 /* Notes in the item of a parameter what adapters add to it; turned: it is written with its axes exchanged. (adapt.c) */
 sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bool turned);
+bool sc_adapters_change(const sc_model *m, const char *param);
 /* Adds that to one row as it is written, `row` in the order of the source. */
 void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float *x);
 

@@ -72,17 +72,21 @@ typedef struct sc_text_in {
     sc_tensor *ids;   /* (T) i32 */
     sc_tensor *types; /* (T) i32: which of a pair's texts each token is of, for the models that are told */
     sc_seqs seqs;
-    sc_tensor *wanted;     /* (R) i32: the tokens whose logits are wanted; NULL: all */
-    const sc_cache *cache; /* NULL: attention over the batch alone */
-    sc_cache_spec *spec;   /* not NULL: attention layers note their sizes here */
-    int layer;             /* of the cache, counted up by attention layers */
-    int state;             /* of the cache, counted up by recurrent layers */
+    sc_tensor *wanted;       /* (R) i32: the tokens whose logits are wanted; NULL: all */
+    const sc_cache *cache;   /* NULL: attention over the batch alone */
+    sc_cache_spec *spec;     /* not NULL: attention layers note their sizes here */
+    int layer;               /* of the cache, counted up by attention layers */
+    int state;               /* of the cache, counted up by recurrent layers */
+    sc_tensor *virtual_rows; /* of sc_virtual_rows, once it is needed */
     sc_tensor *rope; /* the model's table of angles, once it is made, for all layers or those without a window */
     sc_tensor *rope_local; /* of the layers with one, where they have their own */
     /* Encoder-decoders: what the encoder reads, NULL where that is in the memory already; and the memory, else NULL. */
     struct sc_text_in *source;
     sc_memory *memory;
 } sc_text_in;
+/* The i-th addition that adapters have for a matrix (n, c), false where there are no more. A fault where it is for another
+ * shape. */
+bool sc_lora_next(sc_graph *g, const char *name, sc_lora_use use, int i, int64_t n, int64_t c, sc_lora *part);
 /* The next recurrent state of the model, (slots, rows, n), for the operations that keep one; NULL without cache. */
 sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n);
 

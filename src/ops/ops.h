@@ -358,6 +358,13 @@ typedef struct sc_first_tokens_attr {
     int64_t n;
 } sc_first_tokens_attr;
 
+/* Ids from `vocab` on are virtual tokens. ids (T) → (2, T) i32: a token's own place t, or T and the number of a virtual one;
+ * and ids in which those are 0. */
+sc_tensor *sc_virtual_rows(sc_graph *g, sc_tensor *ids, int64_t vocab);
+typedef struct sc_virtual_rows_attr {
+    int64_t vocab;
+} sc_virtual_rows_attr;
+
 /* x (T, C) → (T, C, n): each token's n neighbours of its sequence, itself at place (n - 1) / 2, zeros outside. What a
  * convolution over the tokens multiplies. */
 sc_tensor *sc_unfold(sc_graph *g, sc_tensor *x, const sc_seqs *seqs, int64_t n);
