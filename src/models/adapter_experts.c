@@ -47,7 +47,7 @@ static sc_status add(sc_adapters *to, const sc_adapter_part *like, const char *n
 {
     if (!name || !sc_grow(&to->part, &to->cap, to->count + 1, sizeof *to->part)) return sc_nomem();
     sc_adapter_part *part = *out = &to->part[to->count++];
-    *part = (sc_adapter_part){.name = name, .weight = like->weight, .adapter = like->adapter};
+    *part = (sc_adapter_part){.name = name, .stem = name, .weight = like->weight, .adapter = like->adapter};
     return make(part, experts, rank, rows, cols);
 }
 

@@ -143,11 +143,12 @@ sc_status sc_adapter_new_part(sc_adapters *a, const sc_adapter_source *from, con
         end -= strlen(inner); /* another adapter of the same module lies around it */
     if (end < skip || !sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
     sc_adapter_part *part = *out = &a->part[a->count];
-    *part = (sc_adapter_part){.name = sc_arena_strndup(from->arena, name + skip, end - skip),
+    *part = (sc_adapter_part){.stem = sc_arena_strndup(from->arena, name, end),
                               .use = SC_LORA_LINEAR,
                               .weight = (float)from->weight,
                               .adapter = a->adapters};
-    if (!part->name) return sc_nomem();
+    if (!part->stem) return sc_nomem();
+    part->name = part->stem + skip;
     a->count++;
     return SC_OK;
 }
@@ -179,7 +180,8 @@ static sc_status add_pair(sc_adapters *a, const sc_safetensors *st, const sc_fil
     } else {
         scale *= c->from.weight; /* DoRA's needs the sum with the matrix first */
     }
-    return sc_adapter_load(&part->lora.b, up, (float)scale, false);
+    part->scale = (float)scale;
+    return sc_adapter_load(&part->lora.b, up, part->scale, false);
 }
 
 /* A tensor of modules_to_save or a trained bias, under the model's name. */

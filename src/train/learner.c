@@ -8,6 +8,7 @@ typedef struct pass {
     sc_loss_graph x;
     sc_plan *plan;
     sc_tensor **grad; /* of each parameter; NULL in a pass without */
+    sc_tensor **also; /* the gradients of x.also */
 } pass;
 
 struct sc_learner {
@@ -27,6 +28,7 @@ static void free_pass(pass *p)
     sc_plan_free(p->plan);
     sc_graph_free(p->x.t.g);
     sc_free(p->grad);
+    sc_free(p->also);
     *p = (pass){0};
 }
 
@@ -89,11 +91,46 @@ static sc_status take_parameters(sc_learner *l)
         sc_trained *t = &l->trained[i];
         *t = (sc_trained){.name = p->name, .value = w->storage.data, .rows = p->rank > 1 ? p->dim[0] : 1};
         t->cols = t->rows ? n / t->rows : 0;
-        t->decay = p->rank > 1;
+        t->decay = p->rank > 1 && !p->fixed;
         p->dtype = SC_F32;
         p->data = t->value;
     }
     return SC_OK;
+}
+
+static const sc_tensor *root_of(const sc_tensor *t) { return t && t->view_of ? t->view_of : t; }
+
+/* The matrix that makes a result of the model's last states; NULL: it is none. */
+static const sc_tensor *head_of(const sc_tensor *result)
+{
+    const sc_tensor *t = root_of(result);
+    while (t && t->op && t->op->id != SC_OP_linear) t = root_of(t->in[0]);
+    return t && t->op ? root_of(t->in[1]) : NULL;
+}
+
+static void is_no_hidden(sc_learner *l, const sc_tensor *w)
+{
+    for (int64_t i = 0; w && w->leaf == SC_PARAM && i < l->n; i++)
+        if (strcmp(l->trained[i].name, w->name) == 0) l->trained[i].hidden = false;
+}
+
+/* Matrices between layers, as the graph of a batch of one token tells them: all but tables that rows are looked up in and
+ * what makes the result. */
+static sc_status find_hidden(sc_learner *l)
+{
+    bool pair = l->m->family->encoder_decoder;
+    const sc_text_batch one = {.tokens = 1, .sequences = 1, .source = pair, .rows = 1};
+    sc_loss_graph x = {0};
+    sc_status s = l->objective->build(l->self, &x, l->m, &one);
+    if (!s && x.t.g->status) s = sc_fail(x.t.g->status, "%s", x.t.g->fault);
+    for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->m->param[i].rank == 2;
+    if (!s) is_no_hidden(l, head_of(x.result));
+    for (int64_t i = 0; !s && i < x.t.g->count; i++) {
+        const sc_tensor *t = x.t.g->tensor[i];
+        if (t->op && t->op->id == SC_OP_rows) is_no_hidden(l, root_of(t->in[0]));
+    }
+    sc_graph_free(x.t.g);
+    return s;
 }
 
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self)
@@ -104,6 +141,7 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->objective = o;
     l->self = self;
     sc_status s = take_parameters(l);
+    if (!s) s = find_hidden(l);
     if (s)
         sc_learner_free(l);
     else
@@ -120,6 +158,17 @@ const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n)
 float *const *sc_learner_gradients(const sc_learner *l) { return l->grad; }
 
 void sc_learner_clear(sc_learner *l) { l->added = 0; }
+
+sc_tensor *const *sc_learner_also(const sc_learner *l, int64_t *n)
+{
+    *n = l->add.x.n_also;
+    return l->add.x.also;
+}
+
+const float *sc_learner_also_gradient(const sc_learner *l, int64_t i)
+{
+    return l->add.also[i] ? sc_plan_data(l->add.plan, l->add.also[i]) : NULL;
+}
 
 static int64_t count_of(const sc_learner *l, int64_t i) { return l->trained[i].rows * l->trained[i].cols; }
 
@@ -141,14 +190,19 @@ static sc_status differentiate(sc_learner *l, pass *p)
     sc_map index = {0};
     sc_status s = SC_OK;
     p->grad = sc_calloc((size_t)l->n, sizeof *p->grad);
-    if (!leaf || !grad || !p->grad) s = sc_nomem();
+    p->also = sc_calloc((size_t)p->x.n_also, sizeof *p->also);
+    if (!leaf || !grad || !p->grad || !p->also) s = sc_nomem();
     for (int64_t i = 0; !s && i < l->n; i++)
-        if (!sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i)) s = sc_nomem();
+        if (!l->m->param[i].fixed &&
+            !sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i))
+            s = sc_nomem();
     for (int64_t i = 0; !s && i < g->count; i++)
         if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
     if (!s) sc_grad(g, p->x.loss, leaf, leaves, grad);
     for (int64_t i = 0; !s && i < leaves; i++) {
         int64_t which;
+        for (int64_t k = 0; k < p->x.n_also; k++)
+            if (leaf[i] == p->x.also[k]) p->also[k] = grad[i];
         if (!grad[i] || !sc_map_get(&index, leaf[i]->name, (int64_t)strlen(leaf[i]->name), &which)) continue;
         p->grad[which] = p->grad[which] ? sc_add(g, p->grad[which], grad[i]) : grad[i];
     }
@@ -173,11 +227,14 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
-    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
+    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
+    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
             if (p->grad[i]) outputs[n++] = p->grad[i];
+        for (int64_t i = 0; gradients && i < p->x.n_also; i++)
+            if (p->also[i]) outputs[n++] = p->also[i];
         if (!gradients && p->x.result) outputs[n++] = p->x.result;
         s = sc_plan_new(&p->plan, p->x.t.g, l->m->backend, outputs, (int)n);
         sc_free(outputs);
@@ -198,12 +255,13 @@ static void fill(const sc_plan *p, const sc_tensor *input, const void *from, int
 
 /* The tokens of one side. */
 static void fill_text(const sc_plan *p, const sc_text_in *in, const int32_t *ids, const int32_t *start,
-                      int64_t tokens, int64_t sequences)
+                      const int32_t *positions, int64_t tokens, int64_t sequences)
 {
     int32_t *position = in->seqs.position ? sc_plan_data(p, in->seqs.position) : NULL;
     fill(p, in->ids, ids, tokens);
     fill(p, in->seqs.start, start, sequences + 1);
-    for (int64_t q = 0; position && q < sequences; q++)
+    if (positions) fill(p, in->seqs.position, positions, tokens);
+    for (int64_t q = 0; position && !positions && q < sequences; q++)
         for (int64_t i = start[q]; i < start[q + 1]; i++) position[i] = (int32_t)i - start[q];
 }
 
@@ -213,8 +271,10 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
     const sc_text_graph *t = &p->x.t;
-    fill_text(p->plan, &t->in, b->ids, b->start, b->tokens, b->sequences);
-    if (b->source) fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source, b->sequences);
+    fill_text(p->plan, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
+    if (b->source)
+        fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source_positions, b->source,
+                  b->sequences);
     fill(p->plan, t->in.types, b->types, b->tokens);
     fill(p->plan, t->in.wanted, b->wanted, b->rows);
     fill(p->plan, p->x.labels, b->labels, b->rows);
@@ -287,3 +347,4 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 
 double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
+sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }
