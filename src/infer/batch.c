@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infer/infer.h"
 
-/* The states after the last layer and norm: the last of those that every family marks; of an encoder-decoder the
- * encoder's. */
-static sc_tensor *states(const sc_graph *g, bool pair)
+sc_tensor *sc_text_states(const sc_graph *g)
 {
     static const char *const names[] = {"hidden_states.", "encoder_hidden_states.", "encoder_outputs."};
-    for (int64_t i = g->n_taps - 1; i >= 0; i--)
-        for (int k = pair ? 1 : 0; k < (pair ? 3 : 1); k++)
+    for (int k = 0; k < SC_COUNT(names); k++)
+        for (int64_t i = g->n_taps - 1; i >= 0; i--)
             if (strncmp(g->tap[i].name, names[k], strlen(names[k])) == 0) return g->tap[i].tensor;
     return NULL;
 }
@@ -31,7 +29,7 @@ sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t t
     if (s) return s;
     sc_graph *g = b->t.g;
     if (pools) {
-        sc_tensor *x = states(g, b->pair), *stop = sc_slice(g, input_of(b)->seqs.start, 0, 1, texts);
+        sc_tensor *x = sc_text_states(g), *stop = sc_slice(g, input_of(b)->seqs.start, 0, 1, texts);
         b->first = sc_graph_input(g, "first", SC_I32, &(sc_shape){1, {texts}});
         for (int i = 0; i < SC_POOL_COUNT; i++)
             if (pools >> i & 1) out[n++] = b->pooled[i] = sc_pool_tokens(g, (sc_pool_kind)i, x, b->first, stop);

@@ -108,6 +108,13 @@ typedef struct sc_norm_attr {
 /* (R): weight[r] times the cross entropy -log softmax(logits[r])[labels[r]]; 0 where labels[r] is negative. logits (R, V),
  * labels (R) i32, weight (R) f32: 1 / R for a mean. */
 sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight);
+/* The same against a target of which `smoothing` is spread over all V (Szegedy et al. 2016): with s, (1 - s) times that and s
+ * times the mean of -log softmax(logits[r]). */
+sc_tensor *sc_cross_entropy_smoothed(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight,
+                                     float smoothing);
+typedef struct sc_cross_entropy_attr {
+    float smoothing;
+} sc_cross_entropy_attr;
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };

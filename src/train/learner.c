@@ -224,6 +224,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     int64_t n = 1;
     if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
+    p->x.learns = gradients;
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
@@ -318,18 +319,19 @@ sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, do
 }
 
 /* The results against what was expected of them. */
-static void score(const sc_text_batch *b, const float *y, int64_t n, sc_measure *sum)
+static void score(const sc_text_batch *b, bool numbers, const float *y, int64_t n, sc_measure *sum)
 {
     for (int64_t r = 0; r < b->rows; r++, y += n) {
-        if (b->target) {
-            double t = b->target[r];
-            sum->n++, sum->x += *y, sum->y += t, sum->xx += (double)*y * *y, sum->yy += t * t, sum->xy += *y * t;
-        } else if (b->labels[r] >= 0) {
-            int64_t best = 0;
-            for (int64_t i = 1; i < n; i++)
-                if (y[i] > y[best]) best = i;
-            sum->right += best == b->labels[r];
+        if (b->labels[r] < 0) continue;
+        if (numbers) {
+            double t = b->target[r], v = *y;
+            sum->n++, sum->x += v, sum->y += t, sum->xx += v * v, sum->yy += t * t, sum->xy += v * t;
+            continue;
         }
+        int64_t best = 0;
+        for (int64_t i = 1; i < n; i++)
+            if (y[i] > y[best]) best = i;
+        sum->right += best == b->labels[r];
     }
 }
 
@@ -341,7 +343,8 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
     if (s) return s;
     sum->loss += loss * (double)b->counted;
     sum->counted += (double)b->counted;
-    if ((y = l->loss.x.result)) score(b, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
+    if ((y = l->loss.x.result))
+        score(b, l->loss.x.target != NULL, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
     return SC_OK;
 }
 
