@@ -312,7 +312,9 @@ static sc_status open_dir(sc_model *m, const char *path, bool weights)
         sc_free(m->generation);
         m->generation = text;
     }
-    if (!s && weights) s = sc_weights_from_safetensors(&m->weights, path);
+    if (!s) s = sc_config_unwrap(m);
+    if (!s && weights) s = sc_weights_from_safetensors(&m->weights, m->ctx, path, m->json);
+    if (!s && m->wrapped) s = sc_weights_unwrap(&m->weights);
     sc_free(config);
     sc_free(generation);
     return s;

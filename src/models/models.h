@@ -281,7 +281,15 @@ sc_status sc_weight_widen(sc_weight *w);
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
 /* Adds it, as the options say. */
 sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o);
-sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
+/* config: config.json, which says how packed matrices are to be unpacked; NULL: none is. */
+sc_status sc_weights_from_safetensors(sc_weights *w, sc_context *ctx, const char *dir, const json_t *config);
+/* Adds what a packed tensor stands for; *taken: it is one, or belongs to one. (unpack.c) */
+sc_status sc_weights_unpack(sc_weights *w, sc_context *ctx, const sc_safetensors *st, const sc_file_tensor *t,
+                            const json_t *config, bool *taken);
+/* Models of text and pictures, whose text model is a part: *text_config becomes the whole of m->json, and the weights have
+ * the names that it has by itself. Does nothing to others. (wrapped.c) */
+sc_status sc_config_unwrap(sc_model *m);
+sc_status sc_weights_unwrap(sc_weights *w);
 /* Dense strides of a shape. */
 void sc_dense_strides(const sc_shape *s, int64_t *stride);
 
@@ -435,6 +443,7 @@ sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads);
 
 struct sc_model {
     sc_context *ctx;
+    bool wrapped; /* it is the text part of a larger one */
     sc_backend *backend;
     sc_arena *arena;
     json_t *json;     /* config.json */
