@@ -193,6 +193,18 @@ static sc_tensor *attention(trial *t)
                            .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 6) : 0,
                            .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f,
                            .alibi = random_in(&t->seed, 0, 2) == 0};
+    if (a.window && random_in(&t->seed, 0, 1)) a.globals = random_in(&t->seed, 1, 3);
+    if (!a.window && random_in(&t->seed, 0, 1)) {
+        a.blocks = (sc_block_pattern){.size = random_in(&t->seed, 1, 4),
+                                      .kind = (int)random_in(&t->seed, 0, 2),
+                                      .near = random_in(&t->seed, 0, 1),
+                                      .first = 1,
+                                      .last = !a.causal,
+                                      .random = random_in(&t->seed, 0, 1),
+                                      .stride = 2,
+                                      .summary = 1,
+                                      .again = random_in(&t->seed, 0, 2)};
+    }
     if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
     if (random_in(&t->seed, 0, 1)) a.bias = values(t, 2, DIMS(heads, 2 * random_in(&t->seed, 0, 5) + 1));
     sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, kv, d)),
@@ -287,7 +299,7 @@ static const struct row {
 } rows_of_table[] = {
     {"add", SC_OP_add, add, 6},
     {"affine", SC_OP_affine, affine, 6},
-    {"attention", SC_OP_attention, attention, 64},
+    {"attention", SC_OP_attention, attention, 90},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
     {"cell", SC_OP_cell, cell, 24},
     {"concat", SC_OP_concat, concat, 6},

@@ -64,6 +64,9 @@ sc_status sc_items_add_column(sc_items *items, const sc_model *m, const sc_model
     int64_t expert, column, columns, k = items->count;
     if (!place_of(p, name, &expert, &column, &columns)) return SC_OK;
     *added = true;
+    if (sc_adapters_change(m, p->name))
+        return sc_fail(SC_EUNSUPPORTED,
+                       "the adapter changes '%s': that cannot be merged into a folder, only into GGUF", p->name);
     while (k > 0 && strcmp(items->item[k - 1].name, name) != 0) k--;
     if (k == 0) {
         if (!sc_grow(&items->item, &items->cap, items->count + 1, sizeof *items->item)) return sc_nomem();

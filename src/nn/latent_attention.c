@@ -34,7 +34,7 @@ static sc_tensor *projections(sc_graph *g, const sc_latent_config *c)
 /* q (T, H, rank + rotated) over key (T, 1, rank + rotated) → (T, H, rank). */
 static sc_tensor *attend(sc_graph *g, const sc_latent_config *c, sc_text_in *in, sc_tensor *q, sc_tensor *key)
 {
-    sc_attention_attr attr = {.scale = c->scale, .causal = true};
+    sc_attention_attr attr = {.scale = c->scale, .causal = true, .blocks = c->blocks};
     int layer = sc_cache_next(g, in, 1, c->rank + c->rotated, 0);
     if (layer < 0) return NULL;
     if (!in->cache) return sc_attention(g, q, key, sc_slice(g, key, 2, 0, c->rank), &in->seqs, &attr);

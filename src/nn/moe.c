@@ -12,7 +12,16 @@ static sc_tensor *experts(sc_graph *g, const sc_moe_config *m, const char *name,
     snprintf(bias, sizeof bias, "experts.%%d.%s.bias", name);
     sc_tensor *w = sc_param_stack(g, weight, normal, m->experts, 2, (int64_t[]){n, c});
     sc_tensor *b = m->bias & SC_BIAS ? sc_param_stack(g, bias, zeros, m->experts, 1, &n) : NULL;
-    return sc_linear_experts(g, x, w, chosen, b);
+    sc_tensor *y = sc_linear_experts(g, x, w, chosen, b);
+    sc_lora part;
+    snprintf(weight, sizeof weight, ".experts.%%d.%s", name);
+    const char *of = sc_arena_printf(g->arena, "%s%s", g->scope[g->depth], weight);
+    for (int i = 0; of && sc_lora_next(g, of, SC_LORA_EXPERTS, i, n, c, &part); i++) {
+        sc_shape down = {3, {part.experts, part.rank, c}}, up = {3, {part.experts, n, part.rank}};
+        sc_tensor *few = sc_linear_experts(g, x, sc_graph_constant(g, "lora_A", &down, &part.a), chosen, NULL);
+        y = sc_add(g, y, sc_linear_experts(g, few, sc_graph_constant(g, "lora_B", &up, &part.b), chosen, NULL));
+    }
+    return y;
 }
 
 /* An expert that every token goes to. */
