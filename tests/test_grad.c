@@ -200,6 +200,8 @@ static sc_tensor *attention_cross(trial *t)
     return sc_attention_cross(t->g, q, to, &seqs, &memory, &a);
 }
 
+#include "grad_sparse.h"
+
 static const struct row {
     const char *name;
     int id; /* of the operation that it is about */
@@ -210,10 +212,17 @@ static const struct row {
     {"affine", SC_OP_affine, affine, 6},
     {"attention", SC_OP_attention, attention, 64},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
+    {"clamped_glu", SC_OP_clamped_glu, clamped_glu, 8},
+    {"concat", SC_OP_concat, concat, 6},
+    {"conv_causal", SC_OP_conv_causal, conv_causal, 16},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
+    {"expert_sum", SC_OP_expert_sum, expert_sum, 8},
+    {"expert_weights", SC_OP_expert_weights, expert_weights, 24},
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},
     {"linear", SC_OP_linear, linear, 12},
+    {"linear_experts", SC_OP_linear_experts, linear_experts, 24},
+    {"linear_experts of many", SC_OP_linear_experts, many_pairs, 1},
     {"mul", SC_OP_mul, mul, 8},
     {"permute", SC_OP_permute, views, 1},
     {"place", SC_OP_place, place, 8},
@@ -221,6 +230,9 @@ static const struct row {
     {"rms_norm", SC_OP_rms_norm, rms_norm, 8},
     {"rope", SC_OP_rope, rope, 8},
     {"rows", SC_OP_rows, rows, 6},
+    {"scan_decay", SC_OP_scan_decay, scan_decay, 20},
+    {"scan_delta", SC_OP_scan_delta, scan_delta, 20},
+    {"scan_selective", SC_OP_scan_selective, scan_selective, 20},
     {"slice", SC_OP_slice, views, 8},
     {"sum_rows", SC_OP_sum_rows, sum_rows, 4},
     {"unary", SC_OP_unary, unary, 20},
