@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -185,6 +186,29 @@ static void writer_leaves_old_or_new(void **state)
     sc_free(path);
 }
 
+static void writer_keeps_pipes_and_folders(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/socle-base-XXXXXX", got[8] = "";
+    struct stat st;
+    assert_non_null(mkdtemp(dir));
+    char *path = sc_path_join(dir, "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(sc_file_write(path, "through", 7), SC_OK);
+    assert_int_equal(read(reader, got, sizeof got), 7);
+    assert_string_equal(got, "through");
+    close(reader);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_not_equal(sc_file_write(dir, "a", 1), SC_OK);
+    assert_true(sc_path_is_dir(dir));
+    unlink(path);
+    rmdir(dir);
+    sc_free(path);
+}
+
 static void json_is_bounded_and_typed(void **state)
 {
     (void)state;
@@ -264,6 +288,7 @@ int main(void)
         cmocka_unit_test(pool_runs_every_member_and_barriers_hold),
         cmocka_unit_test(messages_are_one_line),
         cmocka_unit_test(writer_leaves_old_or_new),
+        cmocka_unit_test(writer_keeps_pipes_and_folders),
         cmocka_unit_test(json_is_bounded_and_typed),
         cmocka_unit_test(context_counts_and_cancels),
     };

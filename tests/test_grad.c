@@ -4,7 +4,7 @@
  * new operation with a derivative is one row of `rows_of_table`. */
 #include "core_help.h"
 
-enum { THREADS = 3, LEVELS = 8, MAX_INPUTS = 12 };
+enum { THREADS = 3, LEVELS = 8, MAX_INPUTS = 16 };
 static sc_context *ctx[THREADS];
 static unsigned level[LEVELS];
 static int n_levels;
@@ -200,6 +200,72 @@ static sc_tensor *attention_cross(trial *t)
     return sc_attention_cross(t->g, q, to, &seqs, &memory, &a);
 }
 
+static sc_tensor *pool(trial *t)
+{
+    int64_t n = random_in(&t->seed, 3, 9), many = size(t), c = random_in(&t->seed, 0, 3) ? size(t) : 67;
+    int32_t first[8], stop[8];
+    for (int i = 0; i < many; i++) {
+        first[i] = (int32_t)random_in(&t->seed, 0, n - 1);
+        stop[i] = (int32_t)random_in(&t->seed, first[i] + 1, n);
+    }
+    sc_pool_kind kind = (sc_pool_kind)random_in(&t->seed, 0, SC_POOL_COUNT - 1);
+    sc_tensor *x = values(t, 2, DIMS(n, c)), *from = numbers(t, many, first), *to = numbers(t, many, stop);
+    return sc_pool_tokens(t->g, kind, x, from, to);
+}
+
+static sc_tensor *unfold(trial *t)
+{
+    int64_t n;
+    sc_seqs seqs = sequences(t, random_in(&t->seed, 1, 3), 0, &n);
+    return sc_unfold(t->g, values(t, 2, DIMS(n, size(t))), &seqs, size(t));
+}
+
+static sc_tensor *disentangled(trial *t)
+{
+    int64_t heads = random_in(&t->seed, 1, 2), d = random_in(&t->seed, 1, 4), half = random_in(&t->seed, 1, 9), n;
+    sc_seqs seqs = sequences(t, random_in(&t->seed, 1, 3), 0, &n);
+    sc_disentangled_attr a = {.scale = 1 / sqrtf(3 * (float)d)};
+    if (random_in(&t->seed, 0, 1)) {
+        a.buckets = random_in(&t->seed, 2, 8);
+        a.farthest = a.buckets / 2 + random_in(&t->seed, 2, 9);
+    }
+    sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, heads, d)),
+              *v = values(t, 3, DIMS(n, heads, d)), *pos[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++)
+        if (random_in(&t->seed, 0, 2)) pos[i] = values(t, 3, DIMS(2 * half, heads, d));
+    return sc_disentangled(t->g, q, k, v, pos[0], pos[1], &seqs, &a);
+}
+
+/* So that small steps are small at the end of a recurrence too. */
+static void shrink(trial *t, int i)
+{
+    float *x = t->in[i].data;
+    for (int64_t k = 0; k < t->in[i].n; k++) x[k] *= 0.3f;
+}
+
+static sc_tensor *cell(trial *t)
+{
+    sc_cell_attr a = {.lstm = random_in(&t->seed, 0, 1), .reverse = random_in(&t->seed, 0, 1)};
+    int64_t h = size(t), gates = (a.lstm ? 4 : 3) * h, count = random_in(&t->seed, 1, 3), n, m;
+    sc_seqs seqs = sequences(t, count, 0, &n), memory = sequences(t, count, 0, &m);
+    sc_tensor *x = values(t, 2, DIMS(n, gates)), *w = values(t, 2, DIMS(gates, h)), *b = values(t, 1, &gates);
+    for (int i = t->n_in - 3; i < t->n_in; i++) shrink(t, i);
+    sc_tensor *h0 = random_in(&t->seed, 0, 1) ? values(t, 2, DIMS(count, h)) : NULL,
+              *c0 = a.lstm && random_in(&t->seed, 0, 1) ? values(t, 2, DIMS(count, h)) : NULL;
+    sc_additive attend = {.memory = &memory};
+    bool attends = random_in(&t->seed, 0, 1);
+    if (attends) {
+        int64_t width = size(t), c = size(t);
+        attend.query = values(t, 2, DIMS(width, h));
+        attend.v = values(t, 1, &width);
+        attend.keys = values(t, 2, DIMS(m, width));
+        attend.values = values(t, 2, DIMS(m, c));
+        attend.into = values(t, 2, DIMS(gates, c));
+        for (int i = t->n_in - 5; i < t->n_in; i++) shrink(t, i);
+    }
+    return sc_cell(t->g, x, w, b, h0, c0, attends ? &attend : NULL, &seqs, NULL, &a);
+}
+
 #include "grad_sparse.h"
 
 static const struct row {
@@ -212,6 +278,7 @@ static const struct row {
     {"affine", SC_OP_affine, affine, 6},
     {"attention", SC_OP_attention, attention, 64},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
+<<<<<<< HEAD
     {"clamped_glu", SC_OP_clamped_glu, clamped_glu, 8},
     {"concat", SC_OP_concat, concat, 6},
     {"conv_causal", SC_OP_conv_causal, conv_causal, 16},
@@ -219,6 +286,13 @@ static const struct row {
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"expert_sum", SC_OP_expert_sum, expert_sum, 8},
     {"expert_weights", SC_OP_expert_weights, expert_weights, 24},
+=======
+    {"cell", SC_OP_cell, cell, 24},
+    {"contiguous", SC_OP_contiguous, views, 1},
+    {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
+    {"disentangled", SC_OP_disentangled, disentangled, 32},
+
+#include "grad_sparse.h"
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},
     {"linear", SC_OP_linear, linear, 12},
     {"linear_experts", SC_OP_linear_experts, linear_experts, 24},
@@ -226,6 +300,7 @@ static const struct row {
     {"mul", SC_OP_mul, mul, 8},
     {"permute", SC_OP_permute, views, 1},
     {"place", SC_OP_place, place, 8},
+    {"pool", SC_OP_pool, pool, 24},
     {"reshape", SC_OP_reshape, views, 1},
     {"rms_norm", SC_OP_rms_norm, rms_norm, 8},
     {"rope", SC_OP_rope, rope, 8},
@@ -236,6 +311,7 @@ static const struct row {
     {"slice", SC_OP_slice, views, 8},
     {"sum_rows", SC_OP_sum_rows, sum_rows, 4},
     {"unary", SC_OP_unary, unary, 20},
+    {"unfold", SC_OP_unfold, unfold, 6},
 };
 
 /* ---- running a trial ---- */

@@ -16,6 +16,7 @@ typedef struct sc_train_options {
     const char *
         tokenizer; /* a directory, whose files the run gets too, or a file, as sc_tokenizer_load takes it [`model`] */
     bool from_weights;
+    const char *objective;   /* what it learns, a name of sc_train_objective_at [that of the model's kind] */
     const char *const *data; /* text files, or .jsonl with an object a line that has "text" */
     int n_data;
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
@@ -41,11 +42,16 @@ typedef struct sc_train_options {
 /* What is known after a step. */
 typedef struct sc_train_event {
     int64_t step, steps;
-    double epoch, loss, eval_loss;   /* eval_loss: negative where it was not measured */
+    double epoch, loss, eval_loss; /* eval_loss: negative where it was not measured */
+    const char *measure;           /* "token_accuracy", …: what was measured with eval_loss; NULL: nothing */
+    double measured;
     double lr, norm;                 /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
     double seconds, left;            /* since the start; to the end as far as can be told */
 } sc_train_event;
+/* The objectives there are; NULL: there are fewer. */
+SC_API const char *sc_train_objective_at(int i, const char **summary);
+
 typedef void sc_train_report(void *user, const sc_train_event *e);
 
 /* Trains to the end, or until the context is cancelled: the step is finished then, a checkpoint written, and SC_ECANCELLED

@@ -193,18 +193,27 @@ static sc_status open_beside(sc_writer *w)
     return io_fail(w->path, "write beside it");
 }
 
+/* A device or a pipe is written to where it is: a file put in its place would remove it. */
+static sc_status open_in_place(sc_writer *w)
+{
+    w->fd = open(w->path, O_WRONLY | O_CLOEXEC);
+    return w->fd >= 0 ? SC_OK : io_fail(w->path, "write");
+}
+
 sc_status sc_writer_open(sc_writer **out, const char *path)
 {
+    struct stat st;
     sc_writer *w = sc_calloc(1, sizeof *w);
     if (!w) return sc_nomem();
     w->fd = -1;
+    bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
     /* Through a link, to the file itself: renaming over the link would replace it. */
-    char *real = realpath(path, NULL);
+    char *real = special ? NULL : realpath(path, NULL);
     w->path = sc_strdup(real ? real : path);
     free(real);
     sc_status s = SC_OK;
     w->buf = sc_malloc(WRITE_BUFFER);
-    s = w->path && w->buf ? open_beside(w) : sc_nomem();
+    s = !w->path || !w->buf ? sc_nomem() : special ? open_in_place(w) : open_beside(w);
     if (s) {
         if (w->temp) w->temp[0] = 0;
         sc_writer_close(w);
@@ -238,12 +247,13 @@ sc_status sc_writer_commit(sc_writer *w)
 {
     sc_status s = flush(w);
     if (s) return s;
-    if (fsync(w->fd) != 0) return io_fail(w->path, "sync");
+    if (fsync(w->fd) != 0 && w->temp) return io_fail(w->path, "sync"); /* not every device can */
     if (close(w->fd) != 0) {
         w->fd = -1;
         return io_fail(w->path, "close");
     }
     w->fd = -1;
+    if (!w->temp) return SC_OK;
     if (rename(w->temp, w->path) != 0) return io_fail(w->path, "put in place");
     w->temp[0] = 0;
     /* The new name must reach the disk too. Failing to open the folder is no loss of data. */

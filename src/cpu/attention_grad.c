@@ -125,13 +125,6 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t 
     return share / sum;
 }
 
-/* (rows, n) to (n, rows). */
-static void turn(int64_t rows, int64_t n, const float *x, float *y)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < n; i++) y[i * rows + r] = x[r * n + i];
-}
-
 /* dp becomes the gradient of the products q k; a sink's and a bias's go to their places. Row r is of the token at place
  * `at`, the n keys are those from `from` on. */
 static void score_gradient(const task *t, int64_t r, int64_t at, int64_t from, int64_t n, float sink_share)
@@ -174,10 +167,10 @@ static void block(const task *t, int64_t first, int64_t count)
     kn->scale(rows * n, t->score, SC_ATTR(t->s, sc_attention_attr)->scale, t->score);
     for (int64_t r = 0; r < rows; r++) share[r] = soften(t, r, first + r / g->group, from, n);
     kn->matmul_nt(rows, n, g->dv, t->dy, g->dv, t->v + from * t->ldv, t->ldv, t->dp, n);
-    turn(rows, n, t->p, t->turned);
+    sc_turn(rows, n, t->p, n, t->turned);
     kn->matmul_nn_acc(n, g->dv, rows, t->turned, rows, t->dy, g->dv, t->dv + from * g->dv, g->dv);
     for (int64_t r = 0; r < rows; r++) score_gradient(t, r, first + r / g->group, from, n, share[r]);
-    turn(rows, n, t->dp, t->turned);
+    sc_turn(rows, n, t->dp, n, t->turned);
     kn->matmul_nn_acc(n, d, rows, t->turned, rows, t->q, d, t->dk + from * d, d);
     memset(t->dq, 0, sizeof(float) * (size_t)(rows * d));
     kn->matmul_nn_acc(rows, d, n, t->dp, n, t->k + from * t->ldk, t->ldk, t->dq, d);

@@ -335,6 +335,7 @@ typedef struct sc_disentangled_attr {
         buckets; /* > 0: distances above buckets / 2 share buckets, logarithmically wider ones up to `farthest` */
     int64_t farthest;
 } sc_disentangled_attr;
+enum { SC_DISENTANGLED_GROUPS = 4 }; /* sequences whose gradients of positions are summed apart, at most */
 /* q, k, v (T, H, D); pos_key and pos_query (2R, H, D) or NULL: without that term → (T, H, D). */
 sc_tensor *sc_disentangled(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, sc_tensor *pos_key,
                            sc_tensor *pos_query, const sc_seqs *seqs, const sc_disentangled_attr *attr);

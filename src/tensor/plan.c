@@ -366,7 +366,9 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     for (int i = 0; i < n_outputs; i++) {
         if (!outputs[i]) return sc_fail(SC_EINVAL, "output %d is missing", i);
         if (outputs[i]->graph != g) return sc_fail(SC_EINVAL, "output %d is of another graph", i);
-        if (!sc_is_contiguous(outputs[i])) return sc_fail(SC_EINVAL, "output %d is not contiguous", i);
+        const sc_tensor *root = outputs[i]->view_of ? outputs[i]->view_of : outputs[i];
+        if (root->leaf != SC_STATE && !sc_is_contiguous(outputs[i]))
+            return sc_fail(SC_EINVAL, "output %d is not contiguous", i);
     }
     sc_plan *p = sc_calloc(1, sizeof *p);
     planner pl = {.p = p, .note = sc_calloc((size_t)g->count, sizeof *pl.note), .cap_notes = g->count};

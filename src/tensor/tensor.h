@@ -258,7 +258,8 @@ sc_status sc_backend_new(sc_backend **out, sc_context *ctx);
 /* Plans what `outputs` need. They stay readable after a run until the next one. */
 sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor *const *outputs, int n_outputs);
 void sc_plan_free(sc_plan *p);
-/* Where an input is to be written or an output lies; contiguous. NULL where the plan does not need t. */
+/* Where an input is to be written or an output lies; contiguous, but for a state's part, which has the strides that its
+ * storage has. NULL where the plan does not need t. */
 void *sc_plan_data(const sc_plan *p, const sc_tensor *t);
 sc_status sc_plan_run(sc_plan *p);
 sc_cost sc_plan_cost(const sc_plan *p);

@@ -4,15 +4,16 @@
 
 /* A plan and the shape that it is for. */
 typedef struct pass {
-    int64_t tokens, sequences;
-    sc_text_graph t;
+    sc_text_batch shape; /* the sizes alone */
+    sc_loss_graph x;
     sc_plan *plan;
-    sc_tensor *labels, *weight, *loss;
     sc_tensor **grad; /* of each parameter; NULL in a pass without */
 } pass;
 
 struct sc_learner {
     sc_model *m;
+    const sc_objective *objective;
+    const void *self; /* its */
     sc_trained *trained;
     float **grad; /* of each parameter: where the plan left it, or `sum` */
     float **
@@ -24,7 +25,7 @@ struct sc_learner {
 static void free_pass(pass *p)
 {
     sc_plan_free(p->plan);
-    sc_graph_free(p->t.g);
+    sc_graph_free(p->x.t.g);
     sc_free(p->grad);
     *p = (pass){0};
 }
@@ -95,11 +96,13 @@ static sc_status take_parameters(sc_learner *l)
     return SC_OK;
 }
 
-sc_status sc_learner_new(sc_learner **out, sc_model *m)
+sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self)
 {
     sc_learner *l = sc_calloc(1, sizeof *l);
     if (!l) return sc_nomem();
     l->m = m;
+    l->objective = o;
+    l->self = self;
     sc_status s = take_parameters(l);
     if (s)
         sc_learner_free(l);
@@ -131,7 +134,7 @@ static sc_status make_sum(sc_learner *l, int64_t i)
 /* Gradients by parameter: one may be asked for several times, as a tied table is. */
 static sc_status differentiate(sc_learner *l, pass *p)
 {
-    sc_graph *g = p->t.g;
+    sc_graph *g = p->x.t.g;
     int64_t leaves = 0;
     sc_tensor **leaf = sc_calloc((size_t)g->count, sizeof *leaf),
               **grad = sc_calloc((size_t)g->count, sizeof *grad);
@@ -143,7 +146,7 @@ static sc_status differentiate(sc_learner *l, pass *p)
         if (!sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i)) s = sc_nomem();
     for (int64_t i = 0; !s && i < g->count; i++)
         if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad(g, p->loss, leaf, leaves, grad);
+    if (!s) sc_grad(g, p->x.loss, leaf, leaves, grad);
     for (int64_t i = 0; !s && i < leaves; i++) {
         int64_t which;
         if (!grad[i] || !sc_map_get(&index, leaf[i]->name, (int64_t)strlen(leaf[i]->name), &which)) continue;
@@ -155,53 +158,71 @@ static sc_status differentiate(sc_learner *l, pass *p)
     return s ? s : g->status ? sc_fail(g->status, "%s", g->fault) : SC_OK;
 }
 
+/* Whether a plan for the one does for the other. */
+static bool fits(const sc_text_batch *a, const sc_text_batch *b)
+{
+    return a->tokens == b->tokens && a->sequences == b->sequences && a->source == b->source && a->rows == b->rows &&
+           !a->wanted == !b->wanted;
+}
+
 static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool gradients)
 {
     int64_t n = 1;
-    if (p->plan && p->tokens == b->tokens && p->sequences == b->sequences) return SC_OK;
+    if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
-    if (l->m->info.source_vocab)
-        return sc_fail(SC_EUNSUPPORTED, "%s: no training of encoder-decoders", l->m->info.path);
-    sc_status s = sc_text_graph_new(&p->t, l->m, b->tokens, b->sequences, 0, NULL, NULL);
-    if (s) return s;
-    sc_graph *g = p->t.g;
-    sc_shape rows = {1, {b->tokens}};
-    p->labels = sc_graph_input(g, "labels", SC_I32, &rows);
-    p->weight = sc_graph_input(g, "weight", SC_F32, &rows);
-    sc_tensor *losses = sc_cross_entropy(g, p->t.logits, p->labels, p->weight);
-    p->loss = sc_sum_leading(g, sc_reshape(g, losses, 2, (int64_t[]){-1, 1}), 1);
-    if (g->status) s = sc_fail(g->status, "%s", g->fault);
+    sc_status s = l->objective->build(l->self, &p->x, l->m, b);
+    if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
     if (outputs) {
-        outputs[0] = p->loss;
+        outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
             if (p->grad[i]) outputs[n++] = p->grad[i];
-        s = sc_plan_new(&p->plan, g, l->m->backend, outputs, (int)n);
+        if (!gradients && p->x.result) outputs[n++] = p->x.result;
+        s = sc_plan_new(&p->plan, p->x.t.g, l->m->backend, outputs, (int)n);
         sc_free(outputs);
     } else if (!s)
         s = sc_nomem();
-    p->tokens = b->tokens;
-    p->sequences = b->sequences;
+    p->shape = *b;
     if (s) free_pass(p);
     return s;
 }
 
-static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool gradients, double *loss)
+/* n values of 4 bytes to where the plan has the input, if it does. */
+static void fill(const sc_plan *p, const sc_tensor *input, const void *from, int64_t n)
+{
+    void *to = input ? sc_plan_data(p, input) : NULL;
+    if (to && from) memcpy(to, from, (size_t)n * 4);
+    if (to && !from) memset(to, 0, (size_t)n * 4);
+}
+
+/* The tokens of one side. */
+static void fill_text(const sc_plan *p, const sc_text_in *in, const int32_t *ids, const int32_t *start,
+                      int64_t tokens, int64_t sequences)
+{
+    int32_t *position = in->seqs.position ? sc_plan_data(p, in->seqs.position) : NULL;
+    fill(p, in->ids, ids, tokens);
+    fill(p, in->seqs.start, start, sequences + 1);
+    for (int64_t q = 0; position && q < sequences; q++)
+        for (int64_t i = start[q]; i < start[q + 1]; i++) position[i] = (int32_t)i - start[q];
+}
+
+static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double scale, bool gradients,
+                          double *loss)
 {
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
-    const sc_text_in *in = &p->t.in;
-    size_t rows = (size_t)b->tokens;
-    int32_t *position = sc_plan_data(p->plan, in->seqs.position), *start = sc_plan_data(p->plan, in->seqs.start);
-    memcpy(sc_plan_data(p->plan, in->ids), b->ids, rows * sizeof *b->ids);
-    memcpy(sc_plan_data(p->plan, p->labels), b->labels, rows * sizeof *b->labels);
-    memcpy(sc_plan_data(p->plan, p->weight), b->weight, rows * sizeof *b->weight);
-    if (start) memcpy(start, b->start, ((size_t)b->sequences + 1) * sizeof *start);
-    for (int64_t q = 0; position && q < b->sequences; q++)
-        for (int64_t i = b->start[q]; i < b->start[q + 1]; i++) position[i] = (int32_t)i - b->start[q];
+    const sc_text_graph *t = &p->x.t;
+    fill_text(p->plan, &t->in, b->ids, b->start, b->tokens, b->sequences);
+    if (b->source) fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source, b->sequences);
+    fill(p->plan, t->in.types, b->types, b->tokens);
+    fill(p->plan, t->in.wanted, b->wanted, b->rows);
+    fill(p->plan, p->x.labels, b->labels, b->rows);
+    fill(p->plan, p->x.target, b->target, b->rows);
+    float *weight = sc_plan_data(p->plan, p->x.weight);
+    for (int64_t i = 0; weight && i < b->rows; i++) weight[i] = (float)(b->weight[i] * scale);
     if ((s = sc_plan_run(p->plan))) return s;
-    *loss = *(const float *)sc_plan_data(p->plan, p->loss);
+    *loss = *(const float *)sc_plan_data(p->plan, p->x.loss);
     return SC_OK;
 }
 
@@ -218,10 +239,10 @@ static sc_status keep(sc_learner *l)
     return SC_OK;
 }
 
-sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double *loss)
+sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss)
 {
     sc_status s = l->added == 1 ? keep(l) : SC_OK;
-    if (!s) s = run_pass(l, &l->add, b, true, loss);
+    if (!s) s = run_pass(l, &l->add, b, scale, true, loss);
     for (int64_t i = 0; !s && i < l->n; i++) {
         float *from = l->add.grad[i] ? sc_plan_data(l->add.plan, l->add.grad[i]) : NULL;
         if (l->added == 0) {
@@ -236,9 +257,32 @@ sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double *loss)
     return s;
 }
 
-sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss)
+/* The results against what was expected of them. */
+static void score(const sc_text_batch *b, const float *y, int64_t n, sc_measure *sum)
 {
-    return run_pass(l, &l->loss, b, false, loss);
+    for (int64_t r = 0; r < b->rows; r++, y += n) {
+        if (b->target) {
+            double t = b->target[r];
+            sum->n++, sum->x += *y, sum->y += t, sum->xx += (double)*y * *y, sum->yy += t * t, sum->xy += *y * t;
+        } else if (b->labels[r] >= 0) {
+            int64_t best = 0;
+            for (int64_t i = 1; i < n; i++)
+                if (y[i] > y[best]) best = i;
+            sum->right += best == b->labels[r];
+        }
+    }
+}
+
+sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum)
+{
+    double loss;
+    const sc_tensor *y;
+    sc_status s = run_pass(l, &l->loss, b, 1, false, &loss);
+    if (s) return s;
+    sum->loss += loss * (double)b->counted;
+    sum->counted += (double)b->counted;
+    if ((y = l->loss.x.result)) score(b, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
+    return SC_OK;
 }
 
 double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }

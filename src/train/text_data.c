@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "train/train.h"
+#include "train/objective.h"
 
 /* A text is encoded in pieces of at most this, cut after a line's end: what encoding needs beside it is a multiple. */
 enum { PIECE = 32 << 20 };

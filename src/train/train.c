@@ -16,16 +16,14 @@ typedef struct trainer {
     sc_learner *learner;
     sc_optimizer *optimizer;
     sc_schedule schedule;
-    sc_token_data data, eval;
+    const sc_objective *objective;
+    void *task; /* the objective's own */
+    sc_objective_size size;
     const sc_trained *trained;
     int64_t *count; /* elements of each parameter */
-    int64_t n, vocab;
-    int64_t sequences; /* in the data */
-    int64_t *order;    /* of one epoch */
-    int64_t epoch;     /* that `order` is of; -1: none */
+    int64_t n;
     int64_t steps, first;
-    int32_t *ids, *labels, *start; /* of a batch */
-    float *weight;
+    int64_t words; /* of the last step's batches */
     FILE *metrics;
     double begun, lr;
 } trainer;
@@ -105,86 +103,29 @@ static sc_status make_optimizer(trainer *t)
 
 static sc_status read_data(trainer *t)
 {
-    sc_model_info info;
     sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
     if (!s && !sc_path_is_dir(t->o.tokenizer))
         sc_log(t->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", t->o.tokenizer);
-    sc_model_describe(t->model, &info);
-    t->vocab = info.vocab;
-    for (int i = 0; !s && i < t->o.n_data; i++)
-        s = sc_token_data_add(&t->data, t->ctx, t->tokenizer, t->o.data[i], t->vocab);
-    for (int i = 0; !s && i < t->o.n_eval_data; i++)
-        s = sc_token_data_add(&t->eval, t->ctx, t->tokenizer, t->o.eval_data[i], t->vocab);
+    sc_objective_setup setup = {t->ctx, &t->o, t->model, t->tokenizer};
+    if (!s) s = sc_objective_choose(&t->objective, t->o.objective, t->model);
+    if (!s) s = t->objective->open(&t->task, &setup);
     if (s) return s;
-    if (!t->o.length) t->o.length = SC_MIN(info.context ? info.context : 512, 512);
-    if (info.context && t->o.length > info.context)
-        return sc_fail(SC_EINVAL, "sequences of %lld tokens, the model's context is %lld", (long long)t->o.length,
-                       (long long)info.context);
-    t->sequences = (t->data.n - 1) / t->o.length;
-    if (t->sequences < 1)
-        return sc_fail(SC_EINVAL, "the data has %lld tokens, not one sequence of %lld", (long long)t->data.n,
-                       (long long)t->o.length);
+    t->objective->size(t->task, &t->size);
     double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->sequences * t->o.epochs / per_step);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->size.examples * t->o.epochs / per_step);
     return SC_OK;
 }
 
-/* The order of an epoch (Fisher and Yates), by the seed and the epoch. */
-static void shuffle(trainer *t, int64_t epoch)
+/* The means over data that is not trained on. */
+static sc_status evaluate(trainer *t, sc_measure *sum)
 {
-    sc_rng r = sc_rng_make(t->o.seed, sc_hash("order", 5) + (uint64_t)epoch);
-    for (int64_t i = 0; i < t->sequences; i++) t->order[i] = i;
-    for (int64_t i = t->sequences - 1; i > 0; i--) {
-        int64_t k = (int64_t)(sc_rng_uniform(&r) * (double)(i + 1)), swap = t->order[i];
-        t->order[i] = t->order[k];
-        t->order[k] = swap;
-    }
-    t->epoch = epoch;
-}
-
-static void put_sequence(trainer *t, const sc_token_data *d, int64_t sequence, int64_t row, float weight)
-{
-    int64_t n = t->o.length;
-    memcpy(t->ids + row * n, d->ids + sequence * n, (size_t)n * sizeof *t->ids);
-    memcpy(t->labels + row * n, d->ids + sequence * n + 1, (size_t)n * sizeof *t->labels);
-    for (int64_t i = 0; i < n; i++) t->weight[row * n + i] = weight;
-}
-
-static sc_text_batch batch_of(trainer *t, int64_t rows)
-{
-    for (int64_t r = 0; r <= rows; r++) t->start[r] = (int32_t)(r * t->o.length);
-    return (sc_text_batch){rows * t->o.length, rows, t->ids, t->labels, t->weight, t->start};
-}
-
-/* Batch number `index` since the beginning of the training. */
-static sc_text_batch next_batch(trainer *t, int64_t index)
-{
-    int64_t rows = t->o.batch;
-    float weight = (float)(1 / (double)(rows * t->o.length * t->o.accumulate));
-    for (int64_t r = 0; r < rows; r++) {
-        int64_t at = index * rows + r, epoch = at / t->sequences;
-        if (epoch != t->epoch) shuffle(t, epoch);
-        put_sequence(t, &t->data, t->order[at % t->sequences], r, weight);
-    }
-    return batch_of(t, rows);
-}
-
-/* The mean loss on text that is not trained on. */
-static sc_status evaluate(trainer *t, double *out)
-{
-    int64_t all = (t->eval.n - 1) / t->o.length, rows;
-    double sum = 0, loss;
-    if (all < 1)
-        return sc_fail(SC_EINVAL, "the evaluation text has not one sequence of %lld", (long long)t->o.length);
-    for (int64_t at = 0; at < all; at += rows) {
-        rows = SC_MIN(all - at, t->o.batch);
-        for (int64_t r = 0; r < rows; r++) put_sequence(t, &t->eval, at + r, r, 1 / (float)(t->o.length));
-        sc_text_batch b = batch_of(t, rows);
-        sc_status s = sc_learner_loss(t->learner, &b, &loss);
+    *sum = (sc_measure){0};
+    for (int64_t i = 0; i < t->size.eval_batches; i++) {
+        sc_text_batch b;
+        sc_status s = t->objective->eval_batch(t->task, i, &b);
+        if (!s) s = sc_learner_score(t->learner, &b, sum);
         if (s) return s;
-        sum += loss;
     }
-    *out = sum / (double)all;
     return SC_OK;
 }
 
@@ -192,12 +133,12 @@ static sc_status evaluate(trainer *t, double *out)
 
 static json_t *state_of(const trainer *t, int64_t step)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f}", "global_step", (json_int_t)step,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f}", "global_step", (json_int_t)step,
                      "max_steps", (json_int_t)t->steps, "train_batch_size", (json_int_t)t->o.batch, "length",
                      (json_int_t)t->o.length, "gradient_accumulation_steps", (json_int_t)t->o.accumulate, "seed",
-                     (json_int_t)t->o.seed, "tokens", (json_int_t)t->data.n, "optimizer", t->o.optimizer,
-                     "schedule", t->o.schedule, "epoch",
-                     (double)(step * t->o.batch * t->o.accumulate) / (double)t->sequences);
+                     (json_int_t)t->o.seed, "tokens", (json_int_t)t->size.tokens, "objective", t->objective->name,
+                     "optimizer", t->o.optimizer, "schedule", t->o.schedule, "epoch",
+                     (double)(step * t->o.batch * t->o.accumulate) / (double)t->size.examples);
 }
 
 static sc_status save(trainer *t, int64_t step, bool last)
@@ -274,7 +215,7 @@ static sc_status open_model(trainer *t)
     if (!s) s = sc_model_open(&t->model, t->ctx, dir ? dir : t->o.model, dir || t->o.from_weights ? NULL : &fresh);
     if (!s) s = read_data(t);
     if (!s && state) s = check_state(t, state);
-    if (!s) s = sc_learner_new(&t->learner, t->model);
+    if (!s) s = sc_learner_new(&t->learner, t->model, t->objective, t->task);
     if (s) goto end;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) s = sc_nomem();
@@ -292,30 +233,21 @@ end:
     return s;
 }
 
-static sc_status make_room(trainer *t)
-{
-    size_t tokens = (size_t)(t->o.batch * t->o.length);
-    t->epoch = -1;
-    t->order = sc_calloc((size_t)t->sequences, sizeof *t->order);
-    t->ids = sc_calloc(tokens, sizeof *t->ids);
-    t->labels = sc_calloc(tokens, sizeof *t->labels);
-    t->weight = sc_calloc(tokens, sizeof *t->weight);
-    t->start = sc_calloc((size_t)t->o.batch + 1, sizeof *t->start);
-    return t->order && t->ids && t->labels && t->weight && t->start ? SC_OK : sc_nomem();
-}
-
 /* ---- the loop ---- */
 
 static sc_status one_step(trainer *t, int64_t step, sc_train_event *e)
 {
     sc_learner_clear(t->learner);
     e->loss = 0;
+    t->words = 0;
     for (int64_t a = 0; a < t->o.accumulate; a++) {
         double loss;
-        sc_text_batch b = next_batch(t, step * t->o.accumulate + a);
-        sc_status s = sc_learner_add(t->learner, &b, &loss);
+        sc_text_batch b;
+        sc_status s = t->objective->batch(t->task, step * t->o.accumulate + a, &b);
+        if (!s) s = sc_learner_add(t->learner, &b, 1 / (double)t->o.accumulate, &loss);
         if (s) return s;
         e->loss += loss;
+        t->words += b.words;
     }
     float *const *grad = sc_learner_gradients(t->learner);
     e->norm = sc_gradient_norm(t->ctx, grad, t->count, t->n);
@@ -336,6 +268,11 @@ static sc_status note(trainer *t, const sc_train_event *e)
                           "loss", e->loss, "learning_rate", e->lr, "grad_norm", e->norm, "tokens_per_second",
                           e->tokens_per_second, "seconds", e->seconds);
     if (o && e->eval_loss >= 0) json_object_set_new(o, "eval_loss", json_real(e->eval_loss));
+    if (o && e->measure) {
+        char name[64];
+        snprintf(name, sizeof name, "eval_%s", e->measure);
+        json_object_set_new(o, name, json_real(e->measured));
+    }
     char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(o);
     if (!line) return sc_nomem();
@@ -344,11 +281,21 @@ static sc_status note(trainer *t, const sc_train_event *e)
     return ok ? SC_OK : sc_fail(SC_EIO, "cannot write %s/metrics.jsonl", t->o.out);
 }
 
+static sc_status evaluate_for(trainer *t, sc_train_event *e)
+{
+    sc_measure sum;
+    sc_status s = evaluate(t, &sum);
+    if (s) return s;
+    e->eval_loss = sum.loss / sum.counted;
+    if ((e->measure = t->objective->measure)) e->measured = sc_measure_value(&sum);
+    return SC_OK;
+}
+
 static sc_status loop(trainer *t, sc_train_report *report, void *user)
 {
     sc_status s = SC_OK;
     int64_t step = t->first, saved = t->first;
-    double tokens = (double)(t->o.batch * t->o.length * t->o.accumulate), last = t->begun;
+    double last = t->begun;
     while (!s && step < t->steps) {
         sc_train_event e = {.steps = t->steps, .eval_loss = -1};
         s = sc_context_cancelled(t->ctx) ? SC_ECANCELLED : one_step(t, step, &e);
@@ -356,12 +303,12 @@ static sc_status loop(trainer *t, sc_train_report *report, void *user)
         step++;
         double now = sc_now();
         e.step = step;
-        e.epoch = (double)(step * t->o.batch * t->o.accumulate) / (double)t->sequences;
+        e.epoch = (double)(step * t->o.batch * t->o.accumulate) / (double)t->size.examples;
         e.seconds = now - t->begun;
-        e.tokens_per_second = tokens / (now - last);
+        e.tokens_per_second = (double)t->words / (now - last);
         e.flops = sc_learner_flops(t->learner) * (double)t->o.accumulate / (now - last);
         e.left = e.seconds / (double)(step - t->first) * (double)(t->steps - step);
-        if (t->eval.n && (step % t->o.eval_every == 0 || step == t->steps)) s = evaluate(t, &e.eval_loss);
+        if (t->size.eval_batches && (step % t->o.eval_every == 0 || step == t->steps)) s = evaluate_for(t, &e);
         if (!s && (step % t->o.log_every == 0 || step == t->steps || e.eval_loss >= 0)) s = note(t, &e);
         if (report) report(user, &e);
         if (!s && (step % t->o.save_every == 0 || step == t->steps)) {
@@ -384,7 +331,6 @@ sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *
     trainer t = {.ctx = ctx};
     sc_status s = take_options(&t, o);
     if (!s) s = open_model(&t);
-    if (!s) s = make_room(&t);
     if (!s) s = sc_mkdirs(t.o.out);
     if (!s) s = open_metrics(&t, t.first);
     t.begun = sc_now();
@@ -394,13 +340,7 @@ sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *
     sc_learner_free(t.learner);
     sc_tokenizer_free(t.tokenizer);
     sc_model_free(t.model);
-    sc_token_data_free(&t.data);
-    sc_token_data_free(&t.eval);
+    if (t.objective) t.objective->free(t.task);
     sc_free(t.count);
-    sc_free(t.order);
-    sc_free(t.ids);
-    sc_free(t.labels);
-    sc_free(t.weight);
-    sc_free(t.start);
     return s;
 }

@@ -3,9 +3,7 @@
 #ifndef SC_TRAIN_INTERNAL_H
 #define SC_TRAIN_INTERNAL_H
 
-#include "models/models.h"
-#include "socle/tokenizer.h"
-#include "socle/train.h"
+#include "train/objective.h"
 
 /* ---- learning rates (schedule.c) ---- */
 
@@ -87,44 +85,23 @@ double sc_clip_factor(double norm, double most);
 
 typedef struct sc_learner sc_learner;
 
-/* Sequences end to end. A label is what the token at its place should predict, negative: nothing; its loss counts
- * weight times. Borrowed. */
-typedef struct sc_text_batch {
-    int64_t tokens, sequences;
-    const int32_t *ids, *labels; /* (tokens) */
-    const float *weight;         /* (tokens) */
-    const int32_t *start;        /* (sequences + 1) */
-} sc_text_batch;
-
 /* m: opened from a config.json or from files; it stays the caller's and must outlive the learner, which changes its
- * weights. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
-sc_status sc_learner_new(sc_learner **out, sc_model *m);
+ * weights. o builds the graphs, self is what its open gave, borrowed too. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
+sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self);
 void sc_learner_free(sc_learner *l);
 /* The parameters, in the model's order; vectors have no part in weight decay. */
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
 /* The gradients, summed since the last clear; (rows, cols) of each parameter. */
 float *const *sc_learner_gradients(const sc_learner *l);
 void sc_learner_clear(sc_learner *l);
-/* Adds a batch's gradients. *loss: sum of weight times cross entropy. SC_ELIMIT: an id or a label outside the vocabulary. */
-sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double *loss);
-/* The loss alone. */
-sc_status sc_learner_loss(sc_learner *l, const sc_text_batch *b, double *loss);
+/* Adds a batch's gradients, times `scale`: 1 / n where a step has n batches. *loss: the batch's, times scale. SC_ELIMIT:
+ * an id or a label outside the vocabulary. */
+sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss);
+/* The loss alone, and how well its result fits what was expected, added to the sums. */
+sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum);
 /* Operations of one batch's forward and backward pass. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
-
-/* ---- text as token ids (text_data.c) ---- */
-
-/* Documents end to end, each followed by the tokenizer's end-of-text token where it has one. Starts as {0}. */
-typedef struct sc_token_data {
-    int32_t *ids;
-    int64_t n, cap, documents;
-} sc_token_data;
-/* A text file, or .jsonl. SC_EFORMAT: not UTF-8, not text, a line that is no object with "text"; SC_EINVAL: no text in
- * it; SC_ELIMIT: an id that `vocab` rows of embeddings do not have. */
-sc_status sc_token_data_add(sc_token_data *d, sc_context *ctx, const sc_tokenizer *t, const char *path,
-                            int64_t vocab);
-void sc_token_data_free(sc_token_data *d);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 
