@@ -278,21 +278,15 @@ static const struct row {
     {"affine", SC_OP_affine, affine, 6},
     {"attention", SC_OP_attention, attention, 64},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
-<<<<<<< HEAD
+    {"cell", SC_OP_cell, cell, 24},
     {"clamped_glu", SC_OP_clamped_glu, clamped_glu, 8},
     {"concat", SC_OP_concat, concat, 6},
     {"conv_causal", SC_OP_conv_causal, conv_causal, 16},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
+    {"disentangled", SC_OP_disentangled, disentangled, 32},
     {"expert_sum", SC_OP_expert_sum, expert_sum, 8},
     {"expert_weights", SC_OP_expert_weights, expert_weights, 24},
-=======
-    {"cell", SC_OP_cell, cell, 24},
-    {"contiguous", SC_OP_contiguous, views, 1},
-    {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
-    {"disentangled", SC_OP_disentangled, disentangled, 32},
-
-#include "grad_sparse.h"
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},
     {"linear", SC_OP_linear, linear, 12},
     {"linear_experts", SC_OP_linear_experts, linear_experts, 24},

@@ -109,7 +109,7 @@ static sc_tensor *mixer(sc_graph *g, const mamba *m, sc_text_in *in, sc_tensor *
     }
     sc_selective_scan scan = {.x = x, .b = b, .c = c};
     scan.dt = sc_unary(g, SC_UNARY_SOFTPLUS, sc_linear(g, "dt_proj", dt, inner, SC_BIAS));
-    scan.a = sc_param_formed(g, "A_log", zeros, SC_FORM_NEG_EXP, 2, (int64_t[]){inner, n});
+    scan.a = sc_decay_rates(g, "A_log", zeros, 2, (int64_t[]){inner, n});
     scan.d = sc_param(g, "D", ones, 1, &inner);
     sc_tensor *y = sc_scan_selective(g, &scan, &in->seqs, sc_text_state(g, in, inner, n)); /* (T, inner) */
     y = sc_mul(g, sc_unary(g, SC_UNARY_SILU, sc_slice(g, xz, 1, inner, inner)), y);
@@ -128,7 +128,7 @@ static sc_tensor *mixer2(sc_graph *g, const mamba *m, sc_text_in *in, sc_tensor 
     scan.b = sc_reshape(g, sc_slice(g, x, 1, inner, n), 3, (int64_t[]){-1, m->groups, m->state});
     scan.c = sc_reshape(g, sc_slice(g, x, 1, inner + n, n), 3, (int64_t[]){-1, m->groups, m->state});
     scan.dt = sc_unary(g, SC_UNARY_SOFTPLUS, sc_add(g, dt, sc_param(g, "dt_bias", zeros, 1, &m->heads)));
-    scan.a = sc_param_formed(g, "A_log", zeros, SC_FORM_NEG_EXP, 1, &m->heads);
+    scan.a = sc_decay_rates(g, "A_log", zeros, 1, &m->heads);
     scan.d = sc_param(g, "D", ones, 1, &m->heads);
     sc_tensor *y = sc_scan_decay(g, &scan, &in->seqs, sc_text_state(g, in, inner, m->state));
     y = sc_mul(g, sc_unary(g, SC_UNARY_SILU, z), sc_reshape(g, y, 2, (int64_t[]){-1, inner}));

@@ -60,7 +60,7 @@ sc_tensor *sc_gated_delta(sc_graph *g, const char *name, sc_tensor *x, sc_text_i
     sc_tensor *state = sc_text_state(g, in, c->taps - 1, channels);
     sc_tensor *qkv = sc_conv_causal(g, p.part, p.parts, w, NULL, silu, &in->seqs, state); /* (T, channels) */
     if (!silu) qkv = sc_unary(g, c->act, qkv);
-    sc_tensor *rate = sc_param_formed(g, "A_log", zeros, SC_FORM_NEG_EXP, 1, &c->heads);
+    sc_tensor *rate = sc_decay_rates(g, "A_log", zeros, 1, &c->heads);
     sc_tensor *step = sc_add(g, p.a, sc_param(g, "dt_bias", ones, 1, &c->heads));
     sc_delta_scan scan = {.eps = 1e-6f, .tiled = c->tiled};
     scan.g = sc_mul(g, sc_unary(g, SC_UNARY_SOFTPLUS, step), rate);

@@ -52,6 +52,12 @@ sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, uns
     return y;
 }
 
+sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+{
+    if (!g->params || !g->params->learning) return sc_param_formed(g, name, init, SC_FORM_NEG_EXP, rank, dim);
+    return sc_affine(g, sc_unary(g, SC_UNARY_EXP, sc_param(g, name, init, rank, dim)), -1, 0);
+}
+
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)
 {
     int64_t c = last_dim(x);

@@ -95,6 +95,8 @@ enum {
 
 /* x (…, C) → (…, n): "name.weight" (n, C) and, with SC_BIAS, "name.bias" (n). */
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags);
+/* -exp of a parameter: rates of decay, which checkpoints keep as logarithms. */
+sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
 sc_tensor *sc_layer_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
 

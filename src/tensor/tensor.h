@@ -160,6 +160,9 @@ typedef struct sc_param_source {
     bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
     sc_prompt prompt;
+    bool
+        learning; /* parameters change between runs: graphs make their forms themselves, and the way that is shorter to
+                      differentiate is taken where there are two */
 } sc_param_source;
 
 /* ---- graph (graph.c) ---- */

@@ -66,16 +66,15 @@ static sc_status read_rows(rows *r, const sc_named_tensor *in, int64_t n_in)
     return counted ? SC_OK : sc_fail(SC_EINVAL, "labels has none that counts");
 }
 
-static sc_status add_gradients(sc_outputs *o, const sc_model *m, const sc_learner *l)
+static sc_status add_gradients(sc_outputs *o, const sc_learner *l)
 {
     int64_t n;
     const sc_trained *t = sc_learner_trained(l, &n);
     for (int64_t i = 0; i < n; i++) {
-        const sc_model_param *p = sc_model_param_at(m, i);
         sc_str name = {0};
         sc_str_printf(&name, "grad.%s", t[i].name);
         char *text = sc_str_take(&name, NULL);
-        float *out = text ? sc_outputs_add(o, text, p->rank, p->dim) : NULL;
+        float *out = text ? sc_outputs_add(o, text, t[i].rank, t[i].dim) : NULL;
         sc_free(text);
         if (!out) return sc_nomem();
         memcpy(out, sc_learner_gradients(l)[i], sizeof *out * (size_t)(t[i].rows * t[i].cols));
@@ -91,12 +90,19 @@ sc_status sc_model_gradients(sc_outputs **out, sc_model *m, const sc_named_tenso
     double loss;
     sc_status s = read_rows(&r, in, n_in);
     if (!s) s = sc_model_forward(&o, m, in, n_in, all);
-    if (!s) s = sc_learner_new(&l, m);
-    if (!s) s = sc_learner_add(l, &(sc_text_batch){r.p.total, r.p.b, r.ids, r.labels, r.weight, r.start}, &loss);
+    if (!s) s = sc_learner_new(&l, m, &sc_objective_causal, NULL);
+    sc_text_batch b = {.tokens = r.p.total,
+                       .sequences = r.p.b,
+                       .rows = r.p.total,
+                       .ids = r.ids,
+                       .labels = r.labels,
+                       .weight = r.weight,
+                       .start = r.start};
+    if (!s) s = sc_learner_add(l, &b, 1, &loss);
     float *value = s ? NULL : sc_outputs_add(o, "loss", 1, (int64_t[]){1});
     if (!s && !value) s = sc_nomem();
     if (!s) *value = (float)loss;
-    if (!s) s = add_gradients(o, m, l);
+    if (!s) s = add_gradients(o, l);
     sc_learner_free(l);
     free_rows(&r);
     if (s)

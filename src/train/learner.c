@@ -7,14 +7,15 @@ typedef struct pass {
     sc_text_batch shape; /* the sizes alone */
     sc_loss_graph x;
     sc_plan *plan;
-    sc_tensor **grad; /* of each parameter; NULL in a pass without */
+    sc_gradient *grad; /* of each parameter; NULL in a pass without */
 } pass;
 
 struct sc_learner {
     sc_model *m;
     const sc_objective *objective;
     const void *self; /* its */
-    sc_trained *trained;
+    sc_parameters *parameters;
+    const sc_trained *trained; /* its */
     float **grad; /* of each parameter: where the plan left it, or `sum` */
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
@@ -38,62 +39,8 @@ void sc_learner_free(sc_learner *l)
     for (int64_t i = 0; l->sum && i < l->n; i++) sc_free(l->sum[i]);
     sc_free(l->sum);
     sc_free(l->grad);
-    sc_free(l->trained);
+    sc_parameters_free(l->parameters);
     sc_free(l);
-}
-
-/* ---- parameters ---- */
-
-/* A parameter's values as f32 in memory of its own, dense in its shape. */
-static sc_status own(sc_weight *w, const sc_shape *shape)
-{
-    sc_storage st = {.dtype = SC_F32};
-    int64_t n = sc_shape_elements(shape), bytes;
-    if (w->permuted || w->transposed)
-        return sc_fail(SC_EUNSUPPORTED, "'%s' is stored in GGUF's order: train from a directory", w->name);
-    if (!sc_mul_ok(n, (int64_t)sizeof(float), &bytes)) return sc_fail(SC_ELIMIT, "'%s' is too large", w->name);
-    sc_status s = sc_buffer_new(&st.buffer, bytes);
-    if (s) return s;
-    st.data = st.buffer->data;
-    sc_dense_strides(shape, st.stride);
-    if (w->storage.dtype == SC_F32)
-        memcpy(st.data, w->storage.data, (size_t)bytes);
-    else if ((s = sc_dequantize(w->storage.dtype, w->storage.data, st.data, n))) {
-        sc_buffer_unref(st.buffer);
-        return s;
-    }
-    sc_buffer_unref(w->storage.buffer);
-    sc_buffer_unref(w->wide.buffer);
-    w->wide = (sc_storage){0};
-    w->storage = st;
-    return SC_OK;
-}
-
-static sc_status take_parameters(sc_learner *l)
-{
-    sc_model *m = l->m;
-    l->n = m->n_params;
-    l->trained = sc_calloc((size_t)l->n, sizeof *l->trained);
-    l->grad = sc_calloc((size_t)l->n, sizeof *l->grad);
-    l->sum = sc_calloc((size_t)l->n, sizeof *l->sum);
-    if (!l->trained || !l->grad || !l->sum) return sc_nomem();
-    for (int64_t i = 0; i < l->n; i++) {
-        sc_model_param *p = &m->param[i];
-        sc_weight *w = sc_model_weight(m, p->name);
-        sc_shape shape = {.rank = p->rank};
-        memcpy(shape.dim, p->dim, sizeof shape.dim);
-        sc_status s = SC_OK;
-        bool fresh = strcmp(m->info.format, "fresh") == 0; /* nobody else has seen them */
-        if (!fresh && (s = own(w, &shape))) return s;
-        int64_t n = sc_shape_elements(&shape);
-        sc_trained *t = &l->trained[i];
-        *t = (sc_trained){.name = p->name, .value = w->storage.data, .rows = p->rank > 1 ? p->dim[0] : 1};
-        t->cols = t->rows ? n / t->rows : 0;
-        t->decay = p->rank > 1;
-        p->dtype = SC_F32;
-        p->data = t->value;
-    }
-    return SC_OK;
 }
 
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self)
@@ -103,7 +50,11 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->m = m;
     l->objective = o;
     l->self = self;
-    sc_status s = take_parameters(l);
+    sc_status s = sc_parameters_new(&l->parameters, m);
+    if (!s) l->trained = sc_parameters_trained(l->parameters, &l->n);
+    if (!s && (!(l->grad = sc_calloc((size_t)l->n, sizeof *l->grad)) ||
+               !(l->sum = sc_calloc((size_t)l->n, sizeof *l->sum))))
+        s = sc_nomem();
     if (s)
         sc_learner_free(l);
     else
@@ -131,31 +82,10 @@ static sc_status make_sum(sc_learner *l, int64_t i)
 
 /* ---- passes ---- */
 
-/* Gradients by parameter: one may be asked for several times, as a tied table is. */
 static sc_status differentiate(sc_learner *l, pass *p)
 {
-    sc_graph *g = p->x.t.g;
-    int64_t leaves = 0;
-    sc_tensor **leaf = sc_calloc((size_t)g->count, sizeof *leaf),
-              **grad = sc_calloc((size_t)g->count, sizeof *grad);
-    sc_map index = {0};
-    sc_status s = SC_OK;
     p->grad = sc_calloc((size_t)l->n, sizeof *p->grad);
-    if (!leaf || !grad || !p->grad) s = sc_nomem();
-    for (int64_t i = 0; !s && i < l->n; i++)
-        if (!sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i)) s = sc_nomem();
-    for (int64_t i = 0; !s && i < g->count; i++)
-        if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad(g, p->x.loss, leaf, leaves, grad);
-    for (int64_t i = 0; !s && i < leaves; i++) {
-        int64_t which;
-        if (!grad[i] || !sc_map_get(&index, leaf[i]->name, (int64_t)strlen(leaf[i]->name), &which)) continue;
-        p->grad[which] = p->grad[which] ? sc_add(g, p->grad[which], grad[i]) : grad[i];
-    }
-    sc_map_free(&index);
-    sc_free(leaf);
-    sc_free(grad);
-    return s ? s : g->status ? sc_fail(g->status, "%s", g->fault) : SC_OK;
+    return p->grad ? sc_parameters_differentiate(l->parameters, p->x.t.g, p->x.loss, p->grad) : sc_nomem();
 }
 
 /* Whether a plan for the one does for the other. */
@@ -177,7 +107,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     if (outputs) {
         outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
-            if (p->grad[i]) outputs[n++] = p->grad[i];
+            if (p->grad[i].t) outputs[n++] = p->grad[i].t;
         if (!gradients && p->x.result) outputs[n++] = p->x.result;
         s = sc_plan_new(&p->plan, p->x.t.g, l->m->backend, outputs, (int)n);
         sc_free(outputs);
@@ -244,7 +174,8 @@ sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, do
     sc_status s = l->added == 1 ? keep(l) : SC_OK;
     if (!s) s = run_pass(l, &l->add, b, scale, true, loss);
     for (int64_t i = 0; !s && i < l->n; i++) {
-        float *from = l->add.grad[i] ? sc_plan_data(l->add.plan, l->add.grad[i]) : NULL;
+        const sc_gradient *g = &l->add.grad[i];
+        float *from = g->t ? (float *)sc_plan_data(l->add.plan, g->t) + g->at : NULL;
         if (l->added == 0) {
             if (!from && (s = make_sum(l, i))) break;
             if (!from) memset(l->sum[i], 0, sizeof **l->sum * (size_t)count_of(l, i));

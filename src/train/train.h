@@ -55,6 +55,8 @@ typedef struct sc_trained {
     float *value;
     int64_t rows, cols;
     bool decay; /* has a part in weight decay */
+    int rank;   /* its shape */
+    int64_t dim[SC_MAX_RANK];
 } sc_trained;
 
 typedef struct sc_optimizer sc_optimizer;
@@ -80,6 +82,22 @@ int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4]);
 double sc_gradient_norm(sc_context *ctx, float *const *grad, const int64_t *count, int64_t n);
 /* torch's clip_grad_norm_: what to multiply by so that the norm is at most `most` (> 0). */
 double sc_clip_factor(double norm, double most);
+
+/* ---- what a model learns with (parameters.c) ---- */
+
+/* A model's parameters as f32 in memory of their own, and each as checkpoints keep it: experts that these have in one
+ * tensor are one. The model's graphs read them there from then on. SC_EUNSUPPORTED: a model from GGUF. */
+typedef struct sc_parameters sc_parameters;
+sc_status sc_parameters_new(sc_parameters **out, sc_model *m);
+void sc_parameters_free(sc_parameters *p);
+const sc_trained *sc_parameters_trained(const sc_parameters *p, int64_t *n);
+/* Where a gradient is: elements of t from `at` on. t NULL: the loss does not depend on the parameter. */
+typedef struct sc_gradient {
+    sc_tensor *t;
+    int64_t at;
+} sc_gradient;
+/* Appends the gradients of a loss to its graph: out[i] of what is trained. */
+sc_status sc_parameters_differentiate(const sc_parameters *p, sc_graph *g, sc_tensor *loss, sc_gradient *out);
 
 /* ---- a model that learns (learner.c) ---- */
 
