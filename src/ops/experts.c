@@ -201,6 +201,13 @@ const sc_op sc_op_linear_experts_grad = {.name = "linear_experts_grad",
                                          .cost = linear_grad_cost,
                                          .optional = 1 << 1 | 1 << 2};
 
+sc_tensor *sc_expert_counts(sc_graph *g, sc_tensor *one, sc_tensor *experts, int64_t n)
+{
+    sc_tensor *counts = sc_graph_node(g, &sc_op_linear_experts_grad, (sc_tensor *[]){one, experts, NULL}, 3,
+                                      &(linear_grad_attr){n}, sizeof(linear_grad_attr));
+    return sc_reshape(g, counts, 1, &n);
+}
+
 static void linear_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);

@@ -143,6 +143,11 @@ sc_tensor *sc_expert_weights(sc_graph *g, sc_tensor *logits, sc_tensor *experts,
 sc_tensor *sc_linear_experts(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *experts, sc_tensor *bias);
 /* x (T, K, C), weights (T, K), NULL: 1 → (T, C). */
 sc_tensor *sc_expert_sum(sc_graph *g, sc_tensor *x, sc_tensor *weights);
+/* How often each of n experts was chosen: one (T, K, 1) ones, experts (T, K) → (n). */
+sc_tensor *sc_expert_counts(sc_graph *g, sc_tensor *one, sc_tensor *experts, int64_t n);
+/* Of n mixtures together, logits (T, E) and experts (T, K) of each: E times the sum over experts of the share of tokens
+ * that chose one times the mean of its softmax; one element. NULL: there are none. (balance.c) */
+sc_tensor *sc_balance_loss(sc_graph *g, int64_t n, sc_tensor *const *logits, sc_tensor *const *experts);
 /* (up + 1) gate sigmoid(alpha gate), the gate at most `limit`, up within it both ways (gpt-oss). */
 sc_tensor *sc_clamped_glu(sc_graph *g, sc_tensor *gate, sc_tensor *up, float alpha, float limit);
 typedef struct sc_clamped_glu_attr {

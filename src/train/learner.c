@@ -16,7 +16,7 @@ struct sc_learner {
     const void *self; /* its */
     sc_parameters *parameters;
     const sc_trained *trained; /* its */
-    float **grad; /* of each parameter: where the plan left it, or `sum` */
+    float **grad;              /* of each parameter: where the plan left it, or `sum` */
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
     int64_t n, added;
@@ -95,12 +95,35 @@ static bool fits(const sc_text_batch *a, const sc_text_batch *b)
            !a->wanted == !b->wanted;
 }
 
+/* What a mixture's experts add to the loss of a batch so that all are used, which counts as the batch does. */
+static void add_balance(sc_learner *l, sc_loss_graph *x)
+{
+    const sc_moe_decoder *d = sc_model_moe(l->m);
+    sc_graph *g = x->t.g;
+    if (!d || !(d->balance > 0) || !x->loss || !x->weight) return;
+    sc_tensor **logits = sc_calloc((size_t)g->count, sizeof *logits),
+              **experts = sc_calloc((size_t)g->count, sizeof *experts);
+    int64_t n = 0;
+    if (!logits || !experts) sc_graph_fault(g, sc_nomem());
+    for (int64_t i = 0; !g->status && i < g->count; i++)
+        if (g->tensor[i]->op == &sc_op_top_experts) logits[n] = g->tensor[i]->in[0], experts[n++] = g->tensor[i];
+    sc_tensor *balance = g->status ? NULL : sc_balance_loss(g, n, logits, experts);
+    if (balance) {
+        sc_tensor *whole = sc_sum_leading(g, sc_reshape(g, x->weight, 2, (int64_t[]){-1, 1}), 1);
+        balance = sc_mul(g, sc_affine(g, balance, d->balance, 0), whole);
+        x->loss = sc_add(g, x->loss, balance);
+    }
+    sc_free(logits);
+    sc_free(experts);
+}
+
 static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool gradients)
 {
     int64_t n = 1;
     if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
+    if (!s && gradients) add_balance(l, &p->x);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
