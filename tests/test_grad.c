@@ -114,7 +114,12 @@ static sc_tensor *rows(trial *t)
     int64_t n = size(t), many = size(t);
     int32_t ids[8];
     for (int i = 0; i < many; i++) ids[i] = (int32_t)random_in(&t->seed, 0, n - 1);
-    return sc_rows(t->g, values(t, 2, DIMS(n, size(t))), numbers(t, many, ids));
+    sc_tensor *table = values(t, 2, DIMS(n, size(t))), *more = NULL;
+    if (random_in(&t->seed, 0, 1)) {
+        more = values(t, 2, DIMS(2, table->shape.dim[1]));
+        ids[0] = (int32_t)(n + random_in(&t->seed, 0, 1));
+    }
+    return sc_rows_and(t->g, table, more, numbers(t, many, ids));
 }
 
 static sc_tensor *views(trial *t)
@@ -298,7 +303,7 @@ static const struct row {
     {"reshape", SC_OP_reshape, views, 1},
     {"rms_norm", SC_OP_rms_norm, rms_norm, 8},
     {"rope", SC_OP_rope, rope, 8},
-    {"rows", SC_OP_rows, rows, 6},
+    {"rows", SC_OP_rows, rows, 12},
     {"scan_decay", SC_OP_scan_decay, scan_decay, 20},
     {"scan_delta", SC_OP_scan_delta, scan_delta, 20},
     {"scan_selective", SC_OP_scan_selective, scan_selective, 20},

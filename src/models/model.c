@@ -47,7 +47,8 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
     sc_model_param *p = &m->param[m->n_params];
     *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, (size_t)n),
                           .rank = want->shape.rank,
-                          .expert = want->expert};
+                          .expert = want->expert,
+                          .fixed = want->fixed};
     if (!p->name || !sc_map_put(&m->declared, p->name, n, m->n_params)) return sc_nomem();
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;

@@ -40,13 +40,18 @@ static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor 
 
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
 {
+    return sc_linear_from(g, name, x, n, flags, zeros);
+}
+
+sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, sc_init from)
+{
     int64_t c = last_dim(x);
     bool in_out = flags & SC_IN_OUT;
     if (g->status || !x) return NULL;
     sc_scope_push(g, "%s", name);
     sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
     if (in_out) w = sc_permute(g, w, (int[]){1, 0});
-    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", zeros, 1, &n) : NULL;
+    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", from, 1, &n) : NULL;
     sc_tensor *y = adapted(g, in_out ? SC_LORA_IN_OUT : SC_LORA_LINEAR, x, w, bias);
     sc_scope_pop(g);
     return y;
@@ -104,13 +109,14 @@ static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
     return sc_graph_constant(g, "prompt", &(sc_shape){2, {p->rows, width}}, &p->table);
 }
 
-sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
-                              int64_t width)
+static sc_tensor *embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
+                            int64_t width, int64_t still)
 {
     sc_scope_push(g, "%s", name);
     sc_tensor *table = sc_param(g, "weight", normal, 2, (int64_t[]){skip + rows, width});
     sc_lora part;
-    sc_tensor *y = sc_rows_and(g, skip ? sc_slice(g, table, 0, skip, rows) : table, prompt_of(g, ids, width), ids);
+    sc_tensor *seen = skip ? sc_slice(g, table, 0, skip, rows) : table;
+    sc_tensor *y = sc_rows_but(g, seen, prompt_of(g, ids, width), ids, still);
     for (int i = 0; next_lora(g, SC_LORA_TABLE, i, width, skip + rows, &part); i++) {
         sc_shape a = {2, {part.cols, part.rank}}, b = {2, {part.rows, part.rank}};
         sc_tensor *first = sc_graph_constant(g, "lora_embedding_A", &a, &part.a);
@@ -121,9 +127,21 @@ sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int
     return y;
 }
 
+sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
+                              int64_t width)
+{
+    return embedding(g, name, ids, rows, skip, width, -1);
+}
+
+sc_tensor *sc_embedding_but(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width,
+                            int64_t still)
+{
+    return embedding(g, name, ids, rows, 0, width, still);
+}
+
 sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width)
 {
-    return sc_embedding_after(g, name, ids, rows, 0, width);
+    return embedding(g, name, ids, rows, 0, width, -1);
 }
 
 sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_unary_kind act, unsigned flags,

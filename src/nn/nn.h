@@ -95,6 +95,8 @@ enum {
 
 /* x (…, C) → (…, n): "name.weight" (n, C) and, with SC_BIAS, "name.bias" (n). */
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags);
+/* The same with a bias that begins as `bias` says. */
+sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, sc_init bias);
 /* -exp of a parameter: rates of decay, which checkpoints keep as logarithms. */
 sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
@@ -111,6 +113,9 @@ sc_tensor *sc_norm(sc_graph *g, sc_norm_kind kind, const char *name, sc_tensor *
 
 /* "name.weight" (rows, C) at ids (T) → (T, C). */
 sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width);
+/* The same, but gradients do not pass to the row of the id `still`, -1: none (the padding's, as torch has it). */
+sc_tensor *sc_embedding_but(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width,
+                            int64_t still);
 /* The same for a table with `skip` rows more in front, which no id means (OPT's positions). */
 sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
                               int64_t width);

@@ -82,7 +82,7 @@ typedef struct sc_op {
     void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
     bool view;         /* another look at in[0]'s storage: no work */
-    bool in_place;     /* out may be the storage of in[0] when that is not needed again */
+    unsigned in_place; /* bit i: out may be the storage of in[i] when that is not needed again */
 } sc_op;
 
 typedef enum sc_leaf { SC_NODE, SC_INPUT, SC_PARAM, SC_STATE } sc_leaf;
@@ -115,8 +115,17 @@ bool sc_rows_dense(const sc_tensor *t);
 /* ---- parameters: asked for by name ---- */
 
 typedef struct sc_init {
-    enum { SC_INIT_NORMAL, SC_INIT_ZEROS, SC_INIT_ONES } kind;
+    enum {
+        SC_INIT_NORMAL,
+        SC_INIT_ZEROS,
+        SC_INIT_ONES,
+        SC_INIT_UNIFORM,     /* within lo … hi */
+        SC_INIT_LOG_UNIFORM, /* the logarithm of that */
+        SC_INIT_LOG_COUNT,   /* log 1, log 2, … along the last axis */
+        SC_INIT_STEPS, /* what softplus makes steps of, whose logarithms are uniform within log lo … log hi */
+    } kind;
     float std; /* of SC_INIT_NORMAL */
+    float lo, hi;
 } sc_init;
 
 /* What is made of a stored parameter once, when a model is opened. */
@@ -133,6 +142,7 @@ typedef struct sc_param_request {
     sc_init init;
     sc_form form;
     bool expert; /* one of a stack: read only for the tokens that choose it */
+    bool fixed;  /* training leaves it as it is */
 } sc_param_request;
 
 /* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), or a look-up in a table (C, N). */
@@ -199,6 +209,8 @@ sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const s
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim);
+/* One that training leaves as it is. */
+sc_tensor *sc_param_fixed(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 /* n parameters of one shape, whose names differ in the number that stands for the pattern's "%d", as one tensor (n, …)
  * without a copy: see sc_storage.part. */
 sc_tensor *sc_param_stack(sc_graph *g, const char *pattern, sc_init init, int64_t n, int rank, const int64_t *dim);
@@ -237,6 +249,8 @@ struct sc_plan {
     int64_t unshared_bytes; /* what they would take without sharing */
     int fused;              /* nodes that other nodes' steps absorbed */
     int64_t scratch_bytes;  /* of each thread */
+    /* NULL, or seconds that each thread spent on each step, [thread * n_steps + step], to which runs add; the caller's. */
+    double *spent;
     void *backend_state;
 };
 

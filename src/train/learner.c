@@ -8,6 +8,7 @@ typedef struct pass {
     sc_loss_graph x;
     sc_plan *plan;
     sc_gradient *grad; /* of each parameter; NULL in a pass without */
+    sc_tensor **also;  /* the gradients of x.also */
 } pass;
 
 struct sc_learner {
@@ -15,8 +16,8 @@ struct sc_learner {
     const sc_objective *objective;
     const void *self; /* its */
     sc_parameters *parameters;
-    const sc_trained *trained; /* its */
-    float **grad;              /* of each parameter: where the plan left it, or `sum` */
+    sc_trained *trained; /* its */
+    float **grad;        /* of each parameter: where the plan left it, or `sum` */
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
     int64_t n, added;
@@ -28,6 +29,7 @@ static void free_pass(pass *p)
     sc_plan_free(p->plan);
     sc_graph_free(p->x.t.g);
     sc_free(p->grad);
+    sc_free(p->also);
     *p = (pass){0};
 }
 
@@ -43,6 +45,43 @@ void sc_learner_free(sc_learner *l)
     sc_free(l);
 }
 
+/* ---- parameters ---- */
+
+static const sc_tensor *root_of(const sc_tensor *t) { return t && t->view_of ? t->view_of : t; }
+
+/* The matrix that makes a result of the model's last states; NULL: it is none. */
+static const sc_tensor *head_of(const sc_tensor *result)
+{
+    const sc_tensor *t = root_of(result);
+    while (t && t->op && t->op->id != SC_OP_linear) t = root_of(t->in[0]);
+    return t && t->op ? root_of(t->in[1]) : NULL;
+}
+
+static void is_no_hidden(sc_learner *l, const sc_tensor *w)
+{
+    for (int64_t i = 0; w && w->leaf == SC_PARAM && i < l->n; i++)
+        if (strcmp(l->trained[i].name, w->name) == 0) l->trained[i].hidden = false;
+}
+
+/* Matrices between layers, as the graph of a batch of one token tells them: all but tables that rows are looked up in and
+ * what makes the result. */
+static sc_status find_hidden(sc_learner *l)
+{
+    bool pair = l->m->family->encoder_decoder;
+    const sc_text_batch one = {.tokens = 1, .sequences = 1, .source = pair, .rows = 1};
+    sc_loss_graph x = {0};
+    sc_status s = l->objective->build(l->self, &x, l->m, &one);
+    if (!s && x.t.g->status) s = sc_fail(x.t.g->status, "%s", x.t.g->fault);
+    for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->trained[i].rank == 2;
+    if (!s) is_no_hidden(l, head_of(x.result));
+    for (int64_t i = 0; !s && i < x.t.g->count; i++) {
+        const sc_tensor *t = x.t.g->tensor[i];
+        if (t->op && t->op->id == SC_OP_rows) is_no_hidden(l, root_of(t->in[0]));
+    }
+    sc_graph_free(x.t.g);
+    return s;
+}
+
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self)
 {
     sc_learner *l = sc_calloc(1, sizeof *l);
@@ -55,6 +94,7 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     if (!s && (!(l->grad = sc_calloc((size_t)l->n, sizeof *l->grad)) ||
                !(l->sum = sc_calloc((size_t)l->n, sizeof *l->sum))))
         s = sc_nomem();
+    if (!s) s = find_hidden(l);
     if (s)
         sc_learner_free(l);
     else
@@ -72,6 +112,17 @@ float *const *sc_learner_gradients(const sc_learner *l) { return l->grad; }
 
 void sc_learner_clear(sc_learner *l) { l->added = 0; }
 
+sc_tensor *const *sc_learner_also(const sc_learner *l, int64_t *n)
+{
+    *n = l->add.x.n_also;
+    return l->add.x.also;
+}
+
+const float *sc_learner_also_gradient(const sc_learner *l, int64_t i)
+{
+    return l->add.also[i] ? sc_plan_data(l->add.plan, l->add.also[i]) : NULL;
+}
+
 static int64_t count_of(const sc_learner *l, int64_t i) { return l->trained[i].rows * l->trained[i].cols; }
 
 static sc_status make_sum(sc_learner *l, int64_t i)
@@ -85,7 +136,9 @@ static sc_status make_sum(sc_learner *l, int64_t i)
 static sc_status differentiate(sc_learner *l, pass *p)
 {
     p->grad = sc_calloc((size_t)l->n, sizeof *p->grad);
-    return p->grad ? sc_parameters_differentiate(l->parameters, p->x.t.g, p->x.loss, p->grad) : sc_nomem();
+    p->also = sc_calloc((size_t)p->x.n_also + 1, sizeof *p->also);
+    if (!p->grad || !p->also) return sc_nomem();
+    return sc_parameters_differentiate(l->parameters, &p->x, p->grad, p->also);
 }
 
 /* Whether a plan for the one does for the other. */
@@ -126,11 +179,14 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     if (!s && gradients) add_balance(l, &p->x);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
-    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
+    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
+    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
             if (p->grad[i].t) outputs[n++] = p->grad[i].t;
+        for (int64_t i = 0; gradients && i < p->x.n_also; i++)
+            if (p->also[i]) outputs[n++] = p->also[i];
         if (!gradients && p->x.result) outputs[n++] = p->x.result;
         s = sc_plan_new(&p->plan, p->x.t.g, l->m->backend, outputs, (int)n);
         sc_free(outputs);
@@ -151,12 +207,13 @@ static void fill(const sc_plan *p, const sc_tensor *input, const void *from, int
 
 /* The tokens of one side. */
 static void fill_text(const sc_plan *p, const sc_text_in *in, const int32_t *ids, const int32_t *start,
-                      int64_t tokens, int64_t sequences)
+                      const int32_t *positions, int64_t tokens, int64_t sequences)
 {
     int32_t *position = in->seqs.position ? sc_plan_data(p, in->seqs.position) : NULL;
     fill(p, in->ids, ids, tokens);
     fill(p, in->seqs.start, start, sequences + 1);
-    for (int64_t q = 0; position && q < sequences; q++)
+    if (positions) fill(p, in->seqs.position, positions, tokens);
+    for (int64_t q = 0; position && !positions && q < sequences; q++)
         for (int64_t i = start[q]; i < start[q + 1]; i++) position[i] = (int32_t)i - start[q];
 }
 
@@ -166,8 +223,10 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
     const sc_text_graph *t = &p->x.t;
-    fill_text(p->plan, &t->in, b->ids, b->start, b->tokens, b->sequences);
-    if (b->source) fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source, b->sequences);
+    fill_text(p->plan, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
+    if (b->source)
+        fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source_positions, b->source,
+                  b->sequences);
     fill(p->plan, t->in.types, b->types, b->tokens);
     fill(p->plan, t->in.wanted, b->wanted, b->rows);
     fill(p->plan, p->x.labels, b->labels, b->rows);
@@ -241,3 +300,4 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 
 double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
+sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }

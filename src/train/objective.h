@@ -13,8 +13,9 @@ typedef struct sc_text_batch {
     int64_t tokens, sequences;
     const int32_t *ids, *start; /* (tokens), (sequences + 1) */
     const int32_t *types;       /* (tokens), or NULL: 0 */
+    const int32_t *positions;   /* (tokens), or NULL: counted in each sequence */
     int64_t source;             /* tokens that an encoder-decoder's encoder reads, in as many sequences; else 0 */
-    const int32_t *source_ids, *source_start;
+    const int32_t *source_ids, *source_start, *source_positions;
     int64_t rows;          /* of the result that are compared with something: all that follow are (rows) */
     const int32_t *wanted; /* the tokens that they are of; NULL: all tokens, or all sequences, in turn */
     const int32_t *labels; /* what should come out, negative: nothing; NULL where it is numbers: target */
@@ -30,6 +31,8 @@ typedef struct sc_loss_graph {
     sc_tensor *labels, *target, *weight;
     sc_tensor *loss;   /* one element: the sum of weight times the loss of each row */
     sc_tensor *result; /* (rows, n) what the loss compares, for scores; NULL: there are none */
+    sc_tensor **also;  /* (n_also) constants whose gradients are wanted too, in the graph's arena */
+    int64_t n_also;
 } sc_loss_graph;
 
 /* Sums over the batches of an evaluation. */
@@ -67,6 +70,8 @@ typedef struct sc_objective {
     /* Batch `index` since the beginning of the training, or of the evaluation's: the same whenever it is asked for. */
     sc_status (*batch)(void *self, int64_t index, sc_text_batch *out);
     sc_status (*eval_batch)(void *self, int64_t index, sc_text_batch *out);
+    /* NULL, or: appends which files, lines and tokens batch `index` of the training is made of. */
+    void (*describe)(void *self, int64_t index, sc_str *out);
     /* Builds the model and its loss for batches of b's sizes. Faults may stay in the graph. */
     sc_status (*build)(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b);
 } sc_objective;
@@ -85,6 +90,7 @@ void sc_loss_cross_entropy(sc_loss_graph *out, sc_tensor *logits, int64_t rows);
 
 /* An order of n examples that is another in each epoch and follows from the seed and the epoch alone. */
 typedef struct sc_order {
+    bool plain;       /* may be set: no other order than 0, 1, … */
     int64_t n, epoch; /* epoch: that `place` is of, -1: none */
     uint64_t seed;
     int64_t *place;

@@ -29,7 +29,7 @@ void sc_parameters_free(sc_parameters *p)
     sc_free(p);
 }
 
-const sc_trained *sc_parameters_trained(const sc_parameters *p, int64_t *n)
+sc_trained *sc_parameters_trained(sc_parameters *p, int64_t *n)
 {
     *n = p->n;
     return p->trained;
@@ -158,7 +158,8 @@ static sc_status place(sc_parameters *l, int64_t i)
     if (!s->shared) {
         t->rank = p->rank;
         memcpy(t->dim, p->dim, sizeof t->dim);
-        set_sizes(t, p->rank > 1);
+        set_sizes(t, p->rank > 1 && !p->fixed);
+        t->fixed = p->fixed;
         return SC_OK;
     }
     t->dim[t->rank++] = l->m->info.experts;
@@ -305,16 +306,23 @@ static void put_alone(const sc_parameters *l, sc_graph *g, const sc_tensor *leaf
     }
 }
 
-sc_status sc_parameters_differentiate(const sc_parameters *l, sc_graph *g, sc_tensor *loss, sc_gradient *out)
+sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_graph *x, sc_gradient *out,
+                                      sc_tensor **also)
 {
+    sc_graph *g = x->t.g;
     int64_t leaves = 0, count = g->count;
     sc_tensor **leaf = sc_calloc((size_t)count, sizeof *leaf), **grad = sc_calloc((size_t)count, sizeof *grad);
     found *f = sc_calloc((size_t)count, sizeof *f);
     sc_status s = leaf && grad && f ? SC_OK : sc_nomem();
     for (int64_t i = 0; !s && i < count; i++)
         if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad(g, loss, leaf, leaves, grad);
-    for (int64_t i = 0; !s && i < leaves; i++) f[i] = (found){grad[i] ? param_of(l, leaf[i]) : -1, grad[i]};
+    if (!s) sc_grad(g, x->loss, leaf, leaves, grad);
+    for (int64_t i = 0; !s && i < leaves; i++) {
+        for (int64_t k = 0; k < x->n_also; k++)
+            if (leaf[i] == x->also[k]) also[k] = grad[i];
+        f[i] = (found){grad[i] ? param_of(l, leaf[i]) : -1, grad[i]};
+        if (f[i].param >= 0 && l->m->param[f[i].param].fixed) f[i].param = -1;
+    }
     for (int64_t i = 0; !s && !g->status && i < leaves; i++) {
         if (f[i].param < 0) continue;
         if (l->slot[f[i].param].shared)
