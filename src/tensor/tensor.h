@@ -116,8 +116,17 @@ bool sc_rows_dense(const sc_tensor *t);
 /* ---- parameters: asked for by name ---- */
 
 typedef struct sc_init {
-    enum { SC_INIT_NORMAL, SC_INIT_ZEROS, SC_INIT_ONES } kind;
+    enum {
+        SC_INIT_NORMAL,
+        SC_INIT_ZEROS,
+        SC_INIT_ONES,
+        SC_INIT_UNIFORM,     /* within lo … hi */
+        SC_INIT_LOG_UNIFORM, /* the logarithm of that */
+        SC_INIT_LOG_COUNT,   /* log 1, log 2, … along the last axis */
+        SC_INIT_STEPS, /* what softplus makes steps of, whose logarithms are uniform within log lo … log hi */
+    } kind;
     float std; /* of SC_INIT_NORMAL */
+    float lo, hi;
 } sc_init;
 
 /* What is made of a stored parameter once, when a model is opened. */
@@ -169,6 +178,9 @@ typedef struct sc_param_source {
     bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
     sc_prompt prompt;
+    bool
+        learning; /* parameters change between runs: graphs make their forms themselves, and the way that is shorter to
+                      differentiate is taken where there are two */
 } sc_param_source;
 
 /* ---- graph (graph.c) ---- */
