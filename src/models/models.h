@@ -127,12 +127,12 @@ typedef struct sc_weights sc_weights;
 typedef struct sc_moe_decoder {
     sc_decoder decoder;
     sc_moe_config moe;
-    const char *name;        /* of a mixture within its layer */
-    const bool *sparse;      /* of each layer: has a mixture; else the gated "mlp" */
-    int64_t first_sparse;    /* default of first_k_dense_replace */
-    int64_t shared;          /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
-    bool balanced;           /* learns with a loss for the balance of its experts where the configuration asks for it */
-    float balance;           /* times that loss: router_aux_loss_coef; 0: none */
+    const char *name;     /* of a mixture within its layer */
+    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse; /* default of first_k_dense_replace */
+    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    bool balanced; /* learns with a loss for the balance of its experts where the configuration asks for it */
+    float balance; /* times that loss: router_aux_loss_coef; 0: none */
     sc_latent_config latent; /* of latent attention; rank 0: it is another */
 } sc_moe_decoder;
 /* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are

@@ -101,9 +101,9 @@ struct sc_tensor {
     int n_in;
     const void *attr;
     const sc_tensor *after; /* not to be made before this one is, though it could be; NULL: as soon as it can */
-    sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
-    int64_t view_start; /* elements from its beginning */
-    sc_storage storage; /* of SC_PARAM and SC_STATE */
+    sc_tensor *view_of;     /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
+    int64_t view_start;     /* elements from its beginning */
+    sc_storage storage;     /* of SC_PARAM and SC_STATE */
 };
 
 /* Attributes of an operation, typed: SC_ATTR(y, sc_attention_attr)->causal. */
