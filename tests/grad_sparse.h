@@ -112,7 +112,7 @@ static sc_tensor *scan_selective(trial *t)
     int64_t c = random_in(&t->seed, 1, 11), n = random_in(&t->seed, 0, 3) ? size(t) : 17;
     sc_selective_scan p = {.x = values(t, 2, DIMS(tokens, c))};
     p.dt = within(t, values(t, 2, DIMS(tokens, c)), 0.1f, 1);
-    p.a = within(t, values(t, 2, DIMS(c, n)), -0.2f, -2);
+    p.a = within(t, values(t, 2, DIMS(c, n)), -0.6f, -2);
     p.b = values(t, 2, DIMS(tokens, n));
     p.c = values(t, 2, DIMS(tokens, n));
     if (random_in(&t->seed, 0, 2)) p.d = values(t, 1, &c);
@@ -133,7 +133,7 @@ static sc_tensor *scan_decay(trial *t)
         for (int64_t i = 0; i < tokens * heads; i++)
             if (fabsf(dt[i] - p.dt_min) < 0.05f || fabsf(dt[i] - p.dt_max) < 0.05f) dt[i] = 0.5f;
     }
-    p.a = within(t, values(t, 1, &heads), -0.2f, -2);
+    p.a = within(t, values(t, 1, &heads), -0.6f, -2);
     p.b = values(t, 3, DIMS(tokens, groups, n));
     p.c = values(t, 3, DIMS(tokens, groups, n));
     if (random_in(&t->seed, 0, 2)) p.d = values(t, 1, &heads);
@@ -150,7 +150,7 @@ static sc_tensor *scan_delta(trial *t)
     p.q = values(t, 3, DIMS(tokens, keys, n));
     p.k = values(t, 3, DIMS(tokens, keys, n));
     p.v = values(t, 3, DIMS(tokens, heads, d));
-    p.g = within(t, values(t, 2, DIMS(tokens, heads)), -0.05f, -1);
+    p.g = within(t, values(t, 2, DIMS(tokens, heads)), -0.2f, -1);
     p.beta = within(t, values(t, 2, DIMS(tokens, heads)), 0.1f, 1);
     return sc_scan_delta(t->g, &p, &q, NULL);
 }

@@ -95,7 +95,8 @@ void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_
     for (int64_t i = 0; i < count; i++) wanted[i] = wanted[first[i]];
     for (int64_t i = 0; i < count; i++)
         for (int k = 0; k < g->tensor[i]->n_in; k++)
-            if (g->tensor[i]->in[k]) wanted[i] |= wanted[g->tensor[i]->in[k]->id];
+            if (g->tensor[i]->in[k] && g->tensor[i]->dtype == SC_F32) /* a choice, a number of a row: none */
+                wanted[i] |= wanted[g->tensor[i]->in[k]->id];
     b.grad[loss->id] = one(g, &loss->shape);
     for (int64_t i = loss->id; i >= 0 && !g->status; i--) {
         g->scope[g->depth] = g->tensor[i]->name; /* so that a step's gradient bears its name */

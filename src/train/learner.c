@@ -232,7 +232,8 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     fill(p->plan, p->x.labels, b->labels, b->rows);
     fill(p->plan, p->x.target, b->target, b->rows);
     float *weight = sc_plan_data(p->plan, p->x.weight);
-    for (int64_t i = 0; weight && i < b->rows; i++) weight[i] = (float)(b->weight[i] * scale);
+    for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
+        weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);
     if ((s = sc_plan_run(p->plan))) return s;
     *loss = *(const float *)sc_plan_data(p->plan, p->x.loss);
     return SC_OK;
