@@ -18,14 +18,6 @@ static sc_tensor *choice(trial *t, int64_t rows, int64_t cols, int64_t below)
     return sc_reshape(t->g, numbers(t, rows * cols, v), 2, DIMS(rows, cols));
 }
 
-static sc_tensor *concat(trial *t)
-{
-    int64_t a = size(t), n = random_in(&t->seed, 1, 4);
-    sc_tensor *x[4];
-    for (int64_t i = 0; i < n; i++) x[i] = i == 1 && n > 2 ? x[0] : values(t, 3, DIMS(a, 2, size(t)));
-    return sc_concat(t->g, (int)n, x);
-}
-
 static sc_tensor *clamped_glu(trial *t)
 {
     int64_t a = size(t), b = size(t);

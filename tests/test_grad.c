@@ -145,6 +145,14 @@ static sc_tensor *sum_rows(trial *t)
     return sc_sum_leading(t->g, sc_mul(t->g, x, x), 1);
 }
 
+static sc_tensor *concat(trial *t)
+{
+    int64_t a = size(t), n = random_in(&t->seed, 1, 4);
+    sc_tensor *x[4];
+    for (int64_t i = 0; i < n; i++) x[i] = i == 1 && n > 2 ? x[0] : values(t, 3, DIMS(a, 2, size(t)));
+    return sc_concat(t->g, (int)n, x);
+}
+
 static sc_tensor *cross_entropy(trial *t)
 {
     int64_t n = size(t), classes = size(t);
@@ -153,7 +161,7 @@ static sc_tensor *cross_entropy(trial *t)
         label[i] = random_in(&t->seed, 0, 3) ? (int32_t)random_in(&t->seed, 0, classes - 1) : -100;
     sc_tensor *x = values(t, 2, DIMS(n, classes)), *labels = numbers(t, n, label), *weight = values(t, 1, DIMS(n));
     t->in[t->n_in - 1].varied = false;
-    return sc_cross_entropy(t->g, x, labels, weight);
+    return sc_cross_entropy_smoothed(t->g, x, labels, weight, random_in(&t->seed, 0, 1) ? 0.3f : 0);
 }
 
 static sc_tensor *affine(trial *t)

@@ -21,6 +21,8 @@ struct sc_learner {
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
     int64_t n, added;
+    sc_dtype type; /* that products are made in */
+    sc_remake remake;
     pass add, loss; /* with gradients and without */
 };
 
@@ -89,6 +91,7 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->m = m;
     l->objective = o;
     l->self = self;
+    l->remake = SC_REMAKE_CHEAP;
     sc_status s = sc_parameters_new(&l->parameters, m);
     if (!s) l->trained = sc_parameters_trained(l->parameters, &l->n);
     if (!s && (!(l->grad = sc_calloc((size_t)l->n, sizeof *l->grad)) ||
@@ -100,6 +103,14 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     else
         *out = l;
     return s;
+}
+
+void sc_learner_compute(sc_learner *l, sc_dtype type, bool recompute)
+{
+    l->type = type;
+    l->remake = recompute ? SC_REMAKE_BLOCKS : SC_REMAKE_CHEAP;
+    free_pass(&l->add);
+    free_pass(&l->loss);
 }
 
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n)
@@ -138,7 +149,7 @@ static sc_status differentiate(sc_learner *l, pass *p)
     p->grad = sc_calloc((size_t)l->n, sizeof *p->grad);
     p->also = sc_calloc((size_t)p->x.n_also + 1, sizeof *p->also);
     if (!p->grad || !p->also) return sc_nomem();
-    return sc_parameters_differentiate(l->parameters, &p->x, p->grad, p->also);
+    return sc_parameters_differentiate(l->parameters, &p->x, l->remake, p->grad, p->also);
 }
 
 /* Whether a plan for the one does for the other. */
@@ -175,11 +186,12 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     int64_t n = 1;
     if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
+    p->x.learns = gradients;
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && gradients) add_balance(l, &p->x);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
-    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
+    if (!s) sc_linear_in_order(p->x.t.g, l->type);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
@@ -272,18 +284,19 @@ sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, do
 }
 
 /* The results against what was expected of them. */
-static void score(const sc_text_batch *b, const float *y, int64_t n, sc_measure *sum)
+static void score(const sc_text_batch *b, bool numbers, const float *y, int64_t n, sc_measure *sum)
 {
     for (int64_t r = 0; r < b->rows; r++, y += n) {
-        if (b->target) {
-            double t = b->target[r];
-            sum->n++, sum->x += *y, sum->y += t, sum->xx += (double)*y * *y, sum->yy += t * t, sum->xy += *y * t;
-        } else if (b->labels[r] >= 0) {
-            int64_t best = 0;
-            for (int64_t i = 1; i < n; i++)
-                if (y[i] > y[best]) best = i;
-            sum->right += best == b->labels[r];
+        if (b->labels[r] < 0) continue;
+        if (numbers) {
+            double t = b->target[r], v = *y;
+            sum->n++, sum->x += v, sum->y += t, sum->xx += v * v, sum->yy += t * t, sum->xy += v * t;
+            continue;
         }
+        int64_t best = 0;
+        for (int64_t i = 1; i < n; i++)
+            if (y[i] > y[best]) best = i;
+        sum->right += best == b->labels[r];
     }
 }
 
@@ -295,7 +308,8 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
     if (s) return s;
     sum->loss += loss * (double)b->counted;
     sum->counted += (double)b->counted;
-    if ((y = l->loss.x.result)) score(b, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
+    if ((y = l->loss.x.result))
+        score(b, l->loss.x.target != NULL, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
     return SC_OK;
 }
 

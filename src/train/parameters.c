@@ -318,8 +318,8 @@ static void put_alone(const sc_parameters *l, sc_graph *g, const sc_tensor *leaf
     }
 }
 
-sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_graph *x, sc_gradient *out,
-                                      sc_tensor **also)
+sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_graph *x, sc_remake how,
+                                      sc_gradient *out, sc_tensor **also)
 {
     sc_graph *g = x->t.g;
     int64_t leaves = 0, count = g->count;
@@ -329,7 +329,7 @@ sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_grap
     for (int64_t i = 0; !s && i < count; i++)
         if (g->tensor[i]->leaf == SC_PARAM && (f[leaves].param = learned(l, x, g->tensor[i])) != NOT_LEARNED)
             leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad(g, x->loss, leaf, leaves, grad);
+    if (!s) sc_grad_remaking(g, x->loss, leaf, leaves, how, grad);
     for (int64_t i = 0; !s && i < leaves; i++) {
         for (int64_t k = 0; k < x->n_also; k++)
             if (leaf[i] == x->also[k]) also[k] = grad[i];
