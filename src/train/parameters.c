@@ -158,7 +158,7 @@ static sc_status place(sc_parameters *l, int64_t i)
     if (!s->shared) {
         t->rank = p->rank;
         memcpy(t->dim, p->dim, sizeof t->dim);
-        set_sizes(t, p->rank > 1 && !p->fixed);
+        set_sizes(t, p->rank > 1 && !p->fixed && sc_model_weight(l->m, p->name)->form != SC_FORM_NEG_EXP);
         t->fixed = p->fixed;
         return SC_OK;
     }
