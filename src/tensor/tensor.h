@@ -101,9 +101,9 @@ struct sc_tensor {
     int n_in;
     const void *attr;
     const sc_tensor *after; /* not to be made before this one is, though it could be; NULL: as soon as it can */
-    sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
-    int64_t view_start; /* elements from its beginning */
-    sc_storage storage; /* of SC_PARAM and SC_STATE */
+    sc_tensor *view_of;     /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
+    int64_t view_start;     /* elements from its beginning */
+    sc_storage storage;     /* of SC_PARAM and SC_STATE */
 };
 
 /* Attributes of an operation, typed: SC_ATTR(y, sc_attention_attr)->causal. */
@@ -260,6 +260,7 @@ struct sc_plan {
 /* Where the work is done. `self` is the backend; functions may be called from the plan's owner only. */
 struct sc_backend {
     const char *name;
+    bool bf16; /* products of f32 values may be asked for in it (sc_linear_in_order) */
     /* An operation that input i of a step is to go through first, a form that this backend's kernel for the step reads
      * faster; NULL: none. One step makes it for all that read the same tensor so. */
     const sc_op *(*lower)(sc_backend *self, const sc_step *s, int i);

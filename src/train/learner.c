@@ -313,6 +313,14 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
     return SC_OK;
 }
 
-double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
+double sc_learner_flops(const sc_learner *l)
+{
+    double flops = 0;
+    for (int i = 0; l->add.plan && i < l->add.plan->n_steps; i++) {
+        const sc_step *s = &l->add.plan->step[i];
+        if (!s->out->after) flops += s->op->cost(s).flops;
+    }
+    return flops;
+}
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
 sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }
