@@ -33,6 +33,7 @@ static sc_status take_options(sc_trainer *t)
     if (!x->schedule) x->schedule = "cosine";
     if (!x->tokenizer) x->tokenizer = x->model;
     if (!x->decayed) x->decayed = "matrices";
+    if (!x->precision) x->precision = "f32";
     if (!x->muon_scale) x->muon_scale = "original";
     if (!x->sample_every) x->sample_every = x->save_every;
     if (!x->sample_tokens) x->sample_tokens = 64;
@@ -257,9 +258,22 @@ static sc_status check_state(const sc_trainer *t, const json_t *state)
 
 /* ---- opening ---- */
 
+static sc_status choose_precision(sc_trainer *t)
+{
+    static const char *const names[] = {"f32", "bf16"};
+    int which;
+    sc_status s = pick("precision", t->o.precision, names, SC_COUNT(names), &which);
+    if (s) return s;
+    if (which && !t->task.model->backend->bf16)
+        sc_log(t->ctx, SC_LOG_WARNING, "this machine does not multiply bf16: it trains in f32");
+    sc_learner_compute(t->learner, which ? SC_BF16 : SC_F32, t->o.recompute);
+    return SC_OK;
+}
+
 static sc_status make_learner(sc_trainer *t)
 {
     sc_status s = sc_learner_new(&t->learner, t->task.model, t->task.objective, t->task.self);
+    if (!s) s = choose_precision(t);
     if (s) return s;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) return sc_nomem();

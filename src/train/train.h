@@ -154,7 +154,7 @@ const float *sc_learner_also_gradient(const sc_learner *l, int64_t i);
 sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss);
 /* The loss alone, and how well its result fits what was expected, added to the sums. */
 sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum);
-/* Operations of one batch's forward and backward pass. */
+/* Operations of one batch's forward and backward pass, without those that are made twice. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
 /* The plan of the last sc_learner_add; NULL before. */
