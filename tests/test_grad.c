@@ -218,6 +218,15 @@ static sc_tensor *pool(trial *t)
     return sc_pool_tokens(t->g, kind, x, from, to);
 }
 
+static sc_tensor *columns(trial *t)
+{
+    int64_t n = size(t), parts = random_in(&t->seed, 1, 3);
+    sc_tensor *x[4];
+    for (int64_t i = 0; i < parts; i++) x[i] = values(t, 2, DIMS(n, size(t)));
+    x[parts] = x[0]; /* one twice */
+    return sc_concat(t->g, (int)parts + 1, x);
+}
+
 static sc_tensor *unfold(trial *t)
 {
     int64_t n;
@@ -282,6 +291,7 @@ static const struct row {
     {"attention", SC_OP_attention, attention, 64},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
     {"cell", SC_OP_cell, cell, 24},
+    {"concat", SC_OP_concat, columns, 6},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"disentangled", SC_OP_disentangled, disentangled, 32},
