@@ -145,6 +145,14 @@ static sc_tensor *sum_rows(trial *t)
     return sc_sum_leading(t->g, sc_mul(t->g, x, x), 1);
 }
 
+static sc_tensor *concat(trial *t)
+{
+    int64_t a = size(t), n = random_in(&t->seed, 1, 4);
+    sc_tensor *x[4];
+    for (int64_t i = 0; i < n; i++) x[i] = i == 1 && n > 2 ? x[0] : values(t, 3, DIMS(a, 2, size(t)));
+    return sc_concat(t->g, (int)n, x);
+}
+
 static sc_tensor *cross_entropy(trial *t)
 {
     int64_t n = size(t), classes = size(t);
@@ -153,7 +161,7 @@ static sc_tensor *cross_entropy(trial *t)
         label[i] = random_in(&t->seed, 0, 3) ? (int32_t)random_in(&t->seed, 0, classes - 1) : -100;
     sc_tensor *x = values(t, 2, DIMS(n, classes)), *labels = numbers(t, n, label), *weight = values(t, 1, DIMS(n));
     t->in[t->n_in - 1].varied = false;
-    return sc_cross_entropy(t->g, x, labels, weight);
+    return sc_cross_entropy_smoothed(t->g, x, labels, weight, random_in(&t->seed, 0, 1) ? 0.3f : 0);
 }
 
 static sc_tensor *affine(trial *t)
@@ -216,15 +224,6 @@ static sc_tensor *pool(trial *t)
     sc_pool_kind kind = (sc_pool_kind)random_in(&t->seed, 0, SC_POOL_COUNT - 1);
     sc_tensor *x = values(t, 2, DIMS(n, c)), *from = numbers(t, many, first), *to = numbers(t, many, stop);
     return sc_pool_tokens(t->g, kind, x, from, to);
-}
-
-static sc_tensor *columns(trial *t)
-{
-    int64_t n = size(t), parts = random_in(&t->seed, 1, 3);
-    sc_tensor *x[4];
-    for (int64_t i = 0; i < parts; i++) x[i] = values(t, 2, DIMS(n, size(t)));
-    x[parts] = x[0]; /* one twice */
-    return sc_concat(t->g, (int)parts + 1, x);
 }
 
 static sc_tensor *unfold(trial *t)
@@ -291,7 +290,7 @@ static const struct row {
     {"attention", SC_OP_attention, attention, 64},
     {"attention to another batch", SC_OP_attention, attention_cross, 16},
     {"cell", SC_OP_cell, cell, 24},
-    {"concat", SC_OP_concat, columns, 6},
+    {"concat", SC_OP_concat, concat, 6},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"disentangled", SC_OP_disentangled, disentangled, 32},

@@ -415,8 +415,12 @@ struct sc_model {
     sc_param_source source_;
 };
 
+/* As sc_model_open, of a configuration with the keys of `changes` (an object, NULL: none) in place of its own. What a file
+ * lacks then is made as in a new model: another head. (model.c, as what follows) */
+sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
+                                json_t *changes);
 /* The steps of opening that need the configuration alone: m->json → family, its configuration and sizes; then every
- * parameter by running the builder once. (model.c) */
+ * parameter by running the builder once. */
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
