@@ -7,7 +7,7 @@
     python3 bench/train_peers.py --write             # and the table of docs/train-speed.md
 
 Needs build/bench/train (cmake -DSC_BENCH=ON), torch and transformers. Every program is started and warmed up first, two
-steps each, compilation included; then each makes one step in turn. --wait: asks for a line on stdin before the turns, for
+steps each, compilation included; then each makes one step in turn. --wait: asks for a line on stdin before each turn, for
 machines that must be made quiet. Peak memory is VmHWM of each process at its end."""
 import argparse
 import datetime
@@ -104,9 +104,9 @@ def measure(kind, precision, args, say):
         for w in workers:
             w.ready()
         say(f"{kind} {precision}: ready")
-        if args.wait:
-            sys.stdin.readline()
         for _ in range(args.repeat):
+            if args.wait:
+                sys.stdin.readline()
             for w in workers:
                 w.step()
         for w in workers:
