@@ -400,11 +400,14 @@ static void cross_entropy_trial(trial *t)
     for (int64_t i = 0; i < n; i++)
         label[i] = random_in(&t->seed, 0, 4) ? (int32_t)random_in(&t->seed, 0, classes - 1) : -100;
     value x = look(t, ANY, 2, (int64_t[]){n, classes}), weight = look(t, ANY, 1, &n);
-    answer(t, sc_cross_entropy(t->g, x.t, table(t, 1, &n, label), weight.t), 1e-6);
+    double s = random_in(&t->seed, 0, 1) ? 0.25 : 0;
+    answer(t, sc_cross_entropy_smoothed(t->g, x.t, table(t, 1, &n, label), weight.t, (float)s), 1e-6);
     for (int64_t r = 0; r < n; r++) {
-        double sum = 0;
+        double sum = 0, spread = 0;
         for (int64_t i = 0; i < classes; i++) sum += exp(x.v[r * classes + i]);
-        t->want[r] = label[r] < 0 ? 0 : weight.v[r] * (log(sum) - x.v[r * classes + label[r]]);
+        for (int64_t i = 0; i < classes; i++) spread += (log(sum) - x.v[r * classes + i]) / (double)classes;
+        t->want[r] =
+            label[r] < 0 ? 0 : weight.v[r] * ((1 - s) * (log(sum) - x.v[r * classes + label[r]]) + s * spread);
         t->scale[r] = 1 + log((double)classes);
     }
 }

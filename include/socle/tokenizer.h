@@ -35,6 +35,9 @@ SC_API sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int
 /* The tokenizer in a GGUF file's metadata (kinds gpt2, llama, bert, t5 and rwkv). The file need not stay open. */
 struct sc_gguf;
 SC_API sc_status sc_tokenizer_from_gguf(sc_tokenizer **out, const struct sc_gguf *file);
+/* Says which id is "bos_token", "eos_token", "pad_token" or "unk_token", for one that was read from a text alone; before it is
+ * shared. Other names are SC_EINVAL. */
+SC_API sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id);
 SC_API void sc_tokenizer_free(sc_tokenizer *t);
 
 enum {

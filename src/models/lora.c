@@ -134,11 +134,12 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
         return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", c->what, down->name);
     if (!sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
     sc_adapter_part *part = &a->part[a->count];
-    *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip),
+    *part = (sc_adapter_part){.stem = sc_arena_strndup(arena, down->name, n),
                               .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]},
                               .use = table ? SC_LORA_TABLE : SC_LORA_LINEAR,
                               .weight = (float)c->weight};
-    if (!part->name) return sc_nomem();
+    if (!part->stem) return sc_nomem();
+    part->name = part->stem + skip;
     a->count++;
     double rank = (double)down->dim[0], scale = alpha_of(c, part->name) / (c->rslora ? sqrt(rank) : rank);
     if ((s = load(&part->lora.a, down, 1, table))) return s;
@@ -147,7 +148,8 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
     } else {
         scale *= c->weight; /* DoRA's needs the sum with the matrix first */
     }
-    return load(&part->lora.b, up, (float)scale, false);
+    part->scale = (float)scale;
+    return load(&part->lora.b, up, part->scale, false);
 }
 
 /* A tensor of modules_to_save or a trained bias, under the model's name. */

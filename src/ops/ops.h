@@ -108,6 +108,13 @@ typedef struct sc_norm_attr {
 /* (R): weight[r] times the cross entropy -log softmax(logits[r])[labels[r]]; 0 where labels[r] is negative. logits (R, V),
  * labels (R) i32, weight (R) f32: 1 / R for a mean. */
 sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight);
+/* The same against a target of which `smoothing` is spread over all V (Szegedy et al. 2016): with s, (1 - s) times that and s
+ * times the mean of -log softmax(logits[r]). */
+sc_tensor *sc_cross_entropy_smoothed(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight,
+                                     float smoothing);
+typedef struct sc_cross_entropy_attr {
+    float smoothing;
+} sc_cross_entropy_attr;
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
@@ -118,6 +125,12 @@ enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 /* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */
 sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids);
+/* … and gradients do not pass to the row of the id `still` (-1: none), which stands for what is no token. */
+sc_tensor *sc_rows_but(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids, int64_t still);
+typedef struct sc_rows_attr {
+    int64_t rows; /* of a gradient */
+    int64_t still;
+} sc_rows_attr;
 
 /* Positions as sines and cosines (Vaswani et al. 2017): at (T) i32 → (T, width), the sines of all the frequencies first. */
 sc_tensor *sc_sinusoids(sc_graph *g, sc_tensor *at, int64_t width);
@@ -338,6 +351,7 @@ typedef struct sc_disentangled_attr {
         buckets; /* > 0: distances above buckets / 2 share buckets, logarithmically wider ones up to `farthest` */
     int64_t farthest;
 } sc_disentangled_attr;
+enum { SC_DISENTANGLED_GROUPS = 4 }; /* sequences whose gradients of positions are summed apart, at most */
 /* q, k, v (T, H, D); pos_key and pos_query (2R, H, D) or NULL: without that term → (T, H, D). */
 sc_tensor *sc_disentangled(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, sc_tensor *pos_key,
                            sc_tensor *pos_query, const sc_seqs *seqs, const sc_disentangled_attr *attr);

@@ -133,6 +133,7 @@ typedef struct sc_param_request {
     sc_init init;
     sc_form form;
     bool expert; /* one of a stack: read only for the tokens that choose it */
+    bool fixed;  /* training leaves it as it is */
 } sc_param_request;
 
 /* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), or a look-up in a table (C, N). */
@@ -196,6 +197,8 @@ sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const s
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim);
+/* One that training leaves as it is. */
+sc_tensor *sc_param_fixed(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 /* n parameters of one shape, whose names differ in the number that stands for the pattern's "%d", as one tensor (n, …)
  * without a copy: see sc_storage.part. */
 sc_tensor *sc_param_stack(sc_graph *g, const char *pattern, sc_init init, int64_t n, int rank, const int64_t *dim);

@@ -429,7 +429,6 @@ sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merg
 
 /* ---- readers ---- */
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
-sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
 
 sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what); /* a tokenizer.json */
 /* Vocabularies without a tokenizer.json (tokenizer_lists.c): BERT's vocab.txt, GPT-2's vocab.json and merges.txt. `settings`

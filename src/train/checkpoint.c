@@ -98,6 +98,14 @@ static sc_status write_json(const char *dir, const char *name, const json_t *o)
     return s;
 }
 
+static sc_status write_text(const char *dir, const char *name, const char *text)
+{
+    char *path = sc_path_join(dir, name);
+    sc_status s = path ? sc_file_write(path, text, (int64_t)strlen(text)) : sc_nomem();
+    sc_free(path);
+    return s;
+}
+
 /* config.json as it was given, saying f32. */
 static sc_status write_config(const sc_checkpoint *c, const char *dir)
 {
@@ -125,6 +133,10 @@ static sc_status write_all(const sc_checkpoint *c, const char *dir)
     sc_status s = moments ? write_file(c, dir, "model.safetensors", false) : sc_nomem();
     if (!s && c->n && sc_optimizer_average(c->optimizer, 0)) s = write_file(c, dir, "ema.safetensors", true);
     if (!s && c->tokenizer) s = sc_copy_tokenizer(c->tokenizer, dir, NULL);
+    if (!s && c->alphabet && c->alphabet->tokenizer) {
+        s = write_text(dir, "tokenizer.json", c->alphabet->tokenizer);
+        if (!s) s = write_text(dir, "tokenizer_config.json", c->alphabet->config);
+    }
     if (!s) s = write_config(c, dir);
     if (!s) s = write_moments(c, moments);
     if (!s) s = sc_checkpoint_seal(dir, c->state);

@@ -10,8 +10,10 @@
 
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 {
-    return (sc_checkpoint){.model = t->model,
-                           .tokenizer = sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
+    bool own = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer);
+    return (sc_checkpoint){.model = t->task.model,
+                           .tokenizer = own ? t->o.tokenizer : NULL,
+                           .alphabet = &t->task.alphabet,
                            .trained = t->trained,
                            .optimizer = t->optimizer,
                            .n = t->n};
@@ -19,7 +21,7 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 
 static double epoch_of(const sc_trainer *t)
 {
-    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->size.examples;
+    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->task.size.examples;
 }
 
 json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
@@ -29,9 +31,15 @@ json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
     o = json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:s, s:s, s:o, s:O, s:O, s:o}", "global_step", (json_int_t)step,
                   "max_steps", (json_int_t)t->steps, "epoch", epoch_of(t), "data_step", (json_int_t)t->place,
                   "seconds", t->before + (t->begun > 0 ? sc_now() - t->begun : 0), "tokens",
-                  (json_int_t)t->size.tokens, "objective", t->objective->name, "socle", sc_version(), "args", args,
-                  "options", t->options, "inputs", t->files, "spikes", sc_spikes_state(&t->spikes));
+                  (json_int_t)t->task.size.tokens, "objective", t->task.objective->name, "socle", sc_version(),
+                  "args", args, "options", t->options, "inputs", t->files, "spikes", sc_spikes_state(&t->spikes));
     return o;
+}
+
+sc_status sc_trainer_publish(const sc_trainer *t, const char *dir)
+{
+    sc_status s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+    return !s && t->task.objective->finish ? t->task.objective->finish(t->task.self, t->o.out) : s;
 }
 
 static sc_status save(sc_trainer *t, int64_t step)
@@ -48,7 +56,7 @@ static sc_status save(sc_trainer *t, int64_t step)
                           (long long)step);
     snprintf(name, sizeof name, "checkpoint-%lld", (long long)step);
     char *dir = sc_path_join(t->o.out, name);
-    s = dir ? sc_checkpoint_publish(t->o.out, dir, t->o.ema_model) : sc_nomem();
+    s = dir ? sc_trainer_publish(t, dir) : sc_nomem();
     sc_free(dir);
     return s;
 }
@@ -80,10 +88,10 @@ static void note_eval(sc_trainer *t, const sc_train_event *e)
 static sc_status measure(sc_trainer *t, sc_measure *sum)
 {
     *sum = (sc_measure){0};
-    for (int64_t i = 0; i < t->size.eval_batches; i++) {
+    for (int64_t i = 0; i < t->task.size.eval_batches; i++) {
         sc_text_batch b;
         if (sc_context_cancelled(t->asked)) return SC_ECANCELLED;
-        sc_status s = t->objective->eval_batch(t->task, i, &b);
+        sc_status s = t->task.objective->eval_batch(t->task.self, i, &b);
         if (!s) s = sc_learner_score(t->learner, &b, sum);
         if (s) return s;
     }
@@ -96,7 +104,7 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
     sc_status s = measure(t, &sum);
     if (s) return s;
     e->eval_loss = sum.loss / sum.counted;
-    if ((e->measure = t->objective->measure)) e->measured = sc_measure_value(&sum);
+    if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
     if (t->o.ema > 0) {
         sc_optimizer_exchange(t->optimizer, t->ctx);
         s = measure(t, &sum);
@@ -113,8 +121,8 @@ static sc_status sample(sc_trainer *t, int64_t step)
     for (int i = 0; i < t->o.n_prompts; i++) {
         char *text;
         if (sc_context_cancelled(t->asked)) return SC_ECANCELLED;
-        sc_status s = sc_train_sample(&text, t->model, t->tokenizer, t->o.prompts[i], t->o.sample_tokens, t->o.seed,
-                                      (uint64_t)(step * t->o.n_prompts + i));
+        sc_status s = sc_train_sample(&text, t->task.model, t->task.tokenizer, t->o.prompts[i], t->o.sample_tokens,
+                                      t->o.seed, (uint64_t)(step * t->o.n_prompts + i));
         if (s) return s;
         sc_journal_sample(t->journal, step, t->o.prompts[i], text);
         sc_free(text);
@@ -129,7 +137,7 @@ static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 
 static bool eval_due(const sc_trainer *t, int64_t step)
 {
-    return t->size.eval_batches && is_due(t, step, t->o.eval_every);
+    return t->task.size.eval_batches && is_due(t, step, t->o.eval_every);
 }
 
 static bool sample_due(const sc_trainer *t, int64_t step)
@@ -160,8 +168,8 @@ static void describe_batch(sc_trainer *t, sc_str *out)
     for (int64_t a = 0; a < t->o.accumulate; a++) {
         int64_t index = t->place * t->o.accumulate + a;
         if (a) sc_str_puts(out, "; ");
-        if (t->objective->describe)
-            t->objective->describe(t->task, index, out);
+        if (t->task.objective->describe)
+            t->task.objective->describe(t->task.self, index, out);
         else
             sc_str_printf(out, "batch %lld of the data's order", (long long)index);
     }
@@ -260,7 +268,7 @@ static sc_status find_gradients(sc_trainer *t, sc_train_event *e)
     for (int64_t a = 0; a < t->o.accumulate; a++) {
         double loss;
         sc_text_batch b;
-        sc_status s = t->objective->batch(t->task, t->place * t->o.accumulate + a, &b);
+        sc_status s = t->task.objective->batch(t->task.self, t->place * t->o.accumulate + a, &b);
         if (!s) s = sc_learner_add(t->learner, &b, 1 / (double)t->o.accumulate, &loss);
         if (s) return s;
         e->loss += loss;

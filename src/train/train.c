@@ -170,21 +170,10 @@ static sc_status make_spikes(sc_trainer *t)
     return sc_spikes_new(&t->spikes, &o);
 }
 
-/* ---- data ---- */
-
-static sc_status read_data(sc_trainer *t)
+static void count_steps(sc_trainer *t)
 {
-    sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
-    if (!s && !sc_path_is_dir(t->o.tokenizer))
-        sc_log(t->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", t->o.tokenizer);
-    sc_objective_setup setup = {t->ctx, &t->o, t->model, t->tokenizer};
-    if (!s) s = sc_objective_choose(&t->objective, t->o.objective, t->model);
-    if (!s) s = t->objective->open(&t->task, &setup);
-    if (s) return s;
-    t->objective->size(t->task, &t->size);
     double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->size.examples * t->o.epochs / per_step);
-    return SC_OK;
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
 }
 
 /* What the run is made of, by content. */
@@ -263,9 +252,9 @@ static sc_status check_state(const sc_trainer *t, const json_t *state)
                           t->o.out);
     if (!s && json_array_size(config))
         s = sc_files_same(config, json_object_get(had, "config"), "config", t->o.out);
-    if (!s && json_integer_value(json_object_get(state, "tokens")) != t->size.tokens)
+    if (!s && json_integer_value(json_object_get(state, "tokens")) != t->task.size.tokens)
         s = sc_fail(SC_EINVAL, "%s: the data has %lld tokens, the run was started with %lld: another tokenizer?",
-                    t->o.out, (long long)t->size.tokens,
+                    t->o.out, (long long)t->task.size.tokens,
                     (long long)json_integer_value(json_object_get(state, "tokens")));
     return s;
 }
@@ -274,7 +263,7 @@ static sc_status check_state(const sc_trainer *t, const json_t *state)
 
 static sc_status make_learner(sc_trainer *t)
 {
-    sc_status s = sc_learner_new(&t->learner, t->model, t->objective, t->task);
+    sc_status s = sc_learner_new(&t->learner, t->task.model, t->task.objective, t->task.self);
     if (s) return s;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) return sc_nomem();
@@ -303,7 +292,7 @@ static sc_status open_journal(sc_trainer *t)
                               .title = sc_path_base(t->o.out),
                               .command = t->command,
                               .options = t->options,
-                              .config = t->model->json,
+                              .config = t->task.model->json,
                               .steps = t->steps,
                               .parameters = parameters};
     return sc_journal_open(&t->journal, t->ctx, &about, t->first);
@@ -317,7 +306,7 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     if (s) return s;
     sc_checkpoint_clean(t->o.out);
     if (dir)
-        s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+        s = sc_trainer_publish(t, dir);
     else {
         json_t *state = sc_trainer_state(t, 0);
         s = state ? sc_checkpoint_write_state(t->o.out, state) : sc_nomem();
@@ -337,9 +326,8 @@ static sc_status open_run(sc_trainer *t)
     if (state) s = sc_train_options_fill(&t->o, json_object_get(state, "options"), t->arena);
     if (!s) s = take_options(t);
     if (!s && dir && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
-    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = t->o.seed};
-    if (!s) s = sc_model_open(&t->model, t->ctx, dir ? dir : t->o.model, dir || t->o.from_weights ? NULL : &fresh);
-    if (!s) s = read_data(t);
+    if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, dir ? dir : t->o.model, !dir && !t->o.from_weights);
+    if (!s) count_steps(t);
     if (!s) s = make_learner(t);
     if (!s) s = sum_files(t);
     if (!s && state) s = check_state(t, state);
@@ -357,9 +345,7 @@ static void close_run(sc_trainer *t)
     sc_spikes_free(&t->spikes);
     sc_optimizer_free(t->optimizer);
     sc_learner_free(t->learner);
-    sc_tokenizer_free(t->tokenizer);
-    sc_model_free(t->model);
-    if (t->objective) t->objective->free(t->task);
+    sc_task_close(&t->task);
     json_decref(t->options);
     json_decref(t->files);
     sc_free(t->count);
