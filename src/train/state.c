@@ -71,7 +71,7 @@ static const field fields[] = {
     FIELD("keep-order", FLAG, keep_order),
     FIELD("mask-share", NUM, mask_share),
     FIELD("mean-span", NUM, mean_span),
-    FIELD("smoothing", NUM, smoothing),
+    FIELD("label-smoothing", NUM, smoothing),
     FIELD("scale", NUM, scale),
     FIELD("pooling", STR, pooling),
     FIELD("seed", SEED, seed),
