@@ -65,7 +65,7 @@ static const field fields[] = {
     FIELD("clip", OFF, clip),
     FIELD("ema", NUM, ema),
     FREE("ema-model", FLAG, ema_model),
-    FIELD("alphabet", STR, alphabet),
+    FIELD("alphabet", PATH, alphabet),
     FIELD("pack", FLAG, pack),
     FIELD("whole-words", FLAG, whole_words),
     FIELD("keep-order", FLAG, keep_order),

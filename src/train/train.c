@@ -171,7 +171,11 @@ static sc_status make_spikes(sc_trainer *t)
     return sc_spikes_new(&t->spikes, &o);
 }
 
-/* ---- data ---- */
+static void count_steps(sc_trainer *t)
+{
+    double per_step = (double)(t->o.batch * t->o.accumulate);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
+}
 
 /* What the run is made of, by content. */
 static sc_status sum_files(sc_trainer *t)
@@ -316,7 +320,7 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     if (s) return s;
     sc_checkpoint_clean(t->o.out);
     if (dir)
-        s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+        s = sc_trainer_publish(t, dir);
     else {
         json_t *state = sc_trainer_state(t, 0);
         s = state ? sc_checkpoint_write_state(t->o.out, state) : sc_nomem();
@@ -324,12 +328,6 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     }
     if (!s && t->command) s = append_command(t);
     return s ? s : open_journal(t);
-}
-
-static void count_steps(sc_trainer *t)
-{
-    double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
 }
 
 static sc_status open_run(sc_trainer *t)
