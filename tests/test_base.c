@@ -175,6 +175,12 @@ static void writer_leaves_old_or_new(void **state)
     assert_int_equal(sc_file_read(&text, &n, dir, 100), SC_EINVAL);
     assert_int_equal(sc_file_read(&text, &n, "/nonexistent/x", 100), SC_ENOTFOUND);
     assert_int_equal(sc_file_write("/nonexistent/x", "a", 1), SC_ENOTFOUND);
+    assert_int_equal(sc_writer_open(&w, dir), SC_EINVAL); /* before any work is done */
+    struct stat st;
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(sc_file_write(path, big, 10), SC_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
     char *deep = sc_path_join(dir, "a/b/c");
     assert_int_equal(sc_mkdirs(deep), SC_OK);
     assert_true(sc_path_is_dir(deep));

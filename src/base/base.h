@@ -134,7 +134,8 @@ sc_status sc_file_map(sc_buffer **out, const char *path);
 void sc_file_forget(const sc_buffer *b, const void *p, int64_t n);
 
 /* Writes a file so that `path` is always the old one or the whole new one: bytes go to a temporary beside it,
- * commit syncs and renames, close without commit removes it. A device or a pipe is written to as it is. */
+ * commit syncs and renames, close without commit removes it. The new file has the old one's permissions. A device or a
+ * pipe is written to as it is; SC_EINVAL: a folder. */
 typedef struct sc_writer sc_writer;
 sc_status sc_writer_open(sc_writer **out, const char *path);
 sc_status sc_writer_write(sc_writer *w, const void *p, int64_t n);
@@ -142,6 +143,9 @@ int64_t sc_writer_tell(const sc_writer *w);
 sc_status sc_writer_commit(sc_writer *w); /* the writer still has to be closed */
 void sc_writer_close(sc_writer *w);
 sc_status sc_file_write(const char *path, const void *p, int64_t n); /* open, write, commit, close */
+
+/* CRC-32C of p[0..n) behind bytes whose sum is `crc`, 0 at the beginning. Little-endian machines alone. (crc32c.c) */
+uint32_t sc_crc32c(uint32_t crc, const void *p, int64_t n);
 
 /* ---- JSON over jansson (json.c) ---- */
 

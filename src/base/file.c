@@ -177,8 +177,9 @@ static sc_status write_all(sc_writer *w, const void *p, int64_t n)
     return SC_OK;
 }
 
-/* A new file beside the one to be, with the permissions that any new file gets (mkstemp's would be the owner's alone). */
-static sc_status open_beside(sc_writer *w)
+/* A new file beside the one to be, with the permissions of what it replaces, else those that any new file gets (mkstemp's
+ * would be the owner's alone): mode, or 0. */
+static sc_status open_beside(sc_writer *w, mode_t mode)
 {
     static atomic_uint count;
     for (int tries = 0; tries < 100; tries++) {
@@ -187,7 +188,7 @@ static sc_status open_beside(sc_writer *w)
         sc_free(w->temp);
         if (!(w->temp = sc_str_take(&name, NULL))) return sc_nomem();
         w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd >= 0) return SC_OK;
+        if (w->fd >= 0) return !mode || fchmod(w->fd, mode) == 0 ? SC_OK : io_fail(w->path, "write beside it");
         if (errno != EEXIST) break;
     }
     return io_fail(w->path, "write beside it");
@@ -196,6 +197,7 @@ static sc_status open_beside(sc_writer *w)
 /* A device or a pipe is written to where it is: a file put in its place would remove it. */
 static sc_status open_in_place(sc_writer *w)
 {
+    if (sc_path_is_dir(w->path)) return sc_fail(SC_EINVAL, "%s: is a folder", w->path);
     w->fd = open(w->path, O_WRONLY | O_CLOEXEC);
     return w->fd >= 0 ? SC_OK : io_fail(w->path, "write");
 }
@@ -206,16 +208,17 @@ sc_status sc_writer_open(sc_writer **out, const char *path)
     sc_writer *w = sc_calloc(1, sizeof *w);
     if (!w) return sc_nomem();
     w->fd = -1;
-    bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    bool there = stat(path, &st) == 0, special = there && !S_ISREG(st.st_mode);
     /* Through a link, to the file itself: renaming over the link would replace it. */
     char *real = special ? NULL : realpath(path, NULL);
     w->path = sc_strdup(real ? real : path);
     free(real);
-    sc_status s = SC_OK;
     w->buf = sc_malloc(WRITE_BUFFER);
-    s = !w->path || !w->buf ? sc_nomem() : special ? open_in_place(w) : open_beside(w);
+    sc_status s = !w->path || !w->buf ? sc_nomem()
+                  : special           ? open_in_place(w)
+                                      : open_beside(w, there ? st.st_mode & 0777 : 0);
     if (s) {
-        if (w->temp) w->temp[0] = 0;
+        if (w->temp && w->fd < 0) w->temp[0] = 0;
         sc_writer_close(w);
         return s;
     }

@@ -65,7 +65,6 @@ sc_arena *sc_arena_new(void)
 void sc_arena_free(sc_arena *a)
 {
     if (!a) return;
-    if (!a) return;
     for (chunk *c = a->head, *next; c; c = next) {
         next = c->next;
         free(c);

@@ -82,7 +82,7 @@ typedef struct sc_op {
     void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
     bool view;         /* another look at in[0]'s storage: no work */
-    bool in_place;     /* out may be the storage of in[0] when that is not needed again */
+    unsigned in_place; /* bit i: out may be the storage of in[i] when that is not needed again */
 } sc_op;
 
 typedef enum sc_leaf { SC_NODE, SC_INPUT, SC_PARAM, SC_STATE } sc_leaf;
@@ -237,6 +237,8 @@ struct sc_plan {
     int64_t unshared_bytes; /* what they would take without sharing */
     int fused;              /* nodes that other nodes' steps absorbed */
     int64_t scratch_bytes;  /* of each thread */
+    /* NULL, or seconds that each thread spent on each step, [thread * n_steps + step], to which runs add; the caller's. */
+    double *spent;
     void *backend_state;
 };
 

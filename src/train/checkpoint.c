@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A checkpoint is a model directory with optimizer.safetensors and trainer_state.json. It is written under another name
- * and renamed when all of it is on the disk, so a checkpoint that is there is whole. */
-#include "train/train.h"
+/* What is in a checkpoint: a model directory with optimizer.safetensors and trainer_state.json. */
+#include "train/run.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#define PREFIX "checkpoint-"
-enum { MAX_STATE = 16 << 20 };
-
-static sc_status write_weights(const sc_checkpoint *c, const char *path)
+static sc_status write_weights(const sc_checkpoint *c, const char *path, bool average)
 {
     sc_safetensors_writer *w;
     sc_status s = sc_safetensors_writer_new(&w, path);
@@ -21,7 +12,8 @@ static sc_status write_weights(const sc_checkpoint *c, const char *path)
     s = sc_safetensors_writer_meta(w, "format", "pt");
     for (int64_t i = 0; !s && i < c->n; i++) {
         const sc_model_param *p = &c->model->param[i];
-        s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, c->trained[i].value);
+        const float *value = average ? sc_optimizer_average(c->optimizer, i) : c->trained[i].value;
+        s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, value);
     }
     if (!s) s = sc_safetensors_writer_finish(w);
     sc_safetensors_writer_free(w);
@@ -48,28 +40,53 @@ static sc_status write_moments(const sc_checkpoint *c, const char *path)
     return s;
 }
 
-sc_status sc_checkpoint_read_optimizer(const sc_checkpoint *c, const char *dir)
+static sc_status read_values(const sc_safetensors *st, const char *path, const char *name, float *to, int64_t n)
+{
+    const sc_file_tensor *t;
+    sc_status s = sc_safetensors_find(st, name, &t);
+    if (s) return s;
+    if (t->dtype != SC_F32 || t->bytes != n * (int64_t)sizeof *to)
+        return sc_fail(SC_ESHAPE, "%s: '%s' does not fit the model", path, name);
+    memcpy(to, t->data, (size_t)t->bytes);
+    return SC_OK;
+}
+
+static sc_status read_moments(const sc_checkpoint *c, const sc_safetensors *st, const char *path, int64_t i)
+{
+    sc_moment m[4];
+    sc_status s = SC_OK;
+    int k = sc_optimizer_moments(c->optimizer, i, m);
+    for (int j = 0; !s && j < k; j++) {
+        char name[600];
+        snprintf(name, sizeof name, "%s.%s", m[j].name, c->trained[i].name);
+        s = read_values(st, path, name, m[j].value, m[j].n);
+    }
+    return s;
+}
+
+/* What of parameter i is in a file of the kind. */
+typedef enum part { WEIGHTS, AVERAGES, MOMENTS } part;
+
+static sc_status read_part(const sc_checkpoint *c, const char *dir, const char *name, part what)
 {
     sc_safetensors *st = NULL;
-    char *path = sc_path_join(dir, "optimizer.safetensors");
+    char *path = sc_path_join(dir, name);
     sc_status s = path ? sc_safetensors_open(&st, path) : sc_nomem();
     for (int64_t i = 0; !s && i < c->n; i++) {
-        sc_moment m[4];
-        int k = sc_optimizer_moments(c->optimizer, i, m);
-        for (int j = 0; !s && j < k; j++) {
-            char name[600];
-            const sc_file_tensor *t;
-            snprintf(name, sizeof name, "%s.%s", m[j].name, c->trained[i].name);
-            if ((s = sc_safetensors_find(st, name, &t))) break;
-            if (t->dtype != SC_F32 || t->bytes != m[j].n * 4)
-                s = sc_fail(SC_ESHAPE, "%s: '%s' does not fit the model", path, name);
-            else
-                memcpy(m[j].value, t->data, (size_t)t->bytes);
-        }
+        const sc_trained *p = &c->trained[i];
+        float *to = what == WEIGHTS ? p->value : what == AVERAGES ? sc_optimizer_average(c->optimizer, i) : NULL;
+        s = what == MOMENTS ? read_moments(c, st, path, i) : read_values(st, path, p->name, to, p->rows * p->cols);
     }
     sc_safetensors_free(st);
     sc_free(path);
     return s;
+}
+
+sc_status sc_checkpoint_read(const sc_checkpoint *c, const char *dir, bool weights)
+{
+    sc_status s = read_part(c, dir, "optimizer.safetensors", MOMENTS);
+    if (!s && c->n && sc_optimizer_average(c->optimizer, 0)) s = read_part(c, dir, "ema.safetensors", AVERAGES);
+    return !s && weights ? read_part(c, dir, "model.safetensors", WEIGHTS) : s;
 }
 
 static sc_status write_json(const char *dir, const char *name, const json_t *o)
@@ -101,121 +118,40 @@ static sc_status write_config(const sc_checkpoint *c, const char *dir)
     return s;
 }
 
-sc_status sc_checkpoint_write_model(const sc_checkpoint *c, const char *dir)
+/* The weights, or their averages, under the names that models have. */
+static sc_status write_file(const sc_checkpoint *c, const char *dir, const char *name, bool average)
 {
-    char *weights = sc_path_join(dir, "model.safetensors");
-    sc_status s = weights ? sc_mkdirs(dir) : sc_nomem();
-    if (!s) s = write_weights(c, weights);
+    char *path = sc_path_join(dir, name);
+    sc_status s = path ? write_weights(c, path, average) : sc_nomem();
+    sc_free(path);
+    return s;
+}
+
+static sc_status write_all(const sc_checkpoint *c, const char *dir)
+{
+    char *moments = sc_path_join(dir, "optimizer.safetensors");
+    sc_status s = moments ? write_file(c, dir, "model.safetensors", false) : sc_nomem();
+    if (!s && c->n && sc_optimizer_average(c->optimizer, 0)) s = write_file(c, dir, "ema.safetensors", true);
     if (!s && c->tokenizer) s = sc_copy_tokenizer(c->tokenizer, dir, NULL);
     if (!s && c->alphabet && c->alphabet->tokenizer) {
         s = write_text(dir, "tokenizer.json", c->alphabet->tokenizer);
         if (!s) s = write_text(dir, "tokenizer_config.json", c->alphabet->config);
     }
     if (!s) s = write_config(c, dir);
-    if (!s) s = write_json(dir, "trainer_state.json", c->state);
-    sc_free(weights);
-    return s;
-}
-
-/* ---- folders ---- */
-
-/* STEP of "checkpoint-STEP"; -1: another name. */
-static int64_t step_of(const char *name)
-{
-    char *end;
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0) return -1;
-    const char *digits = name + strlen(PREFIX);
-    if (*digits < '0' || *digits > '9') return -1;
-    long long step = strtoll(digits, &end, 10);
-    return *end ? -1 : step;
-}
-
-/* The least or greatest step of the checkpoints in a folder, and how many there are; -1: none. */
-static int64_t find_step(const char *out, bool last, int64_t *count)
-{
-    int64_t best = -1;
-    DIR *d = opendir(out);
-    *count = 0;
-    for (struct dirent *e; d && (e = readdir(d));) {
-        int64_t step = step_of(e->d_name);
-        if (step < 0) continue;
-        ++*count;
-        if (best < 0 || (last ? step > best : step < best)) best = step;
-    }
-    if (d) closedir(d);
-    return best;
-}
-
-static void remove_folder(const char *dir)
-{
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char *path = e->d_name[0] == '.' ? NULL : sc_path_join(dir, e->d_name);
-        if (path) unlink(path);
-        sc_free(path);
-    }
-    if (d) closedir(d);
-    rmdir(dir);
-}
-
-/* So that a rename is on the disk too. */
-static void sync_folder(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY);
-    if (fd < 0) return;
-    fsync(fd);
-    close(fd);
-}
-
-sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep)
-{
-    char name[64], *dir = NULL, *made = NULL, *moments = NULL;
-    int64_t count;
-    snprintf(name, sizeof name, PREFIX "%lld", (long long)step);
-    dir = sc_path_join(out, name);
-    snprintf(name, sizeof name, "writing-%lld", (long long)step);
-    made = sc_path_join(out, name);
-    moments = made ? sc_path_join(made, "optimizer.safetensors") : NULL;
-    sc_status s = dir && moments ? SC_OK : sc_nomem();
-    if (!s && !sc_path_exists(dir)) { /* one of the same step is the same */
-        remove_folder(made);
-        s = sc_checkpoint_write_model(c, made);
-        if (!s) s = write_moments(c, moments);
-        if (!s) sync_folder(made);
-        if (!s && rename(made, dir) != 0) s = sc_fail(SC_EIO, "cannot rename %s: %s", made, strerror(errno));
-        if (s) remove_folder(made);
-        sync_folder(out);
-    }
-    for (int64_t first; !s && (first = find_step(out, false, &count)) >= 0 && count > keep;) {
-        snprintf(name, sizeof name, PREFIX "%lld", (long long)first);
-        char *old = sc_path_join(out, name);
-        if (!old)
-            s = sc_nomem();
-        else
-            remove_folder(old);
-        bool stays = old && sc_path_exists(old);
-        sc_free(old);
-        if (stays) break;
-    }
-    sc_free(dir);
-    sc_free(made);
+    if (!s) s = write_moments(c, moments);
+    if (!s) s = sc_checkpoint_seal(dir, c->state);
     sc_free(moments);
     return s;
 }
 
-sc_status sc_checkpoint_last(const char *out, char **dir, json_t **state)
+sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep, int64_t every)
 {
-    int64_t count, step = find_step(out, true, &count);
-    char name[64];
-    if (step < 0) return sc_fail(SC_ENOTFOUND, "%s has no checkpoint to go on from", out);
-    snprintf(name, sizeof name, PREFIX "%lld", (long long)step);
-    *dir = sc_path_join(out, name);
-    char *path = *dir ? sc_path_join(*dir, "trainer_state.json") : NULL;
-    sc_status s = path ? sc_json_read(state, path, MAX_STATE) : sc_nomem();
-    sc_free(path);
-    if (s) {
-        sc_free(*dir);
-        *dir = NULL;
-    }
+    char *made;
+    sc_status s = sc_checkpoint_begin(out, step, &made);
+    if (s) return s;
+    s = write_all(c, made);
+    if (!s) s = sc_checkpoint_end(out, made, step, keep, every);
+    if (s) sc_checkpoint_abandon(made);
+    sc_free(made);
     return s;
 }

@@ -1,25 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Optimisers: a loop over the elements of each parameter, cut into pieces for the threads. */
-#include "train/train.h"
+/* What all optimisers share: their parameters, which settings are whose, steps, averages of the weights. */
+#include "train/optimizer.h"
 
-#include <float.h>
+#include <fnmatch.h>
 #include <math.h>
-
-enum { PIECE = 1 << 14, BLOCK = 1 << 10 };
-
-typedef struct slot {
-    sc_trained p;
-    int64_t n;
-    float *m, *v; /* moments; Adafactor: of rows and columns, or v alone of a vector */
-    int64_t n_m, n_v;
-} slot;
-
-struct sc_optimizer {
-    sc_optimizer_options o;
-    slot *slot;
-    int64_t count, steps;
-    double *part; /* of sums over pieces, for the largest parameter */
-};
 
 sc_optimizer_options sc_optimizer_defaults(sc_optimizer_kind kind)
 {
@@ -27,50 +11,102 @@ sc_optimizer_options sc_optimizer_defaults(sc_optimizer_kind kind)
     if (kind == SC_SGD) o.momentum = 0.9;
     if (kind == SC_LION) o.lr = 1e-4, o.beta2 = 0.99;
     if (kind == SC_ADAFACTOR) o.lr = 1e-2, o.eps = 1e-3, o.beta2_decay = -0.8, o.clip = 1;
+    if (kind == SC_MUON) o.lr = 0.02, o.rest_lr = 1e-3, o.momentum = 0.95, o.nesterov = true;
     return o;
 }
 
-static int64_t pieces(int64_t n) { return (n + PIECE - 1) / PIECE; }
+/* ---- which settings are whose ---- */
+
+static void choose(sc_slot *s, const sc_optimizer_options *o)
+{
+    s->kind = o->kind == SC_MUON && !s->p.hidden ? SC_ADAMW : o->kind;
+    s->lr = s->kind == o->kind ? o->lr : o->rest_lr;
+    bool decayed = o->decayed == SC_DECAY_ALL ? true : o->decayed == SC_DECAY_HIDDEN ? s->p.hidden : s->p.decay;
+    s->weight_decay = decayed ? o->weight_decay : 0;
+    for (int i = 0; i < o->n_groups; i++) {
+        const sc_param_group *g = &o->group[i];
+        if (fnmatch(g->pattern, s->p.name, 0) != 0) continue;
+        if (g->lr >= 0) s->lr = g->lr;
+        if (g->weight_decay >= 0) s->weight_decay = g->weight_decay;
+    }
+}
+
+/* How many elements of moments a parameter has. */
+static void measure(sc_slot *s, const sc_optimizer_options *o)
+{
+    bool factored = s->kind == SC_ADAFACTOR && s->p.rows > 1;
+    switch (s->kind) {
+    case SC_ADAMW:
+    case SC_ADAM: s->n_m = s->n_v = s->n; break;
+    case SC_SGD: s->n_m = o->momentum > 0 ? s->n : 0; break;
+    case SC_LION:
+    case SC_MUON: s->n_m = s->n; break;
+    case SC_ADAFACTOR: s->n_m = factored ? s->p.rows : 0; s->n_v = factored ? s->p.cols : s->n;
+    }
+}
+
+static sc_status make_slot(sc_slot *s, const sc_optimizer_options *o, const sc_trained *p)
+{
+    s->p = *p;
+    s->n = p->rows * p->cols;
+    choose(s, o);
+    measure(s, o);
+    s->m = sc_calloc((size_t)SC_MAX(s->n_m, 1), sizeof *s->m);
+    s->v = sc_calloc((size_t)SC_MAX(s->n_v, 1), sizeof *s->v);
+    if (o->ema > 0) s->ema = sc_calloc((size_t)SC_MAX(s->n, 1), sizeof *s->ema);
+    return s->m && s->v && (s->ema || !(o->ema > 0)) ? SC_OK : sc_nomem();
+}
+
+static sc_status check_groups(const sc_optimizer_options *o, const sc_trained *p, int64_t n)
+{
+    for (int g = 0; g < o->n_groups; g++) {
+        bool used = false;
+        for (int64_t i = 0; i < n && !used; i++) used = fnmatch(o->group[g].pattern, p[i].name, 0) == 0;
+        if (!used) return sc_fail(SC_EINVAL, "no parameter is called '%s'", o->group[g].pattern);
+    }
+    return SC_OK;
+}
 
 sc_status sc_optimizer_new(sc_optimizer **out, const sc_optimizer_options *options, const sc_trained *p, int64_t n)
 {
-    sc_optimizer *o = sc_calloc(1, sizeof *o);
-    int64_t most = 1;
-    if (!o || !(o->slot = sc_calloc((size_t)SC_MAX(n, 1), sizeof *o->slot))) goto fail;
-    o->o = *options;
-    o->count = n;
-    for (int64_t i = 0; i < n; i++) {
-        slot *s = &o->slot[i];
-        s->p = p[i];
-        s->n = p[i].rows * p[i].cols;
-        most = SC_MAX(most, s->n);
-        bool factored = options->kind == SC_ADAFACTOR && p[i].rows > 1;
-        bool has_m = options->kind != SC_ADAFACTOR && (options->kind != SC_SGD || options->momentum > 0);
-        s->n_m = factored ? p[i].rows : has_m ? s->n : 0;
-        s->n_v = factored ? p[i].cols
-                 : options->kind == SC_ADAFACTOR || options->kind == SC_ADAMW || options->kind == SC_ADAM ? s->n
-                                                                                                          : 0;
-        s->m = sc_calloc((size_t)SC_MAX(s->n_m, 1), sizeof *s->m);
-        s->v = sc_calloc((size_t)SC_MAX(s->n_v, 1), sizeof *s->v);
-        if (!s->m || !s->v) goto fail;
+    int64_t pieces = 1, cols = 1;
+    sc_status s = check_groups(options, p, n);
+    sc_optimizer *o = s ? NULL : sc_calloc(1, sizeof *o);
+    if (s) return s;
+    if (!o || !(o->slot = sc_calloc((size_t)SC_MAX(n, 1), sizeof *o->slot))) s = sc_nomem();
+    for (int64_t i = 0; !s && i < n; i++) {
+        s = make_slot(&o->slot[i], options, &p[i]);
+        o->count = i + 1;
+        pieces = SC_MAX(pieces, sc_update_pieces(&(sc_update){.s = &o->slot[i]}));
+        cols = SC_MAX(cols, p[i].cols);
     }
-    if (!(o->part = sc_calloc((size_t)pieces(most), sizeof *o->part))) goto fail;
-    *out = o;
-    return SC_OK;
-fail:
-    sc_optimizer_free(o);
-    return sc_nomem();
+    if (!s) {
+        o->o = *options;
+        o->o.group = NULL; /* they have been looked at */
+        o->o.n_groups = 0;
+        o->part = sc_calloc((size_t)pieces, sizeof *o->part);
+        if (options->kind == SC_ADAFACTOR) o->columns = sc_calloc((size_t)cols * SC_ROW_BLOCKS, sizeof *o->columns);
+        if (!o->part || (options->kind == SC_ADAFACTOR && !o->columns)) s = sc_nomem();
+    }
+    if (s)
+        sc_optimizer_free(o);
+    else
+        *out = o;
+    return s;
 }
 
 void sc_optimizer_free(sc_optimizer *o)
 {
     if (!o) return;
-    for (int64_t i = 0; o->slot && i < o->count; i++) {
+    for (int64_t i = 0; i < o->count; i++) {
         sc_free(o->slot[i].m);
         sc_free(o->slot[i].v);
+        sc_free(o->slot[i].ema);
     }
+    sc_muon_free(o);
     sc_free(o->slot);
     sc_free(o->part);
+    sc_free(o->columns);
     sc_free(o);
 }
 
@@ -79,199 +115,116 @@ void sc_optimizer_set_steps(sc_optimizer *o, int64_t n) { o->steps = n; }
 
 int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4])
 {
-    static const char *const names[][2] = {[SC_ADAMW] = {"exp_avg", "exp_avg_sq"},
-                                           [SC_ADAM] = {"exp_avg", "exp_avg_sq"},
-                                           [SC_SGD] = {"momentum_buffer", ""},
-                                           [SC_LION] = {"exp_avg", ""},
-                                           [SC_ADAFACTOR] = {"row_var", "col_var"}};
-    const slot *s = &o->slot[i];
+    static const char *const names[][2] = {
+        [SC_ADAMW] = {"exp_avg", "exp_avg_sq"},  [SC_ADAM] = {"exp_avg", "exp_avg_sq"},
+        [SC_SGD] = {"momentum_buffer", ""},      [SC_LION] = {"exp_avg", ""},
+        [SC_ADAFACTOR] = {"row_var", "col_var"}, [SC_MUON] = {"momentum_buffer", ""}};
+    const sc_slot *s = &o->slot[i];
     int n = 0;
-    if (s->n_m) out[n++] = (sc_moment){names[o->o.kind][0], s->m, s->n_m};
+    if (s->n_m) out[n++] = (sc_moment){names[s->kind][0], s->m, s->n_m};
     if (s->n_v)
-        out[n++] =
-            (sc_moment){o->o.kind == SC_ADAFACTOR && !s->n_m ? "variance" : names[o->o.kind][1], s->v, s->n_v};
+        out[n++] = (sc_moment){s->kind == SC_ADAFACTOR && !s->n_m ? "variance" : names[s->kind][1], s->v, s->n_v};
     return n;
 }
 
-/* ---- one parameter ---- */
+float *sc_optimizer_average(const sc_optimizer *o, int64_t i) { return o->slot[i].ema; }
 
-typedef struct work {
-    sc_optimizer *o;
-    slot *s;
-    const float *g;
-    double scale, lr, step; /* step: counted from 1 */
-    void (*piece)(const struct work *w, int64_t begin, int64_t end, int64_t index);
-    float *update; /* Adafactor */
-    double factor;
+/* ---- pieces ---- */
+
+int64_t sc_update_pieces(const sc_update *u) { return (u->s->n + SC_PIECE - 1) / SC_PIECE; }
+int64_t sc_piece_end(const sc_update *u, int64_t i) { return SC_MIN((i + 1) * SC_PIECE, u->s->n); }
+
+typedef struct shared {
+    const sc_update *u;
     int64_t n;
+    sc_piece *piece;
     int threads;
-} work;
+} shared;
 
 static void share(void *arg, int member)
 {
-    const work *w = arg;
-    for (int64_t i = member; i < pieces(w->n); i += w->threads)
-        w->piece(w, i * PIECE, SC_MIN((i + 1) * PIECE, w->n), i);
+    const shared *w = arg;
+    for (int64_t i = member; i < w->n; i += w->threads) w->piece(w->u, i);
 }
 
-static void over(work *w, sc_context *ctx, int64_t n,
-                 void (*piece)(const struct work *w, int64_t begin, int64_t end, int64_t index))
+void sc_update_run(const sc_update *u, int64_t n, sc_piece *piece)
 {
-    w->piece = piece;
-    w->n = n;
-    w->threads = sc_pool_threads(ctx->pool);
-    sc_pool_run(ctx->pool, share, w);
+    shared w = {u, n, piece, sc_pool_threads(u->ctx->pool)};
+    sc_pool_run(u->ctx->pool, share, &w);
 }
 
-static void adam_piece(const work *w, int64_t begin, int64_t end, int64_t index)
+/* Lanes, so that the compiler may add several at once without changing the order of any sum. */
+double sc_sum_squares(const float *x, int64_t n)
 {
-    (void)index;
-    const sc_optimizer_options *o = &w->o->o;
-    float *p = w->s->p.value, *m = w->s->m, *v = w->s->v;
-    double correct1 = 1 - pow(o->beta1, w->step), correct2 = 1 - pow(o->beta2, w->step);
-    double decay = w->s->p.decay ? o->weight_decay : 0;
-    float b1 = (float)o->beta1, b2 = (float)o->beta2, c1 = (float)(1 - o->beta1), c2 = (float)(1 - o->beta2),
-          size = (float)(w->lr / correct1), root = (float)(1 / sqrt(correct2)), eps = (float)o->eps,
-          scale = (float)w->scale, keep = (float)(1 - w->lr * decay), coupled = (float)decay;
-    bool decoupled = o->kind == SC_ADAMW;
-    for (int64_t i = begin; i < end; i++) {
-        float g = w->g[i] * scale;
-        if (decoupled)
-            p[i] *= keep;
-        else
-            g += coupled * p[i];
-        m[i] = b1 * m[i] + c1 * g;
-        v[i] = b2 * v[i] + c2 * g * g;
-        p[i] -= size * m[i] / (sqrtf(v[i]) * root + eps);
-    }
+    enum { LANES = 16 };
+    double lane[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) lane[k] += (double)x[i + k] * x[i + k];
+    for (; i < n; i++) sum += (double)x[i] * x[i];
+    for (int k = 0; k < LANES; k++) sum += lane[k];
+    return sum;
 }
 
-static void sgd_piece(const work *w, int64_t begin, int64_t end, int64_t index)
+/* ---- a step ---- */
+
+/* As torch's AveragedModel: the first weights, then each time a part of the way to those of now. */
+static void average_piece(const sc_update *u, int64_t i)
 {
-    (void)index;
-    const sc_optimizer_options *o = &w->o->o;
-    float *p = w->s->p.value, *m = w->s->m, scale = (float)w->scale, lr = (float)w->lr, mu = (float)o->momentum,
-          decay = (float)(w->s->p.decay ? o->weight_decay : 0);
-    bool first = w->step == 1;
-    for (int64_t i = begin; i < end; i++) {
-        float g = w->g[i] * scale + decay * p[i];
-        if (mu > 0) {
-            m[i] = first ? g : mu * m[i] + g;
-            g = o->nesterov ? g + mu * m[i] : m[i];
-        }
-        p[i] -= lr * g;
-    }
+    float *restrict ema = u->s->ema, part = u->step > 1 ? (float)(1 - u->o->o.ema) : 1;
+    const float *restrict p = u->s->p.value;
+    int64_t end = sc_piece_end(u, i);
+    for (int64_t k = i * SC_PIECE; k < end; k++) ema[k] += part * (p[k] - ema[k]);
 }
 
-static void lion_piece(const work *w, int64_t begin, int64_t end, int64_t index)
+sc_status sc_optimizer_step(sc_optimizer *o, sc_context *ctx, float *const *grad, double scale, double lr_factor)
 {
-    (void)index;
-    const sc_optimizer_options *o = &w->o->o;
-    float *p = w->s->p.value, *m = w->s->m, scale = (float)w->scale, lr = (float)w->lr, b1 = (float)o->beta1,
-          b2 = (float)o->beta2, c1 = (float)(1 - o->beta1), c2 = (float)(1 - o->beta2),
-          keep = (float)(1 - w->lr * (w->s->p.decay ? o->weight_decay : 0));
-    for (int64_t i = begin; i < end; i++) {
-        float g = w->g[i] * scale, u = b1 * m[i] + c1 * g;
-        p[i] = p[i] * keep - lr * (float)((u > 0) - (u < 0));
-        m[i] = b2 * m[i] + c2 * g;
-    }
-}
-
-/* ---- Adafactor: the second moment as an outer product of means over rows and columns ---- */
-
-static void squares_piece(const work *w, int64_t begin, int64_t end, int64_t index)
-{
-    double sum = 0;
-    for (int64_t i = begin; i < end; i++) sum += (double)w->update[i] * w->update[i];
-    w->o->part[index] = sum;
-}
-
-/* Of n values, their root mean square. */
-static double rms(work *w, sc_context *ctx, float *values, int64_t n)
-{
-    double sum = 0;
-    w->update = values;
-    over(w, ctx, n, squares_piece);
-    for (int64_t i = 0; i < pieces(n); i++) sum += w->o->part[i];
-    return sqrt(sum / (double)SC_MAX(n, 1));
-}
-
-static void take_moments(const work *w, double fresh)
-{
-    slot *s = w->s;
-    int64_t rows = s->p.rows, cols = s->p.cols;
-    if (!s->n_m) {
-        for (int64_t i = 0; i < s->n; i++) {
-            double g = w->g[i] * w->scale;
-            s->v[i] += (float)((g * g - s->v[i]) * fresh);
-        }
-        return;
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        double sum = 0;
-        for (int64_t c = 0; c < cols; c++) sum += (double)w->g[r * cols + c] * w->g[r * cols + c];
-        s->m[r] += (float)((sum * w->scale * w->scale / (double)cols - s->m[r]) * fresh);
-    }
-    for (int64_t c = 0; c < cols; c++) {
-        double sum = 0;
-        for (int64_t r = 0; r < rows; r++) sum += (double)w->g[r * cols + c] * w->g[r * cols + c];
-        s->v[c] += (float)((sum * w->scale * w->scale / (double)rows - s->v[c]) * fresh);
-    }
-}
-
-static void update_piece(const work *w, int64_t begin, int64_t end, int64_t index)
-{
-    (void)index;
-    const slot *s = w->s;
-    const double least = (double)FLT_EPSILON * FLT_EPSILON;
-    for (int64_t i = begin; i < end; i++) {
-        double v = s->n_m ? (double)s->m[i / s->p.cols] * s->v[i % s->p.cols] * w->factor : s->v[i];
-        w->update[i] = (float)(w->g[i] * w->scale / sqrt(SC_MAX(v, least)));
-    }
-}
-
-static void apply_piece(const work *w, int64_t begin, int64_t end, int64_t index)
-{
-    (void)index;
-    float keep = (float)(1 - w->lr * (w->s->p.decay ? w->o->o.weight_decay : 0)), f = (float)w->factor;
-    for (int64_t i = begin; i < end; i++) w->s->p.value[i] = w->s->p.value[i] * keep - f * w->update[i];
-}
-
-/* `room` takes the update: the gradient itself, which nobody needs after it. */
-static void adafactor(work *w, sc_context *ctx, float *room)
-{
-    const sc_optimizer_options *o = &w->o->o;
-    slot *s = w->s;
-    take_moments(w, pow(w->step, o->beta2_decay));
-    double mean = 0, size = SC_MAX(o->eps, rms(w, ctx, s->p.value, s->n)) * SC_MIN(w->lr, 1 / sqrt(w->step));
-    for (int64_t r = 0; r < s->n_m; r++) mean += s->m[r] / (double)s->p.rows;
-    w->factor = 1 / SC_MAX(mean, (double)FLT_EPSILON);
-    w->update = room;
-    over(w, ctx, s->n, update_piece);
-    double spread = rms(w, ctx, room, s->n) / o->clip;
-    w->factor = size / SC_MAX(1, spread);
-    w->update = room;
-    over(w, ctx, s->n, apply_piece);
-}
-
-void sc_optimizer_step(sc_optimizer *o, sc_context *ctx, float *const *grad, double scale, double lr_factor)
-{
+    sc_status s = o->o.kind == SC_MUON && !o->plan ? sc_muon_prepare(o, ctx) : SC_OK;
+    if (s) return s;
     o->steps++;
-    for (int64_t i = 0; i < o->count; i++) {
-        slot *s = &o->slot[i];
-        work w = {
-            .o = o, .s = s, .g = grad[i], .scale = scale, .lr = o->o.lr * lr_factor, .step = (double)o->steps};
-        switch (o->o.kind) {
+    for (int64_t i = 0; !s && i < o->count; i++) {
+        sc_slot *slot = &o->slot[i];
+        sc_update u = {.o = o,
+                       .s = slot,
+                       .ctx = ctx,
+                       .g = grad[i],
+                       .scale = scale,
+                       .lr = slot->lr * lr_factor,
+                       .step = (double)o->steps};
+        switch (slot->kind) {
         case SC_ADAMW:
-        case SC_ADAM: over(&w, ctx, s->n, adam_piece); break;
-        case SC_SGD: over(&w, ctx, s->n, sgd_piece); break;
-        case SC_LION: over(&w, ctx, s->n, lion_piece); break;
-        case SC_ADAFACTOR: adafactor(&w, ctx, grad[i]); break;
+        case SC_ADAM: sc_adam_update(&u); break;
+        case SC_SGD: sc_sgd_update(&u); break;
+        case SC_LION: sc_lion_update(&u); break;
+        case SC_ADAFACTOR: sc_adafactor_update(&u); break;
+        case SC_MUON: s = sc_muon_update(&u); break;
         }
+        if (!s && slot->ema) sc_update_run(&u, sc_update_pieces(&u), average_piece);
+    }
+    return s;
+}
+
+static void exchange_piece(const sc_update *u, int64_t i)
+{
+    float *restrict ema = u->s->ema, *restrict p = u->s->p.value;
+    for (int64_t k = i * SC_PIECE, end = sc_piece_end(u, i); k < end; k++) {
+        float other = ema[k];
+        ema[k] = p[k];
+        p[k] = other;
+    }
+}
+
+void sc_optimizer_exchange(sc_optimizer *o, sc_context *ctx)
+{
+    for (int64_t i = 0; i < o->count; i++) {
+        sc_update u = {.o = o, .s = &o->slot[i], .ctx = ctx};
+        if (u.s->ema) sc_update_run(&u, sc_update_pieces(&u), exchange_piece);
     }
 }
 
 /* ---- the norm of all gradients ---- */
+
+enum { BLOCK = 1 << 10 };
 
 typedef struct norm_work {
     const float *g;
@@ -283,22 +236,19 @@ typedef struct norm_work {
 static void norm_share(void *arg, int member)
 {
     const norm_work *w = arg;
-    for (int64_t i = member; i < pieces(w->n); i += w->threads) {
-        double sum = 0;
-        for (int64_t j = i * PIECE; j < SC_MIN((i + 1) * PIECE, w->n); j++) sum += (double)w->g[j] * w->g[j];
-        w->part[i] = sum;
-    }
+    for (int64_t i = member; i * SC_PIECE < w->n; i += w->threads)
+        w->part[i] = sc_sum_squares(w->g + i * SC_PIECE, SC_MIN(w->n - i * SC_PIECE, SC_PIECE));
 }
 
 double sc_gradient_norm(sc_context *ctx, float *const *grad, const int64_t *count, int64_t n)
 {
     double sum = 0, part[BLOCK];
     for (int64_t i = 0; i < n; i++)
-        for (int64_t at = 0; at < count[i]; at += (int64_t)BLOCK * PIECE) {
-            norm_work w = {grad[i] + at, SC_MIN(count[i] - at, (int64_t)BLOCK * PIECE), part,
+        for (int64_t at = 0; at < count[i]; at += (int64_t)BLOCK * SC_PIECE) {
+            norm_work w = {grad[i] + at, SC_MIN(count[i] - at, (int64_t)BLOCK * SC_PIECE), part,
                            sc_pool_threads(ctx->pool)};
             sc_pool_run(ctx->pool, norm_share, &w);
-            for (int64_t k = 0; k < pieces(w.n); k++) sum += part[k];
+            for (int64_t k = 0; k * SC_PIECE < w.n; k++) sum += part[k];
         }
     return sqrt(sum);
 }

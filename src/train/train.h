@@ -12,7 +12,8 @@ typedef enum sc_schedule_kind {
     SC_SCHEDULE_LINEAR,
     SC_SCHEDULE_COSINE,
     SC_SCHEDULE_INVERSE_SQRT,
-    SC_SCHEDULE_WSD, /* warm-up, stable, decay (Hu et al. 2024, "MiniCPM") */
+    SC_SCHEDULE_WSD,  /* warm-up, stable, decay (Hu et al. 2024, "MiniCPM") */
+    SC_SCHEDULE_NOAM, /* width^-0.5 min(n^-0.5, n warmup^-1.5) at step n, from 1 (Vaswani et al. 2017) */
 } sc_schedule_kind;
 
 typedef enum sc_decay_kind { SC_DECAY_LINEAR, SC_DECAY_COSINE, SC_DECAY_SQRT } sc_decay_kind;
@@ -23,13 +24,14 @@ typedef struct sc_schedule {
     int64_t decay;         /* steps at the end, of SC_SCHEDULE_WSD */
     sc_decay_kind shape;   /* of that decay; SC_DECAY_SQRT: 1 - sqrt of the share done */
     double floor;          /* of SC_SCHEDULE_WSD: the factor that warm-up begins from and decay ends at */
+    int64_t width;         /* of the model, for SC_SCHEDULE_NOAM */
     double cycles;         /* of SC_SCHEDULE_COSINE: 0.5 falls once from 1 to 0 */
 } sc_schedule;
 
 /* What step `step`, counted from 0, multiplies the learning rate by. As transformers' schedules of these names. */
 double sc_schedule_at(const sc_schedule *s, int64_t step);
 
-/* ---- optimisers (optimizer.c) ---- */
+/* ---- optimisers (optimizer.c, and a file a kind) ---- */
 
 typedef enum sc_optimizer_kind {
     SC_ADAMW,     /* Loshchilov and Hutter 2017 */
@@ -37,14 +39,36 @@ typedef enum sc_optimizer_kind {
     SC_SGD,       /* with momentum, Nesterov's where asked for; the decay is added to the gradient */
     SC_LION,      /* Chen et al. 2023 */
     SC_ADAFACTOR, /* Shazeer and Stern 2018, as torch.optim has it */
+    SC_MUON,      /* Jordan et al. 2024, as torch.optim has it; AdamW for what is not `hidden` */
 } sc_optimizer_kind;
+
+/* What Muon multiplies the learning rate of a (rows, cols) matrix by. */
+typedef enum sc_muon_scale {
+    SC_MUON_ORIGINAL,           /* sqrt(max(1, rows / cols)) */
+    SC_MUON_MATCH_RMS_ADAMW,    /* 0.2 sqrt(max(rows, cols)): rates that suit AdamW (Liu et al. 2025) */
+    SC_MUON_SPECTRAL_UNCLAMPED, /* sqrt(rows / cols) */
+} sc_muon_scale;
+
+typedef enum sc_decayed { SC_DECAY_MATRICES, SC_DECAY_ALL, SC_DECAY_HIDDEN } sc_decayed;
+
+/* Settings of their own for the parameters whose names fit. */
+typedef struct sc_param_group {
+    const char *pattern;     /* as the shell's: "*.bias" */
+    double lr, weight_decay; /* negative: as the others */
+} sc_param_group;
 
 typedef struct sc_optimizer_options {
     sc_optimizer_kind kind;
     double lr, beta1, beta2, eps, weight_decay; /* eps of Adafactor: of the parameter's scale */
-    double momentum;                            /* SGD */
+    double momentum;                            /* SGD, Muon */
     bool nesterov;
     double beta2_decay, clip; /* Adafactor: -0.8 and 1 in the paper */
+    double rest_lr;           /* Muon: of what AdamW changes */
+    sc_muon_scale muon_scale;
+    sc_decayed decayed;
+    const sc_param_group *group; /* the last that fits counts; not needed after sc_optimizer_new */
+    int n_groups;
+    double ema; /* > 0: an average of the weights is kept, of which each step leaves so much */
 } sc_optimizer_options;
 /* The usual values of a kind, without weight decay. */
 sc_optimizer_options sc_optimizer_defaults(sc_optimizer_kind kind);
@@ -54,7 +78,8 @@ typedef struct sc_trained {
     const char *name; /* borrowed, as are the values */
     float *value;
     int64_t rows, cols;
-    bool decay; /* has a part in weight decay */
+    bool decay;  /* has a part in the weight decay of matrices */
+    bool hidden; /* a matrix between layers: neither a table of tokens or positions nor a head */
 } sc_trained;
 
 typedef struct sc_optimizer sc_optimizer;
@@ -65,16 +90,20 @@ typedef struct sc_moment {
     int64_t n;
 } sc_moment;
 
-/* The list is copied. */
+/* The list is copied. SC_EINVAL: a group that no parameter is in. */
 sc_status sc_optimizer_new(sc_optimizer **out, const sc_optimizer_options *o, const sc_trained *p, int64_t n);
 void sc_optimizer_free(sc_optimizer *o);
-/* One step: grad[i] is the gradient of parameter i, times `scale` (a clipped norm, an average); lr_factor of the
- * schedule. */
-void sc_optimizer_step(sc_optimizer *o, sc_context *ctx, float *const *grad, double scale, double lr_factor);
+/* One step: grad[i] is the gradient of parameter i, whose memory may be used up, times `scale` (a clipped norm, an
+ * average); lr_factor of the schedule. Fails without memory alone, at the first step. */
+sc_status sc_optimizer_step(sc_optimizer *o, sc_context *ctx, float *const *grad, double scale, double lr_factor);
 int64_t sc_optimizer_steps(const sc_optimizer *o); /* made so far */
 void sc_optimizer_set_steps(sc_optimizer *o, int64_t n);
 /* The moments of parameter i, at most 4; returns how many. */
 int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4]);
+/* The average of parameter i's values; NULL: none is kept. */
+float *sc_optimizer_average(const sc_optimizer *o, int64_t i);
+/* Puts the averages where the weights are and the weights where the averages were; a second call undoes it. */
+void sc_optimizer_exchange(sc_optimizer *o, sc_context *ctx);
 
 /* sqrt of the sum of squares of all gradients, summed in f64. */
 double sc_gradient_norm(sc_context *ctx, float *const *grad, const int64_t *count, int64_t n);
@@ -106,6 +135,8 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 /* Operations of one batch's forward and backward pass. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
+/* The plan of the last sc_learner_add; NULL before. */
+sc_plan *sc_learner_plan(sc_learner *l);
 
 /* ---- alphabets (alphabet.c) ---- */
 
@@ -121,6 +152,9 @@ sc_status sc_alphabet_tokenizer(sc_tokenizer **out, const sc_alphabet *a);
 void sc_alphabet_free(sc_alphabet *a);
 
 /* ---- what a run begins with (task.c) ---- */
+
+/* Spreads the weights of a new model as its configuration or family says. (fresh.c) */
+void sc_fresh_weights(sc_model *m);
 
 /* Starts as {0}. */
 typedef struct sc_task {
@@ -147,13 +181,10 @@ typedef struct sc_checkpoint {
     int64_t n;
     json_t *state; /* trainer_state.json */
 } sc_checkpoint;
-/* Writes out/checkpoint-STEP, which appears whole or not at all, then removes the oldest so that `keep` are left. */
-sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep);
-/* The model's own files, in `dir` itself. */
-sc_status sc_checkpoint_write_model(const sc_checkpoint *c, const char *dir);
-/* The folder of the last whole checkpoint (sc_free) and its state; SC_ENOTFOUND: there is none. */
-sc_status sc_checkpoint_last(const char *out, char **dir, json_t **state);
-/* The optimiser's moments from a checkpoint's folder. */
-sc_status sc_checkpoint_read_optimizer(const sc_checkpoint *c, const char *dir);
+/* Writes out/checkpoint-STEP, which appears whole or not at all, and is one of `keep` at multiples of step `every`: older
+ * ones go, and those at other steps. */
+sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep, int64_t every);
+/* What the optimiser keeps, averages and, where wanted, the weights, from a checkpoint's folder. */
+sc_status sc_checkpoint_read(const sc_checkpoint *c, const char *dir, bool weights);
 
 #endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop of a training: batches in an order that follows from the seed and the step alone, so a run that goes on from a
+ * checkpoint does what it would have done. A step is saved before it is evaluated. */
+#include "train/run.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* ---- checkpoints ---- */
+
+sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
+{
+    bool copied = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer);
+    return (sc_checkpoint){.model = t->task.model,
+                           .tokenizer = copied ? t->o.tokenizer : NULL,
+                           .alphabet = &t->task.alphabet,
+                           .trained = t->trained,
+                           .optimizer = t->optimizer,
+                           .n = t->n};
+}
+
+static double epoch_of(const sc_trainer *t)
+{
+    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->task.size.examples;
+}
+
+json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
+{
+    json_t *args = json_array(), *o;
+    for (int i = 0; args && i < t->o.n_args; i++) json_array_append_new(args, json_string(t->o.args[i]));
+    o = json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:s, s:s, s:o, s:O, s:O, s:o}", "global_step", (json_int_t)step,
+                  "max_steps", (json_int_t)t->steps, "epoch", epoch_of(t), "data_step", (json_int_t)t->place,
+                  "seconds", t->before + (t->begun > 0 ? sc_now() - t->begun : 0), "tokens",
+                  (json_int_t)t->task.size.tokens, "objective", t->task.objective->name, "socle", sc_version(),
+                  "args", args, "options", t->options, "inputs", t->files, "spikes", sc_spikes_state(&t->spikes));
+    return o;
+}
+
+static sc_status save(sc_trainer *t, int64_t step)
+{
+    sc_checkpoint c = sc_trainer_checkpoint(t);
+    char name[64];
+    if (!(c.state = sc_trainer_state(t, step))) return sc_nomem();
+    /* Where a run goes back to must not depend on where it was stopped. */
+    int64_t every = t->spikes.o.action == SC_SPIKE_ROLLBACK ? t->o.save_every : 1;
+    sc_status s = sc_checkpoint_write(&c, t->o.out, step, t->o.keep, every);
+    json_decref(c.state);
+    if (s)
+        return sc_fail_in(s, "no checkpoint of step %lld; those before it are whole, go on with --resume",
+                          (long long)step);
+    snprintf(name, sizeof name, "checkpoint-%lld", (long long)step);
+    char *dir = sc_path_join(t->o.out, name);
+    s = dir ? sc_checkpoint_publish(t->o.out, dir, t->o.ema_model) : sc_nomem();
+    sc_free(dir);
+    if (s || !t->task.objective->finish) return s;
+    return t->task.objective->finish(t->task.self, t->o.out);
+}
+
+/* ---- what is said of the steps ---- */
+
+static void note_step(sc_trainer *t, const sc_train_event *e)
+{
+    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)e->step, "epoch", e->epoch,
+                          "loss", e->loss, "learning_rate", e->lr, "grad_norm", e->norm, "tokens_per_second",
+                          e->tokens_per_second, "seconds", e->seconds);
+    if (o && t->o.peak_flops > 0) json_object_set_new(o, "share_of_peak", json_real(e->flops / t->o.peak_flops));
+    sc_journal_put(t->journal, o);
+}
+
+static void note_eval(sc_trainer *t, const sc_train_event *e)
+{
+    json_t *o = json_pack("{s:I, s:f}", "step", (json_int_t)e->step, "eval_loss", e->eval_loss);
+    if (o && e->ema_loss >= 0) json_object_set_new(o, "ema_eval_loss", json_real(e->ema_loss));
+    if (o && e->measure) {
+        char name[64];
+        snprintf(name, sizeof name, "eval_%s", e->measure);
+        json_object_set_new(o, name, json_real(e->measured));
+    }
+    sc_journal_put(t->journal, o);
+}
+
+/* The means over data that is not trained on. */
+static sc_status measure(sc_trainer *t, sc_measure *sum)
+{
+    *sum = (sc_measure){0};
+    for (int64_t i = 0; i < t->task.size.eval_batches; i++) {
+        sc_text_batch b;
+        if (sc_context_cancelled(t->asked)) return SC_ECANCELLED;
+        sc_status s = t->task.objective->eval_batch(t->task.self, i, &b);
+        if (!s) s = sc_learner_score(t->learner, &b, sum);
+        if (s) return s;
+    }
+    return SC_OK;
+}
+
+static sc_status evaluate(sc_trainer *t, sc_train_event *e)
+{
+    sc_measure sum;
+    sc_status s = measure(t, &sum);
+    if (s) return s;
+    e->eval_loss = sum.loss / sum.counted;
+    if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
+    if (t->o.ema > 0) {
+        sc_optimizer_exchange(t->optimizer, t->ctx);
+        s = measure(t, &sum);
+        sc_optimizer_exchange(t->optimizer, t->ctx);
+        if (s) return s;
+        e->ema_loss = sum.loss / sum.counted;
+    }
+    note_eval(t, e);
+    return SC_OK;
+}
+
+static sc_status sample(sc_trainer *t, int64_t step)
+{
+    for (int i = 0; i < t->o.n_prompts; i++) {
+        char *text;
+        if (sc_context_cancelled(t->asked)) return SC_ECANCELLED;
+        sc_status s = sc_train_sample(&text, t->task.model, t->task.tokenizer, t->o.prompts[i], t->o.sample_tokens,
+                                      t->o.seed, (uint64_t)(step * t->o.n_prompts + i));
+        if (s) return s;
+        sc_journal_sample(t->journal, step, t->o.prompts[i], text);
+        sc_free(text);
+    }
+    return SC_OK;
+}
+
+static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
+{
+    return step > 0 && (step % every == 0 || step == t->steps);
+}
+
+static bool eval_due(const sc_trainer *t, int64_t step)
+{
+    return t->task.size.eval_batches && is_due(t, step, t->o.eval_every);
+}
+
+static bool sample_due(const sc_trainer *t, int64_t step)
+{
+    return t->o.n_prompts && is_due(t, step, t->o.sample_every);
+}
+
+/* What a run that ended between a checkpoint and its evaluation still owes. */
+static sc_status catch_up(sc_trainer *t)
+{
+    sc_train_event e = {.step = t->first, .steps = t->steps, .eval_loss = -1, .ema_loss = -1};
+    sc_status s = SC_OK;
+    if (eval_due(t, t->first) && !sc_journal_has_eval(t->journal, t->first)) s = evaluate(t, &e);
+    if (!s && sample_due(t, t->first) && !sc_journal_has_sample(t->journal, t->first)) s = sample(t, t->first);
+    return s;
+}
+
+static void report_page(sc_trainer *t, const char *status)
+{
+    sc_journal_report(t->journal, status, t->spikes.list);
+}
+
+/* ---- spikes ---- */
+
+/* "step 812: the loss is 9.31 …", into text. */
+static void describe_batch(sc_trainer *t, sc_str *out)
+{
+    for (int64_t a = 0; a < t->o.accumulate; a++) {
+        int64_t index = t->place * t->o.accumulate + a;
+        if (a) sc_str_puts(out, "; ");
+        if (t->task.objective->describe)
+            t->task.objective->describe(t->task.self, index, out);
+        else
+            sc_str_printf(out, "batch %lld of the data's order", (long long)index);
+    }
+}
+
+/* Puts a spike on the list, and says so. */
+static sc_status note_spike(sc_trainer *t, const sc_train_event *e, double middle, const char *action)
+{
+    enum { SHOWN = 300 };
+    sc_str batch = {0};
+    describe_batch(t, &batch);
+    if (batch.oom) return sc_nomem();
+    json_t *o = json_pack("{s:I, s:I, s:s, s:s}", "step", (json_int_t)e->step, "data_step", (json_int_t)t->place,
+                          "action", action, "batch", batch.p);
+    if (o && isfinite(e->loss)) json_object_set_new(o, "loss", json_real(e->loss));
+    if (o && isfinite(e->norm)) json_object_set_new(o, "grad_norm", json_real(e->norm));
+    if (o && isfinite(middle)) json_object_set_new(o, "median", json_real(middle));
+    sc_log(t->ctx, SC_LOG_WARNING,
+           "step %lld: the loss is %.4g (median before it %.4g), the norm of the gradients %.4g: %s; batch: %.*s%s",
+           (long long)e->step, e->loss, middle, e->norm, action, SHOWN, batch.p,
+           batch.len > SHOWN ? " … (all of it in trainer_state.json)" : "");
+    sc_str_free(&batch);
+    return sc_spikes_note(&t->spikes, o);
+}
+
+/* To the checkpoint, but with the data and the spikes of now, which the checkpoint gets to know: a run that is killed
+ * meanwhile goes on from there or meets the same spike again. */
+static sc_status go_back(sc_trainer *t, const char *dir, json_t *state, int64_t *step)
+{
+    sc_checkpoint c = sc_trainer_checkpoint(t);
+    json_t *list = json_incref(t->spikes.list);
+    int64_t count = t->spikes.count;
+    sc_status s = sc_checkpoint_read(&c, dir, true);
+    if (!s) s = sc_spikes_restore(&t->spikes, json_object_get(state, "spikes"));
+    if (!s) {
+        json_decref(t->spikes.list);
+        t->spikes.list = json_incref(list);
+        t->spikes.count = count;
+        *step = json_integer_value(json_object_get(state, "global_step"));
+        sc_optimizer_set_steps(t->optimizer, *step);
+        t->place++;
+        if (json_object_set_new(state, "data_step", json_integer((json_int_t)t->place)) != 0 ||
+            json_object_set_new(state, "spikes", sc_spikes_state(&t->spikes)) != 0)
+            s = sc_nomem();
+    }
+    if (!s) s = sc_checkpoint_write_state(dir, state);
+    json_decref(list);
+    if (!s) sc_journal_cut(t->journal, *step);
+    return s;
+}
+
+/* *again: the step is not to be made with this batch. */
+static sc_status meet_spike(sc_trainer *t, const sc_train_event *e, double middle, int64_t *step, bool *again)
+{
+    bool number = isfinite(e->loss) && isfinite(e->norm);
+    sc_on_spike action = t->spikes.o.action;
+    if (action != SC_SPIKE_WARN && t->spikes.count >= t->spikes.o.limit)
+        return sc_fail(SC_EINVAL,
+                       "step %lld: the loss is %g, and %lld spikes were skipped before it (--spike-limit): a lower "
+                       "learning rate or more warm-up may help",
+                       (long long)e->step, e->loss, (long long)t->spikes.count);
+    *again = action != SC_SPIKE_WARN;
+    if (action == SC_SPIKE_WARN) {
+        sc_status s = note_spike(t, e, middle, "went on");
+        if (s || number) return s;
+        return sc_fail(SC_EINVAL,
+                       "step %lld: the loss is %g and the norm of the gradients %g; the last checkpoint is from "
+                       "before, --resume with a lower --lr is another run",
+                       (long long)e->step, e->loss, e->norm);
+    }
+    char *dir = NULL;
+    json_t *state = NULL;
+    sc_status s = SC_ENOTFOUND;
+    if (action == SC_SPIKE_ROLLBACK) s = sc_checkpoint_last(t->ctx, t->o.out, t->o.save_every, &dir, &state);
+    if (s == SC_ENOTFOUND) {
+        s = note_spike(t, e, middle, "skipped the batch");
+        t->place++;
+    } else if (!s) {
+        char text[80];
+        snprintf(text, sizeof text, "went back to step %lld",
+                 (long long)json_integer_value(json_object_get(state, "global_step")));
+        s = note_spike(t, e, middle, text);
+        if (!s) s = go_back(t, dir, state, step);
+    }
+    sc_free(dir);
+    json_decref(state);
+    return s;
+}
+
+/* ---- steps ---- */
+
+static sc_status find_gradients(sc_trainer *t, sc_train_event *e)
+{
+    sc_learner_clear(t->learner);
+    t->words = 0;
+    for (int64_t a = 0; a < t->o.accumulate; a++) {
+        double loss;
+        sc_text_batch b;
+        sc_status s = t->task.objective->batch(t->task.self, t->place * t->o.accumulate + a, &b);
+        if (!s) s = sc_learner_add(t->learner, &b, 1 / (double)t->o.accumulate, &loss);
+        if (s) return s;
+        e->loss += loss;
+        t->words += b.words;
+    }
+    e->norm = sc_gradient_norm(t->ctx, sc_learner_gradients(t->learner), t->count, t->n);
+    return SC_OK;
+}
+
+/* One step, or none where its batch is a spike that is left out: *step is how many are made then. */
+static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
+{
+    double middle;
+    bool again = false;
+    e->step = *step + 1;
+    sc_status s = find_gradients(t, e);
+    if (!s && sc_spikes_look(&t->spikes, e->loss, e->norm, &middle)) s = meet_spike(t, e, middle, step, &again);
+    if (s || again) return s;
+    double factor = sc_schedule_at(&t->schedule, *step);
+    e->lr = t->lr * factor;
+    s = sc_optimizer_step(t->optimizer, t->ctx, sc_learner_gradients(t->learner),
+                          t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1, factor);
+    if (s) return s;
+    sc_spikes_take(&t->spikes, e->loss);
+    t->place++;
+    *step = e->step;
+    return SC_OK;
+}
+
+/* Saved first, then evaluated, sampled from and shown. */
+static sc_status after_step(sc_trainer *t, sc_train_event *e, int64_t *saved)
+{
+    sc_status s = SC_OK;
+    bool due = is_due(t, e->step, t->o.save_every), eval = eval_due(t, e->step);
+    if (is_due(t, e->step, t->o.log_every) || eval) note_step(t, e);
+    if (due) {
+        if ((s = save(t, e->step))) return s;
+        *saved = e->step;
+    }
+    if (eval) s = evaluate(t, e);
+    if (!s && sample_due(t, e->step)) s = sample(t, e->step);
+    if (due) report_page(t, e->step == t->steps ? "Finished" : "Running");
+    return s;
+}
+
+static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step, int64_t *saved)
+{
+    sc_status s = catch_up(t);
+    double last = sc_now(), training = 0;
+    int64_t made = 0;
+    while (!s && *step < t->steps) {
+        sc_train_event e = {.steps = t->steps, .eval_loss = -1, .ema_loss = -1};
+        int64_t before = *step;
+        s = sc_context_cancelled(t->asked) ? SC_ECANCELLED : one_step(t, step, &e);
+        double now = sc_now();
+        if (!s && *step == before + 1) {
+            training += now - last;
+            made++;
+            e.epoch = epoch_of(t);
+            e.seconds = t->before + now - t->begun;
+            e.tokens_per_second = (double)t->words / (now - last);
+            e.flops = sc_learner_flops(t->learner) * (double)t->o.accumulate / (now - last);
+            e.left = training / (double)made * (double)(t->steps - *step);
+            s = after_step(t, &e, saved);
+            if (report) report(user, &e);
+        }
+        last = sc_now();
+    }
+    return s;
+}
+
+sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
+{
+    int64_t step = t->first, saved = t->first;
+    char text[600];
+    t->begun = sc_now();
+    report_page(t, "Running");
+    sc_status s = go(t, report, user, &step, &saved);
+    if (s == SC_ECANCELLED) {
+        sc_status kept = step > saved ? save(t, step) : SC_OK;
+        if (kept) return kept;
+        snprintf(text, sizeof text, "Stopped after step %lld", (long long)step);
+        report_page(t, text);
+        return sc_fail(SC_ECANCELLED,
+                       "stopped after step %lld of %lld, which is saved; to go on: socle train --resume --out %s",
+                       (long long)step, (long long)t->steps, t->o.out);
+    }
+    if (s) {
+        char message[512];
+        snprintf(message, sizeof message, "%s", sc_error());
+        snprintf(text, sizeof text, "Ended at step %lld: %s", (long long)step, message);
+        report_page(t, text);
+        return sc_fail(s, "%s", message);
+    }
+    report_page(t, "Finished");
+    return SC_OK;
+}
