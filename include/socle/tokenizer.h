@@ -24,8 +24,8 @@ typedef struct sc_token_span {
     int32_t begin, end;
 } sc_token_span;
 
-/* path: a model's directory (tokenizer.json, tokenizer.model, vocab.json or vocab.txt, the first of them; tokenizer_config.json
- * names the bos, eos, pad and unk tokens), one of these files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds
+/* path: a model's directory (tokenizer.json, tokenizer.model, spiece.model, tiktoken.model, vocab.json, encoder.json or
+ * vocab.txt, the first of them; tokenizer_config.json and special_tokens_map.json name the bos, eos, pad and unk tokens), one of these files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds
  * that are not known give SC_EUNSUPPORTED naming the kind. */
 SC_API sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path);
 /* The text of a tokenizer.json; `what` names it in messages. */

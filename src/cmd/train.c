@@ -89,9 +89,9 @@ static sc_train_options options_of(sc_cmd *c)
     return (sc_train_options){
         .model = config ? config : model,
         .from_weights = model != NULL,
-        .objective = sc_cmd_str(c, "objective"),
+        .objective = word(c, "objective"),
         .tokenizer = sc_cmd_str(c, "tokenizer"),
-        .alphabet = sc_cmd_str(c, "alphabet"),
+        .alphabet = word(c, "alphabet"),
         .pack = sc_cmd_flag(c, "pack"),
         .whole_words = sc_cmd_flag(c, "whole-words"),
         .keep_order = sc_cmd_flag(c, "keep-order"),
@@ -99,7 +99,7 @@ static sc_train_options options_of(sc_cmd *c)
         .mean_span = number(c, "mean-span"),
         .smoothing = number(c, "label-smoothing"),
         .scale = number(c, "scale"),
-        .pooling = sc_cmd_str(c, "pooling"),
+        .pooling = word(c, "pooling"),
         .out = sc_cmd_str(c, "out"),
         .resume = sc_cmd_flag(c, "resume"),
         .steps = whole(c, "steps"),
@@ -144,9 +144,9 @@ static const char *missing(sc_cmd *c)
     if ((config && model) || (!resume && !config && !model))
         return "one of --config (a new model) and --model (to train on) is needed";
     if (resume) return NULL;
-    const char *tokenizer = sc_cmd_str(c, "tokenizer"), *alphabet = sc_cmd_str(c, "alphabet");
-    if (config && !tokenizer == !alphabet) return "--config needs one of --tokenizer and --alphabet";
-    if (model && alphabet) return "--alphabet is for a new model (--config)";
+    if (config && sc_cmd_given(c, "tokenizer") == sc_cmd_given(c, "alphabet"))
+        return "--config needs one of --tokenizer and --alphabet";
+    if (model && sc_cmd_given(c, "alphabet")) return "--alphabet is for a new model (--config)";
     return sc_cmd_count(c, "data") ? NULL : "--data is needed";
 }
 
@@ -254,6 +254,10 @@ static const sc_example examples[] = {
     {"socle train --resume --out run", "Go on where it was stopped"},
     {"socle train --config config.json --tokenizer ./gpt2 --data book.txt --out run --prompt \"Once\" --ema 0.999",
      "With samples along the way and averages of the weights"},
+    {"socle train --config config.json --alphabet protein --data uniref.fasta --out run",
+     "Symbols in place of text"},
+    {"socle train --model bert-base --objective classify --data reviews.tsv --out run",
+     "A classifier from an encoder"},
     {"socle run run --raw \"Once upon a time\"", "Use what it made"},
     {0}};
 const sc_verb sc_verb_train = {

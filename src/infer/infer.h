@@ -21,7 +21,7 @@ struct sc_pipeline {
     sc_drafter *drafter; /* NULL: plain decoding */
     sc_model *draft_model;
     sc_session *draft_session;
-    sc_special *special; /* the tokens that a message must not be able to spell */
+    sc_special *special; /* the tokens that a message must not be able to spell, in the order of their bytes */
     int64_t n_special;
     bool begins_special[256]; /* by their first byte */
     int32_t *held;            /* the ids of sequence 0 */

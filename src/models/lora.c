@@ -77,6 +77,8 @@ static double alpha_of(const lora_config *c, const char *name)
 static sc_status load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned)
 {
     int64_t n = 1;
+    if (t->dtype == SC_DTYPE_COUNT) /* whose size nobody has checked */
+        return sc_fail(SC_EUNSUPPORTED, "'%s': type %.40s is not supported", t->name, t->type);
     for (int i = 0; i < t->rank; i++) n *= t->dim[i];
     sc_shape shape = {2, {t->dim[0], t->rank > 1 ? t->dim[1] : 1}};
     if (turned) shape = (sc_shape){2, {t->dim[1], t->dim[0]}};
@@ -244,7 +246,7 @@ static sc_status move_rows(sc_adapter_part *part, int64_t n, int64_t unit,
 {
     int64_t r = part->lora.rank;
     sc_buffer *buffer;
-    if (part->lora.rows != n || n % unit)
+    if (part->lora.rows != n || unit < 1 || n % unit)
         return sc_fail(SC_ESHAPE, "the adapter's matrix for '%s' does not fit", part->name);
     sc_status s = sc_buffer_new(&buffer, part->lora.b.buffer->size);
     if (s) return s;
@@ -267,7 +269,7 @@ static int64_t place_in_pairs(int64_t i, int64_t d, int64_t n)
 
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim)
 {
-    return move_rows(part, n, head_dim, place_in_pairs);
+    return move_rows(part, n, head_dim % 2 ? 0 : head_dim, place_in_pairs);
 }
 
 /* A head has its query, key and value, together `unit`. */
@@ -279,7 +281,8 @@ static int64_t place_joined(int64_t i, int64_t unit, int64_t n)
 
 sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads)
 {
-    return move_rows(part, n, n / SC_MAX(heads, 1), place_joined);
+    int64_t unit = n / SC_MAX(heads, 1);
+    return move_rows(part, n, unit % 3 ? 0 : unit, place_joined);
 }
 
 void sc_adapters_free(sc_adapters *a)

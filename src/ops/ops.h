@@ -37,6 +37,14 @@ sc_status sc_want_dim(const sc_tensor *t, const char *what, int axis, int64_t n)
  * parameter that stands before it in the graph by the same name: that one's gradient is of both. A fault where an operation between them has no
  * derivative. */
 void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out);
+/* What the backward pass makes again instead of keeping it since the forward pass, to the same bits. */
+typedef enum sc_remake {
+    SC_REMAKE_NOTHING,
+    SC_REMAKE_CHEAP,  /* norms and activations: hardly any time */
+    SC_REMAKE_BLOCKS, /* and all between two hidden states that the model shows (sc_tap): most of a forward pass */
+} sc_remake;
+void sc_grad_remaking(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_remake how,
+                      sc_tensor **out);
 
 /* For an operation's `backward`: whether an input's gradient is wanted, what is known of it so far (NULL: nothing), and
  * one more part of it. */
@@ -120,7 +128,7 @@ typedef struct sc_cross_entropy_attr {
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Nor has pack_panels: x (..., C) f32, contiguous or a matrix turned → f32 (R, C rounded up to 16), or bf16 (R, C rounded
  * up to 32): the same values in the order that products of many rows want. Nor pack_ordered: the same with C as it is, or
- * rounded up to 2. */
+ * rounded up to 2; nor pack_ordered_w, which also rounds R up to 32. */
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 /* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */

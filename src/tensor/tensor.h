@@ -100,6 +100,7 @@ struct sc_tensor {
     sc_tensor *in[SC_MAX_INPUTS];
     int n_in;
     const void *attr;
+    const sc_tensor *after; /* not to be made before this one is, though it could be; NULL: as soon as it can */
     sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
     int64_t view_start; /* elements from its beginning */
     sc_storage storage; /* of SC_PARAM and SC_STATE */
@@ -193,6 +194,8 @@ void sc_scope_pop(sc_graph *g);
 /* Appends a node. The attributes are copied. */
 sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr,
                          size_t attr_size);
+/* Appends a node that does what t does, of inputs like t's; it is made no sooner than `after`. */
+sc_tensor *sc_graph_again(sc_graph *g, const sc_tensor *t, sc_tensor *const *in, const sc_tensor *after);
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);

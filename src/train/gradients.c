@@ -237,8 +237,10 @@ static sc_status build(const void *self, sc_loss_graph *out, const sc_model *m, 
     sc_status s = sc_text_graph_build(&out->t, m, &x->call.shape);
     if (s) return s;
     sc_graph *g = out->t.g;
-    out->labels = sc_graph_input(g, "labels", SC_I32, &(sc_shape){1, {b->rows}});
-    out->weight = sc_graph_input(g, "weight", SC_F32, &(sc_shape){1, {b->rows}});
+    sc_shape rows = {1, {x->words + x->nexts}};
+    (void)b; /* there is but the one */
+    out->labels = sc_graph_input(g, "labels", SC_I32, &rows);
+    out->weight = sc_graph_input(g, "weight", SC_F32, &rows);
     out->loss = loss_of(x, out);
     if (x->nexts)
         out->loss = sc_add(g, out->loss,

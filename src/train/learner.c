@@ -20,6 +20,8 @@ struct sc_learner {
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
     int64_t n, added;
+    sc_dtype type; /* that products are made in */
+    sc_remake remake;
     pass add, loss; /* with gradients and without */
 };
 
@@ -140,6 +142,7 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->m = m;
     l->objective = o;
     l->self = self;
+    l->remake = SC_REMAKE_CHEAP;
     sc_status s = take_parameters(l);
     if (!s) s = find_hidden(l);
     if (s)
@@ -147,6 +150,14 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     else
         *out = l;
     return s;
+}
+
+void sc_learner_compute(sc_learner *l, sc_dtype type, bool recompute)
+{
+    l->type = type;
+    l->remake = recompute ? SC_REMAKE_BLOCKS : SC_REMAKE_CHEAP;
+    free_pass(&l->add);
+    free_pass(&l->loss);
 }
 
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n)
@@ -198,7 +209,7 @@ static sc_status differentiate(sc_learner *l, pass *p)
             s = sc_nomem();
     for (int64_t i = 0; !s && i < g->count; i++)
         if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad(g, p->x.loss, leaf, leaves, grad);
+    if (!s) sc_grad_remaking(g, p->x.loss, leaf, leaves, l->remake, grad);
     for (int64_t i = 0; !s && i < leaves; i++) {
         int64_t which;
         for (int64_t k = 0; k < p->x.n_also; k++)
@@ -228,7 +239,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
-    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
+    if (!s) sc_linear_in_order(p->x.t.g, l->type);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;

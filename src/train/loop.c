@@ -10,9 +10,8 @@
 
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 {
-    bool copied = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer);
     return (sc_checkpoint){.model = t->task.model,
-                           .tokenizer = copied ? t->o.tokenizer : NULL,
+                           .tokenizer = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
                            .alphabet = &t->task.alphabet,
                            .trained = t->trained,
                            .optimizer = t->optimizer,

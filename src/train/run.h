@@ -109,6 +109,7 @@ typedef struct sc_series {
 
 typedef struct sc_chart {
     const char *title;
+    bool wide;     /* values of several orders of magnitude are drawn by their logarithm */
     double factor; /* of the values: 100 for percent; 0: 1 */
     sc_series series[3];
     int n_series;

@@ -174,12 +174,6 @@ static sc_status make_spikes(sc_trainer *t)
 
 /* ---- data ---- */
 
-static void count_steps(sc_trainer *t)
-{
-    double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
-}
-
 /* What the run is made of, by content. */
 static sc_status sum_files(sc_trainer *t)
 {
@@ -320,6 +314,12 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     return s ? s : open_journal(t);
 }
 
+static void count_steps(sc_trainer *t)
+{
+    double per_step = (double)(t->o.batch * t->o.accumulate);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
+}
+
 static sc_status open_run(sc_trainer *t)
 {
     char *dir;
@@ -329,7 +329,7 @@ static sc_status open_run(sc_trainer *t)
     if (s) return s;
     if (state) s = sc_train_options_fill(&t->o, json_object_get(state, "options"), t->arena);
     if (!s) s = take_options(t);
-    if (!s && dir && !t->o.alphabet && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
+    if (!s && dir && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
     if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, dir ? dir : t->o.model, !dir && !t->o.from_weights);
     if (!s) count_steps(t);
     if (!s) s = make_learner(t);

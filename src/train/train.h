@@ -118,6 +118,10 @@ typedef struct sc_learner sc_learner;
  * weights. o builds the graphs, self is what its open gave, borrowed too. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self);
 void sc_learner_free(sc_learner *l);
+/* How it computes; to be said before the first batch. type: SC_F32 [this], or SC_BF16: products of values rounded to it where
+ * the machine multiplies that, with sums, weights and everything else f32. recompute: of each block only what it was given is
+ * kept for the backward pass, which makes the rest again: the same bits in less memory and more time. */
+void sc_learner_compute(sc_learner *l, sc_dtype type, bool recompute);
 /* The parameters, in the model's order; vectors have no part in weight decay. */
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
 /* The gradients, summed since the last clear; (rows, cols) of each parameter. */
