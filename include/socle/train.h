@@ -32,7 +32,7 @@ typedef struct sc_train_options {
     int64_t batch, length,
         accumulate;        /* sequences, tokens each [8, the model's context up to 512]; batches a step [1] */
     const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor", "muon" ["adamw"] */
-    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd" ["cosine"] */
+    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd", "noam" ["cosine"] */
     double lr, beta1, beta2, eps,
         weight_decay;       /* [those usual for the optimiser; decay 0.1]; decay below 0: none */
     double rest_lr;         /* Muon changes matrices between layers; the rate of AdamW for the rest [1e-3] */

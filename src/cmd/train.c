@@ -194,7 +194,7 @@ static const sc_option options[] = {
     {"accumulate", 0, SC_OPT_INT, "N", "batches of a step", .value = "1", .lo = 1, .hi = 1e6},
     {"optimizer", 0, SC_OPT_CHOICE, "adamw|adam|sgd|lion|adafactor|muon", "how gradients change weights",
      .value = "adamw"},
-    {"schedule", 0, SC_OPT_CHOICE, "cosine|linear|constant|inverse_sqrt|wsd", "of the learning rate",
+    {"schedule", 0, SC_OPT_CHOICE, "cosine|linear|constant|inverse_sqrt|wsd|noam", "of the learning rate",
      .value = "cosine"},
     {"lr", 0, SC_OPT_NUM, "RATE",
      "the highest learning rate; 0: 1e-3 for adamw, adam and sgd, 1e-4 for lion, 0.01 for adafactor, 0.02 for muon",

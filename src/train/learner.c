@@ -65,14 +65,14 @@ static void is_no_hidden(sc_learner *l, const sc_tensor *w)
         if (strcmp(l->trained[i].name, w->name) == 0) l->trained[i].hidden = false;
 }
 
-/* Matrices between layers, as the graph of a batch of one token tells them: all but tables that rows are looked up in and
+/* Matrices between layers, as the graph of a batch of a few tokens tells them: all but tables that rows are looked up in and
  * what makes the result. */
 static sc_status find_hidden(sc_learner *l)
 {
     bool pair = l->m->family->encoder_decoder;
-    const sc_text_batch one = {.tokens = 1, .sequences = 1, .source = pair, .rows = 1};
+    const sc_text_batch few = {.tokens = 3, .sequences = 3, .source = pair ? 3 : 0, .rows = 3};
     sc_loss_graph x = {0};
-    sc_status s = l->objective->build(l->self, &x, l->m, &one);
+    sc_status s = l->objective->build(l->self, &x, l->m, &few);
     if (!s && x.t.g->status) s = sc_fail(x.t.g->status, "%s", x.t.g->fault);
     for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->trained[i].rank == 2;
     if (!s) is_no_hidden(l, head_of(x.result));

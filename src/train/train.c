@@ -114,7 +114,7 @@ static sc_status read_groups(sc_trainer *t, sc_optimizer_options *x)
 
 static sc_status make_schedule(sc_trainer *t)
 {
-    static const char *const names[] = {"constant", "linear", "cosine", "inverse_sqrt", "wsd"};
+    static const char *const names[] = {"constant", "linear", "cosine", "inverse_sqrt", "wsd", "noam"};
     int kind;
     sc_status s = pick("schedule", t->o.schedule, names, SC_COUNT(names), &kind);
     if (s) return s;
@@ -123,6 +123,7 @@ static sc_status make_schedule(sc_trainer *t)
                                 .warmup = (int64_t)(SC_MAX(t->o.warmup, 0) * (double)t->steps),
                                 .decay = t->steps / 5,
                                 .shape = SC_DECAY_SQRT,
+                                .width = t->task.model->info.width,
                                 .cycles = 0.5};
     return SC_OK;
 }
@@ -146,6 +147,7 @@ static sc_status make_optimizer(sc_trainer *t)
     if (!s) s = pick("choice of what decays", o->decayed, decayed, SC_COUNT(decayed), &what);
     if (s) return s;
     sc_optimizer_options x = sc_optimizer_defaults((sc_optimizer_kind)kind);
+    if (strcmp(o->schedule, "noam") == 0) x.lr = 1; /* the schedule's numbers are rates */
     settle(&o->lr, &x.lr);
     settle(&o->beta1, &x.beta1);
     settle(&o->beta2, &x.beta2);
