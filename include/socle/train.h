@@ -117,7 +117,7 @@ SC_API sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_r
  *   SC_HEAD_REPLACED  binary cross entropy with labels (B, T) of 0 and 1
  *   SC_HEAD_NONE the cosine between the mean states of the two rows that there must be; labels are not read
  * The model's weights become f32 in memory of their own, which stay: nothing else may use the model meanwhile. SC_EINVAL: no
- * label counts. SC_EUNSUPPORTED: a model from GGUF, SC_HEAD_SPAN, a DoRA adapter, a part without a derivative. SC_ELIMIT: a
+ * label counts. SC_EUNSUPPORTED: a model from GGUF, SC_HEAD_SPAN, an adapter other than plain LoRA and virtual tokens, a part without a derivative. SC_ELIMIT: a
  * label that the head has no class for. */
 SC_API sc_status sc_model_gradients(sc_outputs **out, sc_model *m, const sc_named_tensor *in, int64_t n_in,
                                     bool all);
