@@ -159,6 +159,7 @@ static double unary(sc_unary_kind kind, double x)
     case SC_UNARY_SIGMOID: return 1 / (1 + exp(-x));
     case SC_UNARY_TANH: return tanh(x);
     case SC_UNARY_SOFTPLUS: return log(1 + exp(x));
+    case SC_UNARY_EXP: return exp(x);
     default: fail_msg("a unary function without a definition here"); return 0;
     }
 }

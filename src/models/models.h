@@ -127,10 +127,12 @@ typedef struct sc_weights sc_weights;
 typedef struct sc_moe_decoder {
     sc_decoder decoder;
     sc_moe_config moe;
-    const char *name;        /* of a mixture within its layer */
-    const bool *sparse;      /* of each layer: has a mixture; else the gated "mlp" */
-    int64_t first_sparse;    /* default of first_k_dense_replace */
-    int64_t shared;          /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    const char *name;     /* of a mixture within its layer */
+    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse; /* default of first_k_dense_replace */
+    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    bool balanced; /* learns with a loss for the balance of its experts where the configuration asks for it */
+    float balance; /* times that loss: router_aux_loss_coef; 0: none */
     sc_latent_config latent; /* of latent attention; rank 0: it is another */
 } sc_moe_decoder;
 /* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
@@ -142,6 +144,15 @@ sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
 /* The decoder with experts that a model's configuration begins with; NULL: it is something else. */
 const sc_moe_decoder *sc_model_moe(const sc_model *m);
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
+/* A parameter that this model's checkpoints keep in one tensor with others: matrix `part` of `parts` of an expert, within
+ * (E, parts N, C) or (E, parts N) one after the other, or as columns that take turns, (E, C, parts N). false: it stands
+ * alone, under its own name. */
+typedef struct sc_published {
+    char name[512];
+    int64_t expert, part, parts;
+    bool columns;
+} sc_published;
+bool sc_param_published(const sc_model *m, const sc_model_param *p, sc_published *out);
 
 /* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
 
@@ -269,6 +280,7 @@ struct sc_weights {
     sc_weight *item;
     int64_t count, cap;
     sc_map index;
+    bool stacked; /* experts were in one tensor, by rows (sc_moe_adapt) */
 };
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);

@@ -55,16 +55,27 @@ static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor 
 
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
 {
+    return sc_linear_from(g, name, x, n, flags, zeros);
+}
+
+sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, sc_init from)
+{
     int64_t c = last_dim(x);
     bool in_out = flags & SC_IN_OUT;
     if (g->status || !x) return NULL;
     sc_scope_push(g, "%s", name);
     sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
     if (in_out) w = sc_permute(g, w, (int[]){1, 0});
-    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", zeros, 1, &n) : NULL;
+    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", from, 1, &n) : NULL;
     sc_tensor *y = adapted(g, in_out ? SC_LORA_IN_OUT : SC_LORA_LINEAR, x, w, bias);
     sc_scope_pop(g);
     return y;
+}
+
+sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+{
+    if (!g->params || !g->params->learning) return sc_param_formed(g, name, init, SC_FORM_NEG_EXP, rank, dim);
+    return sc_affine(g, sc_unary(g, SC_UNARY_EXP, sc_param(g, name, init, rank, dim)), -1, 0);
 }
 
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)

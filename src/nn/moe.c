@@ -39,7 +39,7 @@ sc_tensor *sc_moe(sc_graph *g, const char *name, sc_tensor *x, const sc_moe_conf
     int64_t c = x->shape.dim[1];
     sc_scope_push(g, "%s", name);
     sc_tensor *logits = sc_linear(g, m->router, x, m->experts, m->router_bias); /* (T, E) */
-    sc_tensor *bias = m->correction ? sc_param(g, m->correction, zeros, 1, &m->experts) : NULL;
+    sc_tensor *bias = m->correction ? sc_param_fixed(g, m->correction, zeros, 1, &m->experts) : NULL;
     sc_tensor *chosen = sc_top_experts(g, logits, bias, &m->routing); /* (T, K) */
     sc_tensor *weights = sc_expert_weights(g, logits, chosen, &m->routing);
     sc_tensor *gate = experts(g, m, m->gate, x, chosen, m->width, c),

@@ -100,6 +100,10 @@ enum {
 
 /* x (…, C) → (…, n): "name.weight" (n, C) and, with SC_BIAS, "name.bias" (n). */
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags);
+/* The same with a bias that begins as `bias` says. */
+sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, sc_init bias);
+/* -exp of a parameter: rates of decay, which checkpoints keep as logarithms. */
+sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
 sc_tensor *sc_layer_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
 

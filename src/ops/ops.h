@@ -172,8 +172,13 @@ sc_tensor *sc_expert_weights(sc_graph *g, sc_tensor *logits, sc_tensor *experts,
 /* y[t, i] (N) = w[experts[t, i]] x[t] + bias: x (T, C), or (T, K, C) where each has its own; w (E, N, C), bias (E, N) or
  * NULL. experts NULL: K is E, and y[t, i] is of w[i]. Each matrix is read once, those that no token uses not at all. */
 sc_tensor *sc_linear_experts(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *experts, sc_tensor *bias);
-/* x (T, K, C), weights (T, K) → (T, C). */
+/* x (T, K, C), weights (T, K), NULL: 1 → (T, C). */
 sc_tensor *sc_expert_sum(sc_graph *g, sc_tensor *x, sc_tensor *weights);
+/* How often each of n experts was chosen: one (T, K, 1) ones, experts (T, K) → (n). */
+sc_tensor *sc_expert_counts(sc_graph *g, sc_tensor *one, sc_tensor *experts, int64_t n);
+/* Of n mixtures together, logits (T, E) and experts (T, K) of each: E times the sum over experts of the share of tokens
+ * that chose one times the mean of its softmax; one element. NULL: there are none. (balance.c) */
+sc_tensor *sc_balance_loss(sc_graph *g, int64_t n, sc_tensor *const *logits, sc_tensor *const *experts);
 /* (up + 1) gate sigmoid(alpha gate), the gate at most `limit`, up within it both ways (gpt-oss). */
 sc_tensor *sc_clamped_glu(sc_graph *g, sc_tensor *gate, sc_tensor *up, float alpha, float limit);
 typedef struct sc_clamped_glu_attr {
@@ -338,6 +343,13 @@ typedef struct sc_selective_scan {
 typedef struct sc_decay_attr {
     float dt_min, dt_max;
 } sc_decay_attr;
+/* Of the derivatives: what is summed over the rows (or the heads of a group) is summed in so many parts that can be made at
+ * the same time. */
+enum { SC_SCAN_PARTS = 8 };
+typedef struct sc_scan_grad_attr {
+    int64_t parts;
+    sc_decay_attr range; /* of sc_scan_decay's */
+} sc_scan_grad_attr;
 /* Mamba (Gu and Dao 2023). h = exp(dt a) h + dt x b; y = h c + d x. x, dt (T, C), a (C, N), b, c (T, N), d (C); states
  * (C, N) → (T, C) */
 sc_tensor *sc_scan_selective(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);

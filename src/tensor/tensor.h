@@ -101,9 +101,9 @@ struct sc_tensor {
     int n_in;
     const void *attr;
     const sc_tensor *after; /* not to be made before this one is, though it could be; NULL: as soon as it can */
-    sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
-    int64_t view_start; /* elements from its beginning */
-    sc_storage storage; /* of SC_PARAM and SC_STATE */
+    sc_tensor *view_of;     /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
+    int64_t view_start;     /* elements from its beginning */
+    sc_storage storage;     /* of SC_PARAM and SC_STATE */
 };
 
 /* Attributes of an operation, typed: SC_ATTR(y, sc_attention_attr)->causal. */
@@ -116,8 +116,17 @@ bool sc_rows_dense(const sc_tensor *t);
 /* ---- parameters: asked for by name ---- */
 
 typedef struct sc_init {
-    enum { SC_INIT_NORMAL, SC_INIT_ZEROS, SC_INIT_ONES } kind;
+    enum {
+        SC_INIT_NORMAL,
+        SC_INIT_ZEROS,
+        SC_INIT_ONES,
+        SC_INIT_UNIFORM,     /* within lo … hi */
+        SC_INIT_LOG_UNIFORM, /* the logarithm of that */
+        SC_INIT_LOG_COUNT,   /* log 1, log 2, … along the last axis */
+        SC_INIT_STEPS, /* what softplus makes steps of, whose logarithms are uniform within log lo … log hi */
+    } kind;
     float std; /* of SC_INIT_NORMAL */
+    float lo, hi;
 } sc_init;
 
 /* What is made of a stored parameter once, when a model is opened. */
@@ -169,6 +178,9 @@ typedef struct sc_param_source {
     bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
     sc_prompt prompt;
+    bool
+        learning; /* parameters change between runs: graphs make their forms themselves, and the way that is shorter to
+                      differentiate is taken where there are two */
 } sc_param_source;
 
 /* ---- graph (graph.c) ---- */

@@ -288,10 +288,9 @@ static sc_status give_parameters(sc_outputs *o, sc_model *m, const sc_learner *l
     int64_t n;
     const sc_trained *t = sc_learner_trained(l, &n);
     for (int64_t i = 0; i < n; i++) {
-        const sc_model_param *p = sc_model_param_at(m, i);
-        if (p->fixed) continue;
+        if (t[i].fixed) continue;
         const sc_weight *w = sc_model_weight(m, t[i].name); /* as the file calls it */
-        float *out = add_gradient(o, w ? w->name : t[i].name, "", p->rank, p->dim);
+        float *out = add_gradient(o, w ? w->name : t[i].name, "", t[i].rank, t[i].dim);
         if (!out) return sc_nomem();
         memcpy(out, sc_learner_gradients(l)[i], sizeof *out * (size_t)(t[i].rows * t[i].cols));
     }
