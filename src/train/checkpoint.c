@@ -11,8 +11,8 @@ static sc_status write_weights(const sc_checkpoint *c, const char *path, bool av
     if (s) return s;
     s = sc_safetensors_writer_meta(w, "format", "pt");
     for (int64_t i = 0; !s && i < c->n; i++) {
-        const sc_model_param *p = &c->model->param[i];
-        const float *value = average ? sc_optimizer_average(c->optimizer, i) : c->trained[i].value;
+        const sc_trained *p = &c->trained[i];
+        const float *value = average ? sc_optimizer_average(c->optimizer, i) : p->value;
         s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, value);
     }
     if (!s) s = sc_safetensors_writer_finish(w);
