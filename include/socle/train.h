@@ -32,7 +32,7 @@ typedef struct sc_train_options {
     int64_t batch, length,
         accumulate;        /* sequences, tokens each [8, the model's context up to 512]; batches a step [1] */
     const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor", "muon" ["adamw"] */
-    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd" ["cosine"] */
+    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd", "noam" ["cosine"] */
     double lr, beta1, beta2, eps,
         weight_decay;       /* [those usual for the optimiser; decay 0.1]; decay below 0: none */
     double rest_lr;         /* Muon changes matrices between layers; the rate of AdamW for the rest [1e-3] */
@@ -59,6 +59,12 @@ typedef struct sc_train_options {
     double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
     double scale;        /* contrastive: of cosines [20] */
     const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
+    const char
+        *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with
+                              sums, weights and all else f32 ["f32"] */
+    bool
+        recompute; /* of each block keep only what it was given, and make the rest again for its gradients: the same
+                       bits in less memory and more time */
     uint64_t seed;
     bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
     int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
