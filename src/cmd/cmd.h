@@ -100,7 +100,7 @@ int sc_cmd_count(const sc_cmd *c, const char *name);               /* how often 
 const char *sc_cmd_list(const sc_cmd *c, const char *name, int i); /* its i-th value, in the order typed */
 
 /* ---- ending ---- */
-int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr; returns 1 */
+int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr where that is not empty; returns 1 */
 int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same with this text */
 int sc_cmd_usage(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same, returns 2 */
 void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* a remark; not with --quiet */
@@ -110,6 +110,7 @@ void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* 
  * it) and freed by the frame after the verb. NULL: sc_error() says why. Ctrl-C cancels it; a second one ends the
  * program. Free what was made with it before returning. */
 sc_context *sc_cmd_context(sc_cmd *c);
+void sc_cmd_stop_on(int sig);          /* a signal that is to mean the same as Ctrl-C */
 bool sc_cmd_interrupted(void);         /* Ctrl-C was pressed since the last sc_cmd_resume */
 void sc_cmd_resume(sc_cmd *c);         /* forgets it, so that work can go on */
 void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen, before an answer begins */
@@ -177,6 +178,7 @@ struct sc_cmd {
     int n_values;
     sc_cmd_value *values; /* options, in the order typed */
     sc_context *ctx;
+    int threads; /* of a context for which none are asked; 0: one for each core */
     bool progress_shown;
     double progress_time;
 };

@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "socle/bench.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ static void report(void *user, const sc_train_event *e)
     if (e->eval_loss >= 0) snprintf(eval, sizeof eval, "  eval %.4f", e->eval_loss);
     fprintf(stderr, "%sstep %lld/%lld  loss %.4f%s  %.0f tokens/s  %.0f%% of the peak  %s left%s",
             v->terminal ? "\r" : "", (long long)e->step, (long long)e->steps, e->loss, eval, e->tokens_per_second,
-            v->peak > 0 ? 100 * e->flops / v->peak : 0, left, v->terminal ? "\033[K" : "\n");
+            v->peak > 0 ? 100 * e->flops / (v->peak * e->ranks) : 0, left, v->terminal ? "\033[K" : "\n");
     if (v->terminal && end) fputc('\n', stderr);
     fflush(stderr);
 }
@@ -54,11 +55,32 @@ static sc_status gather(sc_cmd *c, const char *name, const char ***out, int *n)
 /* In sc_train_options 0 is the default and a negative number says none; at the command line 0 says none. */
 static double none_if_0(double x) { return x == 0 ? -1 : x; }
 
+/* Where mpirun started several processes: the cores are divided, its signals for them mean the same as Ctrl-C, and the first
+ * says everything. */
+static void join_ranks(sc_cmd *c, view *v)
+{
+    if (!sc_cmd_int(c, "threads")) c->threads = sc_train_share_cores();
+    sc_cmd_stop_on(SIGTERM);
+    sc_cmd_stop_on(SIGUSR1);
+    if (sc_train_rank() > 0) v->quiet = true;
+}
+
+static void say_communication(const sc_cmd *c, const view *v)
+{
+    const sc_train_event *e = &v->event;
+    if (e->ranks < 2 || v->quiet) return;
+    sc_cmd_note(c,
+                "%d ranks: %.1f%% of the time waiting for each other; %.1f%% with something under way, the rest of "
+                "which ran beside the computing",
+                e->ranks, 100 * e->communication, 100 * e->transfer);
+}
+
 static int train(sc_cmd *c)
 {
+    view v = {.quiet = sc_cmd_flag(c, "quiet"), .terminal = isatty(STDERR_FILENO) != 0};
+    join_ranks(c, &v);
     sc_context *ctx = sc_cmd_context(c);
     const char **data = NULL, **eval = NULL;
-    view v = {.quiet = sc_cmd_flag(c, "quiet"), .terminal = isatty(STDERR_FILENO) != 0};
     if (!ctx) return sc_cmd_fail(c);
     const char *config = sc_cmd_str(c, "config"), *model = sc_cmd_str(c, "model");
     if (!config == !model)
@@ -97,6 +119,7 @@ static int train(sc_cmd *c)
     if (!s && !v.quiet && !(s = sc_measure_limits(ctx, 0, &limits))) v.peak = limits.peak_gflops * 1e9;
     if (!s) s = sc_train(ctx, &o, report, &v);
     if (s && v.terminal && v.last > 0) fputc('\n', stderr);
+    say_communication(c, &v);
     free(data);
     free(eval);
     return s ? sc_cmd_fail(c) : 0;

@@ -235,6 +235,9 @@ struct sc_plan {
     int fused;              /* nodes that other nodes' steps absorbed */
     int64_t scratch_bytes;  /* of each thread */
     void *backend_state;
+    /* NULL, or told of each stage when it has been run, on the thread that called sc_plan_run while others may go on. */
+    void (*stage_done)(void *user, int stage);
+    void *stage_user;
 };
 
 /* Where the work is done. `self` is the backend; functions may be called from the plan's owner only. */
@@ -261,6 +264,8 @@ void sc_plan_free(sc_plan *p);
 /* Where an input is to be written or an output lies; contiguous. NULL where the plan does not need t. */
 void *sc_plan_data(const sc_plan *p, const sc_tensor *t);
 sc_status sc_plan_run(sc_plan *p);
+/* The last stage in which anything reads or writes t's memory: after it, an output is its reader's alone. -1: in none. */
+int sc_plan_last_stage(const sc_plan *p, const sc_tensor *t);
 sc_cost sc_plan_cost(const sc_plan *p);
 /* The plan as text, one step a line, and totals. */
 void sc_plan_print(const sc_plan *p, sc_str *out);
