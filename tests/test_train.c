@@ -129,7 +129,7 @@ static void goes_on_to_the_same_bits(void **state)
     o.batch = 4;
     o.out = in_dir("parts"); /* its memory has been used again */
     assert_int_equal(sc_train(ctx, &o, NULL, NULL), SC_EINVAL);
-    assert_non_null(strstr(sc_error(), "another 'train_batch_size'"));
+    assert_non_null(strstr(sc_error(), "--batch is 4, the run was started with 3"));
 }
 
 static void refuses(void **state)

@@ -22,32 +22,60 @@ typedef struct sc_train_options {
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
     int n_eval_data;
     const char *out; /* the run directory; made */
-    bool resume;     /* go on from the last checkpoint in `out`, whose options must be these */
-    int64_t steps;   /* [as many as `epochs` need] */
-    double epochs;   /* [1] */
+    bool
+        resume; /* go on from the last checkpoint in `out`, or from the beginning where it has none yet. Options that are
+                    0 are the run's own then; others must be what they were, but for paths, how often something is
+                    done, and how much is kept */
+    int64_t steps; /* [as many as `epochs` need] */
+    double epochs; /* [1] */
     int64_t batch, length,
         accumulate;        /* sequences, tokens each [8, the model's context up to 512]; batches a step [1] */
-    const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor" ["adamw"] */
+    const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor", "muon" ["adamw"] */
     const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd" ["cosine"] */
     double lr, beta1, beta2, eps,
-        weight_decay; /* [those usual for the optimiser; decay of matrices alone 0.1; below 0: none] */
-    double warmup;    /* share of all steps [0.02]; below 0: none */
-    double clip;      /* largest norm of the gradients [1]; below 0: none */
+        weight_decay;       /* [those usual for the optimiser; decay 0.1]; decay below 0: none */
+    double rest_lr;         /* Muon changes matrices between layers; the rate of AdamW for the rest [1e-3] */
+    const char *muon_scale; /* of rates by shape, as torch.optim.Muon: "original", "match_rms_adamw",
+                               "spectral_unclamped" ["original"] */
+    const char *decayed; /* what decays: "matrices", "all", "hidden" (no tables of tokens or positions and no head)
+                               ["matrices"] */
+    const char *const
+        *groups; /* settings of parameters by name, "PATTERN:lr=1e-4,decay=0", both or one; a pattern is a
+                                  shell's; the last that fits counts */
+    int n_groups;
+    double ema;     /* what a step leaves of the averages of the weights, 0.999; 0: there are none */
+    bool ema_model; /* the run's model has the averages for weights */
+    double warmup;  /* share of all steps [0.02]; below 0: none */
+    double clip;    /* largest norm of the gradients [1]; below 0: none */
     uint64_t seed;
-    int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
-    int64_t eval_every;       /* [with each checkpoint] */
-    int64_t log_every;        /* [10] */
+    int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
+    int64_t eval_every;         /* [with each checkpoint] */
+    int64_t log_every;          /* [10] */
+    int64_t sample_every;       /* steps between samples [with each checkpoint, where there is a prompt] */
+    const char *const *prompts; /* that samples continue; "": from nothing */
+    int n_prompts;
+    int64_t sample_tokens; /* [64] */
+    /* A loss is a spike where it is `spike_factor` [8] deviations above the median of the `spike_window` [128] before it,
+     * or no number. "warn" goes on with it and stops where there is no number; "skip" leaves its batches out; "rollback"
+     * goes back to the last checkpoint and leaves out all batches since ["warn"]. At most spike_limit [10] times. */
+    const char *on_spike;
+    double spike_factor;
+    int64_t spike_window, spike_limit;
+    double peak_flops;       /* operations a second that the machine can do, for shares of it; 0: not known */
+    const char *const *args; /* the command as it was typed, to be kept with the run */
+    int n_args;
 } sc_train_options;
 
 /* What is known after a step. */
 typedef struct sc_train_event {
     int64_t step, steps;
     double epoch, loss, eval_loss; /* eval_loss: negative where it was not measured */
+    double ema_loss;               /* of the averaged weights; negative likewise */
     const char *measure;           /* "token_accuracy", …: what was measured with eval_loss; NULL: nothing */
     double measured;
     double lr, norm;                 /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
-    double seconds, left;            /* since the start; to the end as far as can be told */
+    double seconds, left;            /* in training so far; to the end as far as can be told */
     int ranks;                       /* processes that train together */
     double communication,
         transfer; /* of the time of all steps, the shares in which a rank waited for others, and in which
@@ -59,8 +87,8 @@ SC_API const char *sc_train_objective_at(int i, const char **summary);
 typedef void sc_train_report(void *user, const sc_train_event *e);
 
 /* Trains to the end, or until the context is cancelled: the step is finished then, a checkpoint written, and SC_ECANCELLED
- * returned. report may be NULL. The run directory is a model directory, with metrics.jsonl, trainer_state.json and
- * checkpoint-N folders beside the model's files. */
+ * returned. report may be NULL. The run directory is a model directory, that of the last checkpoint, with checkpoint-N
+ * folders and what docs/train-run.md describes beside the model's files. */
 SC_API sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user);
 
 /* ---- many processes ----

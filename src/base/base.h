@@ -143,6 +143,9 @@ sc_status sc_writer_commit(sc_writer *w); /* the writer still has to be closed *
 void sc_writer_close(sc_writer *w);
 sc_status sc_file_write(const char *path, const void *p, int64_t n); /* open, write, commit, close */
 
+/* CRC-32C of p[0..n) behind bytes whose sum is `crc`, 0 at the beginning. Little-endian machines alone. (crc32c.c) */
+uint32_t sc_crc32c(uint32_t crc, const void *p, int64_t n);
+
 /* ---- JSON over jansson (json.c) ---- */
 
 /* Parses all of p[0..n): any value, strict UTF-8, no duplicate keys, depth at most 512 whatever the text; NUL in

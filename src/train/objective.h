@@ -67,6 +67,8 @@ typedef struct sc_objective {
     /* Batch `index` since the beginning of the training, or of the evaluation's: the same whenever it is asked for. */
     sc_status (*batch)(void *self, int64_t index, sc_text_batch *out);
     sc_status (*eval_batch)(void *self, int64_t index, sc_text_batch *out);
+    /* NULL, or: appends which files, lines and tokens batch `index` of the training is made of. */
+    void (*describe)(void *self, int64_t index, sc_str *out);
     /* Builds the model and its loss for batches of b's sizes. Faults may stay in the graph. */
     sc_status (*build)(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b);
 } sc_objective;

@@ -8,15 +8,14 @@
 
 sc_status sc_team_open(sc_team *t, sc_context *ctx)
 {
-    t->user = t->ctx = ctx;
+    t->user = ctx;
     t->work.options = ctx->options;
     t->work.pool = ctx->pool;
+    atomic_init(&t->work.cancelled, false);
     t->parts = 1;
     sc_status s = sc_ranks_new(&t->ranks, ctx, &t->work);
-    if (s || sc_team_alone(t)) return s;
-    t->ctx = &t->work;
-    if (!sc_team_first(t)) t->work.options.progress = NULL, t->work.options.log = NULL;
-    return SC_OK;
+    if (!s && !sc_team_first(t)) t->work.options.progress = NULL, t->work.options.log = NULL;
+    return s;
 }
 
 /* Where MPI could not begin, the environment says who is first. */
@@ -35,7 +34,7 @@ sc_status sc_team_close(sc_team *t, sc_status s)
     return silent ? sc_fail(s, "%s", "") : s;
 }
 
-bool sc_team_stops(const sc_team *t) { return sc_team_alone(t) ? sc_context_cancelled(t->ctx) : t->stop; }
+bool sc_team_stops(const sc_team *t) { return sc_team_alone(t) ? sc_context_cancelled(t->user) : t->stop; }
 
 sc_status sc_team_agree(sc_team *t, sc_status s)
 {
@@ -64,52 +63,56 @@ sc_status sc_team_divide(sc_team *t, int64_t batch, int64_t accumulate, bool who
                    (long long)accumulate, (long long)batch, (long long)count);
 }
 
-static uint64_t mix(uint64_t h, const void *p, int64_t n)
+static sc_status hash_json(const json_t *o, uint64_t *out)
 {
-    uint64_t both[2] = {h, sc_hash(p, n)};
-    return sc_hash(both, sizeof both);
+    char *text = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT);
+    if (!text) return sc_nomem();
+    *out = sc_hash(text, (int64_t)strlen(text));
+    sc_free(text);
+    return SC_OK;
 }
 
-/* The files' bytes, and what the objective makes of them. */
-static sc_status hash_data(const sc_train_options *o, const sc_objective *objective, void *task, uint64_t *out)
-{
-    sc_status s = SC_OK;
-    sc_objective_size size;
-    sc_text_batch b;
-    uint64_t h = 0;
-    for (int i = 0; !s && i < o->n_data + o->n_eval_data; i++) {
-        sc_buffer *file = NULL;
-        s = sc_file_map(&file, i < o->n_data ? o->data[i] : o->eval_data[i - o->n_data]);
-        if (!s) h = mix(h, file->data, file->size);
-        sc_buffer_unref(file);
-    }
-    objective->size(task, &size);
-    h = mix(h, &size, sizeof size);
-    if (!s) s = objective->batch(task, 0, &b);
-    if (!s) h = mix(h, b.ids, b.tokens * (int64_t)sizeof *b.ids);
-    *out = h;
-    return s;
-}
-
-sc_status sc_team_compare(sc_team *t, const json_t *settings, const sc_train_options *o,
-                          const sc_objective *objective, void *task)
+sc_status sc_team_compare(sc_team *t, const json_t *options, const json_t *data)
 {
     if (sc_team_alone(t)) return SC_OK;
-    uint64_t own[2] = {mix(0, sc_version(), (int64_t)strlen(sc_version())), 0};
+    enum { THINGS = 3 };
+    static const char *const things[THINGS] = {"socle", "data", "options"};
+    uint64_t own[THINGS] = {sc_hash(sc_version(), (int64_t)strlen(sc_version()))};
     int count = sc_ranks_count(t->ranks);
     uint64_t *all = sc_calloc((size_t)count, sizeof own);
-    char *text = json_dumps(settings, JSON_SORT_KEYS | JSON_COMPACT);
-    sc_status s = all && text ? hash_data(o, objective, task, &own[1]) : sc_nomem();
-    if (text) own[0] = mix(own[0], text, (int64_t)strlen(text));
-    sc_free(text);
+    sc_status s = all ? hash_json(data, &own[1]) : sc_nomem();
+    if (!s) s = hash_json(options, &own[2]);
     s = sc_team_agree(t, s);
     if (!s) s = sc_ranks_collect(t->ranks, own, sizeof own, all);
     for (int q = 1; !s && q < count; q++)
-        for (int k = 0; !s && k < 2; k++)
-            if (all[2 * q + k] != all[k])
-                s = sc_fail(SC_EINVAL, "rank %d has other %s than rank 0", q, k ? "data" : "options");
+        for (int k = 0; !s && k < THINGS; k++)
+            if (all[THINGS * q + k] != all[k])
+                s = sc_fail(SC_EINVAL, "rank %d has other %s than rank 0", q, things[k]);
     t->agreed = s != SC_OK; /* all see the same */
     sc_free(all);
+    return s;
+}
+
+sc_status sc_team_tell(sc_team *t, json_t **o)
+{
+    if (sc_team_alone(t)) return SC_OK;
+    char *text = *o && sc_team_first(t) ? json_dumps(*o, JSON_COMPACT) : NULL;
+    sc_status s = sc_team_agree(t, *o && sc_team_first(t) && !text ? sc_nomem() : SC_OK);
+    if (!s) s = sc_ranks_tell(t->ranks, &text);
+    if (!s && !sc_team_first(t)) {
+        json_decref(*o);
+        *o = NULL;
+        if (*text) s = sc_json_parse(o, text, (int64_t)strlen(text), "rank 0's state");
+    }
+    sc_free(text);
+    return s;
+}
+
+sc_status sc_team_ask(sc_team *t, bool *yes)
+{
+    double x = sc_team_first(t) && *yes;
+    sc_status s = sc_ranks_sum(t->ranks, &x, 1);
+    *yes = x > 0;
     return s;
 }
 
@@ -174,12 +177,12 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_objective *objec
     }
     if (!t->shards) {
         out->grad = sc_learner_gradients(l);
-        out->norm = sc_gradient_norm(t->ctx, out->grad, count, n);
+        out->norm = sc_gradient_norm(&t->work, out->grad, count, n);
         return SC_OK;
     }
     sc_status s = sc_shards_gradients(t->shards, &out->grad, &count);
     if (s) return s;
-    double norm = sc_gradient_norm(t->ctx, out->grad, count, n);
+    double norm = sc_gradient_norm(&t->work, out->grad, count, n);
     double sum[] = {out->loss, norm * norm, out->words, sc_context_cancelled(t->user)};
     s = sc_ranks_sum(t->ranks, sum, SC_COUNT(sum));
     out->loss = sum[0];

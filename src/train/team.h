@@ -8,8 +8,7 @@
 
 typedef struct sc_team {
     sc_context *user; /* whose cancelling is a wish to stop */
-    sc_context work;  /* of several ranks: goes on to the end of a step that all have begun */
-    sc_context *ctx;  /* to work with: one of them */
+    sc_context work;  /* to work with: not cancelled but by a fault, so that a step is whole */
     sc_ranks *ranks;
     sc_shards *shards;                  /* NULL: alone */
     int64_t accumulate, parts, batches; /* of a step; of a batch; parts of batches that this rank has in a step */
@@ -32,9 +31,12 @@ sc_status sc_team_agree(sc_team *t, sc_status s);
 /* Divides a step of `accumulate` batches of `batch` examples: over the batches where that comes out even, else each batch.
  * whole: batches cannot be divided. *rows: examples of this rank's batches. */
 sc_status sc_team_divide(sc_team *t, int64_t batch, int64_t accumulate, bool whole, int64_t *rows);
-/* SC_EINVAL: some rank has other settings, files or data. */
-sc_status sc_team_compare(sc_team *t, const json_t *settings, const sc_train_options *o,
-                          const sc_objective *objective, void *task);
+/* SC_EINVAL: some rank has another of these. */
+sc_status sc_team_compare(sc_team *t, const json_t *options, const json_t *data);
+/* Rank 0's for all: NULL stays NULL, and other ranks' *o is replaced. */
+sc_status sc_team_tell(sc_team *t, json_t **o);
+/* Rank 0's yes or no. */
+sc_status sc_team_ask(sc_team *t, bool *yes);
 /* Divides the parameters, and gives all ranks rank 0's weights. */
 sc_status sc_team_own(sc_team *t, const sc_trained *p, int64_t n, sc_optimizer_kind kind);
 /* What this rank's optimiser changes: `all`, alone. */

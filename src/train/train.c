@@ -1,44 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop of a training: batches in an order that follows from the seed and the step alone, so a run that goes on from a
- * checkpoint does what it would have done. */
-#include "train/team.h"
+/* A run from its options to its end: what is opened, new or where it was left, before the loop. */
+#include "train/run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
-
-typedef struct trainer {
-    sc_team team;
-    sc_context *ctx; /* the team's */
-    sc_train_options o;
-    sc_model *model;
-    sc_tokenizer *tokenizer;
-    sc_learner *learner;
-    sc_optimizer *optimizer;
-    sc_schedule schedule;
-    const sc_objective *objective;
-    void *task; /* the objective's own */
-    sc_objective_size size;
-    const sc_trained *trained;
-    int64_t *count; /* elements of each parameter */
-    int64_t n;
-    int64_t steps, first;
-    double words; /* of the last step's batches */
-    FILE *metrics;
-    double begun, lr;
-} trainer;
 
 static sc_status want(bool ok, const char *what, double value)
 {
     return ok ? SC_OK : sc_fail(SC_EINVAL, "%s is %g, which is out of range", what, value);
 }
 
-static sc_status take_options(trainer *t, const sc_train_options *o)
+static sc_status take_options(sc_trainer *t)
 {
-    t->o = *o;
     sc_train_options *x = &t->o;
-    if (!x->model || !x->out) return sc_fail(SC_EINVAL, "a training needs a model and a place for the run");
+    if (!x->model) return sc_fail(SC_EINVAL, "a training needs a model");
     if (x->n_data < 1) return sc_fail(SC_EINVAL, "a training needs data");
     if (!x->batch) x->batch = 8;
     if (!x->accumulate) x->accumulate = 1;
@@ -51,6 +32,16 @@ static sc_status take_options(trainer *t, const sc_train_options *o)
     if (!x->optimizer) x->optimizer = "adamw";
     if (!x->schedule) x->schedule = "cosine";
     if (!x->tokenizer) x->tokenizer = x->model;
+    if (!x->decayed) x->decayed = "matrices";
+    if (!x->muon_scale) x->muon_scale = "original";
+    if (!x->sample_every) x->sample_every = x->save_every;
+    if (!x->sample_tokens) x->sample_tokens = 64;
+    if (!x->on_spike) x->on_spike = "warn";
+    if (x->spike_factor == 0) x->spike_factor = 8;
+    if (!x->spike_window) x->spike_window = 128;
+    if (!x->spike_limit) x->spike_limit = 10;
+    if (x->warmup == 0) x->warmup = 0.02;
+    if (x->weight_decay == 0) x->weight_decay = 0.1;
     sc_status s;
     if ((s = want(x->batch > 0 && x->batch <= 65536, "the batch", (double)x->batch)) ||
         (s = want(x->length >= 0 && x->length <= 1 << 20, "the length", (double)x->length)) ||
@@ -59,8 +50,23 @@ static sc_status take_options(trainer *t, const sc_train_options *o)
         (s = want(x->epochs > 0 && x->epochs < 1e6, "the number of epochs", x->epochs)) ||
         (s = want(x->warmup <= 1, "the share of warm-up", x->warmup)) ||
         (s = want(x->save_every > 0, "the steps between checkpoints", (double)x->save_every)) ||
-        (s = want(x->lr >= 0 && x->lr < 1e3, "the learning rate", x->lr)))
+        (s = want(x->keep > 0, "how many checkpoints are kept", (double)x->keep)) ||
+        (s = want(x->eval_every > 0, "the steps between evaluations", (double)x->eval_every)) ||
+        (s = want(x->log_every > 0, "the steps between lines", (double)x->log_every)) ||
+        (s = want(x->sample_every > 0, "the steps between samples", (double)x->sample_every)) ||
+        (s = want(x->sample_tokens > 0, "the tokens of a sample", (double)x->sample_tokens)) ||
+        (s = want(x->ema >= 0 && x->ema < 1, "the average's decay", x->ema)) ||
+        (s = want(x->spike_factor > 0, "the factor of a spike", x->spike_factor)) ||
+        (s = want(x->spike_window >= 4 && x->spike_window <= 1 << 20, "the window of spikes",
+                  (double)x->spike_window)) ||
+        (s = want(x->spike_limit > 0, "the limit of spikes", (double)x->spike_limit)) ||
+        (s = want(x->lr >= 0 && x->lr < 1e3, "the learning rate", x->lr)) ||
+        (s = want(x->rest_lr >= 0 && x->rest_lr < 1e3, "the rest's learning rate", x->rest_lr)))
         return s;
+    if (x->ema_model && !(x->ema > 0)) return sc_fail(SC_EINVAL, "a model of averaged weights needs averages");
+    for (int i = 0; i < x->n_prompts; i++)
+        if (!sc_utf8_valid(x->prompts[i], (int64_t)strlen(x->prompts[i])))
+            return sc_fail(SC_EINVAL, "a prompt is not UTF-8");
     return SC_OK;
 }
 
@@ -71,39 +77,103 @@ static sc_status pick(const char *what, const char *name, const char *const *nam
     return sc_fail(SC_EINVAL, "no %s is called '%s'", what, name);
 }
 
-static sc_status make_optimizer(trainer *t)
+/* "PATTERN:lr=1e-4,decay=0", in place. */
+static sc_status read_group(char *text, sc_param_group *out)
 {
-    static const char *const optimizers[] = {"adamw", "adam", "sgd", "lion", "adafactor"}, *const schedules[] = {
-                                                                                               "constant", "linear",
-                                                                                               "cosine",
-                                                                                               "inverse_sqrt",
-                                                                                               "wsd"};
-    const sc_train_options *o = &t->o;
+    char *settings = strrchr(text, ':'), *end;
+    *out = (sc_param_group){.pattern = text, .lr = -1, .weight_decay = -1};
+    if (!settings) return sc_fail(SC_EINVAL, "--group %s has no settings: PATTERN:lr=1e-4,decay=0", text);
+    *settings++ = 0;
+    while (*settings) {
+        double *to = strncmp(settings, "lr=", 3) == 0      ? &out->lr
+                     : strncmp(settings, "decay=", 6) == 0 ? &out->weight_decay
+                                                           : NULL;
+        char *number = to ? strchr(settings, '=') + 1 : NULL;
+        double x = number ? strtod(number, &end) : 0;
+        if (!to || end == number || (*end && *end != ',') || !(x >= 0 && x < 1e3))
+            return sc_fail(SC_EINVAL, "--group %s: '%s' is neither lr=RATE nor decay=SHARE", text, settings);
+        *to = x;
+        settings = *end ? end + 1 : end;
+    }
+    return SC_OK;
+}
+
+static sc_status read_groups(sc_trainer *t, sc_optimizer_options *x)
+{
+    sc_param_group *list = sc_arena_alloc(t->arena, (size_t)(t->o.n_groups + 1) * sizeof *list);
+    sc_status s = list ? SC_OK : sc_nomem();
+    for (int i = 0; !s && i < t->o.n_groups; i++) {
+        char *text = sc_arena_strndup(t->arena, t->o.groups[i], strlen(t->o.groups[i]));
+        s = text ? read_group(text, &list[i]) : sc_nomem();
+    }
+    x->group = list;
+    x->n_groups = t->o.n_groups;
+    return s;
+}
+
+static sc_status make_schedule(sc_trainer *t)
+{
+    static const char *const names[] = {"constant", "linear", "cosine", "inverse_sqrt", "wsd"};
     int kind;
-    sc_status s = pick("optimiser", o->optimizer, optimizers, SC_COUNT(optimizers), &kind);
+    sc_status s = pick("schedule", t->o.schedule, names, SC_COUNT(names), &kind);
     if (s) return s;
-    sc_optimizer_options x = sc_optimizer_defaults((sc_optimizer_kind)kind);
-    if (o->lr > 0) x.lr = o->lr;
-    t->lr = x.lr;
-    if (o->beta1 > 0) x.beta1 = o->beta1;
-    if (o->beta2 > 0) x.beta2 = o->beta2;
-    if (o->eps > 0) x.eps = o->eps;
-    x.weight_decay = o->weight_decay != 0 ? SC_MAX(o->weight_decay, 0) : 0.1;
-    if ((s = pick("schedule", o->schedule, schedules, SC_COUNT(schedules), &kind))) return s;
-    double warmup = o->warmup != 0 ? SC_MAX(o->warmup, 0) : 0.02;
     t->schedule = (sc_schedule){.kind = (sc_schedule_kind)kind,
                                 .total = t->steps,
-                                .warmup = (int64_t)(warmup * (double)t->steps),
+                                .warmup = (int64_t)(SC_MAX(t->o.warmup, 0) * (double)t->steps),
                                 .decay = t->steps / 5,
                                 .shape = SC_DECAY_SQRT,
                                 .cycles = 0.5};
-    if ((s = sc_team_own(&t->team, t->trained, t->n, x.kind))) return s;
-    return sc_optimizer_new(&t->optimizer, &x, sc_team_trained(&t->team, t->trained), t->n);
+    return SC_OK;
+}
+
+/* A number that the options have, or what is usual, which the options are then told. */
+static void settle(double *option, double *usual)
+{
+    if (*option > 0) *usual = *option;
+    *option = *usual;
+}
+
+static sc_status make_optimizer(sc_trainer *t)
+{
+    static const char *const kinds[] = {"adamw", "adam", "sgd", "lion", "adafactor", "muon"},
+                             *const scales[] = {"original", "match_rms_adamw", "spectral_unclamped"},
+                             *const decayed[] = {"matrices", "all", "hidden"};
+    sc_train_options *o = &t->o;
+    int kind, scale, what;
+    sc_status s = pick("optimiser", o->optimizer, kinds, SC_COUNT(kinds), &kind);
+    if (!s) s = pick("scale of rates", o->muon_scale, scales, SC_COUNT(scales), &scale);
+    if (!s) s = pick("choice of what decays", o->decayed, decayed, SC_COUNT(decayed), &what);
+    if (s) return s;
+    sc_optimizer_options x = sc_optimizer_defaults((sc_optimizer_kind)kind);
+    settle(&o->lr, &x.lr);
+    settle(&o->beta1, &x.beta1);
+    settle(&o->beta2, &x.beta2);
+    settle(&o->eps, &x.eps);
+    settle(&o->rest_lr, &x.rest_lr);
+    t->lr = x.lr;
+    x.weight_decay = SC_MAX(o->weight_decay, 0);
+    x.muon_scale = (sc_muon_scale)scale;
+    x.decayed = (sc_decayed)what;
+    x.ema = o->ema;
+    s = read_groups(t, &x);
+    if (!s) s = make_schedule(t);
+    if (!s) s = sc_team_own(&t->team, t->trained, t->n, x.kind);
+    return s ? s : sc_optimizer_new(&t->optimizer, &x, sc_team_trained(&t->team, t->trained), t->n);
+}
+
+static sc_status make_spikes(sc_trainer *t)
+{
+    static const char *const actions[] = {"warn", "skip", "rollback"};
+    int action;
+    sc_status s = pick("answer to spikes", t->o.on_spike, actions, SC_COUNT(actions), &action);
+    if (s) return s;
+    sc_spike_options o = {(sc_on_spike)action, t->o.spike_factor, t->o.spike_window, t->o.spike_limit};
+    return sc_spikes_new(&t->spikes, &o);
 }
 
 /* ---- data ---- */
 
-static sc_status read_data(trainer *t)
+static sc_status read_data(sc_trainer *t)
 {
     sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
     if (!s && !sc_path_is_dir(t->o.tokenizer))
@@ -122,302 +192,239 @@ static sc_status read_data(trainer *t)
     return SC_OK;
 }
 
-/* The means over data that is not trained on. */
-static sc_status evaluate(trainer *t, sc_measure *sum)
+/* What the run is made of, by content. */
+static sc_status sum_files(sc_trainer *t)
 {
-    *sum = (sc_measure){0};
-    const sc_ranks *r = t->team.ranks;
-    for (int64_t i = sc_ranks_rank(r); i < t->size.eval_batches; i += sc_ranks_count(r)) {
-        sc_text_batch b;
-        sc_status s = t->objective->eval_batch(t->task, i, &b);
-        if (!s) s = sc_learner_score(t->learner, &b, sum);
-        if (s) return s;
-    }
-    return sc_team_measure(&t->team, sum);
-}
-
-/* ---- the run directory ---- */
-
-static json_t *state_of(const trainer *t, int64_t step)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:f}", "global_step", (json_int_t)step,
-                     "max_steps", (json_int_t)t->steps, "train_batch_size", (json_int_t)t->o.batch, "length",
-                     (json_int_t)t->o.length, "gradient_accumulation_steps", (json_int_t)t->o.accumulate, "seed",
-                     (json_int_t)t->o.seed, "tokens", (json_int_t)t->size.tokens, "objective", t->objective->name,
-                     "optimizer", t->o.optimizer, "schedule", t->o.schedule, "epoch",
-                     (double)(step * t->o.batch * t->o.accumulate) / (double)t->size.examples);
-}
-
-static sc_status save(trainer *t, int64_t step, bool last)
-{
-    sc_checkpoint c = {.model = t->model,
-                       .tokenizer = sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
-                       .trained = t->trained,
-                       .optimizer = t->optimizer,
-                       .n = t->n,
-                       .state = state_of(t, step),
-                       .shards = t->team.shards,
-                       .first = sc_team_first(&t->team)};
-    if (!c.state) return sc_nomem();
-    sc_status s = sc_checkpoint_write(&c, t->o.out, step, t->o.keep);
-    if (!s && last && c.first) s = sc_checkpoint_write_model(&c, t->o.out);
-    json_decref(c.state);
-    return sc_team_agree(&t->team, s);
-}
-
-/* Options that a run must go on with: others would not give what it would have given. */
-static sc_status check_state(const trainer *t, const json_t *state)
-{
-    json_t *now = state_of(t, 0);
-    const char *key;
-    json_t *value;
-    sc_status s = now ? SC_OK : sc_nomem();
-    json_object_foreach(now, key, value)
-    {
-        if (s || strcmp(key, "global_step") == 0 || strcmp(key, "epoch") == 0) continue;
-        if (!json_equal(value, json_object_get(state, key)))
-            s = sc_fail(SC_EINVAL, "%s: the run had another '%s'; go on with the same options and data", t->o.out,
-                        key);
-    }
-    json_decref(now);
+    json_t *data = NULL, *eval = NULL, *config = NULL;
+    char *inside = sc_path_is_dir(t->o.model) ? sc_path_join(t->o.model, "config.json") : NULL;
+    const char *path = inside ? inside : t->o.model;
+    sc_status s = sc_files_state(&data, t->o.data, t->o.n_data);
+    if (!s) s = sc_files_state(&eval, t->o.eval_data, t->o.n_eval_data);
+    if (!s) s = sc_files_state(&config, &path, sc_path_exists(path));
+    if (!s && !(t->files = json_pack("{s:O, s:O, s:O}", "data", data, "eval-data", eval, "config", config)))
+        s = sc_nomem();
+    json_decref(data);
+    json_decref(eval);
+    json_decref(config);
+    sc_free(inside);
     return s;
 }
 
-/* metrics.jsonl without what came after `step`. */
-static sc_status open_metrics(trainer *t, int64_t step)
+/* ---- the run's folder ---- */
+
+/* One process at a time. Where the file system has no locks, nobody is kept out. */
+static sc_status lock(sc_trainer *t)
 {
-    char *path = sc_path_join(t->o.out, "metrics.jsonl"), *text = NULL;
-    int64_t n = 0, kept = 0;
-    sc_status s = path ? SC_OK : sc_nomem();
-    if (!s && step > 0 && sc_path_exists(path)) s = sc_file_read(&text, &n, path, (int64_t)1 << 30);
-    for (int64_t at = 0; !s && at < n;) {
-        const char *end = memchr(text + at, '\n', (size_t)(n - at));
-        if (!end) break; /* a line that was not finished */
-        json_t *o = json_loadb(text + at, (size_t)(end - (text + at)), 0, NULL);
-        int64_t its = json_integer_value(json_object_get(o, "step"));
-        json_decref(o);
-        if (!o || its > step) break;
-        at = kept = end - text + 1;
-    }
-    if (!s) s = sc_file_write(path, text ? text : "", kept);
-    if (!s && !(t->metrics = fopen(path, "a"))) s = sc_fail(SC_EIO, "cannot write %s", path);
-    sc_free(text);
+    t->lock = open(t->o.out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->lock >= 0 && flock(t->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return sc_fail(SC_EINVAL, "%s: another process is training there", t->o.out);
+    return SC_OK;
+}
+
+/* Each start of the run as a line to be typed, with when and where. */
+static sc_status append_command(sc_trainer *t)
+{
+    char when[64] = "", *path = sc_path_join(t->o.out, "command.txt"), *here = getcwd(NULL, 0);
+    time_t now = time(NULL);
+    struct tm local;
+    if (localtime_r(&now, &local)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S%z", &local);
+    FILE *f = path ? fopen(path, "a") : NULL;
+    bool ok = f && fprintf(f, "# %s in %s, step %lld\n%s\n", when, here ? here : "?", (long long)t->first,
+                           t->command) > 0;
+    if (f && fclose(f) != 0) ok = false;
+    sc_status s = ok ? SC_OK : sc_fail(SC_EIO, "cannot write %s/command.txt: %s", t->o.out, strerror(errno));
+    free(here);
     sc_free(path);
     return s;
 }
 
-/* What there is to go on from: *dir on rank 0, *state on all; NULL for a new run. */
-static sc_status find_run(trainer *t, char **dir, json_t **state)
+/* The state that a run goes on with: of the last checkpoint (*dir), or of a run that has none yet; *state NULL: a new run. */
+static sc_status find_state(sc_trainer *t, char **dir, json_t **state)
 {
-    sc_status s = SC_OK;
-    char *text = NULL;
-    if (sc_team_first(&t->team)) {
-        s = sc_checkpoint_last(t->o.out, dir, state);
-        if (s == SC_ENOTFOUND && !t->o.resume)
-            s = SC_OK;
-        else if (!s && !t->o.resume)
-            s = sc_fail(SC_EINVAL, "%s has a run already; go on with it (--resume) or choose another folder",
-                        t->o.out);
-        if (!s && *state && !(text = json_dumps(*state, JSON_COMPACT))) s = sc_nomem();
+    *dir = NULL;
+    *state = NULL;
+    if (!t->o.resume) {
+        if (!sc_checkpoint_any(t->o.out)) return SC_OK;
+        return sc_fail(SC_EINVAL, "%s has a run already; go on with it (--resume) or choose another folder",
+                       t->o.out);
     }
-    s = sc_team_agree(&t->team, s);
-    if (!s) s = sc_ranks_tell(t->team.ranks, &text);
-    if (!s && !*state && text && *text) s = sc_json_parse(state, text, (int64_t)strlen(text), "trainer_state.json");
-    sc_free(text);
+    sc_status s = sc_checkpoint_last(t->ctx, t->o.out, 1, dir, state);
+    if (s == SC_ENOTFOUND && sc_checkpoint_read_state(state, t->o.out) == SC_OK) {
+        sc_log(t->ctx, SC_LOG_INFO, "%s has no checkpoint yet: from the beginning", t->o.out);
+        return SC_OK;
+    }
+    if (s == SC_ENOTFOUND) return sc_fail(s, "%s has no checkpoint to go on from", t->o.out);
     return s;
 }
 
-/* Everything that each rank does by itself. */
-static sc_status open_parts(trainer *t, const char *dir, const json_t *state)
+/* Options that a run must go on with: others would not give what it would have given. */
+static sc_status check_state(const sc_trainer *t, const json_t *state)
 {
-    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = t->o.seed};
-    bool reads = dir || (t->o.from_weights && sc_team_first(&t->team));
-    sc_status s = sc_model_open(&t->model, t->ctx, dir ? dir : t->o.model, reads ? NULL : &fresh);
-    if (!s) s = read_data(t);
-    if (!s && state) s = check_state(t, state);
-    if (!s) s = sc_learner_new(&t->learner, t->model, t->objective, t->task);
+    static const char *const inputs[] = {"data", "eval-data"};
+    const json_t *had = json_object_get(state, "inputs"), *config = json_object_get(t->files, "config");
+    sc_status s = sc_train_options_same(&t->o, json_object_get(state, "options"), t->o.out);
+    for (int i = 0; !s && i < SC_COUNT(inputs); i++)
+        s = sc_files_same(json_object_get(t->files, inputs[i]), json_object_get(had, inputs[i]), inputs[i],
+                          t->o.out);
+    if (!s && json_array_size(config))
+        s = sc_files_same(config, json_object_get(had, "config"), "config", t->o.out);
+    if (!s && json_integer_value(json_object_get(state, "tokens")) != t->size.tokens)
+        s = sc_fail(SC_EINVAL, "%s: the data has %lld tokens, the run was started with %lld: another tokenizer?",
+                    t->o.out, (long long)t->size.tokens,
+                    (long long)json_integer_value(json_object_get(state, "tokens")));
+    return s;
+}
+
+/* ---- opening ---- */
+
+static sc_status make_learner(sc_trainer *t)
+{
+    sc_status s = sc_learner_new(&t->learner, t->model, t->objective, t->task);
     if (s) return s;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) return sc_nomem();
     for (int64_t i = 0; i < t->n; i++) t->count[i] = t->trained[i].rows * t->trained[i].cols;
-    return SC_OK;
+    return make_spikes(t);
 }
 
-/* Numbers that make a run, beside those of its state. */
-static sc_status compare(trainer *t)
+/* Everything as it was after the checkpoint's step; the model's weights are read already. */
+static sc_status take_up(sc_trainer *t, const char *dir, const json_t *state)
 {
-    const sc_train_options *o = &t->o;
-    json_t *all = state_of(t, 0),
-           *more = json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "out", o->out, "lr",
-                             o->lr, "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps, "weight_decay",
-                             o->weight_decay, "warmup", o->warmup, "clip", o->clip, "save_every",
-                             (json_int_t)o->save_every, "eval_every", (json_int_t)o->eval_every, "parameters",
-                             (json_int_t)t->n, "eval_batches", (json_int_t)t->size.eval_batches);
-    sc_status s = all && more && json_object_update(all, more) == 0 ? SC_OK : sc_nomem();
+    sc_checkpoint c = sc_trainer_checkpoint(t);
+    t->first = json_integer_value(json_object_get(state, "global_step"));
+    t->place = json_integer_value(json_object_get(state, "data_step"));
+    t->before = json_number_value(json_object_get(state, "seconds"));
+    sc_optimizer_set_steps(t->optimizer, t->first);
+    sc_status s = sc_team_agree(&t->team, sc_checkpoint_read(&c, dir, false));
+    return s ? s : sc_spikes_restore(&t->spikes, json_object_get(state, "spikes"));
+}
+
+static sc_status open_journal(sc_trainer *t)
+{
+    int64_t parameters = 0;
+    for (int64_t i = 0; i < t->n; i++) parameters += t->count[i];
+    sc_journal_about about = {.out = t->o.out,
+                              .title = sc_path_base(t->o.out),
+                              .command = t->command,
+                              .options = t->options,
+                              .config = t->model->json,
+                              .steps = t->steps,
+                              .parameters = parameters};
+    return sc_journal_open(&t->journal, t->ctx, &about, t->first);
+}
+
+/* What stands in the folder before the first checkpoint, and after a start. */
+static sc_status open_folder(sc_trainer *t, const char *dir)
+{
+    sc_status s = sc_mkdirs(t->o.out);
+    if (!s && t->lock < 0) s = lock(t);
+    if (s) return s;
+    sc_checkpoint_clean(t->o.out);
+    if (dir)
+        s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+    else {
+        json_t *state = sc_trainer_state(t, 0);
+        s = state ? sc_checkpoint_write_state(t->o.out, state) : sc_nomem();
+        json_decref(state);
+    }
+    if (!s && t->command) s = append_command(t);
+    return s ? s : open_journal(t);
+}
+
+/* The folder and the state on rank 0; for the others the state, and whether there is a checkpoint. */
+static sc_status find_run(sc_trainer *t, char **dir, json_t **state, bool *saved)
+{
+    sc_status s = SC_OK;
+    *dir = NULL;
+    *state = NULL;
+    if (sc_team_first(&t->team)) {
+        if (sc_path_is_dir(t->o.out)) s = lock(t);
+        if (!s) s = find_state(t, dir, state);
+    }
+    *saved = *dir != NULL;
     s = sc_team_agree(&t->team, s);
-    if (!s) s = sc_team_compare(&t->team, all, o, t->objective, t->task);
-    json_decref(all);
-    json_decref(more);
+    if (!s) s = sc_team_tell(&t->team, state);
+    return s ? s : sc_team_ask(&t->team, saved);
+}
+
+/* What each rank does by itself. Weights that are read are rank 0's, who gives them to the others. */
+static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state, bool saved)
+{
+    sc_status s = state ? sc_train_options_fill(&t->o, json_object_get(state, "options"), t->arena) : SC_OK;
+    if (!s) s = take_options(t);
+    if (!s && saved && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
+    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = t->o.seed};
+    bool reads = (saved || t->o.from_weights) && sc_team_first(&t->team);
+    const char *from = saved && !sc_path_exists(t->o.model) ? t->o.out : t->o.model;
+    if (!s) s = sc_model_open(&t->model, t->ctx, dir ? dir : from, reads ? NULL : &fresh);
+    if (!s) s = read_data(t);
+    if (!s) s = make_learner(t);
+    if (!s) s = sum_files(t);
     return s;
 }
 
-static sc_status open_model(trainer *t)
+static sc_status open_run(sc_trainer *t)
 {
-    char *dir = NULL;
-    json_t *state = NULL;
-    sc_status s = find_run(t, &dir, &state);
-    if (!s) s = sc_team_agree(&t->team, open_parts(t, dir, state));
-    if (!s) s = compare(t);
+    char *dir;
+    json_t *state;
+    bool saved;
+    sc_status s = find_run(t, &dir, &state, &saved);
+    if (!s) s = sc_team_agree(&t->team, open_parts(t, dir, state, saved));
     if (!s) s = sc_team_agree(&t->team, make_optimizer(t));
-    if (!s && state) {
-        sc_checkpoint c = {.model = t->model,
-                           .trained = t->trained,
-                           .optimizer = t->optimizer,
-                           .n = t->n,
-                           .shards = t->team.shards,
-                           .first = sc_team_first(&t->team)};
-        t->first = json_integer_value(json_object_get(state, "global_step"));
-        s = sc_team_agree(&t->team, sc_checkpoint_read_optimizer(&c, dir));
-        sc_optimizer_set_steps(t->optimizer, t->first);
-    }
+    if (!s && state) s = sc_team_agree(&t->team, check_state(t, state));
+    if (!s) s = sc_team_agree(&t->team, (t->options = sc_train_options_json(&t->o)) ? SC_OK : sc_nomem());
+    if (!s) s = sc_team_compare(&t->team, t->options, t->files);
+    if (!s && saved) s = take_up(t, dir, state);
+    if (!s) s = sc_team_agree(&t->team, sc_team_first(&t->team) ? open_folder(t, dir) : SC_OK);
     sc_free(dir);
     json_decref(state);
     return s;
 }
 
-/* ---- the loop ---- */
-
-static sc_status one_step(trainer *t, int64_t step, sc_train_event *e)
+static void close_run(sc_trainer *t)
 {
-    sc_team_step g;
-    double began = sc_now();
-    sc_status s = sc_team_gradients(&t->team, t->learner, t->objective, t->task, step, t->count, t->n, &g);
-    if (s) return s;
-    e->loss = g.loss;
-    e->norm = g.norm;
-    t->words = g.words;
-    if (!isfinite(e->loss) || !isfinite(e->norm))
-        return sc_team_agree(
-            &t->team,
-            sc_fail(
-                SC_EINVAL,
-                "step %lld: the loss is %g and the norm of the gradients %g; the last checkpoint is from before",
-                (long long)step + 1, e->loss, e->norm));
-    double factor = sc_schedule_at(&t->schedule, step);
-    e->lr = t->lr * factor;
-    s = sc_optimizer_step(t->optimizer, t->ctx, g.grad, t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1,
-                          factor);
-    return s ? s : sc_team_share(&t->team, began);
+    sc_journal_free(t->journal);
+    sc_spikes_free(&t->spikes);
+    sc_optimizer_free(t->optimizer);
+    sc_learner_free(t->learner);
+    sc_tokenizer_free(t->tokenizer);
+    sc_model_free(t->model);
+    if (t->objective) t->objective->free(t->task);
+    json_decref(t->options);
+    json_decref(t->files);
+    sc_free(t->count);
+    sc_free(t->command);
+    sc_arena_free(t->arena);
+    if (t->lock >= 0) close(t->lock);
 }
 
-static sc_status note(trainer *t, const sc_train_event *e)
+/* After a fault between ranks nobody should have to guess what is left. */
+static sc_status say_how_to_go_on(const sc_trainer *t, sc_status s)
 {
-    if (!t->metrics) return SC_OK; /* rank 0's */
-    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)e->step, "epoch", e->epoch,
-                          "loss", e->loss, "learning_rate", e->lr, "grad_norm", e->norm, "tokens_per_second",
-                          e->tokens_per_second, "seconds", e->seconds);
-    if (o && e->ranks > 1) json_object_set_new(o, "communication", json_real(e->communication));
-    if (o && e->eval_loss >= 0) json_object_set_new(o, "eval_loss", json_real(e->eval_loss));
-    if (o && e->measure) {
-        char name[64];
-        snprintf(name, sizeof name, "eval_%s", e->measure);
-        json_object_set_new(o, name, json_real(e->measured));
-    }
-    char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(o);
-    if (!line) return sc_nomem();
-    bool ok = fprintf(t->metrics, "%s\n", line) > 0 && fflush(t->metrics) == 0;
-    sc_free(line);
-    return ok ? SC_OK : sc_fail(SC_EIO, "cannot write %s/metrics.jsonl", t->o.out);
-}
-
-static sc_status evaluate_for(trainer *t, sc_train_event *e)
-{
-    sc_measure sum;
-    sc_status s = evaluate(t, &sum);
-    if (s) return s;
-    e->eval_loss = sum.loss / sum.counted;
-    if ((e->measure = t->objective->measure)) e->measured = sc_measure_value(&sum);
-    return SC_OK;
-}
-
-static sc_status loop(trainer *t, sc_train_report *report, void *user)
-{
-    sc_status s = SC_OK;
-    int64_t step = t->first, saved = t->first;
-    double last = t->begun;
-    while (!s && step < t->steps) {
-        sc_train_event e = {.steps = t->steps, .eval_loss = -1};
-        s = sc_team_stops(&t->team) ? SC_ECANCELLED : one_step(t, step, &e);
-        if (s) break;
-        step++;
-        e.ranks = sc_ranks_count(t->team.ranks);
-        e.communication = t->team.seconds > 0 ? t->team.waited / t->team.seconds : 0;
-        e.transfer = t->team.seconds > 0 ? t->team.busy / t->team.seconds : 0;
-        double now = sc_now();
-        e.step = step;
-        e.epoch = (double)(step * t->o.batch * t->o.accumulate) / (double)t->size.examples;
-        e.seconds = now - t->begun;
-        e.tokens_per_second = t->words / (now - last);
-        e.flops = sc_learner_flops(t->learner) * (double)(t->team.batches * e.ranks) / (now - last);
-        e.left = e.seconds / (double)(step - t->first) * (double)(t->steps - step);
-        if (t->size.eval_batches && (step % t->o.eval_every == 0 || step == t->steps)) s = evaluate_for(t, &e);
-        if (!s && (step % t->o.log_every == 0 || step == t->steps || e.eval_loss >= 0)) s = note(t, &e);
-        if (report && sc_team_first(&t->team)) report(user, &e);
-        if (!s && (step % t->o.save_every == 0 || step == t->steps)) {
-            s = save(t, step, step == t->steps);
-            saved = step;
-        }
-        last = sc_now();
-    }
-    if (s == SC_ECANCELLED && sc_ranks_broken(t->team.ranks)) s = sc_ranks_wait(t->team.ranks);
-    if (s == SC_ECANCELLED) {
-        t->team.agreed = true;
-        sc_status kept = step > saved ? save(t, step, false) : SC_OK;
-        if (kept) return kept;
-        return sc_fail(SC_ECANCELLED, "stopped after step %lld of %lld; go on with --resume", (long long)step,
-                       (long long)t->steps);
-    }
-    return s;
-}
-
-/* So that nobody has to guess what is left. */
-static sc_status say_how_to_go_on(const trainer *t, sc_status s)
-{
-    char *dir = NULL, *text = sc_strdup(sc_error());
+    char *dir = NULL, text[600];
     json_t *state = NULL;
-    if (!text) return sc_nomem();
-    if (sc_checkpoint_last(t->o.out, &dir, &state) == SC_OK)
-        s = sc_fail(s, "%s; the last checkpoint is %s: go on with --resume", text, dir);
+    snprintf(text, sizeof text, "%s", sc_error());
+    if (sc_checkpoint_last(t->ctx, t->o.out, 1, &dir, &state) == SC_OK)
+        s = sc_fail(s, "%s; saved is step %lld, to go on: mpirun … socle train --resume --out %s", text,
+                    (long long)json_integer_value(json_object_get(state, "global_step")), t->o.out);
     else
         s = sc_fail(s, "%s; there is no checkpoint yet", text);
     json_decref(state);
     sc_free(dir);
-    sc_free(text);
     return s;
 }
 
 sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
 {
-    trainer t = {0};
-    sc_status s = sc_team_open(&t.team, ctx);
-    t.ctx = t.team.ctx;
-    if (!s) s = sc_team_agree(&t.team, take_options(&t, o));
-    if (!s) s = open_model(&t);
-    if (!s) {
-        if (sc_team_first(&t.team)) s = sc_mkdirs(t.o.out);
-        if (!s && sc_team_first(&t.team)) s = open_metrics(&t, t.first);
-        s = sc_team_agree(&t.team, s);
-    }
-    t.begun = sc_now();
-    if (!s) s = loop(&t, report, user);
-    if (t.metrics && fclose(t.metrics) != 0 && !s) s = sc_fail(SC_EIO, "cannot write %s/metrics.jsonl", t.o.out);
+    sc_trainer t = {.o = *o, .lock = -1, .arena = sc_arena_new()};
+    t.ctx = &t.team.work;
+    sc_status s = t.arena ? SC_OK : sc_nomem();
+    if (!s && !o->out) s = sc_fail(SC_EINVAL, "a training needs a place for the run");
+    if (!s && o->n_args && !(t.command = sc_command_text(o->args, o->n_args))) s = sc_nomem();
+    if (!s) s = sc_team_open(&t.team, ctx);
+    if (!s) s = open_run(&t);
+    if (!s) s = sc_trainer_loop(&t, report, user);
     if (s && t.begun > 0 && t.team.ranks && sc_ranks_broken(t.team.ranks)) s = say_how_to_go_on(&t, s);
-    sc_optimizer_free(t.optimizer);
-    sc_learner_free(t.learner);
-    sc_tokenizer_free(t.tokenizer);
-    sc_model_free(t.model);
-    if (t.objective) t.objective->free(t.task);
-    sc_free(t.count);
+    close_run(&t);
     return sc_team_close(&t.team, s);
 }

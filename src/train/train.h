@@ -153,13 +153,10 @@ typedef struct sc_checkpoint {
     struct sc_shards *shards; /* of several ranks, which all write and read: rank 0 touches the disk; NULL: alone */
     bool first;               /* rank 0, or alone */
 } sc_checkpoint;
-/* Writes out/checkpoint-STEP, which appears whole or not at all, then removes the oldest so that `keep` are left. */
-sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep);
-/* The model's own files, in `dir` itself. */
-sc_status sc_checkpoint_write_model(const sc_checkpoint *c, const char *dir);
-/* The folder of the last whole checkpoint (sc_free) and its state; SC_ENOTFOUND: there is none. */
-sc_status sc_checkpoint_last(const char *out, char **dir, json_t **state);
-/* The optimiser's moments from a checkpoint's folder. */
-sc_status sc_checkpoint_read_optimizer(const sc_checkpoint *c, const char *dir);
+/* Writes out/checkpoint-STEP, which appears whole or not at all, and is one of `keep` at multiples of step `every`: older
+ * ones go, and those at other steps. */
+sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep, int64_t every);
+/* What the optimiser keeps, averages and, where wanted, the weights, from a checkpoint's folder. */
+sc_status sc_checkpoint_read(const sc_checkpoint *c, const char *dir, bool weights);
 
 #endif
