@@ -119,7 +119,7 @@ static int train(sc_cmd *c)
     if (!s && !v.quiet && !(s = sc_measure_limits(ctx, 0, &limits))) v.peak = limits.peak_gflops * 1e9;
     if (!s) s = sc_train(ctx, &o, report, &v);
     if (s && v.terminal && v.last > 0) fputc('\n', stderr);
-    say_communication(c, &v);
+    if (!s || s == SC_ECANCELLED) say_communication(c, &v);
     free(data);
     free(eval);
     return s ? sc_cmd_fail(c) : 0;

@@ -363,11 +363,11 @@ sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
     sc_status s = go(t, report, user, &step, &saved);
     if (s && sc_ranks_broken(t->team.ranks)) s = sc_ranks_wait(t->team.ranks); /* says why */
     if (s == SC_ECANCELLED) {
-        t->team.agreed = true;
         sc_status kept = step > saved ? save(t, step) : SC_OK;
         if (kept) return kept;
         snprintf(text, sizeof text, "Stopped after step %lld", (long long)step);
         report_page(t, text);
+        t->team.agreed = true;
         return sc_fail(SC_ECANCELLED,
                        "stopped after step %lld of %lld, which is saved; to go on: socle train --resume --out %s",
                        (long long)step, (long long)t->steps, t->o.out);

@@ -27,7 +27,7 @@ static bool speaks(const sc_team *t)
 
 sc_status sc_team_close(sc_team *t, sc_status s)
 {
-    if (s && t->ranks && !t->agreed) s = sc_ranks_abort(t->ranks, s);
+    if (s && t->ranks && !t->agreed && !sc_ranks_broken(t->ranks)) s = sc_ranks_abort(t->ranks, s);
     bool silent = s && !speaks(t);
     sc_shards_free(t->shards);
     sc_ranks_free(t->ranks);
@@ -165,6 +165,7 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_objective *objec
 {
     int64_t ranks = sc_ranks_count(t->ranks), rank = sc_ranks_rank(t->ranks);
     *out = (sc_team_step){0};
+    sc_ranks_take_time(t->ranks); /* of what was between steps */
     sc_learner_clear(l);
     for (int64_t a = 0; a < t->batches; a++) {
         double loss;
