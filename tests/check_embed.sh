@@ -46,8 +46,9 @@ cmp -s "$tmp/out" "$tmp/want" || fail "JSON lines give other vectors"
 "$SOCLE" embed "$embed" "$tmp/lines.txt" -o "$tmp/x.jsonl" -q -t 1 && cmp -s "$tmp/x.jsonl" "$tmp/want" || fail "a file has other vectors"
 "$SOCLE" embed "$embed" "$tmp/lines.txt" -o "$tmp/x.npy" -q && [ "$(wc -c < "$tmp/x.npy" | tr -d ' ')" -eq $((128 + 3 * 7 * 4)) ] || fail "x.npy is not 128 bytes and 21 numbers"
 head -c 6 "$tmp/x.npy" | grep -qa NUMPY || fail "x.npy is no NumPy file"
-"$SOCLE" embed "$embed" "$tmp/lines.txt" -o "$tmp/x.safetensors" -q && "$SOCLE" show "$tmp/x.safetensors" > "$tmp/out" 2>&1
-[ -s "$tmp/x.safetensors" ] || fail "no x.safetensors"
+"$SOCLE" embed "$embed" "$tmp/lines.txt" -o "$tmp/x.safetensors" -q || fail "x.safetensors was not written"
+grep -qa '"embeddings":{"dtype":"F32","shape":\[3,7\]' "$tmp/x.safetensors" || fail "x.safetensors is not three vectors of 7"
+tail -c $((3 * 7 * 4)) "$tmp/x.npy" | cmp -s - <(tail -c $((3 * 7 * 4)) "$tmp/x.safetensors") || fail "x.npy and x.safetensors differ"
 says '^1\.0000$' similarity "$embed" 'a dog runs' 'a dog runs' -q
 says '^1\.0000	a dog runs$' neighbors "$embed" "$tmp/lines.txt" 'a dog runs' -k 1 -q
 says '"line": 2, "text": "a dog runs"' neighbors "$embed" "$tmp/lines.txt" 'a dog runs' -k 1 -j -q
@@ -57,6 +58,14 @@ says '^0\.[0-9]{4}	LABEL_[012]$' classify "$models/bert_classes" 'the cat sleeps
 says '^\{"LABEL_[012]": 0\.' classify "$models/bert_classes" 'the cat' --pair 'a dog' -j -q
 says '^0\.[0-9]{4}	(PER|LOC)	' classify "$models/bert_tags" 'ada lives in london' -q
 says '^0\.[0-9]{4}	' classify "$models/bert_span" 'where is ada ?' --pair 'ada lives in london .' -q
+says '^\{"probability": 0\.[0-9]+, "begin": [0-9]+, "end": [0-9]+, "text": "[a-z .]+"\}$' \
+    classify "$models/bert_span" 'where is ada ?' --pair 'ada lives in london .' -q -j
+long=$(printf 'a %.0s' {1..200})
+"$SOCLE" classify "$models/bert_classes" "$long" > "$tmp/out" 2> "$tmp/err" || fail "a long text is not classified"
+grep -q 'tokens is classified by its first' "$tmp/err" || fail "nothing says that a long text is cut"
+refuses 1 'tokens for a model of' fill "$models/bert_fill" "$long [MASK]" -q
+printf 'a dog \xff\n' > "$tmp/bytes.txt"
+refuses 1 'not UTF-8' neighbors "$embed" "$tmp/bytes.txt" 'a dog' -q -j
 [ "$("$SOCLE" classify "$models/bert_multi" -f "$tmp/lines.txt" -q | grep -c LABEL)" -eq 6 ] || fail "three texts have not three answers"
 
 says '^0\.[0-9]+	queen$' vectors analogy "$words/glove.txt" 'king - man + woman' -k 1 -q

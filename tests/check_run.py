@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The verb run, as a user types it, on the small chat model: ids and texts against those of transformers."""
-import json, os, shutil, subprocess, sys, tempfile
+import json, os, pty, shutil, signal, subprocess, sys, tempfile
 
 socle = os.environ["SOCLE"]
 model = os.path.join(os.environ["SOCLE_SOURCE_DIR"], "tests/data/chat_model")
@@ -80,6 +80,12 @@ for args, status, words in (
     (["run", model, "--speculative", "lookup", "--num-beams", "2", "hi"], 2, "--num-beams"),
     (["run", model, "--draft-tokens", "4", "hi"], 2, "--speculative"),
     (["run", model, "--speculative", model + "/nothing", "hi"], 1, "nothing"),
+    (["run", model, "--system", b"\xff", "hi"], 1, "system prompt is not valid UTF-8"),
+    (["run", model, "--system", "be nice", "--raw", "hi"], 2, "--system"),
+    (["run", model, "--decoder-prompt", "x", "hi"], 1, "--decoder-prompt"),
+    (["show", model, "--type", "f16"], 2, "--synthetic"),
+    (["show", model, "--tokens", "4"], 2, "--plan"),
+    (["bench", model, "--type", "f16"], 2, "--synthetic"),
     (["run"], 2, "MODEL"),
 ):
     code, out, err = run(*args)
@@ -97,6 +103,56 @@ code, out, err = run("show", model, "--json")
 check("show --json", code == 0 and json.loads(out)["parameters"] == 28832, (out, err))
 code, out, err = run("show", model, "--tensors")
 check("show --tensors", code == 0 and len(out.splitlines()) == 20, out)
+
+with tempfile.TemporaryDirectory() as other:
+    odd = os.path.join(other.encode(), b"\xff")
+    shutil.copytree(model.encode(), odd)
+    code, out, err = run("show", odd, "--json")
+    check("a name that is no JSON", code == 1 and out == b"" and "UTF-8" in err, (code, out, err))
+    code, out, err = run("show", odd)
+    check("... but a name", code == 0 and b"llama" in out, (code, out, err))
+
+with tempfile.TemporaryDirectory() as other:  # a context that no answer fills before the signal comes
+    shutil.copytree(model, other, dirs_exist_ok=True)
+    config = json.load(open(os.path.join(model, "config.json")))
+    json.dump({**config, "max_position_embeddings": 10**6}, open(os.path.join(other, "config.json"), "w"))
+    p = subprocess.Popen([socle, "run", other, "--raw", "-n", "100000", "-c", "200000", "--ignore-eos", "the sky"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first = p.stdout.read(1)
+    p.send_signal(signal.SIGINT)
+    err = p.communicate(timeout=60)[1]
+    check("Ctrl-C in an answer", first and p.returncode == 130 and err == b"", (p.returncode, err))
+
+
+def chat(lines, *options):
+    """What a chat says on its terminal to lines typed one after another, each once the prompt is there."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = "/dev/null"  # nobody's history, and no folder can be made there
+        os.execv(socle, [socle, "run", model, *options])
+    said, typed = b"", 0
+    try:
+        while True:
+            said += os.read(fd, 4096)
+            if said.endswith(b"> ") and said.count(b"> ") > typed:
+                os.write(fd, (lines[typed] if typed < len(lines) else "/quit").encode() + b"\n")
+                typed += 1
+    except OSError:
+        pass
+    return os.waitpid(pid, 0)[1], said.decode("utf-8", "replace")
+
+
+code, said = chat(["/set", "/set top_k nan", "/set seed -1", "/set top_k 5", "/set max_new_tokens 4", "/set", "/set temperature 0.5",
+                   "/set"], "--greedy", "-n", "3")
+lines = [x for x in said.splitlines() if "max_new_tokens" in x and "/set" not in x]
+check("chat: numbers that are none", code == 0 and said.count("no setting 'top_k' takes that") == 1 and
+      said.count("no setting 'seed' takes that") == 1, said)
+check("chat: settings leave greedy alone until a temperature is set", len(lines) == 3 and
+      all("greedy" in x for x in lines[:2]) and lines[1].endswith("max_new_tokens 4") and
+      "temperature 0.5 -> top_k 5" in lines[2], lines)
+answer = lambda said: said.rsplit("hi\r\n", 1)[1].split("\n")[0]
+plain, again, new = (answer(chat(x, "--greedy", "-n", "8")[1]) for x in (["hi"], ["ho", "hi"], ["ho", "/system ", "hi"]))
+check("chat: /system begins a new conversation", plain == new != again, (plain, again, new))
 
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed != 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -174,6 +175,12 @@ static void writer_leaves_old_or_new(void **state)
     assert_int_equal(sc_file_read(&text, &n, dir, 100), SC_EINVAL);
     assert_int_equal(sc_file_read(&text, &n, "/nonexistent/x", 100), SC_ENOTFOUND);
     assert_int_equal(sc_file_write("/nonexistent/x", "a", 1), SC_ENOTFOUND);
+    assert_int_equal(sc_writer_open(&w, dir), SC_EINVAL); /* before any work is done */
+    struct stat st;
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(sc_file_write(path, big, 10), SC_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
     char *deep = sc_path_join(dir, "a/b/c");
     assert_int_equal(sc_mkdirs(deep), SC_OK);
     assert_true(sc_path_is_dir(deep));
@@ -182,6 +189,29 @@ static void writer_leaves_old_or_new(void **state)
     snprintf(command, sizeof command, "test \"$(ls %s | wc -l)\" = 2 && rm -r %s", dir, dir);
     assert_int_equal(system(command), 0); /* the file and the folder, nothing half-written */
     sc_free(deep);
+    sc_free(path);
+}
+
+static void writer_keeps_pipes_and_folders(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/socle-base-XXXXXX", got[8] = "";
+    struct stat st;
+    assert_non_null(mkdtemp(dir));
+    char *path = sc_path_join(dir, "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(sc_file_write(path, "through", 7), SC_OK);
+    assert_int_equal(read(reader, got, sizeof got), 7);
+    assert_string_equal(got, "through");
+    close(reader);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_not_equal(sc_file_write(dir, "a", 1), SC_OK);
+    assert_true(sc_path_is_dir(dir));
+    unlink(path);
+    rmdir(dir);
     sc_free(path);
 }
 
@@ -264,6 +294,7 @@ int main(void)
         cmocka_unit_test(pool_runs_every_member_and_barriers_hold),
         cmocka_unit_test(messages_are_one_line),
         cmocka_unit_test(writer_leaves_old_or_new),
+        cmocka_unit_test(writer_keeps_pipes_and_folders),
         cmocka_unit_test(json_is_bounded_and_typed),
         cmocka_unit_test(context_counts_and_cancels),
     };

@@ -18,21 +18,22 @@ static sc_cache_spec spec(void)
 }
 
 /* The storage of a layer's keys (0) or values (1). */
-static char *store(const sc_cache *c, int layer, int which)
+static sc_storage store(const sc_cache *c, int layer, int which)
 {
     sc_graph *g;
     assert_int_equal(sc_graph_new(&g, NULL), SC_OK);
     sc_kv kv = sc_cache_layer(g, c, layer);
-    char *p = (which ? kv.v : kv.k)->storage.data;
+    sc_storage st = (which ? kv.v : kv.k)->storage;
     sc_graph_free(g); /* the cache holds it too */
-    return p;
+    return st;
 }
 
 static int64_t row_bytes(sc_dtype type, int layer) { return sc_dtype_size(type, width[layer]); }
 
-static char *row(sc_dtype type, char *base, int layer, int32_t slot, int head)
+static char *row(sc_storage st, int32_t slot, int head)
 {
-    return base + ((slot / TILE * heads[layer] + head) * TILE + slot % TILE) * row_bytes(type, layer);
+    return (char *)st.data +
+           sc_dtype_size(st.dtype, slot / TILE * st.stride[0] + head * st.stride[1] + slot % TILE * st.stride[2]);
 }
 
 /* Fills token `mark`'s bytes at a slot, in every layer. */
@@ -41,7 +42,7 @@ static void put(const sc_cache *c, sc_dtype type, int32_t slot, int32_t mark)
     for (int l = 0; l < LAYERS; l++)
         for (int w = 0; w < 2; w++)
             for (int h = 0; h < heads[l]; h++) {
-                char *p = row(type, store(c, l, w), l, slot, h);
+                char *p = row(store(c, l, w), slot, h);
                 for (int64_t i = 0; i < row_bytes(type, l); i++) p[i] = (char)(mark * 31 + l * 7 + w * 3 + h + i);
             }
 }
@@ -51,7 +52,7 @@ static bool is_there(const sc_cache *c, sc_dtype type, int32_t slot, int32_t mar
     for (int l = 0; l < LAYERS; l++)
         for (int w = 0; w < 2; w++)
             for (int h = 0; h < heads[l]; h++) {
-                const char *p = row(type, store(c, l, w), l, slot, h);
+                const char *p = row(store(c, l, w), slot, h);
                 for (int64_t i = 0; i < row_bytes(type, l); i++)
                     if (p[i] != (char)(mark * 31 + l * 7 + w * 3 + h + i)) return false;
             }

@@ -210,6 +210,7 @@ static void check_matmul_nn_acc(const sc_kernels *k, const sc_kernels *ref)
 }
 
 #include "kernels_panels.h"
+#include "kernels_ordered.h"
 
 /* ---- element by element ---- */
 

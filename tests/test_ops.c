@@ -302,6 +302,18 @@ static void linear_trial(trial *t)
         }
 }
 
+/* As training does it; rounded to bf16, each factor is off by 2^-8 of itself at most. */
+static void linear_ordered(trial *t, sc_dtype type)
+{
+    linear_trial(t);
+    sc_linear_in_order(t->g, type);
+    for (int64_t i = 0; type == SC_BF16 && i < sc_tensor_count(t->y); i++)
+        t->scale[i] += 2.1 * 0x1p-8 / t->tolerance * t->scale[i];
+}
+
+static void linear_ordered_trial(trial *t) { linear_ordered(t, SC_F32); }
+static void linear_ordered_bf16_trial(trial *t) { linear_ordered(t, SC_BF16); }
+
 static void rows_trial(trial *t)
 {
     sc_dtype type = any_weight_type(t);
@@ -677,6 +689,8 @@ static const struct row {
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},
     {"mul", SC_OP_mul, mul_trial, 30},
+    {"linear in order", SC_OP_pack_ordered, linear_ordered_trial, 80},
+    {"linear in order, bf16", SC_OP_pack_ordered_bf16, linear_ordered_bf16_trial, 80},
     {"linear on panels", SC_OP_pack_panels, linear_trial, 60},
     {"linear on panels of bf16", SC_OP_pack_panels_bf16, linear_trial, 60},
     {"place", SC_OP_place, place_trial, 40},

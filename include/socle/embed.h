@@ -71,12 +71,14 @@ typedef struct sc_guess {
     int32_t id;
     float probability;
 } sc_guess;
-/* The k likeliest tokens of each gap of a text, best first: out (gaps, k), sc_free. SC_EINVAL: no gap. Needs SC_HEAD_FILL. */
+/* The k likeliest tokens of each gap of a text, best first: out (gaps, k), sc_free. SC_EINVAL: no gap; SC_ELIMIT:
+ * a text longer than the model takes. Needs SC_HEAD_FILL. */
 SC_API sc_status sc_reader_fill(sc_reader *r, sc_text text, int64_t k, sc_guess **out, int64_t *gaps);
 
 /* Probabilities of the classes of a text, or of a pair where pair.p is not NULL: out (labels). Where the classes exclude each
  * other they sum to 1; with problem_type multi_label_classification each is for itself; a single one is the model's number
- * itself, a score. Needs SC_HEAD_CLASSES. */
+ * itself, a score. Of what is longer than the model takes the end is left out, and the context's log told so. Needs
+ * SC_HEAD_CLASSES. */
 SC_API sc_status sc_reader_classify(sc_reader *r, sc_text text, sc_text pair, float *out);
 
 typedef struct sc_tag {
@@ -84,11 +86,12 @@ typedef struct sc_tag {
     int64_t label;      /* the likeliest */
     float probability;
 } sc_tag;
-/* The class of each token of a text that has bytes in it, in order: *n of them, sc_free. Needs SC_HEAD_TAGS. */
+/* The class of each token of a text that has bytes in it, in order: *n of them, sc_free. SC_ELIMIT: a text longer than the
+ * model takes. Needs SC_HEAD_TAGS. */
 SC_API sc_status sc_reader_tag(sc_reader *r, sc_text text, sc_tag **out, int64_t *n);
 
-/* Where in `context` the answer to `question` stands: bytes begin .. end, and how likely that is among all places. Needs
- * SC_HEAD_SPAN. */
+/* Where in `context` the answer to `question` stands: bytes begin .. end, and how likely that is among all places. SC_ELIMIT:
+ * both together are longer than the model takes. Needs SC_HEAD_SPAN. */
 SC_API sc_status sc_reader_answer(sc_reader *r, sc_text question, sc_text context, sc_tag *out);
 
 #ifdef __cplusplus

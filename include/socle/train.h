@@ -48,6 +48,7 @@ typedef struct sc_train_options {
     double warmup;  /* share of all steps [0.02]; below 0: none */
     double clip;    /* largest norm of the gradients [1]; below 0: none */
     uint64_t seed;
+    bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
     int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
     int64_t eval_every;         /* [with each checkpoint] */
     int64_t log_every;          /* [10] */

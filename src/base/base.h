@@ -134,7 +134,8 @@ sc_status sc_file_map(sc_buffer **out, const char *path);
 void sc_file_forget(const sc_buffer *b, const void *p, int64_t n);
 
 /* Writes a file so that `path` is always the old one or the whole new one: bytes go to a temporary beside it,
- * commit syncs and renames, close without commit removes it. */
+ * commit syncs and renames, close without commit removes it. The new file has the old one's permissions. A device or a
+ * pipe is written to as it is; SC_EINVAL: a folder. */
 typedef struct sc_writer sc_writer;
 sc_status sc_writer_open(sc_writer **out, const char *path);
 sc_status sc_writer_write(sc_writer *w, const void *p, int64_t n);

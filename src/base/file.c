@@ -177,8 +177,9 @@ static sc_status write_all(sc_writer *w, const void *p, int64_t n)
     return SC_OK;
 }
 
-/* A new file beside the one to be, with the permissions that any new file gets (mkstemp's would be the owner's alone). */
-static sc_status open_beside(sc_writer *w)
+/* A new file beside the one to be, with the permissions of what it replaces, else those that any new file gets (mkstemp's
+ * would be the owner's alone): mode, or 0. */
+static sc_status open_beside(sc_writer *w, mode_t mode)
 {
     static atomic_uint count;
     for (int tries = 0; tries < 100; tries++) {
@@ -187,26 +188,37 @@ static sc_status open_beside(sc_writer *w)
         sc_free(w->temp);
         if (!(w->temp = sc_str_take(&name, NULL))) return sc_nomem();
         w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd >= 0) return SC_OK;
+        if (w->fd >= 0) return !mode || fchmod(w->fd, mode) == 0 ? SC_OK : io_fail(w->path, "write beside it");
         if (errno != EEXIST) break;
     }
     return io_fail(w->path, "write beside it");
 }
 
+/* A device or a pipe is written to where it is: a file put in its place would remove it. */
+static sc_status open_in_place(sc_writer *w)
+{
+    if (sc_path_is_dir(w->path)) return sc_fail(SC_EINVAL, "%s: is a folder", w->path);
+    w->fd = open(w->path, O_WRONLY | O_CLOEXEC);
+    return w->fd >= 0 ? SC_OK : io_fail(w->path, "write");
+}
+
 sc_status sc_writer_open(sc_writer **out, const char *path)
 {
+    struct stat st;
     sc_writer *w = sc_calloc(1, sizeof *w);
     if (!w) return sc_nomem();
     w->fd = -1;
+    bool there = stat(path, &st) == 0, special = there && !S_ISREG(st.st_mode);
     /* Through a link, to the file itself: renaming over the link would replace it. */
-    char *real = realpath(path, NULL);
+    char *real = special ? NULL : realpath(path, NULL);
     w->path = sc_strdup(real ? real : path);
     free(real);
-    sc_status s = SC_OK;
     w->buf = sc_malloc(WRITE_BUFFER);
-    s = w->path && w->buf ? open_beside(w) : sc_nomem();
+    sc_status s = !w->path || !w->buf ? sc_nomem()
+                  : special           ? open_in_place(w)
+                                      : open_beside(w, there ? st.st_mode & 0777 : 0);
     if (s) {
-        if (w->temp) w->temp[0] = 0;
+        if (w->temp && w->fd < 0) w->temp[0] = 0;
         sc_writer_close(w);
         return s;
     }
@@ -238,12 +250,13 @@ sc_status sc_writer_commit(sc_writer *w)
 {
     sc_status s = flush(w);
     if (s) return s;
-    if (fsync(w->fd) != 0) return io_fail(w->path, "sync");
+    if (fsync(w->fd) != 0 && w->temp) return io_fail(w->path, "sync"); /* not every device can */
     if (close(w->fd) != 0) {
         w->fd = -1;
         return io_fail(w->path, "close");
     }
     w->fd = -1;
+    if (!w->temp) return SC_OK;
     if (rename(w->temp, w->path) != 0) return io_fail(w->path, "put in place");
     w->temp[0] = 0;
     /* The new name must reach the disk too. Failing to open the folder is no loss of data. */

@@ -65,7 +65,6 @@ sc_arena *sc_arena_new(void)
 void sc_arena_free(sc_arena *a)
 {
     if (!a) return;
-    if (!a) return;
     for (chunk *c = a->head, *next; c; c = next) {
         next = c->next;
         free(c);
@@ -129,29 +128,17 @@ sc_status sc_buffer_wrap(sc_buffer **out, void *data, int64_t size, void (*free_
     return SC_OK;
 }
 
-sc_status sc_buffer_new(sc_buffer **out, int64_t size)
-{
-    int64_t padded;
-    if (size < 0 || !sc_add_ok(size, 127, &padded))
-        return sc_fail(SC_ELIMIT, "buffer of %lld bytes", (long long)size);
-    void *data = aligned_alloc(64, (size_t)(padded & ~(int64_t)63));
-    if (!data) return sc_fail(SC_ENOMEM, "out of memory: a buffer of %lld bytes", (long long)size);
-    sc_status s = sc_buffer_wrap(out, data, size, free_data, NULL);
-    if (s) free(data);
-    return s;
-}
-
 enum { LARGE_PAGE = 2 << 20 };
 
 static void free_pages(sc_buffer *b) { munmap(b->user, (size_t)b->size + LARGE_PAGE); }
 
-sc_status sc_buffer_pages(sc_buffer **out, int64_t size)
+/* In the system's large pages where it gives them. */
+static sc_status map_pages(sc_buffer **out, int64_t size, int flags)
 {
     int64_t room;
     if (size < 0 || !sc_add_ok(size, LARGE_PAGE, &room))
         return sc_fail(SC_ELIMIT, "buffer of %lld bytes", (long long)size);
-    void *base =
-        mmap(NULL, (size_t)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *base = mmap(NULL, (size_t)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     if (base == MAP_FAILED) return sc_fail(SC_ENOMEM, "out of memory: a buffer of %lld bytes", (long long)size);
     char *data = (char *)base + (LARGE_PAGE - (uintptr_t)base % LARGE_PAGE) % LARGE_PAGE;
 #if defined(MADV_HUGEPAGE)
@@ -159,6 +146,21 @@ sc_status sc_buffer_pages(sc_buffer **out, int64_t size)
 #endif
     sc_status s = sc_buffer_wrap(out, data, size, free_pages, base);
     if (s) munmap(base, (size_t)room);
+    return s;
+}
+
+sc_status sc_buffer_pages(sc_buffer **out, int64_t size) { return map_pages(out, size, MAP_NORESERVE); }
+
+sc_status sc_buffer_new(sc_buffer **out, int64_t size)
+{
+    int64_t padded;
+    if (size >= 2 * LARGE_PAGE) return map_pages(out, size, 0);
+    if (size < 0 || !sc_add_ok(size, 127, &padded))
+        return sc_fail(SC_ELIMIT, "buffer of %lld bytes", (long long)size);
+    void *data = aligned_alloc(64, (size_t)(padded & ~(int64_t)63));
+    if (!data) return sc_fail(SC_ENOMEM, "out of memory: a buffer of %lld bytes", (long long)size);
+    sc_status s = sc_buffer_wrap(out, data, size, free_data, NULL);
+    if (s) free(data);
     return s;
 }
 

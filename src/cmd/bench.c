@@ -6,7 +6,6 @@
 #include "socle/hub.h"
 #include "socle/session.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -162,7 +161,7 @@ static sc_status evaluate(bench *b, result *r)
     return SC_OK;
 }
 
-static void print_json(const bench *b, const result *r, int threads)
+static int print_json(const sc_cmd *c, const bench *b, const result *r, int threads)
 {
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I}",
@@ -191,9 +190,7 @@ static void print_json(const bench *b, const result *r, int threads)
                                             b->limits[i].bandwidth_gbs, "peak_gflops", b->limits[i].peak_gflops));
         json_object_set_new(o, "limits", list);
     }
-    if (o) json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(o);
+    return sc_cmd_json(c, o, JSON_REAL_PRECISION(6));
 }
 
 static void print_share(const bench *b, double share, const char *of)
@@ -254,6 +251,8 @@ static int bench_verb(sc_cmd *c)
     b.fill = sc_cmd_given(c, "context-fill") ? sc_cmd_int(c, "context-fill") : b.prefill;
     sc_model *m = NULL;
     char *path = NULL;
+    if (sc_cmd_given(c, "type") && !sc_cmd_flag(c, "synthetic"))
+        return sc_cmd_usage(c, "--type goes with --synthetic");
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
     sc_model_options o = {.weights = sc_cmd_flag(c, "synthetic") ? SC_WEIGHTS_SYNTHETIC : SC_WEIGHTS_FILE,
@@ -278,11 +277,12 @@ static int bench_verb(sc_cmd *c)
     if (!s) s = measure(&b, ctx);
     if (!s && b.around) s = measure_limits(ctx, &b);
     if (!s) s = evaluate(&b, &r);
-    if (!s) {
-        sc_cmd_clear_progress(c);
-        (sc_cmd_flag(c, "json") ? print_json : print_text)(&b, &r, sc_context_threads(ctx));
-    }
     int code = s ? sc_cmd_fail(c) : 0;
+    sc_cmd_clear_progress(c);
+    if (!s && sc_cmd_flag(c, "json"))
+        code = print_json(c, &b, &r, sc_context_threads(ctx));
+    else if (!s)
+        print_text(&b, &r, sc_context_threads(ctx));
     end(&b, m, path);
     return code;
 }

@@ -34,6 +34,7 @@
 
 #include "socle/base.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 #define SC_CMD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -98,6 +99,7 @@ double sc_cmd_num(const sc_cmd *c, const char *name);
 const char *sc_cmd_str(const sc_cmd *c, const char *name);         /* NULL: neither; STR, CHOICE, FILE, DIR */
 int sc_cmd_count(const sc_cmd *c, const char *name);               /* how often it was typed */
 const char *sc_cmd_list(const sc_cmd *c, const char *name, int i); /* its i-th value, in the order typed */
+const char *const *sc_cmd_words(const sc_cmd *c, int *n);          /* all that was typed, the verb first */
 
 /* ---- ending ---- */
 int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr where that is not empty; returns 1 */
@@ -110,15 +112,22 @@ void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* 
  * it) and freed by the frame after the verb. NULL: sc_error() says why. Ctrl-C cancels it; a second one ends the
  * program. Free what was made with it before returning. */
 sc_context *sc_cmd_context(sc_cmd *c);
-void sc_cmd_stop_on(int sig);          /* a signal that is to mean the same as Ctrl-C */
-bool sc_cmd_interrupted(void);         /* Ctrl-C was pressed since the last sc_cmd_resume */
-void sc_cmd_resume(sc_cmd *c);         /* forgets it, so that work can go on */
+bool sc_cmd_interrupted(void); /* Ctrl-C was pressed since the last sc_cmd_resume */
+void sc_cmd_resume(sc_cmd *c); /* forgets it, so that work can go on */
+/* Draws over the last progress at a terminal, cut to its width; `stays`: what comes next is below it. Elsewhere a line. */
+void sc_cmd_status(sc_cmd *c, const char *line, bool stays);
+/* From now on this signal asks to stop as Ctrl-C does: for work that can be saved. */
+void sc_cmd_stop_on(int sig);
 void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen, before an answer begins */
 
 /* ---- input (input.c) ---- */
 /* All bytes of a file, or of stdin where path is "-" or NULL; NUL-terminated, owned (free). At most max bytes. NULL
  * after printing what went wrong. */
 char *sc_cmd_read(const sc_cmd *c, const char *path, int64_t max, int64_t *len);
+
+/* ---- answers as JSON (json.c) ---- */
+/* Prints o, which it takes, and a newline. 0, or 1 after a message; o NULL (it could not be made) is a failure too. */
+int sc_cmd_json(const sc_cmd *c, json_t *o, size_t flags);
 
 /* ---- adapters (adapters.c) ---- */
 enum { SC_CMD_ADAPTERS = 16 };
@@ -175,6 +184,8 @@ struct sc_cmd {
     const sc_verb *verb;
     int argc;
     const char **argv; /* positional */
+    int n_words;
+    char **words; /* all, the verb first */
     int n_values;
     sc_cmd_value *values; /* options, in the order typed */
     sc_context *ctx;

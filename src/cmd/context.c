@@ -39,9 +39,10 @@ void sc_cmd_signals(void)
     sigaction(SIGINT, &sa, NULL);
     sa.sa_handler = on_bus;
     sigaction(SIGBUS, &sa, NULL);
-    /* A reader that leaves is a write error, which is checked and said. */
+    /* A reader that leaves is a write error, which is checked and said; so is a file larger than allowed. */
     sa.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &sa, NULL);
+    sigaction(SIGXFSZ, &sa, NULL);
 }
 
 void sc_cmd_stop_on(int sig) { sigaction(sig, &(struct sigaction){.sa_handler = on_interrupt}, NULL); }
@@ -69,6 +70,22 @@ void sc_cmd_clear_progress(sc_cmd *c)
     c->progress_shown = false;
 }
 
+static int columns(void)
+{
+    struct winsize ws;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 20 ? ws.ws_col : 80;
+}
+
+void sc_cmd_status(sc_cmd *c, const char *line, bool stays)
+{
+    if (!isatty(STDERR_FILENO))
+        fprintf(stderr, "%s\n", line);
+    else
+        fprintf(stderr, "\r%.*s\033[K%s", columns() - 1, line, stays ? "\n" : "");
+    fflush(stderr);
+    c->progress_shown = !stays && isatty(STDERR_FILENO);
+}
+
 static void draw_progress(void *user, const char *what, int64_t done, int64_t total)
 {
     sc_cmd *c = user;
@@ -81,8 +98,6 @@ static void draw_progress(void *user, const char *what, int64_t done, int64_t to
     if (c->progress_time == 0) c->progress_time = t + 0.2;
     if (t < c->progress_time) return;
     c->progress_time = t + 0.1;
-    struct winsize ws;
-    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 20 ? ws.ws_col : 80;
     char bar[21] = "";
     if (total > 0) {
         int full = (int)(20.0 * (double)done / (double)total);
@@ -90,7 +105,7 @@ static void draw_progress(void *user, const char *what, int64_t done, int64_t to
         memset(bar, '#', (size_t)(full < 0 ? 0 : full > 20 ? 20 : full));
     }
     char line[256];
-    int width = columns < (int)sizeof line ? columns - 1 : (int)sizeof line - 1;
+    int width = columns() < (int)sizeof line ? columns() - 1 : (int)sizeof line - 1;
     if (total > 0)
         snprintf(line, sizeof line, "[%s] %3d%% %s", bar, (int)(100.0 * (double)done / (double)total), what);
     else

@@ -6,7 +6,6 @@
 #include "socle/safetensors.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -232,18 +231,9 @@ static int put_neighbors(sc_cmd *c, const sc_cmd_texts *texts, const float *x, i
         if (sc_cmd_flag(c, "json")) {
             json_t *o = json_pack("{s:f, s:I, s:s%}", "score", (double)best[i].score, "line",
                                   (json_int_t)best[i].row + 1, "text", t->p, (size_t)t->len);
-            char *line = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
-            if (line)
-                puts(line);
-            else
-                s = SC_EFORMAT;
-            free(line);
-            json_decref(o);
-            if (s) {
-                free(best);
-                return sc_cmd_error(c, "line %lld is not UTF-8", (long long)best[i].row + 1);
-            }
-            continue;
+            if (!sc_cmd_json(c, o, JSON_REAL_PRECISION(6))) continue;
+            free(best);
+            return 1;
         }
         printf("%.4f\t", (double)best[i].score);
         fwrite(t->p, 1, (size_t)t->len, stdout);

@@ -4,7 +4,6 @@
 #include "socle/embed.h"
 #include "socle/hub.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,14 +19,7 @@ static sc_reader *open_reader(sc_cmd *c)
 
 static sc_text text_of(const char *p) { return (sc_text){p, p ? (int64_t)strlen(p) : 0}; }
 
-static int put_json(json_t *o)
-{
-    char *line = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
-    if (line) puts(line);
-    free(line);
-    json_decref(o);
-    return line ? 0 : 1;
-}
+static int put_json(sc_cmd *c, json_t *o) { return sc_cmd_json(c, o, JSON_REAL_PRECISION(6)); }
 
 /* ---- fill ---- */
 
@@ -41,8 +33,8 @@ static int put_guess(sc_cmd *c, const sc_reader *r, int64_t gap, const sc_guess 
     while (*word == ' ') word++;
     int code = 0;
     if (sc_cmd_flag(c, "json"))
-        code = put_json(json_pack("{s:I, s:i, s:s, s:f}", "gap", (json_int_t)gap, "id", (int)g->id, "text", word,
-                                  "probability", (double)g->probability));
+        code = put_json(c, json_pack("{s:I, s:i, s:s, s:f}", "gap", (json_int_t)gap, "id", (int)g->id, "text", word,
+                                     "probability", (double)g->probability));
     else
         printf("%.4f\t%s\n", (double)g->probability, word);
     sc_free(text);
@@ -122,7 +114,7 @@ static int put_classes(sc_cmd *c, sc_reader *r, sc_text text, sc_text pair, int6
             else
                 printf("%.4f\t%s\n", (double)s[i].p, name ? name : "");
         }
-        if (o) code = put_json(o);
+        if (o) code = put_json(c, o);
     }
     free(p);
     free(s);
@@ -161,9 +153,9 @@ static int put_tags(sc_cmd *c, sc_reader *r, sc_text text)
             stop = tag[next].end > stop ? tag[next].end : stop;
         if (strcmp(label, "O") == 0) continue;
         if (sc_cmd_flag(c, "json"))
-            code = put_json(json_pack("{s:s, s:f, s:I, s:I, s:s%}", "label", kind_of(label), "probability", p,
-                                      "begin", (json_int_t)begin, "end", (json_int_t)stop, "text", text.p + begin,
-                                      (size_t)(stop - begin)));
+            code = put_json(c, json_pack("{s:s, s:f, s:I, s:I, s:s%}", "label", kind_of(label), "probability", p,
+                                         "begin", (json_int_t)begin, "end", (json_int_t)stop, "text",
+                                         text.p + begin, (size_t)(stop - begin)));
         else
             printf("%.4f\t%s\t%.*s\n", p, kind_of(label), (int)(stop - begin), text.p + begin);
     }
@@ -176,6 +168,10 @@ static int put_answer(sc_cmd *c, sc_reader *r, sc_text question, sc_text context
     sc_tag a;
     if (!context.p) return sc_cmd_usage(c, "this model finds answers: --pair TEXT is the text to look in");
     if (sc_reader_answer(r, question, context, &a)) return sc_cmd_fail(c);
+    if (sc_cmd_flag(c, "json"))
+        return put_json(c, json_pack("{s:f, s:I, s:I, s:s%}", "probability", (double)a.probability, "begin",
+                                     (json_int_t)a.begin, "end", (json_int_t)a.end, "text", context.p + a.begin,
+                                     (size_t)(a.end - a.begin)));
     printf("%.4f\t%.*s\n", (double)a.probability, (int)(a.end - a.begin), context.p + a.begin);
     return 0;
 }

@@ -4,7 +4,6 @@
 #include "socle/hub.h"
 #include "socle/model.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +16,11 @@ static int print_json(const sc_cmd *c, const sc_hub_model *m, int64_t n)
                                     json_pack("{s:s%, s:s%, s:I, s:s, s:s}", "name", m[i].name, strlen(m[i].name),
                                               "path", m[i].path, strlen(m[i].path), "bytes", (json_int_t)m[i].bytes,
                                               "kind", m[i].kind, "source", m[i].source));
-    ok = ok && !json_dumpf(all, stdout, JSON_INDENT(2));
-    json_decref(all);
-    if (!ok) return sc_cmd_error(c, "cannot write the list (out of memory, or a name that is not UTF-8)");
-    fputc('\n', stdout);
-    return 0;
+    if (!ok) {
+        json_decref(all);
+        all = NULL;
+    }
+    return sc_cmd_json(c, all, JSON_INDENT(2));
 }
 
 /* A name from the disk, without what a terminal would obey. */
@@ -93,11 +92,11 @@ static int print_families_json(const sc_cmd *c)
              !json_array_append(all, o);
         json_decref(o);
     }
-    ok = ok && !json_dumpf(all, stdout, JSON_INDENT(2));
-    json_decref(all);
-    if (!ok) return sc_cmd_error(c, "cannot write the list (out of memory)");
-    putchar('\n');
-    return 0;
+    if (!ok) {
+        json_decref(all);
+        all = NULL;
+    }
+    return sc_cmd_json(c, all, JSON_INDENT(2));
 }
 
 static int families(sc_cmd *c)

@@ -26,7 +26,7 @@ static int run_verb(const sc_verb *v, int argc, char **argv)
     int rc = sc_cmd_parse(&c, v, argc, argv);
     if (rc == 0) {
         rc = v->run(&c);
-        if (rc != 0 && sc_cmd_interrupted()) rc = 130;
+        if (sc_cmd_interrupted()) rc = 130; /* also where what there was till then was the answer */
     } else if (rc < 0) {
         sc_help_verb(stdout, v);
         rc = 0;

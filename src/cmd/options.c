@@ -143,7 +143,7 @@ static int parse_short(sc_cmd *c, int argc, char **argv, int *i)
 
 int sc_cmd_parse(sc_cmd *c, const sc_verb *verb, int argc, char **argv)
 {
-    *c = (sc_cmd){.verb = verb};
+    *c = (sc_cmd){.verb = verb, .n_words = argc, .words = argv};
     size_t letters = 1;
     for (int i = 1; i < argc; i++) letters += strlen(argv[i]) + 1;
     /* A word of n letters can hold n flags. */
@@ -295,4 +295,10 @@ void sc_cmd_note(const sc_cmd *c, const char *fmt, ...)
     va_start(args, fmt);
     say(fmt, args, "");
     va_end(args);
+}
+
+const char *const *sc_cmd_words(const sc_cmd *c, int *n)
+{
+    *n = c->n_words;
+    return (const char *const *)c->words;
 }

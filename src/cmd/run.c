@@ -4,7 +4,6 @@
 #include "socle/hub.h"
 #include "socle/pipeline.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,11 +16,10 @@ typedef struct run {
     sc_text_request request;
     const char *stop[64];
     json_t *messages; /* the conversation */
-    const char *system;
+    char *system;     /* owned; NULL: the template's own */
     bool json;
     char *answer; /* the text of this answer */
     size_t n_answer, cap_answer;
-    bool failed;
 } run;
 
 /* ---- what is said ---- */
@@ -45,7 +43,7 @@ static bool on_text(void *user, const char *piece, int64_t len)
     return fflush(stdout) == 0;
 }
 
-static void print_json(const run *r, const sc_text_result *t)
+static int print_json(const run *r, const sc_text_result *t)
 {
     json_t *ids = json_array();
     for (int64_t i = 0; i < t->n_ids; i++) json_array_append_new(ids, json_integer(t->ids[i]));
@@ -55,48 +53,51 @@ static void print_json(const run *r, const sc_text_result *t)
                           "generated_tokens", (json_int_t)t->generated_tokens, "ids", ids, "prompt_seconds",
                           t->prompt_seconds, "decode_seconds", t->decode_seconds, "drafted_tokens",
                           (json_int_t)t->drafted_tokens, "accepted_tokens", (json_int_t)t->accepted_tokens);
-    if (o) json_dumpf(o, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(o);
+    return sc_cmd_json(r->c, o, JSON_COMPACT);
 }
 
-/* Generates from ids and prints. */
-static sc_status answer_ids(run *r, int32_t *ids, int64_t n)
+/* Generates from ids and prints. 0, or 1 after a message. */
+static int answer_ids(run *r, int32_t *ids, int64_t n)
 {
     sc_text_result t;
+    int code = 0;
     r->n_answer = 0;
     if (r->answer) r->answer[0] = 0;
     r->request.ids = ids;
     r->request.n_ids = n;
-    sc_status s = sc_pipeline_generate(r->p, &r->request, &t);
-    if (s) return s;
+    if (sc_pipeline_generate(r->p, &r->request, &t)) return sc_cmd_fail(r->c);
     if (r->json)
-        print_json(r, &t);
+        code = print_json(r, &t);
     else if (r->n_answer && r->answer[r->n_answer - 1] != '\n')
         putchar('\n');
     fflush(stdout);
     if (strcmp(t.finish_reason, "context") == 0) sc_cmd_note(r->c, "the context is full");
     sc_free(t.ids);
-    return SC_OK;
+    return code;
 }
 
 /* ---- a conversation ---- */
 
-static sc_status answer_chat(run *r)
+static int answer_chat(run *r)
 {
     json_t *all = json_array(), *v;
     int32_t *ids = NULL;
     int64_t n;
+    int code = 0;
     if (r->system) json_array_append_new(all, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
     json_array_extend(all, r->messages);
     v = json_pack("{s:o}", "messages", all);
     char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
-    sc_status s = text ? sc_pipeline_chat_ids(r->p, text, (int64_t)strlen(text), &ids, &n) : SC_ENOMEM;
+    if (!text)
+        code = sc_cmd_error(r->c, "out of memory");
+    else if (sc_pipeline_chat_ids(r->p, text, (int64_t)strlen(text), &ids, &n))
+        code = sc_cmd_fail(r->c);
+    else
+        code = answer_ids(r, ids, n);
     free(text);
     json_decref(v);
-    if (!s) s = answer_ids(r, ids, n);
     sc_free(ids);
-    return s;
+    return code;
 }
 
 static int say(void *user, const char *line)
@@ -109,7 +110,6 @@ static int say(void *user, const char *line)
     }
     json_array_append_new(r->messages, m);
     if (answer_chat(r)) {
-        sc_cmd_fail(r->c);
         json_array_remove(r->messages, json_array_size(r->messages) - 1);
         return 0;
     }
@@ -124,13 +124,24 @@ static int clear(void *user)
     return 0;
 }
 
+/* "" or NULL: the template's own. 0, or 1 after a message. */
+static int use_system(run *r, const char *text)
+{
+    json_t *checked = json_string(text ? text : "");
+    char *copy = text && *text ? strdup(text) : NULL;
+    json_decref(checked);
+    if (!checked || (text && *text && !copy)) {
+        free(copy);
+        return sc_cmd_error(r->c, "the system prompt is not valid UTF-8");
+    }
+    free(r->system);
+    r->system = copy;
+    return 0;
+}
+
 static int set_system(void *user, const char *text)
 {
-    static char own[4096];
-    run *r = user;
-    snprintf(own, sizeof own, "%s", text);
-    r->system = own[0] ? own : NULL;
-    return 0;
+    return use_system(user, text) ? 0 : clear(user); /* what was wrong is said; the chat goes on */
 }
 
 static void show_settings(const run *r)
@@ -168,14 +179,13 @@ static int set_value(void *user, const char *name, const char *value)
     }
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(numbers[i].name, name) == 0) *numbers[i].at = x, known = true;
-    if (strcmp(name, "top_k") == 0) o->top_k = (int64_t)x, known = true;
-    if (strcmp(name, "seed") == 0) o->seed = (uint64_t)x, known = true;
+    bool count = x >= 0 && x <= 9e15; /* not so of NaN */
+    if (strcmp(name, "temperature") == 0) o->do_sample = true;
+    if (strcmp(name, "top_k") == 0 && count) o->top_k = (int64_t)x, known = true;
+    if (strcmp(name, "seed") == 0 && count) o->seed = (uint64_t)x, known = true;
     if (strcmp(name, "max_new_tokens") == 0 && x >= 1 && x < 1e7)
         r->request.max_new_tokens = (int64_t)x, known = true;
-    if (!known)
-        sc_cmd_error(r->c, "no setting '%s' takes that", name);
-    else
-        o->do_sample = true;
+    if (!known) sc_cmd_error(r->c, "no setting '%s' takes that", name);
     if (sc_sampling_check(o)) {
         sc_cmd_fail(r->c);
         *o = before;
@@ -266,6 +276,7 @@ static sc_status decoder_prompt(run *r, int32_t **ids)
 static int once(run *r, const char *prompt, int64_t len)
 {
     sc_status s;
+    int code = 1;
     const char *suffix = sc_cmd_str(r->c, "suffix");
     if (suffix) {
         int32_t *ids = NULL, end;
@@ -274,7 +285,7 @@ static int once(run *r, const char *prompt, int64_t len)
                                 &end);
         r->request.end_ids = &end;
         r->request.n_end_ids = !s && end >= 0;
-        if (!s) s = answer_ids(r, ids, n);
+        code = s ? sc_cmd_fail(r->c) : answer_ids(r, ids, n);
         sc_free(ids);
     } else if (sc_cmd_flag(r->c, "raw") || !sc_pipeline_has_template(r->p)) {
         int32_t *ids = NULL;
@@ -282,22 +293,36 @@ static int once(run *r, const char *prompt, int64_t len)
         int32_t *begin = NULL;
         s = sc_pipeline_text_ids(r->p, prompt, len, &ids, &n);
         if (!s) s = decoder_prompt(r, &begin);
-        if (!s) s = answer_ids(r, ids, n);
+        code = s ? sc_cmd_fail(r->c) : answer_ids(r, ids, n);
         sc_free(begin);
         sc_free(ids);
     } else {
         json_t *m = json_pack("{s:s, s:s%}", "role", "user", "content", prompt, (size_t)len);
         if (!m) return sc_cmd_error(r->c, "the prompt is not valid UTF-8");
         json_array_append_new(r->messages, m);
-        s = answer_chat(r);
+        code = answer_chat(r);
     }
-    return s ? sc_cmd_fail(r->c) : 0;
+    return code;
+}
+
+/* Options that would say nothing to this model. 0, or 1 after a message. */
+static int check_model(const run *r, const char *model)
+{
+    sc_cmd *c = r->c;
+    sc_model_info info;
+    sc_model_describe(sc_pipeline_model(r->p), &info);
+    if (sc_cmd_given(c, "decoder-prompt") && !info.source_vocab)
+        return sc_cmd_error(c, "%s is no encoder-decoder: --decoder-prompt is for those", model);
+    if (sc_cmd_given(c, "system") && !sc_pipeline_has_template(r->p))
+        return sc_cmd_error(c, "%s has no chat template, so --system has no place in its prompt", model);
+    return 0;
 }
 
 static int run_with(run *r, const char *prompt, int64_t len, const char *model)
 {
     sc_cmd *c = r->c;
     int code = 0;
+    if ((code = check_model(r, model)) || (code = use_system(r, sc_cmd_str(c, "system")))) return code;
     if (read_sampling(c, &r->request.sampling, sc_pipeline_model(r->p))) return sc_cmd_fail(c);
     if ((code = read_biases(c, &r->request.sampling))) return code;
     r->request.max_new_tokens = sc_cmd_int(c, "max-new-tokens");
@@ -331,7 +356,7 @@ static sc_status speculate(const run *r, const sc_session_options *o)
 
 static int run_verb(sc_cmd *c)
 {
-    run r = {.c = c, .system = sc_cmd_str(c, "system"), .json = sc_cmd_flag(c, "json")};
+    run r = {.c = c, .json = sc_cmd_flag(c, "json")};
     const char *model = sc_cmd_arg(c, 0), *prompt = sc_cmd_arg(c, 1);
     char *path = NULL, *input = NULL;
     int64_t len = prompt ? (int64_t)strlen(prompt) : 0, beams = sc_cmd_int(c, "num-beams");
@@ -342,6 +367,8 @@ static int run_verb(sc_cmd *c)
         return sc_cmd_usage(c, "more than 64 --stop");
     if (beams > 1 && sc_cmd_given(c, "speculative"))
         return sc_cmd_usage(c, "--speculative does not go with --num-beams");
+    if (sc_cmd_given(c, "system") && (sc_cmd_flag(c, "raw") || sc_cmd_given(c, "suffix")))
+        return sc_cmd_usage(c, "--system goes through the chat template, which --raw and --suffix leave out");
     if (sc_cmd_given(c, "draft-tokens") && !sc_cmd_given(c, "speculative"))
         return sc_cmd_usage(c, "--draft-tokens needs --speculative");
     bool interactive = !prompt && isatty(STDIN_FILENO);
@@ -375,6 +402,7 @@ static int run_verb(sc_cmd *c)
     sc_pipeline_free(r.p);
     sc_free(path);
     free(input);
+    free(r.system);
     return code;
 }
 

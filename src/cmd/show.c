@@ -4,7 +4,6 @@
 #include "socle/hub.h"
 #include "socle/pipeline.h"
 
-#include <jansson.h>
 #include <string.h>
 
 static void shape_text(const sc_model_param *p, char *out, size_t size)
@@ -60,7 +59,8 @@ static void print_text(const sc_model_info *i, const sc_tokenizer *t, bool chat,
     printf("end tokens    %lld\n", (long long)n_eos);
 }
 
-static void print_json(const sc_model_info *i, const sc_tokenizer *t, bool chat, const int32_t *eos, int64_t n_eos)
+static int print_json(const sc_cmd *c, const sc_model_info *i, const sc_tokenizer *t, bool chat, const int32_t *eos,
+                      int64_t n_eos)
 {
     json_t *ends = json_array();
     for (int64_t k = 0; k < n_eos; k++) json_array_append_new(ends, json_integer(eos[k]));
@@ -78,12 +78,11 @@ static void print_json(const sc_model_info *i, const sc_tokenizer *t, bool chat,
     }
     if (o && i->latent) json_object_set_new(o, "latent", json_integer(i->latent));
     if (t && o) json_object_set_new(o, "tokenizer_tokens", json_integer(sc_tokenizer_vocab_size(t)));
-    if (o) json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
+    return sc_cmd_json(c, o, JSON_INDENT(2));
 }
 
-static sc_status show_model(sc_cmd *c, const sc_model *m, const char *path)
+/* 0, or the exit code after a message. */
+static int show_model(sc_cmd *c, const sc_model *m, const char *path)
 {
     sc_model_info info;
     sc_tokenizer *t = NULL;
@@ -93,28 +92,28 @@ static sc_status show_model(sc_cmd *c, const sc_model *m, const char *path)
     sc_model_describe(m, &info);
     if (sc_cmd_flag(c, "tensors")) {
         print_tensors(m);
-        return SC_OK;
+        return 0;
     }
     if (sc_cmd_flag(c, "plan")) {
         char *text;
-        sc_status s = sc_model_plan_text(&text, m, sc_cmd_int(c, "tokens"), sc_cmd_int(c, "past"));
-        if (s) return s;
+        if (sc_model_plan_text(&text, m, sc_cmd_int(c, "tokens"), sc_cmd_int(c, "past"))) return sc_cmd_fail(c);
         fputs(text, stdout);
         sc_free(text);
-        return SC_OK;
+        return 0;
     }
     /* A model without them is a model all the same; a broken one is said. */
     sc_status s = sc_tokenizer_load(&t, path);
     if (s && s != SC_ENOTFOUND) sc_cmd_note(c, "%s", sc_error());
     s = sc_template_load(&chat, path, NULL, false);
     if (s && s != SC_ENOTFOUND) sc_cmd_note(c, "%s", sc_error());
+    int code = 0;
     if (sc_cmd_flag(c, "json"))
-        print_json(&info, t, chat != NULL, eos, n_eos);
+        code = print_json(c, &info, t, chat != NULL, eos, n_eos);
     else
         print_text(&info, t, chat != NULL, n_eos);
     sc_tokenizer_free(t);
     sc_template_free(chat);
-    return SC_OK;
+    return code;
 }
 
 static int show(sc_cmd *c)
@@ -124,12 +123,15 @@ static int show(sc_cmd *c)
     sc_model_options o = {.weights = sc_cmd_flag(c, "synthetic") ? SC_WEIGHTS_SYNTHETIC : SC_WEIGHTS_FILE,
                           .config_only = true,
                           .type = sc_dtype_named(sc_cmd_str(c, "type"))};
+    if (sc_cmd_given(c, "type") && !sc_cmd_flag(c, "synthetic"))
+        return sc_cmd_usage(c, "--type goes with --synthetic");
+    if ((sc_cmd_given(c, "tokens") || sc_cmd_given(c, "past")) && !sc_cmd_flag(c, "plan"))
+        return sc_cmd_usage(c, "--tokens and --past go with --plan");
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
     sc_status s = sc_hub_resolve(&path, sc_cmd_arg(c, 0));
     if (!s) s = sc_model_open(&m, ctx, path, &o);
-    if (!s) s = show_model(c, m, path);
-    int code = s ? sc_cmd_fail(c) : 0;
+    int code = s ? sc_cmd_fail(c) : show_model(c, m, path);
     sc_model_free(m);
     sc_free(path);
     return code;

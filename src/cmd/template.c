@@ -4,7 +4,6 @@
 #include "socle/hub.h"
 #include "socle/template.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,7 +3,6 @@
 #include "cmd/cmd.h"
 #include "socle/embed.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,20 +4,18 @@
 #include "socle/hub.h"
 #include "socle/tokenizer.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_INPUT (512LL << 20)
 
 /* {"ids": [...], "tokens": [...], "spans": [[begin, end], ...]}; null for a token that is no text. */
-static sc_status put_spans(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
+static int put_spans(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
 {
     int32_t *ids;
     sc_token_span *spans;
     int64_t n, k;
-    sc_status s = sc_tokenizer_encode_spans(t, text, len, flags, &ids, &spans, &n);
-    if (s) return s;
+    if (sc_tokenizer_encode_spans(t, text, len, flags, &ids, &spans, &n)) return sc_cmd_fail(c);
     json_t *id = json_array(), *token = json_array(), *span = json_array();
     for (int64_t i = 0; i < n; i++) {
         const char *p = sc_tokenizer_token(t, ids[i], &k);
@@ -28,38 +26,33 @@ static sc_status put_spans(const sc_tokenizer *t, const char *text, int64_t len,
     }
     sc_free(ids);
     sc_free(spans);
-    json_t *all = json_pack("{s:o,s:o,s:o}", "ids", id, "tokens", token, "spans", span);
-    char *line = all ? json_dumps(all, 0) : NULL;
-    json_decref(all);
-    if (line) puts(line);
-    free(line);
-    return SC_OK;
+    return sc_cmd_json(c, json_pack("{s:o,s:o,s:o}", "ids", id, "tokens", token, "spans", span), 0);
 }
 
-static sc_status put_ids(const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
+static int put_ids(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t len, unsigned flags)
 {
     int32_t *ids;
     int64_t n;
-    sc_status s = sc_tokenizer_encode(t, text, len, flags, &ids, &n);
-    if (s) return s;
+    if (sc_tokenizer_encode(t, text, len, flags, &ids, &n)) return sc_cmd_fail(c);
     putchar('[');
     for (int64_t i = 0; i < n; i++) printf(i ? ", %d" : "%d", ids[i]);
     puts("]");
     sc_free(ids);
-    return SC_OK;
+    return 0;
 }
 
 static int encode(sc_cmd *c, const sc_tokenizer *t, const char *text, int64_t len)
 {
     unsigned flags = SC_TOKENIZE_PARSE_SPECIAL | (sc_cmd_flag(c, "no-special") ? 0 : SC_TOKENIZE_SPECIAL);
-    sc_status (*put)(const sc_tokenizer *, const char *, int64_t, unsigned) =
+    int (*put)(sc_cmd *, const sc_tokenizer *, const char *, int64_t, unsigned) =
         sc_cmd_flag(c, "spans") ? put_spans : put_ids;
     if (sc_cmd_flag(c, "fit")) flags |= SC_TOKENIZE_FIT;
-    if (!sc_cmd_flag(c, "lines")) return put(t, text, len, flags) ? sc_cmd_fail(c) : 0;
+    if (!sc_cmd_flag(c, "lines")) return put(c, t, text, len, flags);
     for (int64_t i = 0; i < len;) {
         const char *end = memchr(text + i, '\n', (size_t)(len - i));
         int64_t n = end ? end - (text + i) : len - i;
-        if (put(t, text + i, n, flags)) return sc_cmd_fail(c);
+        int code = put(c, t, text + i, n, flags);
+        if (code) return code;
         i += n + 1;
     }
     return 0;

@@ -455,7 +455,7 @@ static sc_status write_run(const sc_step *s, const sc_kernels *kn, int64_t begin
             return sc_fail(SC_ELIMIT, "slot %d of a cache with %lld", slots[t], (long long)all);
         for (int64_t h = 0; h < heads; h++) {
             const float *from = (const float *)s->in_data[1] + t * x->stride[0] + h * x->stride[1];
-            int64_t at = ((slots[t] / TILE * heads + h) * TILE + slots[t] % TILE) * d;
+            int64_t at = slots[t] / TILE * cache->stride[0] + h * cache->stride[1] + slots[t] % TILE * d;
             void *to = (char *)s->in_data[0] + at / info->block * info->bytes;
             if (cache->dtype == SC_F32)
                 memcpy(to, from, sizeof *from * (size_t)d);

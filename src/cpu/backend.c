@@ -95,15 +95,19 @@ static void fault(cpu_state *st, sc_status s)
 }
 
 /* Tasks first .. end of a stage, which may lie in several of its steps. */
-static void run_tasks(sc_plan *p, int stage, int64_t first, int64_t end, const sc_kernels *k, void *scratch)
+static void run_tasks(sc_plan *p, int stage, int member, int64_t first, int64_t end, const sc_kernels *k,
+                      void *scratch)
 {
     cpu_state *st = p->backend_state;
+    double *spent = p->spent ? p->spent + (int64_t)member * p->n_steps : NULL;
     for (int i = p->stage_begin[stage]; i < p->stage_begin[stage + 1] && first < end; i++) {
         const sc_step *s = &p->step[i];
         int64_t from = first - s->first_task;
         if (from >= s->tasks) continue;
         int64_t to = SC_MIN(end - s->first_task, s->tasks);
+        double begun = spent ? sc_now() : 0;
         sc_status status = ((const sc_cpu_op *)s->kernel)->run(s, k, from, to, scratch);
+        if (spent) spent[i] += sc_now() - begun;
         if (status) fault(st, status);
         first = s->first_task + to;
     }
@@ -127,7 +131,7 @@ static void run_stage(sc_plan *p, int stage, int member, int threads, const sc_k
         int64_t take = SC_MAX(all / 8, 1);
         while (atomic_load_explicit(next, memory_order_relaxed) < end) {
             int64_t first = atomic_fetch_add_explicit(next, take, memory_order_relaxed);
-            if (first < end) run_tasks(p, stage, first, SC_MIN(first + take, end), k, scratch);
+            if (first < end) run_tasks(p, stage, member, first, SC_MIN(first + take, end), k, scratch);
         }
     }
 }

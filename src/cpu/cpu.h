@@ -72,8 +72,10 @@ bool sc_cpu_matrix_in_pairs(const sc_cpu_matrix *w, const sc_kernels *k);
 
 /* ---- the same for many tokens, from panels (panels.c) ---- */
 
-/* The form that x is to be brought to, or NULL where it is to be read as it is; whether a step's x came so. */
-const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, int64_t tokens, const sc_kernels *k);
+/* The form that x is to be brought to, or NULL where it is to be read as it is; whether a step's x came so. a: how the
+ * products are to be made, or NULL. */
+const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, const sc_linear_attr *a, int64_t tokens,
+                                 const sc_kernels *k);
 bool sc_cpu_panels(const sc_step *s);
 /* How linear then does it. */
 int64_t sc_cpu_panels_tasks(const sc_step *s);

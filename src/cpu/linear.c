@@ -39,7 +39,7 @@ static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
     sc_cpu_matrix w = matrix(s);
     if (i > 0 || s->in[0]->dtype != SC_F32) return NULL;
     if (sc_cpu_matrix_packed(&w, k)) return &sc_op_pack_rows;
-    const sc_op *op = sc_cpu_panels_lower(&w, tokens(s), k);
+    const sc_op *op = sc_cpu_panels_lower(&w, s->attr, tokens(s), k);
     return op || sc_is_contiguous(s->in[0]) ? op : &sc_op_contiguous;
 }
 

@@ -20,21 +20,34 @@ static int64_t first_panel(const sc_step *s, const sc_kernels *k, int64_t task)
 
 static bool turned(const sc_tensor *x) { return x->shape.rank == 2 && x->stride[1] != 1 && x->shape.dim[1] != 1; }
 
-static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)
+typedef typeof(((sc_kernels *)0)->pack_panel) pack_kernel;
+
+/* unit: values of x in one float of a panel */
+static sc_status pack(const sc_step *s, const sc_kernels *k, pack_kernel f, int unit, int64_t begin, int64_t end)
 {
-    (void)scratch;
     const sc_tensor *x = s->in[0];
-    int64_t c = width(s), ld = s->out->shape.dim[1], count = sc_panel_count(rows(s), k);
-    int64_t along_n = turned(x) ? x->stride[0] : c, along_k = turned(x) ? x->stride[1] : 1;
+    int64_t c = width(s), ld = s->out->shape.dim[1] / unit, count = sc_panel_count(rows(s), k);
+    int64_t along_n = x->shape.rank == 2 ? x->stride[0] : c, along_k = turned(x) ? x->stride[1] : 1;
     for (int64_t i = first_panel(s, k, begin); i < first_panel(s, k, end); i++) {
         int64_t at = sc_panel_begin(rows(s), count, i), n = sc_panel_begin(rows(s), count, i + 1) - at;
-        k->pack_panel(n, c, (const float *)s->in_data[0] + at * along_n, along_n, along_k,
-                      (float *)s->out_data + at * ld, n);
+        f(n, c, (const float *)s->in_data[0] + at * along_n, along_n, along_k, (float *)s->out_data + at * ld, n);
     }
     return SC_OK;
 }
 
-const sc_cpu_op sc_cpu_pack_panels = {.tasks = tasks, .run = run};
+#define PACK(name, kernel, unit)                                                                                   \
+    static sc_status run_##name(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)  \
+    {                                                                                                              \
+        (void)scratch;                                                                                             \
+        return pack(s, k, k->kernel, unit, begin, end);                                                            \
+    }
+PACK(panels, pack_panel, 1)
+PACK(ordered, pack_ordered, 1)
+PACK(ordered_bf16, pack_ordered_bf16, 2)
+
+const sc_cpu_op sc_cpu_pack_panels = {.tasks = tasks, .run = run_panels};
+const sc_cpu_op sc_cpu_pack_ordered = {.tasks = tasks, .run = run_ordered};
+const sc_cpu_op sc_cpu_pack_ordered_bf16 = {.tasks = tasks, .run = run_ordered_bf16};
 
 /* As bf16: the panel's rows rounded, and one row gathered from a column. */
 static int64_t scratch_bf16(const sc_step *s)
@@ -50,9 +63,8 @@ static sc_status run_bf16(const sc_step *s, const sc_kernels *k, int64_t begin, 
     for (int64_t i = first_panel(s, k, begin); i < first_panel(s, k, end); i++) {
         int64_t at = sc_panel_begin(rows(s), count, i), n = sc_panel_begin(rows(s), count, i + 1) - at;
         for (int64_t r = 0; r < n; r++) {
-            const float *row = (const float *)s->in_data[0] + (at + r) * c;
+            const float *row = (const float *)s->in_data[0] + (at + r) * (x->shape.rank == 2 ? x->stride[0] : c);
             if (turned(x)) {
-                row = (const float *)s->in_data[0] + (at + r) * x->stride[0];
                 for (int64_t l = 0; l < c; l++) gathered[l] = row[l * x->stride[1]];
                 row = gathered;
             }

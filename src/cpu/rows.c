@@ -55,7 +55,13 @@ static sc_status grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, 
     int64_t at = begin * COLUMNS, n = SC_MIN(end * COLUMNS, c) - at;
     float *y = (float *)s->out_data + at;
     const float *dy = (const float *)s->in_data[0] + at;
-    for (int64_t r = 0; r < rows; r++) memset(y + r * c, 0, sizeof *y * (size_t)n);
+    const float *known = s->n_in > 2 ? (const float *)s->in_data[2] + at : NULL;
+    for (int64_t r = 0; r < rows && known != y; r++) {
+        if (known)
+            memcpy(y + r * c, known + r * c, sizeof *y * (size_t)n);
+        else
+            memset(y + r * c, 0, sizeof *y * (size_t)n);
+    }
     for (int64_t t = 0; t < tokens; t++)
         if (ids[t] >= 0 && ids[t] < rows) k->add(n, y + ids[t] * c, dy + t * c, y + ids[t] * c);
     return SC_OK;

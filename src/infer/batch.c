@@ -80,6 +80,7 @@ sc_status sc_text_ids_new(sc_text_ids *out, const sc_tokenizer *t, sc_text text,
     sc_status s = sc_tokenizer_encode_pair(t, text.p, text.len, pair.p, pair.len,
                                            SC_TOKENIZE_SPECIAL | SC_TOKENIZE_PARSE_SPECIAL, &x.ids, &x.types, &x.n);
     if (s) return s;
+    x.whole = x.n;
     cut(&x, t, most);
     *out = x;
     return SC_OK;

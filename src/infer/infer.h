@@ -97,7 +97,7 @@ void sc_batch_free(sc_batch *b);
  * Both lists are owned (sc_free). */
 typedef struct sc_text_ids {
     int32_t *ids, *types;
-    int64_t n;
+    int64_t n, whole; /* whole: before anything was left out */
 } sc_text_ids;
 sc_status sc_text_ids_new(sc_text_ids *out, const sc_tokenizer *t, sc_text text, sc_text pair, int64_t most);
 void sc_text_ids_free(sc_text_ids *x);

@@ -71,6 +71,11 @@ static void softmax(float *x, int64_t n)
     for (int64_t i = 0; i < n; i++) x[i] = (float)(exp(x[i] - top) / sum);
 }
 
+static sc_status too_long(const sc_reader *r, int64_t n)
+{
+    return sc_fail(SC_ELIMIT, "a text of %lld tokens for a model of %lld", (long long)n, (long long)r->most);
+}
+
 /* Runs one text; *logits are borrowed from the batch. */
 static sc_status run(sc_reader *r, const sc_text_ids *x, int64_t wanted, sc_batch *b, float **logits)
 {
@@ -116,8 +121,9 @@ sc_status sc_reader_fill(sc_reader *r, sc_text text, int64_t k, sc_guess **out, 
         return sc_fail(SC_EINVAL, "%lld guesses in a vocabulary of %lld", (long long)k, (long long)vocab);
     if (r->mask < 0) return sc_fail(SC_EUNSUPPORTED, "%s: the tokenizer has no mask", r->model->info.path);
     if ((s = sc_text_ids_new(&x, r->tokenizer, text, (sc_text){0}, r->most))) return s;
+    if (x.whole > r->most) s = too_long(r, x.whole);
     for (int64_t i = 0; i < x.n; i++) n += x.ids[i] == r->mask;
-    if (!n) s = sc_fail(SC_EINVAL, "the text has no gap: %s marks one", sc_reader_mask(r));
+    if (!s && !n) s = sc_fail(SC_EINVAL, "the text has no gap: %s marks one", sc_reader_mask(r));
     if (!s && (!sc_mul_ok(n, k, &count) || !(guess = sc_calloc((size_t)count, sizeof *guess)))) s = sc_nomem();
     if (!s) s = run(r, &x, n, &b, &logits);
     for (int64_t i = 0; !s && i < n; i++) {
@@ -145,6 +151,10 @@ sc_status sc_reader_classify(sc_reader *r, sc_text text, sc_text pair, float *ou
     int64_t n = r->model->info.labels;
     sc_status s = want_head(r, SC_HEAD_CLASSES, "that classifies texts");
     if (!s) s = sc_text_ids_new(&x, r->tokenizer, text, pair, r->most);
+    if (!s && x.whole > x.n)
+        sc_log(r->ctx, SC_LOG_WARNING,
+               "a text of %lld tokens is classified by its first %lld, which the model takes", (long long)x.whole,
+               (long long)x.n);
     if (!s) s = run(r, &x, 0, &b, &logits);
     if (!s) {
         memcpy(out, logits, sizeof *out * (size_t)n);
@@ -170,8 +180,7 @@ sc_status sc_reader_tag(sc_reader *r, sc_text text, sc_tag **out, int64_t *n)
     if (!s)
         s = sc_tokenizer_encode_spans(r->tokenizer, text.p, text.len,
                                       SC_TOKENIZE_SPECIAL | SC_TOKENIZE_PARSE_SPECIAL, &x.ids, &spans, &x.n);
-    if (!s && x.n > r->most)
-        s = sc_fail(SC_ELIMIT, "a text of %lld tokens for a model of %lld", (long long)x.n, (long long)r->most);
+    if (!s && x.n > r->most) s = too_long(r, x.n);
     if (!s) s = run(r, &x, 0, &b, &logits);
     if (!s && !(tag = sc_calloc((size_t)x.n, sizeof *tag))) s = sc_nomem();
     for (int64_t i = 0; !s && i < x.n; i++) {

@@ -287,5 +287,6 @@ sc_status sc_gguf_writer_finish(sc_gguf_writer *w)
     if (!w) return sc_fail(SC_EINVAL, "sc_gguf_writer_finish: NULL argument");
     sc_status e = begin(w);
     if (e) return e;
-    return (e = sc_stream_commit(&w->stream)) ? sc_fail_in(e, "%s", w->path) : SC_OK;
+    e = sc_stream_commit(&w->stream);
+    return e == SC_EINVAL ? sc_fail_in(e, "%s", w->path) : e; /* others name it already */
 }

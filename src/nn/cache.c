@@ -24,7 +24,8 @@ struct sc_cache {
     int64_t pages, free_count;
     int32_t *free;     /* a stack of pages without references */
     int32_t *refs;     /* of each page */
-    sc_buffer **store; /* of each layer: keys, then values */
+    sc_buffer *store;  /* pages one after the other, in each the keys and then the values of every layer */
+    int64_t *at;       /* (2 layers + 1) where they begin in a page; the last is a page's bytes */
     sc_buffer **state; /* of each recurrent state: (slots, rows, n) */
     int32_t slots, free_slots;
     int32_t *free_slot, *slot_refs;
@@ -38,12 +39,6 @@ static int64_t pages_for(int64_t tokens) { return (tokens + TILE - 1) / TILE; }
 static int64_t width_of(const sc_cache_spec *spec, int i)
 {
     return i % 2 ? spec->layer[i / 2].v_d : spec->layer[i / 2].d;
-}
-
-/* Bytes of one page in store i. */
-static int64_t page_bytes(const sc_cache *c, int i)
-{
-    return sc_dtype_size(c->dtype, c->spec.layer[i / 2].kv_heads * TILE * width_of(&c->spec, i));
 }
 
 static sc_status too_large(int64_t tokens)
@@ -76,6 +71,27 @@ static sc_status make_states(sc_cache *c, int64_t tokens, int64_t total)
     return SC_OK;
 }
 
+/* The pages. All layers share them, so that what a few tokens need lies together, in few of the system's pages, which
+ * are large ones where it has them: attention reads a tile here and a tile there. */
+static sc_status make_store(sc_cache *c, int64_t tokens, int64_t *total)
+{
+    const sc_dtype_info *type = sc_dtype_get(c->dtype);
+    int n = c->spec.n_layers * 2;
+    if (!(c->at = sc_calloc((size_t)n + 1, sizeof *c->at))) return sc_nomem();
+    for (int i = 0; i < n; i++) {
+        int64_t width = width_of(&c->spec, i), rows, bytes;
+        if (width % type->block) /* heads are whole blocks */
+            return sc_fail(SC_EUNSUPPORTED,
+                           "a %s cache needs heads that are a multiple of %lld wide; layer %d has %lld", type->name,
+                           (long long)type->block, i / 2, (long long)width);
+        if (!sc_mul_ok(c->spec.layer[i / 2].kv_heads, TILE, &rows) || !sc_mul_ok(rows, width, &bytes) ||
+            (bytes = sc_dtype_size(c->dtype, bytes)) < 0 || !sc_add_ok(c->at[i], bytes, &c->at[i + 1]))
+            return too_large(tokens);
+    }
+    if (!sc_mul_ok(c->at[n], c->pages, total) || *total > sc_memory_size()) return too_large(tokens);
+    return sc_buffer_pages(&c->store, *total);
+}
+
 sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype, int64_t tokens, int sequences)
 {
     if (tokens < 1 || tokens > (int64_t)1 << 30)
@@ -91,26 +107,13 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
     c->free = sc_calloc((size_t)c->pages, sizeof *c->free);
     c->refs = sc_calloc((size_t)c->pages, sizeof *c->refs);
     c->seq = sc_calloc((size_t)sequences, sizeof *c->seq);
-    c->store = sc_calloc((size_t)spec->n_layers * 2, sizeof *c->store);
-    if (!c->free || !c->refs || !c->seq || !c->store) s = sc_nomem();
+    if (!c->free || !c->refs || !c->seq) s = sc_nomem();
     for (int i = 0; !s && i < sequences; i++) {
         c->seq[i].now = c->seq[i].before = c->seq[i].mark = nothing;
         if (!(c->seq[i].page = sc_calloc((size_t)c->pages, sizeof *c->seq[i].page))) s = sc_nomem();
     }
     int64_t total = 0;
-    for (int i = 0; !s && i < spec->n_layers * 2; i++) {
-        int64_t one = page_bytes(c, i), bytes;
-        if (width_of(spec, i) % sc_dtype_get(dtype)->block) /* a page may still be whole blocks */
-            s = sc_fail(SC_EUNSUPPORTED,
-                        "a %s cache needs heads that are a multiple of %lld wide; layer %d has %lld",
-                        sc_dtype_get(dtype)->name, (long long)sc_dtype_get(dtype)->block, i / 2,
-                        (long long)width_of(spec, i));
-        else if (one < 0 || !sc_mul_ok(one, c->pages, &bytes) || !sc_add_ok(total, bytes, &total) ||
-                 total > sc_memory_size())
-            s = too_large(tokens);
-        else
-            s = sc_buffer_new(&c->store[i], bytes);
-    }
+    if (!s) s = make_store(c, tokens, &total);
     if (!s) s = make_states(c, tokens, total);
     if (s) {
         sc_cache_free(c);
@@ -125,10 +128,10 @@ sc_status sc_cache_new(sc_cache **out, const sc_cache_spec *spec, sc_dtype dtype
 void sc_cache_free(sc_cache *c)
 {
     if (!c) return;
-    for (int i = 0; c->store && i < c->spec.n_layers * 2; i++) sc_buffer_unref(c->store[i]);
+    sc_buffer_unref(c->store);
     for (int i = 0; c->state && i < c->spec.n_states; i++) sc_buffer_unref(c->state[i]);
     for (int i = 0; c->seq && i < c->n_sequences; i++) sc_free(c->seq[i].page);
-    sc_free(c->store);
+    sc_free(c->at);
     sc_free(c->state);
     sc_free(c->free_slot);
     sc_free(c->slot_refs);
@@ -143,8 +146,7 @@ int64_t sc_cache_pages(const sc_cache *c) { return c->pages; }
 
 int64_t sc_cache_bytes(const sc_cache *c)
 {
-    int64_t n = 0;
-    for (int i = 0; i < c->spec.n_layers * 2; i++) n += c->store[i]->size;
+    int64_t n = c->store->size;
     for (int i = 0; i < c->spec.n_states; i++) n += c->state[i]->size;
     return n;
 }
@@ -206,11 +208,9 @@ sc_status sc_cache_append(sc_cache *c, int seq, int64_t n, int32_t *slots)
                        (long long)(c->free_count * TILE));
     if (split) {
         int32_t old = q->page[have - 1], fresh = take(c);
-        for (int i = 0; i < c->spec.n_layers * 2; i++) {
-            int64_t bytes = page_bytes(c, i);
-            char *base = c->store[i]->data;
-            memcpy(base + fresh * bytes, base + old * bytes, (size_t)bytes);
-        }
+        int64_t bytes = c->at[c->spec.n_layers * 2];
+        char *base = c->store->data;
+        memcpy(base + fresh * bytes, base + old * bytes, (size_t)bytes);
         drop(c, old);
         q->page[have - 1] = fresh;
     }
@@ -282,13 +282,15 @@ sc_kv sc_cache_layer(sc_graph *g, const sc_cache *c, int layer)
         sc_graph_fault(g, sc_fail(SC_EINVAL, "layer %d of a cache of %d", layer, c->spec.n_layers));
         return kv;
     }
-    int64_t heads = c->spec.layer[layer].kv_heads;
+    const sc_dtype_info *type = sc_dtype_get(c->dtype);
+    int64_t heads = c->spec.layer[layer].kv_heads,
+            page = c->at[c->spec.n_layers * 2] / type->bytes * type->block; /* elements */
     for (int i = 0; i < 2; i++) {
         int64_t d = width_of(&c->spec, layer * 2 + i);
         sc_shape shape = {4, {c->pages, heads, TILE, d}};
-        sc_storage st = {.dtype = c->dtype, .stride = {heads * TILE * d, TILE * d, d, 1}};
-        st.buffer = c->store[layer * 2 + i];
-        st.data = st.buffer->data;
+        sc_storage st = {.dtype = c->dtype, .stride = {page, TILE * d, d, 1}};
+        st.buffer = c->store;
+        st.data = (char *)c->store->data + c->at[layer * 2 + i];
         if (d) *(i ? &kv.v : &kv.k) = sc_graph_state(g, i ? "cache.value" : "cache.key", &shape, &st);
     }
     return kv;

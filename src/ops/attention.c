@@ -52,9 +52,10 @@ static sc_status check(sc_tensor *y)
     if ((s = sc_want_dim(k, "the key", last, q->shape.dim[2]))) return s;
     if (heads < 1 || kv_heads < 1 || heads % kv_heads)
         return sc_fail(SC_ESHAPE, "%lld query heads over %lld key heads", (long long)heads, (long long)kv_heads);
-    /* Values may be a part of the keys. */
-    if (cached && (!sc_is_contiguous(k) || v->stride[2] % sc_dtype_get(v->dtype)->block))
-        return sc_fail(SC_ESHAPE, "the cache is not contiguous");
+    /* Pages may lie apart, and values may be a part of the keys. */
+    for (int i = 0; cached && i < 3; i++)
+        if (k->stride[i] % sc_dtype_get(k->dtype)->block || v->stride[i] % sc_dtype_get(v->dtype)->block)
+            return sc_fail(SC_ESHAPE, "the cache's rows are not whole blocks");
     if (!sc_rows_dense(q) || !sc_rows_dense(k) || !sc_rows_dense(v))
         return sc_fail(SC_ESHAPE, "the heads are not dense");
     return SC_OK;

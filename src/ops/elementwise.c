@@ -45,14 +45,14 @@ const sc_op sc_op_add = {.name = "add",
                          .backward = add_backward,
                          .infer = binary_infer,
                          .cost = sc_cost_elementwise,
-                         .in_place = true};
+                         .in_place = 1 << 0};
 const sc_op sc_op_mul = {.name = "mul",
                          .id = SC_OP_mul,
                          .derivative = "da = dy * b; db = dy * a summed over the axes that b lacks",
                          .backward = mul_backward,
                          .infer = binary_infer,
                          .cost = sc_cost_elementwise,
-                         .in_place = true};
+                         .in_place = 1 << 0};
 
 sc_tensor *sc_add(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &sc_op_add, a, b); }
 sc_tensor *sc_mul(sc_graph *g, sc_tensor *a, sc_tensor *b) { return binary(g, &sc_op_mul, a, b); }
@@ -74,7 +74,7 @@ const sc_op sc_op_affine = {.name = "affine",
                             .backward = affine_backward,
                             .infer = affine_infer,
                             .cost = sc_cost_elementwise,
-                            .in_place = true};
+                            .in_place = 1 << 0};
 
 sc_tensor *sc_affine(sc_graph *g, sc_tensor *x, float scale, float shift)
 {
@@ -122,7 +122,7 @@ const sc_op sc_op_unary = {.name = "unary",
                            .infer = unary_infer,
                            .cost = unary_cost,
                            .absorb = unary_absorb,
-                           .in_place = true};
+                           .in_place = 1 << 0};
 
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x)
 {
@@ -144,7 +144,7 @@ const sc_op sc_op_unary_grad = {.name = "unary_grad",
                                 .derivative = "none: second derivatives are not taken",
                                 .infer = unary_grad_infer,
                                 .cost = unary_cost,
-                                .in_place = true};
+                                .in_place = 1 << 0};
 
 sc_tensor *sc_unary_grad(sc_graph *g, sc_unary_kind kind, sc_tensor *x, sc_tensor *dy)
 {

@@ -217,7 +217,7 @@ const sc_op sc_op_clamped_glu = {
         "it was clamped",
     .infer = glu_infer,
     .cost = glu_cost,
-    .in_place = true};
+    .in_place = 1 << 0};
 
 sc_tensor *sc_clamped_glu(sc_graph *g, sc_tensor *gate, sc_tensor *up, float alpha, float limit)
 {

@@ -8,18 +8,20 @@ struct sc_gradients {
     int64_t count;      /* nodes that were there before */
     const bool *wanted; /* of each: some wrt is behind it */
     sc_tensor **grad;   /* of each, so far */
+    const int *first;   /* of each: the first node that is the same parameter, or itself */
 };
 
+static sc_tensor **place_of(const sc_gradients *b, const sc_tensor *x) { return &b->grad[b->first[x->id]]; }
 bool sc_gradient_wanted(const sc_gradients *b, const sc_tensor *x) { return x && b->wanted[x->id]; }
-sc_tensor *sc_gradient_of(const sc_gradients *b, const sc_tensor *x) { return b->grad[x->id]; }
+sc_tensor *sc_gradient_of(const sc_gradients *b, const sc_tensor *x) { return *place_of(b, x); }
 sc_graph *sc_gradient_graph(sc_gradients *b) { return b->g; }
-void sc_gradient_set(sc_gradients *b, sc_tensor *x, sc_tensor *dx) { b->grad[x->id] = dx; }
+void sc_gradient_set(sc_gradients *b, sc_tensor *x, sc_tensor *dx) { *place_of(b, x) = dx; }
 
 void sc_gradient_add(sc_gradients *b, sc_tensor *x, sc_tensor *dx)
 {
     if (!sc_gradient_wanted(b, x) || !dx) return;
-    sc_tensor *sum = b->grad[x->id];
-    b->grad[x->id] = sum ? sc_add(b->g, sum, dx) : dx;
+    sc_tensor **sum = place_of(b, x);
+    *sum = *sum ? sc_add(b->g, dx, *sum) : dx; /* in this order the later step may absorb the sum */
 }
 
 /* d loss / d loss. */
@@ -47,6 +49,28 @@ static void backward(sc_gradients *b, sc_tensor *y)
     y->op->backward(b, y, dy);
 }
 
+/* A parameter that is asked for more than once, as a tied table is, has one gradient: b->first by name. */
+static bool find_same(const sc_graph *g, int64_t count, int *first)
+{
+    sc_map seen = {0};
+    bool ok = true;
+    for (int64_t i = 0; ok && i < count; i++) {
+        const sc_tensor *t = g->tensor[i];
+        int64_t before, length = (int64_t)strlen(t->name);
+        first[i] = (int)i;
+        if (t->leaf != SC_PARAM || !length) continue;
+        if (sc_map_get(&seen, t->name, length, &before)) {
+            if (g->tensor[before]->storage.data == t->storage.data &&
+                sc_shape_equal(&g->tensor[before]->shape, &t->shape))
+                first[i] = (int)before;
+        } else {
+            ok = sc_map_put(&seen, t->name, length, i);
+        }
+    }
+    sc_map_free(&seen);
+    return ok;
+}
+
 void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out)
 {
     for (int64_t i = 0; i < n; i++) out[i] = NULL;
@@ -58,14 +82,17 @@ void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_
     }
     int64_t count = g->count;
     bool *wanted = sc_calloc((size_t)count, sizeof *wanted);
-    sc_gradients b = {.g = g, .count = count, .wanted = wanted, .grad = sc_calloc((size_t)count, sizeof *b.grad)};
+    int *first = sc_calloc((size_t)count, sizeof *first);
+    sc_gradients b = {
+        .g = g, .count = count, .wanted = wanted, .grad = sc_calloc((size_t)count, sizeof *b.grad), .first = first};
     const char *scope = g->scope[g->depth];
-    if (!wanted || !b.grad) {
+    if (!wanted || !b.grad || !first || !find_same(g, count, first)) {
         sc_graph_fault(g, sc_nomem());
         goto end;
     }
     for (int64_t i = 0; i < n; i++)
-        if (wrt[i] && wrt[i]->id < count) wanted[wrt[i]->id] = true;
+        if (wrt[i] && wrt[i]->id < count) wanted[first[wrt[i]->id]] = true;
+    for (int64_t i = 0; i < count; i++) wanted[i] = wanted[first[i]];
     for (int64_t i = 0; i < count; i++)
         for (int k = 0; k < g->tensor[i]->n_in; k++)
             if (g->tensor[i]->in[k]) wanted[i] |= wanted[g->tensor[i]->in[k]->id];
@@ -75,9 +102,10 @@ void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_
         backward(&b, g->tensor[i]);
     }
     for (int64_t i = 0; i < n; i++)
-        if (wrt[i]) out[i] = sc_contiguous(g, b.grad[wrt[i]->id]);
+        if (wrt[i] && first[wrt[i]->id] == wrt[i]->id) out[i] = sc_contiguous(g, b.grad[wrt[i]->id]);
 end:
     g->scope[g->depth] = scope;
     sc_free(wanted);
     sc_free(b.grad);
+    sc_free(first);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cross_entropy: logits (R, V), labels (R), weight (R) → (R). cross_entropy_grad: the same and dy (R) → (R, V). */
+/* cross_entropy: logits (R, V), labels (R), weight (R) → (R). cross_entropy_grad: the same, dy (R) and
+ * the loss itself → (R, V). */
 #include "ops/ops.h"
 
 static sc_status check(const sc_tensor *y)
@@ -31,8 +32,9 @@ static sc_cost cost(const sc_step *s)
 static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);
-    sc_tensor *in[] = {y->in[0], y->in[1], y->in[2], sc_contiguous(g, dy)};
-    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_cross_entropy_grad, in, 4, NULL, 0));
+    /* After the loss, so that it may write over the logits. */
+    sc_tensor *in[] = {y->in[0], y->in[1], y->in[2], sc_contiguous(g, dy), y};
+    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_cross_entropy_grad, in, 5, NULL, 0));
 }
 
 const sc_op sc_op_cross_entropy = {.name = "cross_entropy",
@@ -58,7 +60,7 @@ const sc_op sc_op_cross_entropy_grad = {.name = "cross_entropy_grad",
                                         .derivative = "none: second derivatives are not taken",
                                         .infer = grad_infer,
                                         .cost = cost,
-                                        .in_place = true};
+                                        .in_place = 1 << 0};
 
 sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight)
 {

@@ -72,7 +72,7 @@ const sc_op sc_op_rms_norm = {
     .cost = norm_cost,
     .absorb = norm_absorb,
     .optional = 1 << 1,
-    .in_place = true};
+    .in_place = 1 << 0};
 const sc_op sc_op_layer_norm = {.name = "layer_norm",
                                 .id = SC_OP_layer_norm,
                                 .derivative = "with n = (x - mean) r: dw = n dy and db = dy, summed over the rows; "
@@ -82,7 +82,7 @@ const sc_op sc_op_layer_norm = {.name = "layer_norm",
                                 .cost = norm_cost,
                                 .absorb = norm_absorb,
                                 .optional = 1 << 1 | 1 << 2,
-                                .in_place = true};
+                                .in_place = 1 << 0};
 
 sc_tensor *sc_apply_rms_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, float eps)
 {

@@ -33,7 +33,8 @@ sc_status sc_want_dim(const sc_tensor *t, const char *what, int axis, int64_t n)
 /* ---- gradients (grad.c) ---- */
 
 /* Appends what gives out[i] = d loss / d wrt[i], of wrt[i]'s shape, out of the same operations; loss has one element, n
- * may be any number. NULL where the loss does not depend on wrt[i]. A fault where an operation between them has no
+ * may be any number. NULL where the loss does not depend on wrt[i], and for a
+ * parameter that stands before it in the graph by the same name: that one's gradient is of both. A fault where an operation between them has no
  * derivative. */
 void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out);
 
@@ -87,6 +88,14 @@ sc_tensor *sc_sum_leading(sc_graph *g, sc_tensor *x, int keep);
 /* y (T, N) = x (T, C) w^T + bias; w (N, C) of any type with a dequantiser, bias (N) or NULL. x and w may be permuted views:
  * so all products that gradients need are here. */
 sc_tensor *sc_apply_linear(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *bias);
+/* How products with an f32 matrix are made where a graph says it; NULL: as generation makes them, one token or many to the
+ * same bits. */
+typedef struct sc_linear_attr {
+    sc_dtype type; /* SC_BF16: both sides rounded to it, where the machine multiplies that; sums are f32 */
+} sc_linear_attr;
+/* Says it of all products of the graph so far, for training: no token comes alone there, so the sum for an element may run
+ * over C simply from first to last, which is faster, for any number of tokens. type: SC_F32 or SC_BF16. */
+void sc_linear_in_order(sc_graph *g, sc_dtype type);
 /* Over the last axis. w, b: (C) or NULL. */
 sc_tensor *sc_apply_rms_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, float eps);
 sc_tensor *sc_apply_layer_norm(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *b, float eps);
@@ -103,7 +112,8 @@ sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, s
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Nor has pack_panels: x (..., C) f32, contiguous or a matrix turned → f32 (R, C rounded up to 16), or bf16 (R, C rounded
- * up to 32): the same values in the order that products of many rows want. */
+ * up to 32): the same values in the order that products of many rows want. Nor pack_ordered: the same with C as it is, or
+ * rounded up to 2. */
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 /* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */

@@ -17,6 +17,8 @@ static sc_status packed(sc_tensor *y, sc_dtype type, int64_t whole)
 
 static sc_status infer_f32(sc_tensor *y) { return packed(y, SC_F32, 16); }
 static sc_status infer_bf16(sc_tensor *y) { return packed(y, SC_BF16, 32); }
+static sc_status infer_ordered(sc_tensor *y) { return packed(y, SC_F32, 1); }
+static sc_status infer_ordered_bf16(sc_tensor *y) { return packed(y, SC_BF16, 2); }
 
 const sc_op sc_op_pack_panels = {.name = "pack_panels",
                                  .id = SC_OP_pack_panels,
@@ -28,3 +30,13 @@ const sc_op sc_op_pack_panels_bf16 = {.name = "pack_panels_bf16",
                                       .derivative = "none: a copy that a backend makes for itself",
                                       .infer = infer_bf16,
                                       .cost = sc_cost_elementwise};
+const sc_op sc_op_pack_ordered = {.name = "pack_ordered",
+                                  .id = SC_OP_pack_ordered,
+                                  .derivative = "none: a copy that a backend makes for itself",
+                                  .infer = infer_ordered,
+                                  .cost = sc_cost_elementwise};
+const sc_op sc_op_pack_ordered_bf16 = {.name = "pack_ordered_bf16",
+                                       .id = SC_OP_pack_ordered_bf16,
+                                       .derivative = "none: a copy that a backend makes for itself",
+                                       .infer = infer_ordered_bf16,
+                                       .cost = sc_cost_elementwise};

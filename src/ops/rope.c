@@ -162,7 +162,7 @@ const sc_op sc_op_rope = {.name = "rope",
                           .backward = rope_backward,
                           .infer = rope_infer,
                           .cost = rope_cost,
-                          .in_place = true};
+                          .in_place = 1 << 0};
 
 sc_tensor *sc_rope(sc_graph *g, sc_tensor *x, sc_tensor *table, bool neighbours)
 {

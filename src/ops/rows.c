@@ -70,8 +70,20 @@ static sc_status grad_infer(sc_tensor *y)
     return SC_OK;
 }
 
+/* What is known of the gradient already is added to: in[2]. */
+static bool grad_absorb(sc_step *s, const sc_step *user)
+{
+    if (user->op != &sc_op_add || s->n_in > 2) return false;
+    sc_tensor *other = user->in[0] == s->out ? user->in[1] : user->in[0];
+    if (other == s->out || !sc_shape_equal(&other->shape, &s->out->shape)) return false;
+    s->in[s->n_in++] = other;
+    return true;
+}
+
 const sc_op sc_op_rows_grad = {.name = "rows_grad",
                                .id = SC_OP_rows_grad,
                                .derivative = "none: second derivatives are not taken",
                                .infer = grad_infer,
+                               .absorb = grad_absorb,
+                               .in_place = 1 << 2,
                                .cost = sc_cost_elementwise};

@@ -207,7 +207,7 @@ const sc_op sc_op_place = {.name = "place",
                            .infer = place_infer,
                            .cost = sc_cost_elementwise,
                            .optional = 1 << 0,
-                           .in_place = true};
+                           .in_place = 1 << 0};
 
 sc_tensor *sc_place(sc_graph *g, sc_tensor *base, sc_tensor *x, int axis, int64_t start, int64_t n)
 {

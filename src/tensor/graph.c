@@ -126,7 +126,10 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
     if (s) return sc_graph_fault(g, node_fault(t, s));
     if (sc_shape_elements(&t->shape) < 0)
         return sc_graph_fault(g, node_fault(t, sc_fail(SC_ELIMIT, "the result is too large")));
-    if (!op->view) dense_strides(t);
+    if (!op->view && t->view_of) /* written in place */
+        memcpy(t->stride, t->view_of->stride, sizeof t->stride);
+    else if (!op->view)
+        dense_strides(t);
     return t;
 }
 

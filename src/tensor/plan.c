@@ -23,6 +23,7 @@ typedef struct note {
     int maker;        /* step, -1: none */
     int first, last;  /* stages in which its storage is live */
     int last_readers; /* steps of the last stage that read it */
+    bool lowered;     /* a form of another tensor that a backend asked for */
     int64_t bytes;    /* 0: has no storage of its own in the arena */
     int64_t offset;
     sc_tensor *root; /* whose storage it is in */
@@ -152,7 +153,7 @@ static sc_status lower(planner *pl)
             }
             note *o = &pl->note[y->id];
             if (!o->needed) {
-                o->needed = true;
+                o->needed = o->lowered = true;
                 o->maker = n;
                 o->uses = 0;
                 pl->note[s.in[k]->id].uses++;
@@ -174,6 +175,25 @@ fail:
     return status;
 }
 
+/* What only brings a tensor to a form is made right before it is read: the tensor is there anyway, and the form takes as
+ * much memory again. */
+static sc_status lower_late(planner *pl)
+{
+    sc_plan *p = pl->p;
+    int *read = sc_calloc((size_t)p->n_steps, sizeof *read);
+    if (!read) return sc_nomem();
+    for (int i = p->n_steps - 1; i >= 0; i--) {
+        sc_step *s = &p->step[i];
+        if (pl->note[s->out->id].lowered && s->op == s->out->op && read[i]) s->stage = read[i] - 1;
+        for (int k = 0; k < s->n_in; k++) {
+            int m = s->in[k] ? maker_of(pl, s->in[k]) : -1;
+            if (m >= 0) read[m] = read[m] ? SC_MIN(read[m], s->stage) : s->stage;
+        }
+    }
+    sc_free(read);
+    return SC_OK;
+}
+
 static sc_status make_stages(planner *pl)
 {
     sc_plan *p = pl->p;
@@ -186,6 +206,8 @@ static sc_status make_stages(planner *pl)
         }
         p->n_stages = SC_MAX(p->n_stages, s->stage + 1);
     }
+    sc_status late = lower_late(pl);
+    if (late) return late;
     sc_step *sorted = sc_calloc((size_t)p->n_steps, sizeof *sorted);
     p->stage_begin = sc_calloc((size_t)p->n_stages + 1, sizeof *p->stage_begin);
     if (!sorted || !p->stage_begin) {
@@ -247,22 +269,25 @@ static sc_status lifetimes(planner *pl)
     return SC_OK;
 }
 
-/* A step that may write over its first input does, where nobody else still needs that. */
+/* A step that may write over an input does, where nobody else still needs that. */
 static void share_in_place(planner *pl)
 {
     sc_plan *p = pl->p;
     for (int i = 0; i < p->n_steps; i++) {
         sc_step *s = &p->step[i];
-        if (!s->op->in_place || s->out->view_of || !s->in[0]) continue;
-        sc_tensor *from = root_of(pl, s->in[0]);
-        note *n = &pl->note[from->id], *o = &pl->note[s->out->id];
-        if (from->leaf != SC_NODE || n->last != s->stage || n->last_readers != 1 || n->bytes != o->bytes ||
-            !sc_is_contiguous(s->in[0]) || s->in[0]->view_start)
-            continue;
-        o->root = from;
-        n->last = o->last;
-        n->last_readers = o->last_readers;
-        o->bytes = 0;
+        for (int k = 0; k < s->n_in; k++) {
+            if (!(s->op->in_place >> k & 1) || s->out->view_of || !s->in[k]) continue;
+            sc_tensor *from = root_of(pl, s->in[k]);
+            note *n = &pl->note[from->id], *o = &pl->note[s->out->id];
+            if (from->leaf != SC_NODE || n->last != s->stage || n->last_readers != 1 || n->bytes != o->bytes ||
+                !sc_is_contiguous(s->in[k]) || s->in[k]->view_start)
+                continue;
+            o->root = from;
+            n->last = o->last;
+            n->last_readers = o->last_readers;
+            o->bytes = 0;
+            break;
+        }
     }
 }
 
@@ -366,7 +391,9 @@ sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor
     for (int i = 0; i < n_outputs; i++) {
         if (!outputs[i]) return sc_fail(SC_EINVAL, "output %d is missing", i);
         if (outputs[i]->graph != g) return sc_fail(SC_EINVAL, "output %d is of another graph", i);
-        if (!sc_is_contiguous(outputs[i])) return sc_fail(SC_EINVAL, "output %d is not contiguous", i);
+        const sc_tensor *root = outputs[i]->view_of ? outputs[i]->view_of : outputs[i];
+        if (root->leaf != SC_STATE && !sc_is_contiguous(outputs[i]))
+            return sc_fail(SC_EINVAL, "output %d is not contiguous", i);
     }
     sc_plan *p = sc_calloc(1, sizeof *p);
     planner pl = {.p = p, .note = sc_calloc((size_t)g->count, sizeof *pl.note), .cap_notes = g->count};

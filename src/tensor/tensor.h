@@ -82,7 +82,7 @@ typedef struct sc_op {
     void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
     bool view;         /* another look at in[0]'s storage: no work */
-    bool in_place;     /* out may be the storage of in[0] when that is not needed again */
+    unsigned in_place; /* bit i: out may be the storage of in[i] when that is not needed again */
 } sc_op;
 
 typedef enum sc_leaf { SC_NODE, SC_INPUT, SC_PARAM, SC_STATE } sc_leaf;
@@ -234,6 +234,8 @@ struct sc_plan {
     int64_t unshared_bytes; /* what they would take without sharing */
     int fused;              /* nodes that other nodes' steps absorbed */
     int64_t scratch_bytes;  /* of each thread */
+    /* NULL, or seconds that each thread spent on each step, [thread * n_steps + step], to which runs add; the caller's. */
+    double *spent;
     void *backend_state;
     /* NULL, or told of each stage when it has been run, on the thread that called sc_plan_run while others may go on. */
     void (*stage_done)(void *user, int stage);
@@ -261,7 +263,8 @@ sc_status sc_backend_new(sc_backend **out, sc_context *ctx);
 /* Plans what `outputs` need. They stay readable after a run until the next one. */
 sc_status sc_plan_new(sc_plan **out, sc_graph *g, sc_backend *backend, sc_tensor *const *outputs, int n_outputs);
 void sc_plan_free(sc_plan *p);
-/* Where an input is to be written or an output lies; contiguous. NULL where the plan does not need t. */
+/* Where an input is to be written or an output lies; contiguous, but for a state's part, which has the strides that its
+ * storage has. NULL where the plan does not need t. */
 void *sc_plan_data(const sc_plan *p, const sc_tensor *t);
 sc_status sc_plan_run(sc_plan *p);
 /* The last stage in which anything reads or writes t's memory: after it, an output is its reader's alone. -1: in none. */

@@ -79,16 +79,15 @@ static void take_moments(sc_update *u)
 static void update_piece(const sc_update *u, int64_t index)
 {
     const sc_slot *s = u->s;
-    const double least = (double)FLT_EPSILON * FLT_EPSILON;
+    const float least = FLT_EPSILON * FLT_EPSILON, scale = (float)u->scale;
     int64_t i = index * SC_PIECE, end = sc_piece_end(u, index);
     for (int64_t stop; i < end; i = stop) { /* a row, or what of it is in this piece */
         int64_t row = s->n_m ? i / s->p.cols : 0, first = s->n_m ? row * s->p.cols : 0;
         stop = s->n_m ? SC_MIN(end, first + s->p.cols) : end;
-        double of_row = s->n_m ? s->m[row] * u->factor : 1;
+        float of_row = s->n_m ? (float)(s->m[row] * u->factor) : 1;
         const float *v = s->v + (s->n_m ? i - first : i), *g = u->g + i;
         float *to = u->room + i;
-        for (int64_t k = 0; k < stop - i; k++)
-            to[k] = (float)(g[k] * u->scale / sqrt(SC_MAX(of_row * v[k], least)));
+        for (int64_t k = 0; k < stop - i; k++) to[k] = g[k] * scale / sqrtf(SC_MAX(of_row * v[k], least));
     }
 }
 

@@ -106,6 +106,41 @@ static sc_status take_parameters(sc_learner *l)
     return SC_OK;
 }
 
+static const sc_tensor *root_of(const sc_tensor *t) { return t && t->view_of ? t->view_of : t; }
+
+/* The matrix that makes a result of the model's last states; NULL: it is none. */
+static const sc_tensor *head_of(const sc_tensor *result)
+{
+    const sc_tensor *t = root_of(result);
+    while (t && t->op && t->op->id != SC_OP_linear) t = root_of(t->in[0]);
+    return t && t->op ? root_of(t->in[1]) : NULL;
+}
+
+static void is_no_hidden(sc_learner *l, const sc_tensor *w)
+{
+    for (int64_t i = 0; w && w->leaf == SC_PARAM && i < l->n; i++)
+        if (strcmp(l->trained[i].name, w->name) == 0) l->trained[i].hidden = false;
+}
+
+/* Matrices between layers, as the graph of a batch of one token tells them: all but tables that rows are looked up in and
+ * what makes the result. */
+static sc_status find_hidden(sc_learner *l)
+{
+    bool pair = l->m->family->encoder_decoder;
+    const sc_text_batch one = {.tokens = 1, .sequences = 1, .source = pair, .rows = 1};
+    sc_loss_graph x = {0};
+    sc_status s = l->objective->build(l->self, &x, l->m, &one);
+    if (!s && x.t.g->status) s = sc_fail(x.t.g->status, "%s", x.t.g->fault);
+    for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->m->param[i].rank == 2;
+    if (!s) is_no_hidden(l, head_of(x.result));
+    for (int64_t i = 0; !s && i < x.t.g->count; i++) {
+        const sc_tensor *t = x.t.g->tensor[i];
+        if (t->op && t->op->id == SC_OP_rows) is_no_hidden(l, root_of(t->in[0]));
+    }
+    sc_graph_free(x.t.g);
+    return s;
+}
+
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self)
 {
     sc_learner *l = sc_calloc(1, sizeof *l);
@@ -114,6 +149,7 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->objective = o;
     l->self = self;
     sc_status s = take_parameters(l);
+    if (!s) s = find_hidden(l);
     if (s)
         sc_learner_free(l);
     else
@@ -183,6 +219,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
+    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
     sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
@@ -373,3 +410,4 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 
 double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
+sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }

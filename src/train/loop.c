@@ -310,14 +310,14 @@ static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
 }
 
 /* Saved first, then evaluated, sampled from and shown. */
-static sc_status after_step(sc_trainer *t, sc_train_event *e, int64_t *saved)
+static sc_status after_step(sc_trainer *t, sc_train_event *e)
 {
     sc_status s = SC_OK;
     bool due = is_due(t, e->step, t->o.save_every), eval = eval_due(t, e->step);
     if (is_due(t, e->step, t->o.log_every) || eval) note_step(t, e);
     if (due) {
         if ((s = save(t, e->step))) return s;
-        *saved = e->step;
+        t->saved = e->step;
     }
     if (eval) s = evaluate(t, e);
     if (!s && sample_due(t, e->step)) s = sample(t, e->step);
@@ -325,7 +325,7 @@ static sc_status after_step(sc_trainer *t, sc_train_event *e, int64_t *saved)
     return s;
 }
 
-static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step, int64_t *saved)
+static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step)
 {
     sc_status s = catch_up(t);
     double last = sc_now(), training = 0;
@@ -346,7 +346,7 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
             e.communication = t->team.seconds > 0 ? t->team.waited / t->team.seconds : 0;
             e.transfer = t->team.seconds > 0 ? t->team.busy / t->team.seconds : 0;
             e.left = training / (double)made * (double)(t->steps - *step);
-            s = after_step(t, &e, saved);
+            s = after_step(t, &e);
             if (report && sc_team_first(&t->team)) report(user, &e);
         }
         last = sc_now();
@@ -356,14 +356,15 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
 
 sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
 {
-    int64_t step = t->first, saved = t->first;
+    int64_t step = t->first;
     char text[600];
     t->begun = sc_now();
+    t->saved = t->first;
     report_page(t, "Running");
-    sc_status s = go(t, report, user, &step, &saved);
+    sc_status s = go(t, report, user, &step);
     if (s && sc_ranks_broken(t->team.ranks)) s = sc_ranks_wait(t->team.ranks); /* says why */
     if (s == SC_ECANCELLED) {
-        sc_status kept = step > saved ? save(t, step) : SC_OK;
+        sc_status kept = step > t->saved ? save(t, step) : SC_OK;
         if (kept) return kept;
         snprintf(text, sizeof text, "Stopped after step %lld", (long long)step);
         report_page(t, text);

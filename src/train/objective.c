@@ -84,6 +84,7 @@ static void shuffle(sc_order *o, int64_t epoch)
 
 int64_t sc_order_at(sc_order *o, int64_t at)
 {
+    if (o->plain) return at % o->n;
     if (at / o->n != o->epoch) shuffle(o, at / o->n);
     return o->place[at % o->n];
 }

@@ -87,6 +87,7 @@ void sc_loss_cross_entropy(sc_loss_graph *out, sc_tensor *logits, int64_t rows);
 
 /* An order of n examples that is another in each epoch and follows from the seed and the epoch alone. */
 typedef struct sc_order {
+    bool plain;       /* may be set: no other order than 0, 1, … */
     int64_t n, epoch; /* epoch: that `place` is of, -1: none */
     uint64_t seed;
     int64_t *place;

@@ -69,6 +69,7 @@ static sc_status causal_open(void **self, const sc_objective_setup *x)
                     (long long)context);
     if (!s) s = read_data(c, x);
     if (!s) s = make_room(c, x->o->seed);
+    c->order.plain = x->o->in_order;
     if (s)
         causal_free(c);
     else

@@ -27,6 +27,8 @@ enum {
     NAP_NS = 20000,
 };
 
+#define GRACE 0.2 /* seconds */
+
 typedef struct peer {
     uint64_t host; /* whose processes can be looked at from each other; 0: not known */
     int64_t pid;
@@ -59,7 +61,7 @@ struct sc_ranks {
     sum sums[SC_WIRE_MOST];
     int n_sums;
     int64_t used;
-    double watched, wished;
+    double watched, wished, missed; /* when: the last look; a wish to stop and a missing rank were first seen */
     bool said;
     /* the rest is guarded by the lock */
     struct {
@@ -156,6 +158,21 @@ static bool is_gone(const sc_ranks *r, int q)
     return q != r->rank && p->host && p->host == own->host && kill((pid_t)p->pid, 0) != 0 && errno == ESRCH;
 }
 
+/* One that ends because of another's last word may be gone before that word is here: so it gets a moment. */
+static void look_for_gone(sc_ranks *r, double now)
+{
+    char line[64];
+    int first = -1;
+    for (int q = 0; q < r->count && first < 0; q++)
+        if (is_gone(r, q)) first = q;
+    if (first < 0) return;
+    if (r->missed == 0) r->missed = now;
+    if (now - r->missed < GRACE) return;
+    for (int q = 0; q < r->count; q++) atomic_store(&r->gone[q], is_gone(r, q));
+    snprintf(line, sizeof line, "rank %d of %d is gone", first, r->count);
+    set_fault(r, SC_EIO, line);
+}
+
 /* Who cries or has gone. The request to stop comes with a time limit that only mpirun knows, so a wait that lasts is said. */
 static void watch(sc_ranks *r)
 {
@@ -171,12 +188,7 @@ static void watch(sc_ranks *r)
         set_fault(r, SC_EIO, line);
         return;
     }
-    for (int q = 0; q < r->count; q++)
-        if (is_gone(r, q)) {
-            atomic_store(&r->gone[q], true);
-            snprintf(line, sizeof line, "rank %d of %d is gone", q, r->count);
-            set_fault(r, SC_EIO, line);
-        }
+    look_for_gone(r, now);
     if (!sc_context_cancelled(r->user)) return;
     if (r->wished == 0) r->wished = now;
     if (!r->said && now - r->wished > 0.6 && sc_ranks_speaks(r)) {

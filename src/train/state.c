@@ -66,6 +66,7 @@ static const field fields[] = {
     FIELD("ema", NUM, ema),
     FREE("ema-model", FLAG, ema_model),
     FIELD("seed", SEED, seed),
+    FIELD("in-order", FLAG, in_order),
     FREE("save-every", INT, save_every),
     FREE("keep", INT, keep),
     FREE("eval-every", INT, eval_every),

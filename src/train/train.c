@@ -401,17 +401,12 @@ static void close_run(sc_trainer *t)
 /* After a fault between ranks nobody should have to guess what is left. */
 static sc_status say_how_to_go_on(const sc_trainer *t, sc_status s)
 {
-    char *dir = NULL, text[600];
-    json_t *state = NULL;
+    char text[600];
     snprintf(text, sizeof text, "%s", sc_error());
-    if (sc_checkpoint_last(t->ctx, t->o.out, 1, &dir, &state) == SC_OK)
-        s = sc_fail(s, "%s; saved is step %lld, to go on: mpirun … socle train --resume --out %s", text,
-                    (long long)json_integer_value(json_object_get(state, "global_step")), t->o.out);
-    else
-        s = sc_fail(s, "%s; there is no checkpoint yet", text);
-    json_decref(state);
-    sc_free(dir);
-    return s;
+    if (t->saved > 0)
+        return sc_fail(s, "%s; saved is step %lld, to go on: mpirun … socle train --resume --out %s", text,
+                       (long long)t->saved, t->o.out);
+    return sc_fail(s, "%s; there is no checkpoint yet", text);
 }
 
 sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)

@@ -139,6 +139,8 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 /* Operations of one batch's forward and backward pass. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
+/* The plan of the last sc_learner_add; NULL before. */
+sc_plan *sc_learner_plan(sc_learner *l);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 

@@ -70,8 +70,27 @@ KERNEL void pack_panel(int64_t n, int64_t k, const float *x, int64_t along_n, in
     }
 }
 
-/* One panel of x times one of w. */
 /* clang-format off */
+VEC void put_tile(const int rows, vf acc[GEMM_ROWS][GEMM_VECTORS], int64_t n, float *y, int64_t ldy, const float *bias,
+                  const float *residual)
+{
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < GEMM_VECTORS; j++) {
+        int64_t at = i * ldy + j * W, left = n - j * W;
+        if (left >= W) {
+            vf v = acc[i][j];
+            if (bias) v = v_add(v, v_load(bias + j * W));
+            if (residual) v = v_add(v, v_load(residual + at));
+            v_store(y + at, v);
+        } else if (left > 0) {
+            vf v = acc[i][j];
+            if (bias) v = v_add(v, v_load_n(bias + j * W, (int)left));
+            if (residual) v = v_add(v, v_load_n(residual + at, (int)left));
+            v_store_n(y + at, v, (int)left);
+        }
+    }
+}
+
+/* One panel of x times one of w. */
 VEC void gemm_tile(const int rows, int64_t steps, const float *x, const float *w, int64_t n, float *y, int64_t ldy,
                    const float *bias, const float *residual)
 {
@@ -94,20 +113,7 @@ VEC void gemm_tile(const int rows, int64_t steps, const float *x, const float *w
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < GEMM_VECTORS; j++)
             waiting[level][i][j] = acc[i][j];
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < GEMM_VECTORS; j++) {
-        int64_t at = i * ldy + j * W, left = n - j * W;
-        if (left >= W) {
-            vf v = acc[i][j];
-            if (bias) v = v_add(v, v_load(bias + j * W));
-            if (residual) v = v_add(v, v_load(residual + at));
-            v_store(y + at, v);
-        } else if (left > 0) {
-            vf v = acc[i][j];
-            if (bias) v = v_add(v, v_load_n(bias + j * W, (int)left));
-            if (residual) v = v_add(v, v_load_n(residual + at, (int)left));
-            v_store_n(y + at, v, (int)left);
-        }
-    }
+    put_tile(rows, acc, n, y, ldy, bias, residual);
 }
 /* clang-format on */
 

@@ -160,6 +160,16 @@ VEC void v_to_bf16(void *p, vf v)
 #include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/vector_convert.h"
 #include "cpu/kernels/vector_gemm.h"
+
+enum { SLOT = 1 };
+VEC vf slot_row(const float *p, int n) { return n < W ? v_load_n(p, n) : v_load(p); }
+VEC vf slot_columns(const float *p, int64_t ld, int l, int n)
+{
+    (void)ld;
+    (void)l; /* 1 */
+    return n < W ? v_load_n(p, n) : v_load(p);
+}
+#include "cpu/kernels/vector_ordered.h"
 #include "cpu/kernels/vector_rows.h"
 #include "cpu/kernels/vector_scan.h"
 #include "cpu/kernels/vector_quantize.h"
@@ -170,6 +180,8 @@ void sc_kernels_avx2(sc_kernels *k)
     set_convert(k);
     set_panels(k);
     k->multiply_panels = multiply_panels;
+    k->pack_ordered = pack_ordered;
+    k->multiply_ordered = multiply_ordered;
     set_rows(k);
     set_scan(k);
     set_quantize(k);

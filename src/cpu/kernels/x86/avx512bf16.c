@@ -21,6 +21,18 @@ VEC vf v_pairs(const float *p, int n)
 #define GEMM_FMA v_fma_pairs
 #include "cpu/kernels/vector_gemm.h"
 
+enum { SLOT = 2 };
+VEC vf slot_row(const float *p, int n) { return v_pairs(p, n); }
+/* Neighbours along k are `ld` apart here: the halves of the two vectors' rounded values alternate. */
+VEC vf slot_columns(const float *p, int64_t ld, int l, int n)
+{
+    const __m512i turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
+                                           6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    vf even = v_load_n(p, n), odd = l > 1 ? v_load_n(p + ld, n) : v_set(0);
+    return (vf)_mm512_permutexvar_epi16(turns, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
+}
+#include "cpu/kernels/vector_ordered.h"
+
 /* clang-format off */
 VEC void tile_nt(const int rows, const int cols, const bool ahead, int64_t k, const float *x, int64_t ldx, const char *w, int64_t stride,
                  float *y, int64_t ldy)
@@ -85,6 +97,8 @@ void sc_kernels_avx512bf16(sc_kernels *k)
 {
     set_panels(k);
     k->multiply_panels_bf16 = multiply_panels;
+    k->pack_ordered_bf16 = pack_ordered;
+    k->multiply_ordered_bf16 = multiply_ordered;
     k->matmul_nt_bf16 = matmul_nt_bf16;
 }
 

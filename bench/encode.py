@@ -4,7 +4,7 @@
 sentencepiece, those that know the vocabulary, in one run. Medians of the processor's time; each tool gets the text in the way it is
 fastest: whole, or line by line. Needs the real tokenizers (SOCLE_REAL) and the Python packages.
 
-    bench/tokenizers.py [--mb 4] [--runs 5] [NAME...]"""
+    bench/encode.py [--mb 4] [--runs 5] [NAME...]"""
 import argparse
 import os
 import statistics
