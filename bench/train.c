@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a step of training costs: tokens a second, share of the machine's peak, memory, and which operations take the time.
  *
- *     train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] [--profile] [--json]
+ *     train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] [--precision f32|bf16] [--recompute]
+ *         [--profile] [--json]
  *
  * A new model of random weights learns from random ids: what its values are changes nothing. --profile adds the time of
  * each kind of step, summed over threads. bench/train_peers.py sets it beside PyTorch. */
@@ -16,7 +17,7 @@
 typedef struct options {
     const char *config;
     long long batch, length, steps, threads;
-    bool profile, json;
+    bool profile, json, recompute, bf16;
 } options;
 
 typedef struct bench {
@@ -67,6 +68,7 @@ static void open_all(bench *b)
     want(sc_model_open(&b->model, b->ctx, o->config, &fresh), "model");
     sc_model_describe(b->model, &info);
     want(sc_learner_new(&b->learner, b->model, &sc_objective_causal, NULL), "learner");
+    sc_learner_compute(b->learner, o->bf16 ? SC_BF16 : SC_F32, o->recompute);
     b->trained = sc_learner_trained(b->learner, &b->n);
     b->count = room(b->n, sizeof *b->count);
     for (int64_t i = 0; i < b->n; i++) b->parameters += b->count[i] = b->trained[i].rows * b->trained[i].cols;
@@ -218,6 +220,11 @@ static bool take(options *o, int argc, char **argv)
             *number = atoll(argv[++i]);
         else if (strcmp(a, "--profile") == 0)
             o->profile = true;
+        else if (strcmp(a, "--recompute") == 0)
+            o->recompute = true;
+        else if (strcmp(a, "--precision") == 0 && i + 1 < argc &&
+                 (!strcmp(argv[i + 1], "bf16") || !strcmp(argv[i + 1], "f32")))
+            o->bf16 = strcmp(argv[++i], "bf16") == 0;
         else if (strcmp(a, "--json") == 0)
             o->json = true;
         else if (a[0] != '-' && !o->config)
@@ -234,8 +241,8 @@ int main(int argc, char **argv)
     bench b = {0};
     sc_limits before, after;
     if (!take(&b.o, argc, argv)) {
-        fprintf(stderr, "usage: train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] [--profile] "
-                        "[--json]\n");
+        fprintf(stderr, "usage: train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] "
+                        "[--precision f32|bf16] [--recompute] [--profile] [--json]\n");
         return 2;
     }
     want(sc_context_new(&b.ctx, &(sc_context_options){.threads = (int)b.o.threads}), "context");

@@ -69,6 +69,44 @@ static void map_keeps_what_was_put(void **state)
     sc_arena_free(a);
 }
 
+/* Texts of 16 bytes that collide whatever FNV's basis is: the top bit of the first word, undone by two bits of the second. */
+static void keys_cannot_be_made_to_collide(void **state)
+{
+    (void)state;
+    enum { PAIRS = 10, N = 1 << PAIRS };
+    uint64_t *hash = calloc(N, sizeof *hash), one = sc_hash_secret();
+    assert_true(one == sc_hash_secret());
+    for (int i = 0; i < N; i++) {
+        unsigned char key[16 * PAIRS];
+        memset(key, 'a', sizeof key);
+        for (int k = 0; k < PAIRS; k++) {
+            if (!(i >> k & 1)) continue;
+            key[16 * k + 7] ^= 0x80;
+            key[16 * k + 15] ^= 0x80;
+            key[16 * k + 12] ^= 0x04;
+        }
+        if (i == 1) assert_true(sc_hash(key, sizeof key) == hash[0]);
+        if (i == 0) hash[0] = sc_hash(key, sizeof key);
+        if (i == 0) continue;
+        hash[i] = sc_hash_with(one, key, sizeof key);
+        for (int k = 1; k < i; k++) assert_true(hash[i] != hash[k]);
+        assert_true(sc_hash_with(one + 2, key, sizeof key) != hash[i]);
+    }
+    free(hash);
+}
+
+static void base64_wants_whole_bytes(void **state)
+{
+    (void)state;
+    sc_str s = {0};
+    assert_true(sc_base64_decode(&s, "aGk=", 4));
+    assert_true(sc_base64_decode(&s, "aGk", 3));
+    assert_string_equal(s.p, "hihi");
+    assert_false(sc_base64_decode(&s, "aGkha", 5));
+    assert_false(sc_base64_decode(&s, "aG k", 4));
+    sc_str_free(&s);
+}
+
 static void philox_matches_the_published_vectors(void **state)
 {
     (void)state;
@@ -289,6 +327,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_replaces_as_unicode_says),
         cmocka_unit_test(map_keeps_what_was_put),
+        cmocka_unit_test(keys_cannot_be_made_to_collide),
+        cmocka_unit_test(base64_wants_whole_bytes),
         cmocka_unit_test(philox_matches_the_published_vectors),
         cmocka_unit_test(normals_do_not_depend_on_the_cut),
         cmocka_unit_test(pool_runs_every_member_and_barriers_hold),

@@ -368,6 +368,40 @@ static void failures_leave_nothing(void **state)
     assert_int_equal(entries(dir), 0);
 }
 
+/* All files of a directory that the reader of tokenizers takes go along. */
+static void every_kind_of_tokenizer_is_copied(void **state)
+{
+    static const char *const kinds[] = {"tokenizer.model", "spiece.model", "tiktoken.model", "vocab.json",
+                                        "vocab.txt"};
+    char in[1024], out[1024], from[1100], to[1100], name[32], *data;
+    int64_t n;
+    (void)state;
+    for (int i = 0; i < SC_COUNT(kinds); i++) {
+        sc_convert_report r;
+        snprintf(name, sizeof name, "copied-%d", i);
+        in_folder(in, name);
+        snprintf(name, sizeof name, "copied-%d/out", i);
+        in_folder(out, name);
+        assert_int_equal(sc_mkdirs(in), SC_OK);
+        for (int k = 0; k < 2; k++) {
+            const char *file = k ? "model.safetensors" : "config.json";
+            snprintf(from, sizeof from, OWN_MODELS "/llama/%s", file);
+            snprintf(to, sizeof to, "%s/%s", in, file);
+            assert_int_equal(sc_file_read(&data, &n, from, 1 << 20), SC_OK);
+            assert_int_equal(sc_file_write(to, data, n), SC_OK);
+            sc_free(data);
+        }
+        snprintf(to, sizeof to, "%s/%s", in, kinds[i]);
+        assert_int_equal(sc_file_write(to, "what it holds", 13), SC_OK);
+        convert(in, out, NULL, &r);
+        assert_true(r.tokenizer);
+        snprintf(to, sizeof to, "%s/%s", out, kinds[i]);
+        assert_int_equal(sc_file_read(&data, &n, to, 100), SC_OK);
+        assert_string_equal(data, "what it holds");
+        sc_free(data);
+    }
+}
+
 /* Settings that GGUF has no key for must not be lost in silence. */
 static void settings_that_gguf_lacks_are_refused(void **state)
 {
@@ -677,6 +711,7 @@ int main(void)
         cmocka_unit_test(mixtures_and_options_choose_types),
         cmocka_unit_test(threads_write_the_same_file),
         cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(every_kind_of_tokenizer_is_copied),
         cmocka_unit_test(settings_that_gguf_lacks_are_refused),
         cmocka_unit_test(windows_go_there_and_back),
         cmocka_unit_test(values_beyond_a_type_are_refused),

@@ -4,7 +4,7 @@
  * new operation with a derivative is one row of `rows_of_table`. */
 #include "core_help.h"
 
-enum { THREADS = 3, LEVELS = 8, MAX_INPUTS = 12 };
+enum { THREADS = 3, LEVELS = 8, MAX_INPUTS = 16 };
 static sc_context *ctx[THREADS];
 static unsigned level[LEVELS];
 static int n_levels;
@@ -114,7 +114,12 @@ static sc_tensor *rows(trial *t)
     int64_t n = size(t), many = size(t);
     int32_t ids[8];
     for (int i = 0; i < many; i++) ids[i] = (int32_t)random_in(&t->seed, 0, n - 1);
-    return sc_rows(t->g, values(t, 2, DIMS(n, size(t))), numbers(t, many, ids));
+    sc_tensor *table = values(t, 2, DIMS(n, size(t))), *more = NULL;
+    if (random_in(&t->seed, 0, 1)) {
+        more = values(t, 2, DIMS(2, table->shape.dim[1]));
+        ids[0] = (int32_t)(n + random_in(&t->seed, 0, 1));
+    }
+    return sc_rows_and(t->g, table, more, numbers(t, many, ids));
 }
 
 static sc_tensor *views(trial *t)
@@ -140,6 +145,14 @@ static sc_tensor *sum_rows(trial *t)
     return sc_sum_leading(t->g, sc_mul(t->g, x, x), 1);
 }
 
+static sc_tensor *concat(trial *t)
+{
+    int64_t a = size(t), n = random_in(&t->seed, 1, 4);
+    sc_tensor *x[4];
+    for (int64_t i = 0; i < n; i++) x[i] = i == 1 && n > 2 ? x[0] : values(t, 3, DIMS(a, 2, size(t)));
+    return sc_concat(t->g, (int)n, x);
+}
+
 static sc_tensor *cross_entropy(trial *t)
 {
     int64_t n = size(t), classes = size(t);
@@ -148,7 +161,7 @@ static sc_tensor *cross_entropy(trial *t)
         label[i] = random_in(&t->seed, 0, 3) ? (int32_t)random_in(&t->seed, 0, classes - 1) : -100;
     sc_tensor *x = values(t, 2, DIMS(n, classes)), *labels = numbers(t, n, label), *weight = values(t, 1, DIMS(n));
     t->in[t->n_in - 1].varied = false;
-    return sc_cross_entropy(t->g, x, labels, weight);
+    return sc_cross_entropy_smoothed(t->g, x, labels, weight, random_in(&t->seed, 0, 1) ? 0.3f : 0);
 }
 
 static sc_tensor *affine(trial *t)
@@ -158,24 +171,112 @@ static sc_tensor *affine(trial *t)
     return sc_mul(t->g, x, sc_affine(t->g, x, -1.5f, 0.25f));
 }
 
+/* Tables of up to three sequences of at least `least` tokens, sometimes more than a kernel takes at once; how many tokens
+ * there are. */
+static sc_seqs sequences(trial *t, int64_t count, int64_t least, int64_t *tokens)
+{
+    int32_t start[4] = {0}, position[256] = {0};
+    for (int64_t s = 0; s < count; s++)
+        start[s + 1] = start[s] + (int32_t)random_in(&t->seed, s > 0 ? least : 1, 9);
+    if (random_in(&t->seed, 0, 11) == 0) start[count] += 75;
+    *tokens = start[count];
+    return (sc_seqs){.position = numbers(t, *tokens, position), .start = numbers(t, count + 1, start)};
+}
+
 static sc_tensor *attention(trial *t)
 {
     int64_t kv = random_in(&t->seed, 1, 2), heads = kv * random_in(&t->seed, 1, 3), d = random_in(&t->seed, 1, 5);
-    int32_t start[4] = {0}, position[64] = {0};
-    int64_t sequences = random_in(&t->seed, 1, 3);
-    for (int64_t s = 0; s < sequences; s++)
-        start[s + 1] = start[s] + (int32_t)random_in(&t->seed, s > 0 ? 0 : 1, 9);
-    int64_t n = start[sequences];
-    sc_seqs seqs = {.position = numbers(t, n, position), .start = numbers(t, sequences + 1, start)};
+    int64_t dv = random_in(&t->seed, 0, 1) ? d : random_in(&t->seed, 1, 5), n;
+    sc_seqs seqs = sequences(t, random_in(&t->seed, 1, 3), 0, &n);
     sc_attention_attr a = {.scale = 1 / sqrtf((float)d),
                            .causal = random_in(&t->seed, 0, 2),
                            .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 6) : 0,
                            .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f,
                            .alibi = random_in(&t->seed, 0, 2) == 0};
     if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
+    if (random_in(&t->seed, 0, 1)) a.bias = values(t, 2, DIMS(heads, 2 * random_in(&t->seed, 0, 5) + 1));
     sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, kv, d)),
-              *v = values(t, 3, DIMS(n, kv, d));
+              *v = values(t, 3, DIMS(n, kv, dv));
     return sc_attention(t->g, q, k, v, &seqs, &a);
+}
+
+static sc_tensor *attention_cross(trial *t)
+{
+    int64_t kv = random_in(&t->seed, 1, 2), heads = kv * random_in(&t->seed, 1, 3), d = random_in(&t->seed, 1, 5);
+    int64_t dv = random_in(&t->seed, 1, 5), count = random_in(&t->seed, 1, 3), n, m;
+    sc_seqs seqs = sequences(t, count, 0, &n), memory = sequences(t, count, 0, &m);
+    sc_attention_attr a = {
+        .scale = 1 / sqrtf((float)d), .cross = true, .cap = random_in(&t->seed, 0, 1) ? 0 : 1.5f};
+    if (random_in(&t->seed, 0, 1)) a.sinks = values(t, 1, &heads);
+    sc_tensor *q = values(t, 3, DIMS(n, heads, d));
+    sc_kv to = {values(t, 3, DIMS(m, kv, d)), values(t, 3, DIMS(m, kv, dv))};
+    return sc_attention_cross(t->g, q, to, &seqs, &memory, &a);
+}
+
+static sc_tensor *pool(trial *t)
+{
+    int64_t n = random_in(&t->seed, 3, 9), many = size(t), c = random_in(&t->seed, 0, 3) ? size(t) : 67;
+    int32_t first[8], stop[8];
+    for (int i = 0; i < many; i++) {
+        first[i] = (int32_t)random_in(&t->seed, 0, n - 1);
+        stop[i] = (int32_t)random_in(&t->seed, first[i] + 1, n);
+    }
+    sc_pool_kind kind = (sc_pool_kind)random_in(&t->seed, 0, SC_POOL_COUNT - 1);
+    sc_tensor *x = values(t, 2, DIMS(n, c)), *from = numbers(t, many, first), *to = numbers(t, many, stop);
+    return sc_pool_tokens(t->g, kind, x, from, to);
+}
+
+static sc_tensor *unfold(trial *t)
+{
+    int64_t n;
+    sc_seqs seqs = sequences(t, random_in(&t->seed, 1, 3), 0, &n);
+    return sc_unfold(t->g, values(t, 2, DIMS(n, size(t))), &seqs, size(t));
+}
+
+static sc_tensor *disentangled(trial *t)
+{
+    int64_t heads = random_in(&t->seed, 1, 2), d = random_in(&t->seed, 1, 4), half = random_in(&t->seed, 1, 9), n;
+    sc_seqs seqs = sequences(t, random_in(&t->seed, 1, 3), 0, &n);
+    sc_disentangled_attr a = {.scale = 1 / sqrtf(3 * (float)d)};
+    if (random_in(&t->seed, 0, 1)) {
+        a.buckets = random_in(&t->seed, 2, 8);
+        a.farthest = a.buckets / 2 + random_in(&t->seed, 2, 9);
+    }
+    sc_tensor *q = values(t, 3, DIMS(n, heads, d)), *k = values(t, 3, DIMS(n, heads, d)),
+              *v = values(t, 3, DIMS(n, heads, d)), *pos[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++)
+        if (random_in(&t->seed, 0, 2)) pos[i] = values(t, 3, DIMS(2 * half, heads, d));
+    return sc_disentangled(t->g, q, k, v, pos[0], pos[1], &seqs, &a);
+}
+
+/* So that small steps are small at the end of a recurrence too. */
+static void shrink(trial *t, int i)
+{
+    float *x = t->in[i].data;
+    for (int64_t k = 0; k < t->in[i].n; k++) x[k] *= 0.3f;
+}
+
+static sc_tensor *cell(trial *t)
+{
+    sc_cell_attr a = {.lstm = random_in(&t->seed, 0, 1), .reverse = random_in(&t->seed, 0, 1)};
+    int64_t h = size(t), gates = (a.lstm ? 4 : 3) * h, count = random_in(&t->seed, 1, 3), n, m;
+    sc_seqs seqs = sequences(t, count, 0, &n), memory = sequences(t, count, 0, &m);
+    sc_tensor *x = values(t, 2, DIMS(n, gates)), *w = values(t, 2, DIMS(gates, h)), *b = values(t, 1, &gates);
+    for (int i = t->n_in - 3; i < t->n_in; i++) shrink(t, i);
+    sc_tensor *h0 = random_in(&t->seed, 0, 1) ? values(t, 2, DIMS(count, h)) : NULL,
+              *c0 = a.lstm && random_in(&t->seed, 0, 1) ? values(t, 2, DIMS(count, h)) : NULL;
+    sc_additive attend = {.memory = &memory};
+    bool attends = random_in(&t->seed, 0, 1);
+    if (attends) {
+        int64_t width = size(t), c = size(t);
+        attend.query = values(t, 2, DIMS(width, h));
+        attend.v = values(t, 1, &width);
+        attend.keys = values(t, 2, DIMS(m, width));
+        attend.values = values(t, 2, DIMS(m, c));
+        attend.into = values(t, 2, DIMS(gates, c));
+        for (int i = t->n_in - 5; i < t->n_in; i++) shrink(t, i);
+    }
+    return sc_cell(t->g, x, w, b, h0, c0, attends ? &attend : NULL, &seqs, NULL, &a);
 }
 
 static const struct row {
@@ -186,21 +287,27 @@ static const struct row {
 } rows_of_table[] = {
     {"add", SC_OP_add, add, 6},
     {"affine", SC_OP_affine, affine, 6},
-    {"attention", SC_OP_attention, attention, 36},
+    {"attention", SC_OP_attention, attention, 64},
+    {"attention to another batch", SC_OP_attention, attention_cross, 16},
+    {"cell", SC_OP_cell, cell, 24},
+    {"concat", SC_OP_concat, concat, 6},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
+    {"disentangled", SC_OP_disentangled, disentangled, 32},
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},
     {"linear", SC_OP_linear, linear, 12},
     {"mul", SC_OP_mul, mul, 8},
     {"permute", SC_OP_permute, views, 1},
     {"place", SC_OP_place, place, 8},
+    {"pool", SC_OP_pool, pool, 24},
     {"reshape", SC_OP_reshape, views, 1},
     {"rms_norm", SC_OP_rms_norm, rms_norm, 8},
     {"rope", SC_OP_rope, rope, 8},
-    {"rows", SC_OP_rows, rows, 6},
+    {"rows", SC_OP_rows, rows, 12},
     {"slice", SC_OP_slice, views, 8},
     {"sum_rows", SC_OP_sum_rows, sum_rows, 4},
     {"unary", SC_OP_unary, unary, 20},
+    {"unfold", SC_OP_unfold, unfold, 6},
 };
 
 /* ---- running a trial ---- */

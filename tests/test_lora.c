@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Adapters against the model that they make when merged: W + scale B A written out as weights of its own. */
+#include "models/models.h"
 #include "models.h"
 
 #include "socle/convert.h"
@@ -250,6 +251,20 @@ static double against_peft(const char *path, const char *adapter, double weight,
     return d;
 }
 
+/* A file's matrices may have fewer rows than the configuration has heads, before anybody compares them. */
+static void rows_that_make_no_heads_are_refused(void **state)
+{
+    (void)state;
+    float b[8] = {0};
+    sc_buffer buffer = {.data = b, .size = sizeof b};
+    for (int64_t rows = 0; rows <= 8; rows++) {
+        sc_adapter_part part = {.name = "x",
+                                .lora = {.rank = 1, .rows = rows, .b = {.data = b, .buffer = &buffer}}};
+        assert_int_equal(sc_adapter_join(&part, rows, 4), SC_ESHAPE); /* queries, keys and values of each head */
+        for (int64_t d = 0; d < 2; d++) assert_int_equal(sc_adapter_permute(&part, rows, d), SC_ESHAPE);
+    }
+}
+
 static void expect_small(double d, const char *name, const char *how)
 {
     printf("  %s, %s: %.1e\n", name, how, d);
@@ -400,6 +415,7 @@ int main(void)
         cmocka_unit_test(adapters_add_up),
         cmocka_unit_test(virtual_tokens_are_not_counted),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(rows_that_make_no_heads_are_refused),
         cmocka_unit_test(fixture_adapter_matches),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -311,6 +311,27 @@ static void linear_ordered(trial *t, sc_dtype type)
         t->scale[i] += 2.1 * 0x1p-8 / t->tolerance * t->scale[i];
 }
 
+/* Many more rows than the matrix has, a depth of several parts among them. */
+static void linear_tall(trial *t, sc_dtype type)
+{
+    int64_t c = random_in(&t->seed, 0, 5) ? any_size(t) : 2100, n = random_in(&t->seed, 1, 35);
+    int64_t rows = c > 1000 ? 150 : random_in(&t->seed, 4 * n, 4 * n + 90), dim[] = {rows, c};
+    if (c > 1000) n = random_in(&t->seed, 1, 35);
+    value x = look(t, random_in(&t->seed, 0, 1) ? ANY : PLAIN, 2, dim),
+          w = matrix(t, SC_F32, n, c, random_in(&t->seed, 0, 1));
+    answer(t, sc_apply_linear(t->g, x.t, w.t, NULL), type == SC_BF16 ? 2.1 * 0x1p-8 : 1e-6);
+    sc_linear_in_order(t->g, type);
+    for (int64_t i = 0; i < rows * n; i++)
+        for (int64_t k = 0; k < c; k++) {
+            double product = x.v[i / n * c + k] * w.v[i % n * c + k];
+            t->want[i] += product;
+            t->scale[i] += fabs(product);
+        }
+}
+
+static void linear_tall_trial(trial *t) { linear_tall(t, SC_F32); }
+static void linear_tall_bf16_trial(trial *t) { linear_tall(t, SC_BF16); }
+
 static void linear_ordered_trial(trial *t) { linear_ordered(t, SC_F32); }
 static void linear_ordered_bf16_trial(trial *t) { linear_ordered(t, SC_BF16); }
 
@@ -400,11 +421,14 @@ static void cross_entropy_trial(trial *t)
     for (int64_t i = 0; i < n; i++)
         label[i] = random_in(&t->seed, 0, 4) ? (int32_t)random_in(&t->seed, 0, classes - 1) : -100;
     value x = look(t, ANY, 2, (int64_t[]){n, classes}), weight = look(t, ANY, 1, &n);
-    answer(t, sc_cross_entropy(t->g, x.t, table(t, 1, &n, label), weight.t), 1e-6);
+    double s = random_in(&t->seed, 0, 1) ? 0.25 : 0;
+    answer(t, sc_cross_entropy_smoothed(t->g, x.t, table(t, 1, &n, label), weight.t, (float)s), 1e-6);
     for (int64_t r = 0; r < n; r++) {
-        double sum = 0;
+        double sum = 0, spread = 0;
         for (int64_t i = 0; i < classes; i++) sum += exp(x.v[r * classes + i]);
-        t->want[r] = label[r] < 0 ? 0 : weight.v[r] * (log(sum) - x.v[r * classes + label[r]]);
+        for (int64_t i = 0; i < classes; i++) spread += (log(sum) - x.v[r * classes + i]) / (double)classes;
+        t->want[r] =
+            label[r] < 0 ? 0 : weight.v[r] * ((1 - s) * (log(sum) - x.v[r * classes + label[r]]) + s * spread);
         t->scale[r] = 1 + log((double)classes);
     }
 }
@@ -691,6 +715,8 @@ static const struct row {
     {"mul", SC_OP_mul, mul_trial, 30},
     {"linear in order", SC_OP_pack_ordered, linear_ordered_trial, 80},
     {"linear in order, bf16", SC_OP_pack_ordered_bf16, linear_ordered_bf16_trial, 80},
+    {"linear in order, tall", SC_OP_pack_ordered_w, linear_tall_trial, 60},
+    {"linear in order, tall, bf16", SC_OP_pack_ordered_w_bf16, linear_tall_bf16_trial, 60},
     {"linear on panels", SC_OP_pack_panels, linear_trial, 60},
     {"linear on panels of bf16", SC_OP_pack_panels_bf16, linear_trial, 60},
     {"place", SC_OP_place, place_trial, 40},

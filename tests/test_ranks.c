@@ -164,6 +164,7 @@ static void a_fault_ends_all(void **state)
         assert_int_equal(sc_ranks_abort(ranks, sc_fail(SC_ELIMIT, "mine")), SC_ELIMIT);
         skip();
     }
+    assert_int_equal(sc_ranks_barrier(ranks), SC_OK);
     if (rank == count - 1) {
         sc_fail(SC_ENOMEM, "nothing left");
         assert_int_equal(sc_ranks_abort(ranks, SC_ENOMEM), SC_EIO);

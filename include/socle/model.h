@@ -106,6 +106,7 @@ typedef struct sc_model_param {
     bool joined;   /* rows stored as all queries, all keys, all values, where HuggingFace has them head by head */
     bool plus_one; /* stored with 1 added */
     bool neg_exp;  /* stored as -exp(x) */
+    bool fixed;    /* not learned: training leaves it as it is */
     int tiled; /* not 0: value heads stored in turns of their key heads: 1 in all rows, 2 behind queries and keys, 3 in
                       the columns */
 } sc_model_param;

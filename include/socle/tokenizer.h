@@ -24,8 +24,8 @@ typedef struct sc_token_span {
     int32_t begin, end;
 } sc_token_span;
 
-/* path: a model's directory (tokenizer.json, tokenizer.model, vocab.json or vocab.txt, the first of them; tokenizer_config.json
- * names the bos, eos, pad and unk tokens), one of these files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds
+/* path: a model's directory (tokenizer.json, tokenizer.model, spiece.model, tiktoken.model, vocab.json, encoder.json or
+ * vocab.txt, the first of them; tokenizer_config.json and special_tokens_map.json name the bos, eos, pad and unk tokens), one of these files itself, or a .gguf file. SC_ENOTFOUND: it has none of them. Kinds
  * that are not known give SC_EUNSUPPORTED naming the kind. */
 SC_API sc_status sc_tokenizer_load(sc_tokenizer **out, const char *path);
 /* The text of a tokenizer.json; `what` names it in messages. */
@@ -35,6 +35,9 @@ SC_API sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int
 /* The tokenizer in a GGUF file's metadata (kinds gpt2, llama, bert, t5 and rwkv). The file need not stay open. */
 struct sc_gguf;
 SC_API sc_status sc_tokenizer_from_gguf(sc_tokenizer **out, const struct sc_gguf *file);
+/* Says which id is "bos_token", "eos_token", "pad_token" or "unk_token", for one that was read from a text alone; before it is
+ * shared. Other names are SC_EINVAL. */
+SC_API sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id);
 SC_API void sc_tokenizer_free(sc_tokenizer *t);
 
 enum {

@@ -3,7 +3,7 @@
 #ifndef SOCLE_TRAIN_H
 #define SOCLE_TRAIN_H
 
-#include "socle/base.h"
+#include "socle/model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,8 +16,9 @@ typedef struct sc_train_options {
     const char *
         tokenizer; /* a directory, whose files the run gets too, or a file, as sc_tokenizer_load takes it [`model`] */
     bool from_weights;
-    const char *objective;   /* what it learns, a name of sc_train_objective_at [that of the model's kind] */
-    const char *const *data; /* text files, or .jsonl with an object a line that has "text" */
+    const char *objective; /* what it learns, a name of sc_train_objective_at [that of the model's kind] */
+    /* Text files, .jsonl with an object a line, .json with a list of them, .tsv, or FASTA; docs/train.md has the fields. */
+    const char *const *data;
     int n_data;
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
     int n_eval_data;
@@ -47,6 +48,17 @@ typedef struct sc_train_options {
     bool ema_model; /* the run's model has the averages for weights */
     double warmup;  /* share of all steps [0.02]; below 0: none */
     double clip;    /* largest norm of the gradients [1]; below 0: none */
+    const char
+        *alphabet;       /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
+                             with a symbol a line. A new model gets its vocabulary */
+    bool pack;           /* causal: tokens see their own document alone */
+    bool whole_words;    /* mlm: all tokens of a word or none */
+    bool keep_order;     /* denoise: sentences stay where they are */
+    double mask_share;   /* of tokens: mlm and span [0.15], denoise [0.3] */
+    double mean_span;    /* tokens: span and denoise [3] */
+    double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
+    double scale;        /* contrastive: of cosines [20] */
+    const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
     uint64_t seed;
     bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
     int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
@@ -104,6 +116,14 @@ SC_API int sc_train_rank(void);
 /* Threads that are this process's share of the machine's cores, where mpirun started several on it; then they are kept to
  * cores of their own unless mpirun has done so. 0 without. */
 SC_API int sc_train_share_cores(void);
+
+/* sc_model_forward with, beside its outputs, the loss of `labels` and its gradients: loss (1), and grad.NAME for every
+ * weight in its shape. labels (B, T) as transformers takes them: the mean cross entropy of each label given the tokens
+ * before it, those that are negative left out. The model's weights become f32 in memory of their own, which stay: nothing
+ * else may use the model meanwhile. SC_EINVAL: no label counts. SC_EUNSUPPORTED: a model from GGUF, a part without a
+ * derivative. */
+SC_API sc_status sc_model_gradients(sc_outputs **out, sc_model *m, const sc_named_tensor *in, int64_t n_in,
+                                    bool all);
 
 #ifdef __cplusplus
 }

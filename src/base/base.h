@@ -109,12 +109,25 @@ typedef struct sc_map {
         uint64_t hash;
     } * slot;
     int64_t count, cap;
+    uint64_t secret; /* of its hashes; set with the first entry */
 } sc_map;
 bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value); /* replaces; false without memory */
 bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value);
 bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash,
-                       int64_t *value); /* its sc_hash */
+                       int64_t *value); /* its sc_map_hash */
+uint64_t sc_map_hash(const sc_map *m, const char *key, int64_t len);
 void sc_map_free(sc_map *m);
+
+/* For tables whose keys come from outside: a file or a user who knew a key's hash could write keys that all fall on one place.
+ * `secret` is of this process, so hashes differ from run to run: nothing that is seen may follow from them. */
+uint64_t sc_hash_secret(void);
+uint64_t sc_hash_with(uint64_t secret, const void *p, int64_t n);
+static inline uint64_t sc_hash_number(uint64_t secret, uint64_t x)
+{
+    unsigned __int128 product = (unsigned __int128)(x ^ secret) * (secret | 1);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+/* The same in every run: for names that random numbers and files follow from. Not for tables. */
 uint64_t sc_hash(const void *p, int64_t n);
 
 /* ---- files (file.c) ---- */

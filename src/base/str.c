@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 
 static bool room(sc_str *s, int64_t n)
 {
@@ -162,10 +163,31 @@ int sc_utf8_unfinished(const char *p, int64_t n)
 
 /* ---- hash map (open addressing, linear probing, at most 2/3 full) ---- */
 
+uint64_t sc_hash_secret(void)
+{
+    /* The kernel gives each program 16 random bytes; where there are none, addresses differ at least. */
+    const void *bytes = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+    uint64_t secret = (uint64_t)(uintptr_t)&secret;
+    if (bytes) memcpy(&secret, bytes, sizeof secret);
+    return secret;
+}
+
+uint64_t sc_hash_with(uint64_t secret, const void *p, int64_t n)
+{
+    const unsigned char *b = p;
+    uint64_t h = secret + (uint64_t)n, w;
+    for (; n >= 8; n -= 8, b += 8) {
+        memcpy(&w, b, 8);
+        h = sc_hash_number(secret, h ^ w);
+    }
+    w = 0;
+    if (n) memcpy(&w, b, (size_t)n);
+    return sc_hash_number(secret, h ^ w ^ 0x9e3779b97f4a7c15u);
+}
+
 uint64_t sc_hash(const void *p, int64_t n)
 {
-    /* FNV-1a over words with a multiply-xorshift finish: tables here hold file-given keys, and a crafted collision
-     * costs time linear in the table at worst once each; sizes are bounded by the files' own limits. */
+    /* FNV-1a over words with a multiply-xorshift finish */
     const unsigned char *b = p;
     uint64_t h = 0xcbf29ce484222325u ^ (uint64_t)n, w;
     for (; n >= 8; n -= 8, b += 8) {
@@ -193,7 +215,7 @@ static struct sc_map_slot *probe(const sc_map *m, const char *key, int64_t len, 
 bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value)
 {
     if ((m->count + 1) * 3 > m->cap * 2) {
-        sc_map grown = {.cap = m->cap ? m->cap * 2 : 64};
+        sc_map grown = {.cap = m->cap ? m->cap * 2 : 64, .secret = m->cap ? m->secret : sc_hash_secret()};
         if (!(grown.slot = sc_calloc((size_t)grown.cap, sizeof *grown.slot))) return false;
         for (int64_t i = 0; i < m->cap; i++)
             if (m->slot[i].key) *probe(&grown, m->slot[i].key, m->slot[i].len, m->slot[i].hash) = m->slot[i];
@@ -201,16 +223,18 @@ bool sc_map_put(sc_map *m, const char *key, int64_t len, int64_t value)
         sc_free(m->slot);
         *m = grown;
     }
-    uint64_t hash = sc_hash(key, len);
+    uint64_t hash = sc_map_hash(m, key, len);
     struct sc_map_slot *s = probe(m, key, len, hash);
     if (!s->key) m->count++;
     *s = (struct sc_map_slot){.key = key, .len = len, .value = value, .hash = hash};
     return true;
 }
 
+uint64_t sc_map_hash(const sc_map *m, const char *key, int64_t len) { return sc_hash_with(m->secret, key, len); }
+
 bool sc_map_get(const sc_map *m, const char *key, int64_t len, int64_t *value)
 {
-    return sc_map_get_hashed(m, key, len, sc_hash(key, len), value);
+    return sc_map_get_hashed(m, key, len, sc_map_hash(m, key, len), value);
 }
 
 bool sc_map_get_hashed(const sc_map *m, const char *key, int64_t len, uint64_t hash, int64_t *value)
@@ -244,5 +268,5 @@ bool sc_base64_decode(sc_str *s, const char *p, int64_t n)
         have += 6;
         if (have >= 8) sc_str_putc(s, (char)(bits >> (have -= 8) & 0xff));
     }
-    return true;
+    return have < 6; /* one character alone spells no byte */
 }

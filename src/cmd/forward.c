@@ -4,6 +4,7 @@
 #include "socle/hub.h"
 #include "socle/model.h"
 #include "socle/safetensors.h"
+#include "socle/train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,9 @@ static int forward(sc_cmd *c)
     if (!s) s = sc_safetensors_open(&in, sc_cmd_arg(c, 1));
     if (!s) s = sc_model_open(&m, ctx, path, &o);
     if (!s) s = gather(in, &inputs, &n);
-    if (!s) s = sc_model_forward(&out, m, inputs, n, sc_cmd_flag(c, "all"));
+    if (!s)
+        s = sc_cmd_flag(c, "grad") ? sc_model_gradients(&out, m, inputs, n, sc_cmd_flag(c, "all"))
+                                   : sc_model_forward(&out, m, inputs, n, sc_cmd_flag(c, "all"));
     if (!s) s = write_outputs(out, sc_cmd_arg(c, 2));
     int code = s ? sc_cmd_fail(c) : 0;
     sc_outputs_free(out);
@@ -71,13 +74,16 @@ static int forward(sc_cmd *c)
     return code;
 }
 
-static const sc_option options[] = {{"all", 'a', SC_OPT_FLAG, .help = "intermediate outputs too: hidden_states"},
-                                    SC_OPT_ADAPTER,
-                                    SC_OPT_CONTEXT,
-                                    {0}};
+static const sc_option options[] = {
+    {"all", 'a', SC_OPT_FLAG, .help = "intermediate outputs too: hidden_states"},
+    {"grad", 'g', SC_OPT_FLAG, .help = "the loss of `labels` and its gradients too"},
+    SC_OPT_ADAPTER,
+    SC_OPT_CONTEXT,
+    {0}};
 static const sc_example examples[] = {
     {"socle forward SmolLM2 in.safetensors out.safetensors", "Logits of the input_ids in a file"},
     {"socle forward ./model in.safetensors out.safetensors --all", "And what enters each layer"},
+    {"socle forward ./model in.safetensors out.safetensors --grad", "And loss and grad.NAME of each weight"},
     {0}};
 const sc_verb sc_verb_forward = {
     .name = "forward",
@@ -91,7 +97,9 @@ const sc_verb sc_verb_forward = {
         "OUT gets logits (batch, tokens, vocabulary), zero at padded places; with --all also hidden_states "
         "(layers + 1, tokens, width) of the first row. Encoder-decoders also take decoder_input_ids and give the "
         "two "
-        "sides' states.",
+        "sides' states. With --grad, IN also has labels, -100 where none counts, and OUT gets loss and grad.NAME "
+        "for "
+        "every weight.",
     .options = options,
     .examples = examples,
     .run = forward};

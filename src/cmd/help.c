@@ -11,6 +11,16 @@ const sc_option sc_global_options[] = {
 
 enum { WIDTH = 80, INDENT = 26 };
 
+/* The length of the word at text, or of what fits a line of it: a choice of words may go on behind a '|'. */
+static int word_length(const char *text, int most)
+{
+    int n = (int)strcspn(text, " \n");
+    if (n <= most) return n;
+    for (int i = most; i > 0; i--)
+        if (text[i - 1] == '|') return i;
+    return n;
+}
+
 /* Words of `text` from column `column` on, further lines indented by `indent`. A blank line in the text stays one. */
 static void wrap(FILE *f, const char *text, int column, int indent)
 {
@@ -27,7 +37,7 @@ static void wrap(FILE *f, const char *text, int column, int indent)
             text++;
             continue;
         }
-        int n = (int)strcspn(text, " \n");
+        int n = word_length(text, WIDTH - indent);
         if (!fresh && column + 1 + n > WIDTH) {
             fprintf(f, "\n%*s", indent, "");
             column = indent;

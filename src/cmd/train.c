@@ -95,7 +95,17 @@ static sc_train_options options_of(sc_cmd *c)
     return (sc_train_options){
         .model = config ? config : model,
         .from_weights = model != NULL,
+        .objective = word(c, "objective"),
         .tokenizer = sc_cmd_str(c, "tokenizer"),
+        .alphabet = word(c, "alphabet"),
+        .pack = sc_cmd_flag(c, "pack"),
+        .whole_words = sc_cmd_flag(c, "whole-words"),
+        .keep_order = sc_cmd_flag(c, "keep-order"),
+        .mask_share = number(c, "mask-share"),
+        .mean_span = number(c, "mean-span"),
+        .smoothing = number(c, "label-smoothing"),
+        .scale = number(c, "scale"),
+        .pooling = word(c, "pooling"),
         .out = sc_cmd_str(c, "out"),
         .resume = sc_cmd_flag(c, "resume"),
         .steps = whole(c, "steps"),
@@ -140,7 +150,9 @@ static const char *missing(sc_cmd *c)
     if ((config && model) || (!resume && !config && !model))
         return "one of --config (a new model) and --model (to train on) is needed";
     if (resume) return NULL;
-    if (config && !sc_cmd_str(c, "tokenizer")) return "--config needs --tokenizer";
+    if (config && sc_cmd_given(c, "tokenizer") == sc_cmd_given(c, "alphabet"))
+        return "--config needs one of --tokenizer and --alphabet";
+    if (model && sc_cmd_given(c, "alphabet")) return "--alphabet is for a new model (--config)";
     return sc_cmd_count(c, "data") ? NULL : "--data is needed";
 }
 
@@ -188,9 +200,12 @@ static int train(sc_cmd *c)
 static const sc_option options[] = {
     {"config", 0, SC_OPT_FILE, "CONFIG.json", "configuration of a new model, or a folder with one"},
     {"model", 'm', SC_OPT_DIR, "DIR", "go on training this model instead"},
+    {"objective", 0, SC_OPT_CHOICE, "causal|mlm|seq2seq|span|denoise|contrastive|classify|regress",
+     "what it learns (what is usual for the kind of model)"},
     {"tokenizer", 0, SC_OPT_FILE, "DIR", "folder or file of the tokenizer (that of --model)"},
-    {"data", 'd', SC_OPT_FILE, "FILE", "text to train on, or .jsonl with \"text\" in each line", .many = true},
-    {"eval-data", 0, SC_OPT_FILE, "FILE", "text to measure the loss on, and not to train on", .many = true},
+    {"alphabet", 0, SC_OPT_STR, "NAME", "instead: chars, bytes, words, protein, dna, chess, or a file of symbols"},
+    {"data", 'd', SC_OPT_FILE, "FILE", "text, .jsonl, .json, .tsv or FASTA to train on", .many = true},
+    {"eval-data", 0, SC_OPT_FILE, "FILE", "the same to measure the loss on, and not to train on", .many = true},
     {"out", 'o', SC_OPT_DIR, "DIR", "the run's folder: a model directory with checkpoints, report.html and more"},
     {"resume", 'r', SC_OPT_FLAG, .help = "go on with the run in --out, whose options need not be given again"},
     {"steps", 'n', SC_OPT_INT, "N", "optimiser steps; 0: as many as --epochs need", .value = "0", .lo = 0,
@@ -228,6 +243,16 @@ static const sc_option options[] = {
     {"clip", 0, SC_OPT_NUM, "NORM", "of the gradients, at most; 0: any", .value = "1", .lo = 0, .hi = 1e9},
     {"seed", 's', SC_OPT_INT, "N", "of the first weights and of the order of the data", .value = "0", .lo = 0,
      .hi = 1e15},
+    {"pack", 0, SC_OPT_FLAG, .help = "causal: documents do not see each other"},
+    {"mask-share", 0, SC_OPT_NUM, "SHARE", "of tokens that are masked; 0: 0.15, denoise 0.3", .value = "0", .lo = 0,
+     .hi = 0.9},
+    {"whole-words", 0, SC_OPT_FLAG, .help = "mlm: mask all tokens of a word or none"},
+    {"mean-span", 0, SC_OPT_NUM, "N", "span, denoise: tokens of a span; 0: 3", .value = "0", .lo = 0, .hi = 100},
+    {"keep-order", 0, SC_OPT_FLAG, .help = "denoise: leave sentences where they are"},
+    {"label-smoothing", 0, SC_OPT_NUM, "SHARE", "seq2seq: of each label, for all tokens alike", .value = "0",
+     .lo = 0, .hi = 0.99},
+    {"scale", 0, SC_OPT_NUM, "S", "contrastive: of cosines; 0: 20", .value = "0", .lo = 0, .hi = 1e4},
+    {"pooling", 0, SC_OPT_STR, "KIND", "contrastive: mean, cls, last, max (mean; of decoders last)"},
     {"in-order", 0, SC_OPT_FLAG, .help = "take the data as it comes and do not shuffle it"},
     {"save-every", 0, SC_OPT_INT, "N", "steps between checkpoints", .value = "500", .lo = 1, .hi = 1e12},
     {"keep", 0, SC_OPT_INT, "N", "checkpoints to keep", .value = "2", .lo = 1, .hi = 1e6},
@@ -254,15 +279,21 @@ static const sc_example examples[] = {
     {"socle train --resume --out run", "Go on where it was stopped"},
     {"socle train --config config.json --tokenizer ./gpt2 --data book.txt --out run --prompt \"Once\" --ema 0.999",
      "With samples along the way and averages of the weights"},
+    {"socle train --config config.json --alphabet protein --data uniref.fasta --out run",
+     "Symbols in place of text"},
+    {"socle train --model bert-base --objective classify --data reviews.tsv --out run",
+     "A classifier from an encoder"},
     {"socle run run --raw \"Once upon a time\"", "Use what it made"},
     {0}};
 const sc_verb sc_verb_train = {
     .name = "train",
-    .summary = "Train a language model",
+    .summary = "Train a model on text, pairs or symbols",
     .args = "",
-    .about = "Trains a decoder to predict each next token of a text. The run's folder is a model\n"
-             "directory as HuggingFace has them. Ctrl-C finishes the step and saves; a run that was\n"
-             "stopped in any way goes on with --resume as if it had not been, to the same bits.",
+    .about =
+        "Trains a decoder to predict each next token of a text, an encoder to tell masked words,\n"
+        "an encoder-decoder to mend or to translate texts, or what --objective says. The run's\n"
+        "folder is a model directory as HuggingFace has them. Ctrl-C finishes the step and saves; a run that was\n"
+        "stopped in any way goes on with --resume as if it had not been, to the same bits.",
     .options = options,
     .examples = examples,
     .run = train};

@@ -2,25 +2,35 @@
 /* The gradients of attention's inputs. A task is one key head of one sequence, whose keys and values no other task adds to.
  * It goes through blocks of rows (G query heads a token, as in attention.c); a block's scores are made again over all
  * keys that it sees, then
- *     p = softmax(s), dv += p^T dy, dp = dy v^T, ds = p (dp - sum p dp) scale, dq = ds k, dk += ds^T q. */
+ *     p = softmax(s), dv += p^T dy, dp = dy v^T, ds = p (dp - sum p dp), dq = scale ds k, dk += scale ds^T q,
+ * and a bias gets ds by distance. The results lie one after another: dq, dk, dv, of sinks (T, H), of a bias (S, H, 2M + 1):
+ * what their shares are of each token, and of each sequence. */
 #include "cpu/cpu.h"
 
 #include <math.h>
 
 enum { ROWS = 48 }; /* of a block, at most, if a token's heads fit */
 
+enum { QUERY, KEY, VALUE, START, SINKS = 6, KEYS_START, BIAS, GRADIENT };
+
 typedef struct geometry {
-    int64_t tokens, sequences, heads, kv_heads, group, d, block; /* block: tokens */
+    int64_t tokens, keys, sequences, heads, kv_heads, group;
+    int64_t d, dv;  /* widths of a key and of a value */
+    int64_t block;  /* tokens */
+    int64_t biases; /* of a head */
 } geometry;
 
 static geometry measure(const sc_step *s)
 {
-    const sc_tensor *q = s->in[0];
+    const sc_tensor *q = s->in[QUERY], *k = s->in[KEY];
     geometry g = {.tokens = q->shape.dim[0],
+                  .keys = k->shape.dim[0],
                   .heads = q->shape.dim[1],
                   .d = q->shape.dim[2],
-                  .kv_heads = s->in[1]->shape.dim[1],
-                  .sequences = s->in[3]->shape.dim[0] - 1};
+                  .dv = s->in[VALUE]->shape.dim[2],
+                  .kv_heads = k->shape.dim[1],
+                  .sequences = s->in[START]->shape.dim[0] - 1,
+                  .biases = s->in[BIAS] ? s->in[BIAS]->shape.dim[1] : 0};
     g.group = g.heads / g.kv_heads;
     g.block = SC_MAX(ROWS / g.group, 1);
     return g;
@@ -32,12 +42,13 @@ static int64_t tasks(const sc_step *s)
     return g.sequences * g.kv_heads;
 }
 
-/* q and dy of a block, its dq, and four matrices of its rows by all keys of the longest sequence that there can be. */
+/* q and dy of a block, its dq, and four matrices of its rows by all keys of the longest sequence that there can be; and
+ * what is added up for those keys. */
 static int64_t scratch(const sc_step *s)
 {
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
-    return (rows * (3 * g.d + 4 * g.tokens) + 2 * g.d * g.tokens) * (int64_t)sizeof(float);
+    return (rows * (2 * g.d + g.dv + 4 * g.keys) + (g.d + g.dv) * g.keys) * (int64_t)sizeof(float);
 }
 
 /* What the blocks of a task share. */
@@ -45,11 +56,12 @@ typedef struct task {
     const sc_step *s;
     const sc_kernels *kn;
     geometry g;
-    int64_t seq, head, first, n; /* the sequence's first token, and its tokens */
-    const float *k, *v;          /* of this head; rows ldk and ldv apart */
+    int64_t seq, head, first, first_key, n; /* the sequence's first token and first key, and its keys */
+    const float *k, *v;                     /* of this head; rows ldk and ldv apart */
     int64_t ldk, ldv;
     float *q, *dy, *dq, *score, *p, *dp, *turned; /* of a block */
     float *dk, *dv;                               /* (n, D) */
+    float *sink, *bias;                           /* the gradients of all */
 } task;
 
 /* Keys lo .. hi are seen by the token at place `at`. */
@@ -64,18 +76,32 @@ static void seen(const task *t, int64_t at, int64_t *lo, int64_t *hi)
     }
 }
 
+/* The query head of a block's row. */
+static int64_t head_of(const task *t, int64_t r) { return t->head * t->g.group + r % t->g.group; }
+
+/* Where in a head's biases a key `distance` places after the query has its own. */
+static int64_t bias_of(const task *t, int64_t distance)
+{
+    int64_t most = t->g.biases / 2;
+    return most + SC_MIN(SC_MAX(distance, -most), most);
+}
+
 /* Scores of one row over keys from .. from + n, into weights; those that the row does not see are 0. Returns the share
  * that a sink takes. */
 static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t n)
 {
     const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
-    const float *sinks = t->s->in_data[6];
+    const float *sinks = t->s->in_data[SINKS];
     float *score = t->score + r * n, *p = t->p + r * n, top = -INFINITY, sink = 0;
     const float *with = score; /* the scores that count: those that a cap left, and what ALiBi takes from them */
     int64_t lo, hi;
     seen(t, at, &lo, &hi);
     lo -= from;
     hi -= from;
+    if (t->g.biases) {
+        const float *bias = (const float *)t->s->in_data[BIAS] + head_of(t, r) * t->g.biases;
+        for (int64_t j = lo; j < hi; j++) score[j] += bias[bias_of(t, from + j - at)];
+    }
     if (a->cap > 0) {
         t->kn->scale(n, score, 1 / a->cap, score);
         t->kn->unary[SC_UNARY_TANH](n, score, score);
@@ -84,13 +110,12 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t 
     memset(p, 0, sizeof *p * (size_t)n);
     if (a->alibi && hi > lo) {
         memcpy(p + lo, score + lo, sizeof *p * (size_t)(hi - lo));
-        sc_alibi(sc_alibi_slope(t->head * t->g.group + r % t->g.group, t->g.heads), at - from - lo, hi - lo,
-                 p + lo);
+        sc_alibi(sc_alibi_slope(head_of(t, r), t->g.heads), at - from - lo, hi - lo, p + lo);
         with = p;
     }
     if (hi > lo) top = t->kn->max(hi - lo, with + lo);
     if (sinks) {
-        sink = sinks[t->head * t->g.group + r % t->g.group];
+        sink = sinks[head_of(t, r)];
         top = SC_MAX(top, sink);
     }
     if (top == -INFINITY) return 0;
@@ -100,34 +125,24 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t 
     return share / sum;
 }
 
-/* (rows, n) to (n, rows). */
-static void turn(int64_t rows, int64_t n, const float *x, float *y)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < n; i++) y[i * rows + r] = x[r * n + i];
-}
-
-/* dp becomes ds, the gradient of the products q k; the sink's goes to its row of the result. */
-static void score_gradient(const task *t, int64_t r, int64_t token, int64_t n, float sink_share)
+/* dp becomes the gradient of the products q k; a sink's and a bias's go to their places. Row r is of the token at place
+ * `at`, the n keys are those from `from` on. */
+static void score_gradient(const task *t, int64_t r, int64_t at, int64_t from, int64_t n, float sink_share)
 {
     const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
     const geometry *g = &t->g;
     float *p = t->p + r * n, *dp = t->dp + r * n, sum = t->kn->dot(n, p, dp);
-    for (int64_t j = 0; j < n; j++) dp[j] = p[j] * (dp[j] - sum) * a->scale;
+    for (int64_t j = 0; j < n; j++) dp[j] = p[j] * (dp[j] - sum);
     if (a->cap > 0) {
         const float *score = t->score + r * n;
         for (int64_t j = 0; j < n; j++) dp[j] *= 1 - score[j] / a->cap * (score[j] / a->cap);
     }
-    if (t->s->in_data[6]) {
-        float *out = (float *)t->s->out_data + sc_tensor_count(t->s->in[0]) + 2 * sc_tensor_count(t->s->in[1]);
-        out[token * g->heads + t->head * g->group + r % g->group] = -sink_share * sum;
+    if (g->biases) {
+        float *bias = t->bias + (t->seq * g->heads + head_of(t, r)) * g->biases;
+        for (int64_t j = 0; j < n; j++) bias[bias_of(t, from + j - at)] += dp[j];
     }
-}
-
-static float *query_row(const sc_step *s, const geometry *g, float *base, int64_t token, int64_t head)
-{
-    (void)s;
-    return base + (token * g->heads + head) * g->d;
+    t->kn->scale(n, dp, a->scale, dp);
+    if (t->s->in[SINKS]) t->sink[(t->first + at) * g->heads + head_of(t, r)] = -sink_share * sum;
 }
 
 /* Tokens first .. first + count of the sequence. */
@@ -135,70 +150,85 @@ static void block(const task *t, int64_t first, int64_t count)
 {
     const geometry *g = &t->g;
     const sc_kernels *kn = t->kn;
-    const sc_tensor *q = t->s->in[0];
+    const sc_tensor *q = t->s->in[QUERY];
     int64_t rows = count * g->group, d = g->d, from, to, unused;
     seen(t, first, &from, &unused);
     seen(t, first + count - 1, &unused, &to);
     int64_t n = to - from;
     float share[ROWS + 256];
     for (int64_t r = 0; r < rows; r++) {
-        int64_t token = t->first + first + r / g->group, head = t->head * g->group + r % g->group;
-        memcpy(t->q + r * d, (const float *)t->s->in_data[0] + token * q->stride[0] + head * q->stride[1],
+        int64_t token = t->first + first + r / g->group, head = head_of(t, r);
+        memcpy(t->q + r * d, (const float *)t->s->in_data[QUERY] + token * q->stride[0] + head * q->stride[1],
                sizeof(float) * (size_t)d);
-        memcpy(t->dy + r * d, (const float *)t->s->in_data[7] + (token * g->heads + head) * d,
-               sizeof(float) * (size_t)d);
+        memcpy(t->dy + r * g->dv, (const float *)t->s->in_data[GRADIENT] + (token * g->heads + head) * g->dv,
+               sizeof(float) * (size_t)g->dv);
     }
     kn->matmul_nt(rows, n, d, t->q, d, t->k + from * t->ldk, t->ldk, t->score, n);
     kn->scale(rows * n, t->score, SC_ATTR(t->s, sc_attention_attr)->scale, t->score);
     for (int64_t r = 0; r < rows; r++) share[r] = soften(t, r, first + r / g->group, from, n);
-    kn->matmul_nt(rows, n, d, t->dy, d, t->v + from * t->ldv, t->ldv, t->dp, n);
-    turn(rows, n, t->p, t->turned);
-    kn->matmul_nn_acc(n, d, rows, t->turned, rows, t->dy, d, t->dv + from * d, d);
-    for (int64_t r = 0; r < rows; r++) score_gradient(t, r, t->first + first + r / g->group, n, share[r]);
-    turn(rows, n, t->dp, t->turned);
+    kn->matmul_nt(rows, n, g->dv, t->dy, g->dv, t->v + from * t->ldv, t->ldv, t->dp, n);
+    sc_turn(rows, n, t->p, n, t->turned);
+    kn->matmul_nn_acc(n, g->dv, rows, t->turned, rows, t->dy, g->dv, t->dv + from * g->dv, g->dv);
+    for (int64_t r = 0; r < rows; r++) score_gradient(t, r, first + r / g->group, from, n, share[r]);
+    sc_turn(rows, n, t->dp, n, t->turned);
     kn->matmul_nn_acc(n, d, rows, t->turned, rows, t->q, d, t->dk + from * d, d);
     memset(t->dq, 0, sizeof(float) * (size_t)(rows * d));
     kn->matmul_nn_acc(rows, d, n, t->dp, n, t->k + from * t->ldk, t->ldk, t->dq, d);
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(
-            query_row(t->s, g, t->s->out_data, t->first + first + r / g->group, t->head * g->group + r % g->group),
-            t->dq + r * d, sizeof(float) * (size_t)d);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t row = (t->first + first + r / g->group) * g->heads + head_of(t, r);
+        memcpy((float *)t->s->out_data + row * d, t->dq + r * d, sizeof(float) * (size_t)d);
+    }
+}
+
+/* All tokens of a task's sequence. */
+static void work(task *t, int64_t tokens)
+{
+    const geometry *g = &t->g;
+    memset(t->dk, 0, sizeof(float) * (size_t)(t->n * g->d));
+    memset(t->dv, 0, sizeof(float) * (size_t)(t->n * g->dv));
+    if (g->biases)
+        memset(t->bias + (t->seq * g->heads + t->head * g->group) * g->biases, 0,
+               sizeof(float) * (size_t)(g->group * g->biases));
+    for (int64_t at = 0; at < tokens; at += g->block) block(t, at, SC_MIN(g->block, tokens - at));
+    float *dk = (float *)t->s->out_data + sc_tensor_count(t->s->in[QUERY]),
+          *dv = dk + sc_tensor_count(t->s->in[KEY]);
+    for (int64_t j = 0; j < t->n; j++) {
+        int64_t to = (t->first_key + j) * g->kv_heads + t->head;
+        memcpy(dk + to * g->d, t->dk + j * g->d, sizeof(float) * (size_t)g->d);
+        memcpy(dv + to * g->dv, t->dv + j * g->dv, sizeof(float) * (size_t)g->dv);
+    }
 }
 
 static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin, int64_t end, void *room)
 {
     task t = {.s = s, .kn = kn, .g = measure(s)};
     const geometry *g = &t.g;
-    const sc_tensor *k = s->in[1], *v = s->in[2];
-    const int32_t *start = s->in_data[3];
-    int64_t rows = g->block * g->group, kv = sc_tensor_count(k);
+    const sc_tensor *k = s->in[KEY], *v = s->in[VALUE];
+    const int32_t *start = s->in_data[START],
+                  *keys = SC_ATTR(s, sc_attention_attr)->cross ? s->in_data[KEYS_START] : start;
+    int64_t rows = g->block * g->group;
     t.q = room;
     t.dy = t.q + rows * g->d;
-    t.dq = t.dy + rows * g->d;
+    t.dq = t.dy + rows * g->dv;
     t.score = t.dq + rows * g->d;
-    t.p = t.score + rows * g->tokens;
-    t.dp = t.p + rows * g->tokens;
-    t.turned = t.dp + rows * g->tokens;
-    t.dk = t.turned + rows * g->tokens;
-    t.dv = t.dk + g->d * g->tokens;
+    t.p = t.score + rows * g->keys;
+    t.dp = t.p + rows * g->keys;
+    t.turned = t.dp + rows * g->keys;
+    t.dk = t.turned + rows * g->keys;
+    t.dv = t.dk + g->d * g->keys;
     t.ldk = k->stride[0];
     t.ldv = v->stride[0];
+    t.sink = (float *)s->out_data + sc_tensor_count(s->in[QUERY]) + sc_tensor_count(k) + sc_tensor_count(v);
+    t.bias = t.sink + (s->in[SINKS] ? g->tokens * g->heads : 0);
     for (int64_t i = begin; i < end; i++) {
         t.seq = i / g->kv_heads;
         t.head = i % g->kv_heads;
         t.first = start[t.seq];
-        t.n = start[t.seq + 1] - t.first;
-        t.k = (const float *)s->in_data[1] + t.first * t.ldk + t.head * k->stride[1];
-        t.v = (const float *)s->in_data[2] + t.first * t.ldv + t.head * v->stride[1];
-        memset(t.dk, 0, sizeof(float) * (size_t)(t.n * g->d));
-        memset(t.dv, 0, sizeof(float) * (size_t)(t.n * g->d));
-        for (int64_t at = 0; at < t.n; at += g->block) block(&t, at, SC_MIN(g->block, t.n - at));
-        float *dk = (float *)s->out_data + sc_tensor_count(s->in[0]);
-        for (int64_t j = 0; j < t.n; j++) {
-            int64_t to = ((t.first + j) * g->kv_heads + t.head) * g->d;
-            memcpy(dk + to, t.dk + j * g->d, sizeof(float) * (size_t)g->d);
-            memcpy(dk + kv + to, t.dv + j * g->d, sizeof(float) * (size_t)g->d);
-        }
+        t.first_key = keys[t.seq];
+        t.n = keys[t.seq + 1] - t.first_key;
+        t.k = (const float *)s->in_data[KEY] + t.first_key * t.ldk + t.head * k->stride[1];
+        t.v = (const float *)s->in_data[VALUE] + t.first_key * t.ldv + t.head * v->stride[1];
+        work(&t, start[t.seq + 1] - t.first);
     }
     return SC_OK;
 }

@@ -72,16 +72,24 @@ bool sc_cpu_matrix_in_pairs(const sc_cpu_matrix *w, const sc_kernels *k);
 
 /* ---- the same for many tokens, from panels (panels.c) ---- */
 
-/* The form that x is to be brought to, or NULL where it is to be read as it is; whether a step's x came so. a: how the
- * products are to be made, or NULL. */
-const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, const sc_linear_attr *a, int64_t tokens,
-                                 const sc_kernels *k);
+/* The form that x is to be brought to, or NULL where it is to be read as it is; whether a step's x came so. */
+const sc_op *sc_cpu_panels_lower(const sc_cpu_matrix *w, int64_t tokens, const sc_kernels *k);
 bool sc_cpu_panels(const sc_step *s);
 /* How linear then does it. */
 int64_t sc_cpu_panels_tasks(const sc_step *s);
 int64_t sc_cpu_panels_scratch(const sc_step *s, const sc_cpu_matrix *w);
 void sc_cpu_panels_run(const sc_step *s, const sc_cpu_matrix *w, const sc_kernels *k, int64_t begin, int64_t end,
                        float *room);
+
+/* ---- and as training makes them (ordered.c) ---- */
+
+/* Whether a step's product is to be made so; the form that input i is to be brought to then, x or w; whether one came so. */
+bool sc_cpu_ordered_wanted(const sc_step *s, const sc_kernels *k);
+const sc_op *sc_cpu_ordered_lower(const sc_step *s, const sc_kernels *k, int i);
+bool sc_cpu_ordered(const sc_step *s);
+int64_t sc_cpu_ordered_tasks(const sc_step *s);
+int64_t sc_cpu_ordered_scratch(const sc_step *s);
+void sc_cpu_ordered_run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, float *room);
 
 /* levels: a set of SC_CPU bits, or ~0u for all that the machine has. */
 sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels);
@@ -94,6 +102,13 @@ void sc_alibi(float slope, int64_t query, int64_t n, float *score);
 
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
+
+/* x (rows, n), ldx apart, to y (n, rows). */
+static inline void sc_turn(int64_t rows, int64_t n, const float *x, int64_t ldx, float *y)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < n; i++) y[i * rows + r] = x[r * ldx + i];
+}
 
 /* The rows of x in panels for k->multiply_panels: as few as there can be, all of nearly the same size. */
 static inline int64_t sc_panel_count(int64_t rows, const sc_kernels *k) { return sc_tasks_of(rows, k->panel_rows); }

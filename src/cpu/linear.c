@@ -36,10 +36,11 @@ bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
 
 static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
 {
+    if (sc_cpu_ordered(s) || sc_cpu_ordered_wanted(s, k)) return sc_cpu_ordered_lower(s, k, i);
     sc_cpu_matrix w = matrix(s);
     if (i > 0 || s->in[0]->dtype != SC_F32) return NULL;
     if (sc_cpu_matrix_packed(&w, k)) return &sc_op_pack_rows;
-    const sc_op *op = sc_cpu_panels_lower(&w, s->attr, tokens(s), k);
+    const sc_op *op = sc_cpu_panels_lower(&w, tokens(s), k);
     return op || sc_is_contiguous(s->in[0]) ? op : &sc_op_contiguous;
 }
 
@@ -83,6 +84,7 @@ static const char *refuse(const sc_step *s)
 
 static int64_t tasks(const sc_step *s)
 {
+    if (sc_cpu_ordered(s)) return sc_cpu_ordered_tasks(s);
     if (sc_cpu_panels(s)) return sc_cpu_panels_tasks(s);
     return sc_tasks_of(features(s), block_rows(s)) * sc_tasks_of(tokens(s), TOKENS);
 }
@@ -96,6 +98,7 @@ int64_t sc_cpu_matrix_scratch(const sc_cpu_matrix *w, bool packed)
 
 static int64_t scratch(const sc_step *s)
 {
+    if (sc_cpu_ordered(s)) return sc_cpu_ordered_scratch(s);
     sc_cpu_matrix w = matrix(s);
     return sc_cpu_panels(s) ? sc_cpu_panels_scratch(s, &w) : sc_cpu_matrix_scratch(&w, packed(s));
 }
@@ -157,6 +160,10 @@ void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t ro
 
 static sc_status run(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *room)
 {
+    if (sc_cpu_ordered(s)) {
+        sc_cpu_ordered_run(s, k, begin, end, room);
+        return SC_OK;
+    }
     int64_t n = features(s), c = width(s), t = tokens(s), nb = block_rows(s), token_blocks = sc_tasks_of(t, TOKENS);
     const float *bias = s->in_data[2], *residual = s->in_data[3];
     float *y = s->out_data;

@@ -35,18 +35,41 @@ static sc_status pack(const sc_step *s, const sc_kernels *k, pack_kernel f, int 
     return SC_OK;
 }
 
+/* For the other side: panels of k->panel_cols, the last one filled up with zeros. */
+static int64_t tasks_w(const sc_step *s) { return s->out->shape.dim[0] / MOST_ROWS; }
+
+static sc_status pack_w(const sc_step *s, pack_kernel f, int cols, int unit, int64_t begin, int64_t end)
+{
+    const sc_tensor *w = s->in[0];
+    int64_t n = w->shape.dim[0], c = w->shape.dim[1], ld = s->out->shape.dim[1] / unit;
+    for (int64_t i = begin * MOST_ROWS; i < end * MOST_ROWS; i += cols)
+        f(SC_MAX(SC_MIN(cols, n - i), 0), c, (const float *)s->in_data[0] + SC_MIN(i, n - 1) * w->stride[0],
+          w->stride[0], w->stride[1], (float *)s->out_data + i * ld, cols);
+    return SC_OK;
+}
+
 #define PACK(name, kernel, unit)                                                                                   \
     static sc_status run_##name(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)  \
     {                                                                                                              \
         (void)scratch;                                                                                             \
         return pack(s, k, k->kernel, unit, begin, end);                                                            \
     }
+#define PACK_W(name, kernel, unit)                                                                                 \
+    static sc_status run_##name(const sc_step *s, const sc_kernels *k, int64_t begin, int64_t end, void *scratch)  \
+    {                                                                                                              \
+        (void)scratch;                                                                                             \
+        return pack_w(s, k->kernel, k->panel_cols, unit, begin, end);                                              \
+    }
 PACK(panels, pack_panel, 1)
 PACK(ordered, pack_ordered, 1)
 PACK(ordered_bf16, pack_ordered_bf16, 2)
+PACK_W(ordered_w, pack_ordered, 1)
+PACK_W(ordered_w_bf16, pack_ordered_bf16, 2)
 
 const sc_cpu_op sc_cpu_pack_panels = {.tasks = tasks, .run = run_panels};
 const sc_cpu_op sc_cpu_pack_ordered = {.tasks = tasks, .run = run_ordered};
+const sc_cpu_op sc_cpu_pack_ordered_w = {.tasks = tasks_w, .run = run_ordered_w};
+const sc_cpu_op sc_cpu_pack_ordered_w_bf16 = {.tasks = tasks_w, .run = run_ordered_w_bf16};
 const sc_cpu_op sc_cpu_pack_ordered_bf16 = {.tasks = tasks, .run = run_ordered_bf16};
 
 /* As bf16: the panel's rows rounded, and one row gathered from a column. */

@@ -52,6 +52,7 @@ static sc_status grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, 
     (void)scratch;
     const int32_t *ids = s->in_data[1];
     int64_t rows = s->out->shape.dim[0], c = s->out->shape.dim[1], tokens = s->in[1]->shape.dim[0];
+    int64_t still = SC_ATTR(s, sc_rows_attr)->still;
     int64_t at = begin * COLUMNS, n = SC_MIN(end * COLUMNS, c) - at;
     float *y = (float *)s->out_data + at;
     const float *dy = (const float *)s->in_data[0] + at;
@@ -63,7 +64,7 @@ static sc_status grad_run(const sc_step *s, const sc_kernels *k, int64_t begin, 
             memset(y + r * c, 0, sizeof *y * (size_t)n);
     }
     for (int64_t t = 0; t < tokens; t++)
-        if (ids[t] >= 0 && ids[t] < rows) k->add(n, y + ids[t] * c, dy + t * c, y + ids[t] * c);
+        if (ids[t] >= 0 && ids[t] < rows && ids[t] != still) k->add(n, y + ids[t] * c, dy + t * c, y + ids[t] * c);
     return SC_OK;
 }
 

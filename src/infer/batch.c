@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infer/infer.h"
 
-/* The states after the last layer and norm: the last of those that every family marks. */
-static sc_tensor *states(const sc_graph *g)
+sc_tensor *sc_text_states(const sc_graph *g)
 {
     for (int64_t i = g->n_taps - 1; i >= 0; i--)
         if (strncmp(g->tap[i].name, "hidden_states.", 14) == 0) return g->tap[i].tensor;
@@ -20,7 +19,7 @@ sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t t
     if (s) return s;
     sc_graph *g = b->t.g;
     if (pools) {
-        sc_tensor *x = states(g), *stop = sc_slice(g, b->t.in.seqs.start, 0, 1, texts);
+        sc_tensor *x = sc_text_states(g), *stop = sc_slice(g, b->t.in.seqs.start, 0, 1, texts);
         b->first = sc_graph_input(g, "first", SC_I32, &(sc_shape){1, {texts}});
         for (int i = 0; i < SC_POOL_COUNT; i++)
             if (pools >> i & 1) out[n++] = b->pooled[i] = sc_pool_tokens(g, (sc_pool_kind)i, x, b->first, stop);

@@ -21,7 +21,7 @@ struct sc_pipeline {
     sc_drafter *drafter; /* NULL: plain decoding */
     sc_model *draft_model;
     sc_session *draft_session;
-    sc_special *special; /* the tokens that a message must not be able to spell */
+    sc_special *special; /* the tokens that a message must not be able to spell, in the order of their bytes */
     int64_t n_special;
     bool begins_special[256]; /* by their first byte */
     int32_t *held;            /* the ids of sequence 0 */
@@ -87,6 +87,8 @@ typedef struct sc_batch {
     sc_tensor *first;                 /* (S) i32 */
     sc_tensor *pooled[SC_POOL_COUNT]; /* (S, C) of those asked for */
 } sc_batch;
+/* The states after the last layer and norm: the last of those that every family marks. */
+sc_tensor *sc_text_states(const sc_graph *g);
 /* pools: a set of 1 << sc_pool_kind over the states; 0: what the head gives, `wanted` rows of it (0: all). */
 sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t texts, unsigned pools,
                        int64_t wanted);
@@ -125,6 +127,8 @@ typedef struct sc_embed_plan {
 } sc_embed_plan;
 /* What the directory or file says. */
 sc_status sc_embed_plan_read(sc_embed_plan *p, const char *path);
+/* modules.json and what belongs to it, for a model in dir whose states (tokens, width) are pooled and brought to length 1. */
+sc_status sc_embed_write_modules(const char *dir, sc_pool_kind pool, int64_t width, int64_t max_tokens);
 /* "mean", …; -1: not known. */
 int sc_pool_named(const char *name);
 /* Appends the modules: x (S, W) → (S, width). */

@@ -227,6 +227,49 @@ void sc_embed_plan_free(sc_embed_plan *p)
     *p = (sc_embed_plan){0};
 }
 
+/* ---- writing ---- */
+
+/* Takes o. */
+static sc_status write_json(json_t *o, const char *dir, const char *name)
+{
+    char *path = sc_path_join(dir, name), *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
+    sc_status s = path && text ? sc_file_write(path, text, (int64_t)strlen(text)) : sc_nomem();
+    sc_free(path);
+    sc_free(text);
+    json_decref(o);
+    return s;
+}
+
+sc_status sc_embed_write_modules(const char *dir, sc_pool_kind pool, int64_t width, int64_t max_tokens)
+{
+    static const char *const types[][2] = {
+        {"", "Transformer"}, {"1_Pooling", "Pooling"}, {"2_Normalize", "Normalize"}};
+    json_t *list = json_array(),
+           *o = json_pack("{s:I, s:b}", "word_embedding_dimension", (json_int_t)width, "include_prompt", 1);
+    char *sub = sc_path_join(dir, "1_Pooling"), type[64], index[2] = "0";
+    for (int i = 0; list && i < SC_COUNT(types); i++) {
+        snprintf(type, sizeof type, "sentence_transformers.models.%s", types[i][1]);
+        index[0] = (char)('0' + i);
+        json_array_append_new(
+            list, json_pack("{s:i, s:s, s:s, s:s}", "idx", i, "name", index, "path", types[i][0], "type", type));
+    }
+    for (int i = 0; o && i < SC_POOL_COUNT; i++) json_object_set_new(o, pools[i].key, json_boolean(i == (int)pool));
+    sc_status s = sub ? sc_mkdirs(sub) : sc_nomem();
+    if (!s)
+        s = write_json(o, sub, "config.json");
+    else
+        json_decref(o);
+    if (!s)
+        s = write_json(json_pack("{s:I, s:b}", "max_seq_length", (json_int_t)max_tokens, "do_lower_case", 0), dir,
+                       "sentence_bert_config.json");
+    if (!s)
+        s = write_json(list, dir, "modules.json"); /* last: with it the layout is whole */
+    else
+        json_decref(list);
+    sc_free(sub);
+    return s;
+}
+
 /* ---- in a graph ---- */
 
 static sc_tensor *constant(sc_graph *g, const sc_embed_module *m, const char *name)

@@ -328,6 +328,7 @@ sc_status sc_pipeline_generate(sc_pipeline *p, const sc_text_request *r, sc_text
     if (s) {
         sc_free(result->ids);
         result->ids = NULL;
+        result->n_ids = 0;
     }
     return s;
 }

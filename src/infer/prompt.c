@@ -2,6 +2,8 @@
 /* From texts and conversations to the ids of a prompt. */
 #include "infer/infer.h"
 
+#include <stdlib.h>
+
 sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t len, int32_t **ids, int64_t *n)
 {
     return sc_tokenizer_encode(p->tokenizer, text, len, SC_TOKENIZE_SPECIAL | SC_TOKENIZE_PARSE_SPECIAL, ids, n);
@@ -12,17 +14,41 @@ sc_status sc_pipeline_text_ids(const sc_pipeline *p, const char *text, int64_t l
 static const char mark[] = "\xef\xb7\x90"; /* U+FDD0 */
 enum { MARK = 3 };
 
-/* The length of the longest special token that p[0..n) begins with; 0: none. */
+/* The first of special[from..end), which agree in their bytes before i, whose byte i is `byte` or more; a text that ends there
+ * comes before all. */
+static int64_t first_from(const sc_pipeline *t, int64_t from, int64_t end, int64_t i, int byte)
+{
+    while (from < end) {
+        int64_t middle = from + (end - from) / 2;
+        const sc_special *s = &t->special[middle];
+        if (s->len <= i || (unsigned char)s->text[i] < byte)
+            from = middle + 1;
+        else
+            end = middle;
+    }
+    return from;
+}
+
+/* The length of the longest special token that p[0..n) begins with; 0: none. Some vocabularies have thousands that begin
+ * alike, so that they are not tried one by one. */
 static int64_t special_at(const sc_pipeline *t, const char *p, int64_t n)
 {
-    int64_t best = 0;
+    int64_t best = 0, from = 0, end = t->n_special;
     if (!t->begins_special[(unsigned char)p[0]]) return 0; /* nearly always */
-    for (int64_t i = 0; i < t->n_special; i++) {
-        const sc_special *s = &t->special[i];
-        if (s->len > best && s->len <= n && s->text[1] == p[1] && memcmp(s->text, p, (size_t)s->len) == 0)
-            best = s->len;
+    for (int64_t i = 0; i < n && from < end; i++) {
+        unsigned char byte = (unsigned char)p[i];
+        from = first_from(t, from, end, i, byte);
+        end = first_from(t, from, end, i, byte + 1);
+        if (from < end && t->special[from].len == i + 1) best = i + 1; /* the shortest of them is the first */
     }
     return best;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    const sc_special *x = a, *y = b;
+    int c = memcmp(x->text, y->text, (size_t)SC_MIN(x->len, y->len));
+    return c ? c : (x->len > y->len) - (x->len < y->len);
 }
 
 sc_status sc_pipeline_find_specials(sc_pipeline *p)
@@ -36,7 +62,62 @@ sc_status sc_pipeline_find_specials(sc_pipeline *p)
         p->special[p->n_special++] = (sc_special){text, len};
         p->begins_special[(unsigned char)text[0]] = true;
     }
+    if (p->n_special) qsort(p->special, (size_t)p->n_special, sizeof *p->special, by_bytes);
     return SC_OK;
+}
+
+/* Appends p[0..n) with the special tokens in it marked; whether that is another text. Marks in it go first: one within
+ * what spells a special token would hide it here, and be gone afterwards. */
+static bool mark_specials(const sc_pipeline *t, sc_str *marked, const char *p, int64_t n)
+{
+    bool changed = false;
+    sc_str clean = {0};
+    const char *at;
+    while ((at = memmem(p, (size_t)n, mark, MARK))) {
+        sc_str_append(&clean, p, at - p);
+        n -= at - p + MARK;
+        p = at + MARK;
+        changed = true;
+    }
+    if (changed) {
+        sc_str_append(&clean, p, n);
+        marked->oom |= clean.oom;
+        p = clean.p;
+        n = clean.len;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        sc_str_putc(marked, p[i]);
+        if (special_at(t, p + i, n - i) == 0) continue;
+        sc_str_append(marked, mark, MARK);
+        changed = true;
+    }
+    sc_str_free(&clean);
+    return changed;
+}
+
+static sc_status guard(const sc_pipeline *t, json_t *v);
+
+/* Values, and names as well: a template may print an object whole. */
+static sc_status guard_object(const sc_pipeline *t, json_t *v)
+{
+    json_t *copy = json_object(), *value;
+    const char *key;
+    size_t n;
+    bool changed = false;
+    sc_status s = copy ? SC_OK : sc_nomem();
+    if (s) return s;
+    json_object_keylen_foreach(v, key, n, value)
+    {
+        sc_str marked = {0};
+        if (!s) s = guard(t, value);
+        changed |= mark_specials(t, &marked, key, (int64_t)n);
+        if (marked.oom || json_object_setn(copy, marked.p ? marked.p : "", (size_t)marked.len, value))
+            s = sc_nomem();
+        sc_str_free(&marked);
+    }
+    if (!s && changed && (json_object_clear(v) || json_object_update(v, copy))) s = sc_nomem();
+    json_decref(copy);
+    return s;
 }
 
 /* Marks special tokens in every text of a JSON value, in place. */
@@ -44,28 +125,15 @@ static sc_status guard(const sc_pipeline *t, json_t *v)
 {
     sc_status s = SC_OK;
     if (json_is_string(v)) {
-        const char *p = json_string_value(v);
-        int64_t n = (int64_t)json_string_length(v);
         sc_str marked = {0};
-        bool changed = false;
-        for (int64_t i = 0; i < n; i++) {
-            if (n - i >= MARK && memcmp(p + i, mark, MARK) == 0) {
-                changed = true;
-                i += MARK - 1;
-                continue;
-            }
-            sc_str_putc(&marked, p[i]);
-            if (special_at(t, p + i, n - i) == 0) continue;
-            sc_str_append(&marked, mark, MARK);
-            changed = true;
-        }
-        if (marked.oom || (changed && json_string_setn(v, marked.p, (size_t)marked.len) != 0)) s = sc_nomem();
+        bool changed = mark_specials(t, &marked, json_string_value(v), (int64_t)json_string_length(v));
+        if (marked.oom || (changed && json_string_setn(v, marked.p ? marked.p : "", (size_t)marked.len) != 0))
+            s = sc_nomem();
         sc_str_free(&marked);
     } else if (json_is_array(v)) {
         for (size_t i = 0; !s && i < json_array_size(v); i++) s = guard(t, json_array_get(v, i));
     } else if (json_is_object(v)) {
-        for (void *it = json_object_iter(v); !s && it; it = json_object_iter_next(v, it))
-            s = guard(t, json_object_iter_value(it));
+        s = guard_object(t, v);
     }
     return s;
 }

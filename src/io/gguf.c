@@ -6,8 +6,6 @@
 
 #define KEYS_MAX       65536
 #define NAME_MAX_BYTES 65535
-#define TEXT_MAX       (1LL << 20) /* of a string copied for its NUL */
-#define ELEMENTS_MAX   (1LL << 24) /* of an array copied for a caller */
 #define NEST_MAX       4
 #define ALIGN_DEFAULT  32
 #define ALIGN_MAX      65536

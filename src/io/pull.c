@@ -183,7 +183,7 @@ static sc_status list_files(pull *p)
 static bool is_text_part(const char *name)
 {
     static const char *const suffixes[] = {".json", ".jinja", ".model", ".tiktoken"};
-    static const char *const names[] = {"merges.txt", "vocab.txt", "vocab.json"};
+    static const char *const names[] = {"merges.txt", "vocab.txt"};
     const char *base = sc_path_base(name);
     for (int i = 0; i < SC_COUNT(suffixes); i++)
         if (sc_path_has_suffix(base, suffixes[i])) return true;

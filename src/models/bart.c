@@ -30,7 +30,7 @@ typedef struct side {
 typedef struct bart {
     const kind *kind;
     side encoder, decoder;
-    int64_t width, positions;
+    int64_t width, positions, padding;
     float embed_scale;
     bool shared, tied, logits_bias;
     sc_unary_kind act;
@@ -60,6 +60,7 @@ static void configure(sc_config *c, void *config)
         if (strcmp(kinds[i].model_type, type) == 0) m->kind = &kinds[i];
     int64_t vocab = sc_config_int(c, "vocab_size", SC_REQUIRED, 1, 1 << 24);
     m->width = sc_config_int(c, "d_model", 1024, 1, 1 << 20);
+    m->padding = sc_config_padding(c, vocab, 1);
     m->positions = sc_config_int(c, "max_position_embeddings", 1024, 1, 1 << 24);
     m->encoder = read_side(c, "encoder", vocab, m->width);
     m->decoder = read_side(c, "decoder", sc_config_int(c, "decoder_vocab_size", vocab, 1, 1 << 24), m->width);
@@ -113,7 +114,8 @@ static sc_tensor *embed(sc_graph *g, const bart *m, const side *s, sc_text_in *i
 {
     char name[64];
     table_name(m, s, name);
-    sc_tensor *x = sc_affine(g, sc_embedding(g, name, in->ids, s->vocab, m->width), m->embed_scale, 0);
+    sc_tensor *x = sc_embedding_but(g, name, in->ids, s->vocab, m->width, m->padding);
+    x = sc_affine(g, x, m->embed_scale, 0);
     if (m->kind->sinusoids) return sc_add(g, x, sc_sinusoids(g, in->seqs.position, m->width));
     snprintf(name, sizeof name, "model.%s.embed_positions", s->name);
     return sc_add(g, x, sc_embedding_after(g, name, in->seqs.position, m->positions, FIRST_POSITION, m->width));
@@ -148,7 +150,7 @@ static sc_tensor *build(sc_graph *g, const void *config, sc_text_in *in)
     x = sc_lm_head(g, in, name, x, m->decoder.vocab);
     if (!m->logits_bias) return x;
     sc_tensor *bias =
-        sc_param(g, "final_logits_bias", (sc_init){SC_INIT_ZEROS, 0}, 2, (int64_t[]){1, m->decoder.vocab});
+        sc_param_fixed(g, "final_logits_bias", (sc_init){SC_INIT_ZEROS, 0}, 2, (int64_t[]){1, m->decoder.vocab});
     return sc_add(g, x, sc_reshape(g, bias, 1, &m->decoder.vocab));
 }
 

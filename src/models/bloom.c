@@ -12,6 +12,7 @@ static void configure(sc_config *c, void *config)
     d->act_default = "gelu_new";
     d->position = SC_POSITION_ALIBI;
     sc_decoder_configure(c, d);
+    d->padding = -1;
     d->window = 0;
     d->norm = SC_NORM_LAYER;
     d->residual_normed = sc_config_bool(c, "apply_residual_connection_post_layernorm", false);

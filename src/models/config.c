@@ -61,6 +61,14 @@ int64_t sc_config_int(sc_config *c, const char *key, int64_t otherwise, int64_t 
     return c->status ? SC_MAX(lo, 0) : v;
 }
 
+int64_t sc_config_padding(sc_config *c, int64_t vocab, int64_t otherwise)
+{
+    const int64_t most = (int64_t)1 << 40, none = most + 1;
+    int64_t id = sc_config_int(c, "pad_token_id", otherwise < 0 ? none : otherwise, -most, none);
+    if (id < 0) id += vocab;
+    return id >= 0 && id < vocab ? id : -1;
+}
+
 double sc_config_num(sc_config *c, const char *key, double otherwise, double lo, double hi)
 {
     char name[KEY];

@@ -70,21 +70,14 @@ static sc_status copy_file(const char *from, const char *to, const char *name, b
 
 sc_status sc_copy_tokenizer(const char *in, const char *out, bool *found)
 {
-    static const char *const names[] = {"tokenizer.json",
-                                        "tokenizer.model",
-                                        "spiece.model",
-                                        "vocab.json",
-                                        "vocab.txt",
-                                        "encoder.json",
-                                        "vocab.bpe",
-                                        "merges.txt",
-                                        "tokenizer_config.json",
-                                        "special_tokens_map.json",
-                                        "added_tokens.json",
-                                        "chat_template.jinja",
-                                        "chat_template.json"};
+    static const char *const tokenizers[] = {"tokenizer.json", "tokenizer.model", "spiece.model", "tiktoken.model",
+                                             "vocab.json",     "encoder.json",    "vocab.txt"};
+    static const char *const others[] = {
+        "vocab.bpe",         "merges.txt",          "tokenizer_config.json", "special_tokens_map.json",
+        "added_tokens.json", "chat_template.jinja", "chat_template.json"};
     sc_status s = SC_OK;
-    for (int i = 0; !s && i < SC_COUNT(names); i++) s = copy_file(in, out, names[i], i < 6 ? found : NULL);
+    for (int i = 0; !s && i < SC_COUNT(tokenizers); i++) s = copy_file(in, out, tokenizers[i], found);
+    for (int i = 0; !s && i < SC_COUNT(others); i++) s = copy_file(in, out, others[i], NULL);
     return s;
 }
 

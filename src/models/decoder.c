@@ -96,6 +96,7 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     d->width = sc_config_int(c, "hidden_size|n_embd|n_embed", or_required(d->width), 1, wide);
     d->ffn_width = sc_config_int(c, "intermediate_size|ffn_dim|n_inner", or_required(d->ffn_width), 1, wide * 4);
     d->vocab = sc_config_int(c, "vocab_size", or_required(d->vocab), 1, 1 << 24);
+    d->padding = sc_config_padding(c, d->vocab, -1);
     d->context = sc_config_int(c, "max_position_embeddings|n_positions|seq_length", d->context ? d->context : 2048,
                                1, (int64_t)1 << 30);
     d->eps = (float)sc_config_num(c, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon",
@@ -173,7 +174,8 @@ static sc_tensor *block(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in 
 static sc_tensor *embed(sc_graph *g, const sc_decoder *d, sc_text_in *in)
 {
     const sc_decoder_names *n = &d->names;
-    sc_tensor *x = sc_embedding(g, n->embed, in->ids, d->vocab, d->embed_width ? d->embed_width : d->width);
+    sc_tensor *x =
+        sc_embedding_but(g, n->embed, in->ids, d->vocab, d->embed_width ? d->embed_width : d->width, d->padding);
     if (n->embed_in) x = sc_linear(g, n->embed_in, x, d->width, 0);
     x = norm(g, d, n->embed_norm, scaled(g, x, d->embed_scale));
     if (d->position != SC_POSITION_LEARNED) return x;

@@ -11,6 +11,7 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e)
     e->embed_width = sc_config_int(c, "embedding_size", e->width, 1, wide);
     e->ffn_width = sc_config_int(c, "intermediate_size", 3072, 1, 4 * wide);
     e->vocab = sc_config_int(c, "vocab_size", SC_REQUIRED, 1, 1 << 24);
+    e->padding = sc_config_padding(c, e->vocab, 0);
     e->positions = sc_config_int(c, "max_position_embeddings", 512, 1, 1 << 24);
     e->types = sc_config_int(c, "type_vocab_size", 2, 0, 1 << 16);
     e->eps = (float)sc_config_num(c, "layer_norm_eps", 1e-12, 0, 1);
@@ -37,7 +38,7 @@ void sc_encoder_configure(sc_config *c, sc_encoder *e)
 static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
 {
     const sc_encoder_names *n = e->names;
-    sc_tensor *x = sc_embedding(g, n->word, in->ids, e->vocab, e->embed_width); /* (T, E) */
+    sc_tensor *x = sc_embedding_but(g, n->word, in->ids, e->vocab, e->embed_width, e->padding); /* (T, E) */
     if (n->type && e->types) x = sc_add(g, x, sc_embedding(g, n->type, in->types, e->types, e->embed_width));
     if (n->position && e->positions)
         x = sc_add(g, x,

@@ -12,6 +12,7 @@ static void configure(sc_config *c, void *config)
     d->act_default = "gelu_new";
     d->position = SC_POSITION_LEARNED;
     sc_decoder_configure(c, d);
+    d->padding = -1;
     d->window = 0;
     d->norm = SC_NORM_LAYER;
     d->attn.qkv = SC_QKV_JOINED;

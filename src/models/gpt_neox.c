@@ -10,6 +10,7 @@ static void configure(sc_config *c, void *config)
     d->act_default = "gelu";
     d->rotary_share = 0.25;
     sc_decoder_configure(c, d);
+    d->padding = -1;
     d->window = 0;
     d->norm = SC_NORM_LAYER;
     d->parallel = sc_config_bool(c, "use_parallel_residual", true);

@@ -11,6 +11,7 @@ static void configure(sc_config *c, void *config)
     d->act_default = "gelu_new";
     d->attn.neighbours = true;
     sc_decoder_configure(c, d);
+    d->padding = -1;
     d->rope.dim = sc_config_int(c, "rotary_dim", d->rope.dim, 2, d->attn.d);
     if (d->rope.dim % 2) sc_config_fault(c, "rotary_dim %lld is odd", (long long)d->rope.dim);
     d->window = 0;

@@ -77,6 +77,8 @@ static double alpha_of(const lora_config *c, const char *name)
 static sc_status load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned)
 {
     int64_t n = 1;
+    if (t->dtype == SC_DTYPE_COUNT) /* whose size nobody has checked */
+        return sc_fail(SC_EUNSUPPORTED, "'%s': type %.40s is not supported", t->name, t->type);
     for (int i = 0; i < t->rank; i++) n *= t->dim[i];
     sc_shape shape = {2, {t->dim[0], t->rank > 1 ? t->dim[1] : 1}};
     if (turned) shape = (sc_shape){2, {t->dim[1], t->dim[0]}};
@@ -134,11 +136,12 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
         return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", c->what, down->name);
     if (!sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
     sc_adapter_part *part = &a->part[a->count];
-    *part = (sc_adapter_part){.name = sc_arena_strndup(arena, down->name + skip, n - skip),
+    *part = (sc_adapter_part){.stem = sc_arena_strndup(arena, down->name, n),
                               .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]},
                               .use = table ? SC_LORA_TABLE : SC_LORA_LINEAR,
                               .weight = (float)c->weight};
-    if (!part->name) return sc_nomem();
+    if (!part->stem) return sc_nomem();
+    part->name = part->stem + skip;
     a->count++;
     double rank = (double)down->dim[0], scale = alpha_of(c, part->name) / (c->rslora ? sqrt(rank) : rank);
     if ((s = load(&part->lora.a, down, 1, table))) return s;
@@ -147,7 +150,8 @@ static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors 
     } else {
         scale *= c->weight; /* DoRA's needs the sum with the matrix first */
     }
-    return load(&part->lora.b, up, (float)scale, false);
+    part->scale = (float)scale;
+    return load(&part->lora.b, up, part->scale, false);
 }
 
 /* A tensor of modules_to_save or a trained bias, under the model's name. */
@@ -242,7 +246,7 @@ static sc_status move_rows(sc_adapter_part *part, int64_t n, int64_t unit,
 {
     int64_t r = part->lora.rank;
     sc_buffer *buffer;
-    if (part->lora.rows != n || n % unit)
+    if (part->lora.rows != n || unit < 1 || n % unit)
         return sc_fail(SC_ESHAPE, "the adapter's matrix for '%s' does not fit", part->name);
     sc_status s = sc_buffer_new(&buffer, part->lora.b.buffer->size);
     if (s) return s;
@@ -265,7 +269,7 @@ static int64_t place_in_pairs(int64_t i, int64_t d, int64_t n)
 
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim)
 {
-    return move_rows(part, n, head_dim, place_in_pairs);
+    return move_rows(part, n, head_dim % 2 ? 0 : head_dim, place_in_pairs);
 }
 
 /* A head has its query, key and value, together `unit`. */
@@ -277,7 +281,8 @@ static int64_t place_joined(int64_t i, int64_t unit, int64_t n)
 
 sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads)
 {
-    return move_rows(part, n, n / SC_MAX(heads, 1), place_joined);
+    int64_t unit = n / SC_MAX(heads, 1);
+    return move_rows(part, n, unit % 3 ? 0 : unit, place_joined);
 }
 
 void sc_adapters_free(sc_adapters *a)

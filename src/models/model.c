@@ -47,7 +47,8 @@ static sc_status declare(void *user, const sc_param_request *want, sc_storage *o
     sc_model_param *p = &m->param[m->n_params];
     *p = (sc_model_param){.name = sc_arena_strndup(m->arena, want->name, (size_t)n),
                           .rank = want->shape.rank,
-                          .expert = want->expert};
+                          .expert = want->expert,
+                          .fixed = want->fixed};
     if (!p->name || !sc_map_put(&m->declared, p->name, n, m->n_params)) return sc_nomem();
     memcpy(p->dim, want->shape.dim, sizeof p->dim);
     m->n_params++;
@@ -61,7 +62,7 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_model *m = user;
     (void)out;
-    if (sc_weights_find(&m->weights, want->name)) return SC_OK;
+    if (sc_model_weight(m, want->name)) return SC_OK;
     sc_status s = sc_weights_make(&m->weights, want, m->make);
     if (!s) m->weights.item[m->weights.count - 1].form = want->form;
     return s;
@@ -107,6 +108,20 @@ sc_status sc_model_declare(sc_model *m)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
                        (long long)m->make_bytes, (long long)sc_memory_size());
     return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
+}
+
+/* The parameters that a file has not, as those of a new model. */
+static sc_status make_missing(sc_model *m, const sc_model_options *o)
+{
+    const sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = o->seed};
+    int64_t had = m->weights.count;
+    m->make = &fresh;
+    sc_status s = visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
+    m->make = o;
+    if (!s && m->weights.count > had)
+        sc_log(m->ctx, SC_LOG_INFO, "%s: %lld tensors are new, the first '%s'", m->info.path,
+               (long long)(m->weights.count - had), m->weights.item[had].name);
+    return s;
 }
 
 static sc_status check_params(sc_model *m)
@@ -359,6 +374,12 @@ sc_status sc_model_configure(sc_model *m)
 
 sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)
 {
+    return sc_model_open_changed(out, ctx, path, options, NULL);
+}
+
+sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
+                                json_t *changes)
+{
     static const sc_model_options defaults = {0};
     sc_model *m = sc_calloc(1, sizeof *m);
     sc_status s = SC_OK;
@@ -383,6 +404,7 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
         s = sc_json_read(&m->json, path, MAX_CONFIG);
     else
         s = dir ? open_dir(m, path, file) : open_gguf(m, path, file);
+    if (!s && changes && json_object_update(m->json, changes) != 0) s = sc_nomem();
     if (s || (s = sc_model_configure(m))) goto end;
     if (m->info.source_vocab) {
         if (strcmp(m->generation, "{}") == 0) s = generation_of_config(m);
@@ -397,7 +419,8 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     if (m->info.source_vocab && m->adapters.prompt.ids) m->adapters.prompt.ids = "source_ids";
     if (!s && m->adapters.prompt.ids && m->info.head != SC_HEAD_NEXT)
         s = sc_fail(SC_EUNSUPPORTED, "%s: no virtual tokens for a model that generates none", path);
-    if (s || (s = sc_adapters_replace(&m->adapters, m)) || (s = sc_model_declare(m)) || (s = check_params(m)) ||
+    if (s || (s = sc_adapters_replace(&m->adapters, m)) || (s = sc_model_declare(m)) ||
+        (changes && file && (s = make_missing(m, o))) || (s = check_params(m)) ||
         (s = sc_adapters_meet(&m->adapters, m)) || (s = note_unexpected(m)) || (s = summarize(m)) ||
         (s = read_eos(m)))
         goto end;

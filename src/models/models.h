@@ -39,6 +39,9 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
 void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
 bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise);
+/* The row of a table of `vocab` tokens that no look-up teaches: that of pad_token_id; -1: none. As torch, where
+ * transformers gives that to a table as its padding: below 0 counts from the end. */
+int64_t sc_config_padding(sc_config *c, int64_t vocab, int64_t otherwise);
 /* Reports a fault that the configuration's values make together. */
 void sc_config_fault(sc_config *c, const char *fmt, ...) SC_PRINTF(2, 3);
 
@@ -70,6 +73,7 @@ typedef enum sc_position { SC_POSITION_ROPE, SC_POSITION_LEARNED, SC_POSITION_AL
 struct sc_decoder {
     int64_t layers, width, ffn_width, vocab, context;
     int64_t embed_width; /* of the token table, where it is another one */
+    int64_t padding;     /* sc_config_padding */
     float eps;
     bool tied;
     sc_unary_kind act;
@@ -161,6 +165,7 @@ typedef struct sc_encoder_names {
 struct sc_encoder {
     int64_t layers, width, embed_width, ffn_width, vocab, positions, types, labels;
     int64_t first_position; /* rows of the position table before that of a text's first token */
+    int64_t padding;        /* sc_config_padding */
     float eps;
     bool tied, pooler, next_sentence;
     bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
@@ -347,7 +352,9 @@ const char *sc_gguf_arch_of(const char *model_type);
 
 typedef struct sc_adapter_part {
     const char *name; /* of the matrix, without ".weight" */
+    const char *stem; /* of the names in the adapter's file: the same with a prefix */
     sc_lora lora;
+    float scale;          /* that b is stored times */
     sc_lora_use use;      /* a table's part says so, a matrix's is told when it is met */
     sc_buffer *magnitude; /* (N) f32: DoRA's; NULL: none */
     float weight;         /* of the adapter */
@@ -408,8 +415,12 @@ struct sc_model {
     sc_param_source source_;
 };
 
+/* As sc_model_open, of a configuration with the keys of `changes` (an object, NULL: none) in place of its own. What a file
+ * lacks then is made as in a new model: another head. (model.c, as what follows) */
+sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
+                                json_t *changes);
 /* The steps of opening that need the configuration alone: m->json → family, its configuration and sizes; then every
- * parameter by running the builder once. (model.c) */
+ * parameter by running the builder once. */
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
 
@@ -442,6 +453,43 @@ sc_status sc_text_graph_new(sc_text_graph *out, const sc_model *m, int64_t token
 sc_status sc_text_graph_plan_memory(sc_plan **out, const sc_text_graph *t, const sc_model *m);
 /* Plans the logits, with the graph's intermediate outputs too where `taps`. */
 sc_status sc_text_graph_plan(sc_plan **out, const sc_text_graph *t, const sc_model *m, bool taps);
+
+/* ---- a model as a function (call.c, forward.c) ---- */
+
+/* (B, T) columns of which each row has real tokens in one run. */
+typedef struct sc_padded {
+    int64_t b, t, total; /* rows, columns, real tokens */
+    int64_t lead;        /* virtual tokens before those of each row */
+    int64_t *first, *n;  /* of each row */
+} sc_padded;
+
+/* The tensors that a text is told by; all but ids may be NULL. */
+typedef struct sc_named_rows {
+    const sc_named_tensor *ids, *mask, *positions, *types;
+    sc_padded rows;
+    int64_t vocab, first_position; /* the id from which on virtual tokens stand; of HuggingFace's position_ids */
+} sc_named_rows;
+
+/* A call: what the model, or an encoder-decoder's decoder, reads and what its encoder reads (else ids NULL). */
+typedef struct sc_text_call {
+    sc_named_rows text, source;
+    sc_text_shape shape; /* of its graph */
+} sc_text_call;
+/* Finds a text model's inputs among the named tensors, which are borrowed. End with sc_text_call_free, whatever is
+ * returned. */
+sc_status sc_text_call_read(sc_text_call *c, const sc_model *m, const sc_named_tensor *in, int64_t n_in);
+void sc_text_call_free(sc_text_call *c);
+
+/* Where the tokens of all rows go, end to end; all but ids may be NULL. wanted: which of them are real. */
+typedef struct sc_text_tables {
+    int32_t *ids, *start, *positions, *types, *wanted;
+} sc_text_tables;
+sc_status sc_text_call_fill(const sc_named_rows *x, sc_text_tables to);
+
+const sc_named_tensor *sc_named(const sc_named_tensor *in, int64_t n, const char *name); /* NULL: absent */
+int64_t sc_named_int(const sc_named_tensor *t, int64_t i); /* of whole numbers or a mask */
+/* A new zeroed f32 output; NULL without memory. */
+float *sc_outputs_add(sc_outputs *o, const char *name, int rank, const int64_t *dim);
 
 /* ---- converting ---- */
 

@@ -98,13 +98,14 @@ static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
     return sc_graph_constant(g, "prompt", &(sc_shape){2, {p->rows, width}}, &p->table);
 }
 
-sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
-                              int64_t width)
+static sc_tensor *embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
+                            int64_t width, int64_t still)
 {
     sc_scope_push(g, "%s", name);
     sc_tensor *table = sc_param(g, "weight", normal, 2, (int64_t[]){skip + rows, width});
     sc_lora part;
-    sc_tensor *y = sc_rows_and(g, skip ? sc_slice(g, table, 0, skip, rows) : table, prompt_of(g, ids, width), ids);
+    sc_tensor *seen = skip ? sc_slice(g, table, 0, skip, rows) : table;
+    sc_tensor *y = sc_rows_but(g, seen, prompt_of(g, ids, width), ids, still);
     for (int i = 0; next_lora(g, SC_LORA_TABLE, i, width, skip + rows, &part); i++) {
         sc_shape a = {2, {part.cols, part.rank}}, b = {2, {part.rows, part.rank}};
         sc_tensor *first = sc_graph_constant(g, "lora_embedding_A", &a, &part.a);
@@ -115,9 +116,21 @@ sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int
     return y;
 }
 
+sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
+                              int64_t width)
+{
+    return embedding(g, name, ids, rows, skip, width, -1);
+}
+
+sc_tensor *sc_embedding_but(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width,
+                            int64_t still)
+{
+    return embedding(g, name, ids, rows, 0, width, still);
+}
+
 sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width)
 {
-    return sc_embedding_after(g, name, ids, rows, 0, width);
+    return embedding(g, name, ids, rows, 0, width, -1);
 }
 
 sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_unary_kind act, unsigned flags,

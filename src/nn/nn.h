@@ -109,6 +109,9 @@ sc_tensor *sc_norm(sc_graph *g, sc_norm_kind kind, const char *name, sc_tensor *
 
 /* "name.weight" (rows, C) at ids (T) → (T, C). */
 sc_tensor *sc_embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width);
+/* The same, but gradients do not pass to the row of the id `still`, -1: none (the padding's, as torch has it). */
+sc_tensor *sc_embedding_but(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t width,
+                            int64_t still);
 /* The same for a table with `skip` rows more in front, which no id means (OPT's positions). */
 sc_tensor *sc_embedding_after(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
                               int64_t width);

@@ -5,6 +5,7 @@
  * attention_parts: the same over a cache, but the result is that of each segment of the keys, (T, H, S, D + 2): the S
  * largest scores and S sums of a head, which stand together, then S rows not yet divided.
  * attention_join: parts, sinks.
+ * attention_grad: the inputs of attention, dy (T, H, Dv).
  * kv_write: cache; x (T, Hkv, D); slot (T). The result is the cache itself, so that readers depend on the write. */
 #include "ops/ops.h"
 
@@ -108,39 +109,46 @@ static sc_cost cost(const sc_step *s)
     return c;
 }
 
+/* Part of the run that attention_grad gives, from *at on. */
+static sc_tensor *part_of(sc_graph *g, sc_tensor *all, int64_t *at, int rank, const int64_t *dim)
+{
+    int64_t n = 1, from = *at;
+    for (int i = 0; i < rank; i++) n *= dim[i];
+    *at += n;
+    return sc_reshape(g, sc_slice(g, all, 0, from, n), rank, dim);
+}
+
 static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);
-    sc_tensor *in[8];
-    if (y->in[7] || y->in[8]) {
-        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of attention to another batch or with a bias"));
-        return;
+    sc_tensor *in[10], *sinks = y->in[6], *bias = y->in[8];
+    memcpy(in, y->in, 9 * sizeof *in);
+    in[9] = sc_contiguous(g, dy);
+    sc_tensor *all = sc_graph_node(g, &sc_op_attention_grad, in, 10, y->attr, sizeof(sc_attention_attr));
+    int64_t at = 0, heads = y->shape.dim[1];
+    for (int i = 0; i < 3; i++) sc_gradient_add(b, in[i], part_of(g, all, &at, 3, in[i]->shape.dim));
+    if (sinks) {
+        sc_tensor *rows = part_of(g, all, &at, 2, (int64_t[]){y->shape.dim[0], heads});
+        if (sc_gradient_wanted(b, sinks)) sc_gradient_add(b, sinks, sc_sum_leading(g, rows, 1));
     }
-    memcpy(in, y->in, 7 * sizeof *in);
-    in[7] = sc_contiguous(g, dy);
-    sc_tensor *all = sc_graph_node(g, &sc_op_attention_grad, in, 8, y->attr, sizeof(sc_attention_attr));
-    int64_t at = 0;
-    for (int i = 0; i < 3; i++) {
-        int64_t n = sc_tensor_count(in[i]);
-        sc_gradient_add(b, in[i], sc_reshape(g, sc_slice(g, all, 0, at, n), 3, in[i]->shape.dim));
-        at += n;
+    if (sc_gradient_wanted(b, bias)) {
+        int64_t of_sequences[] = {in[3]->shape.dim[0] - 1, heads, bias->shape.dim[1]};
+        sc_gradient_add(b, bias, sc_sum_leading(g, part_of(g, all, &at, 3, of_sequences), 2));
     }
-    if (!sc_gradient_wanted(b, in[6])) return;
-    int64_t heads = in[6]->shape.dim[0];
-    sc_tensor *rows = sc_slice(g, all, 0, at, y->shape.dim[0] * heads);
-    sc_gradient_add(b, in[6], sc_sum_leading(g, sc_reshape(g, rows, 2, (int64_t[]){-1, heads}), 1));
 }
 
-/* One run of dq, dk, dv and, with sinks, (T, H) for them: a kernel makes them all at once. */
+/* One run of dq, dk, dv, with sinks (T, H) for them, with a bias (S, H, 2M + 1) for it: a kernel makes them all at once. */
 static sc_status grad_infer(sc_tensor *y)
 {
+    const sc_tensor *q = y->in[0], *sinks = y->in[6], *bias = y->in[8];
     sc_status s = infer(y);
     if (s) return s;
     if (is_cache(y->in[1])) return sc_fail(SC_EUNSUPPORTED, "no derivative of attention over a cache");
-    if (!sc_shape_equal(&y->in[7]->shape, &y->in[0]->shape))
-        return sc_fail(SC_ESHAPE, "the gradient has another shape");
-    int64_t q = sc_tensor_count(y->in[0]), k = sc_tensor_count(y->in[1]);
-    y->shape = (sc_shape){1, {q + 2 * k + (y->in[6] ? y->in[0]->shape.dim[0] * y->in[0]->shape.dim[1] : 0)}};
+    if (!sc_shape_equal(&y->in[9]->shape, &y->shape)) return sc_fail(SC_ESHAPE, "the gradient has another shape");
+    int64_t n = sc_tensor_count(q) + sc_tensor_count(y->in[1]) + sc_tensor_count(y->in[2]);
+    if (sinks) n += q->shape.dim[0] * q->shape.dim[1];
+    if (bias) n += (y->in[3]->shape.dim[0] - 1) * sc_tensor_count(bias);
+    y->shape = (sc_shape){1, {n}};
     return SC_OK;
 }
 
@@ -157,7 +165,7 @@ const sc_op sc_op_attention_grad = {.name = "attention_grad",
                                     .derivative = "none: second derivatives are not taken",
                                     .infer = grad_infer,
                                     .cost = grad_cost,
-                                    .optional = 1 << 4 | 1 << 5 | 1 << 6};
+                                    .optional = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
 
 const sc_op sc_op_attention = {.name = "attention",
                                .id = SC_OP_attention,

@@ -22,9 +22,19 @@ static sc_status infer(sc_tensor *y)
     return SC_OK;
 }
 
+static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    int last = y->shape.rank - 1;
+    for (int64_t i = 0, at = 0; i < y->n_in; at += y->in[i++]->shape.dim[last])
+        if (sc_gradient_wanted(b, y->in[i]))
+            sc_gradient_add(b, y->in[i],
+                            sc_slice(sc_gradient_graph(b), dy, last, at, y->in[i]->shape.dim[last]));
+}
+
 const sc_op sc_op_concat = {.name = "concat",
                             .id = SC_OP_concat,
                             .derivative = "of each input: its columns of dy",
+                            .backward = backward,
                             .infer = infer,
                             .cost = sc_cost_elementwise};
 

@@ -34,16 +34,17 @@ static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
     sc_graph *g = sc_gradient_graph(b);
     /* After the loss, so that it may write over the logits. */
     sc_tensor *in[] = {y->in[0], y->in[1], y->in[2], sc_contiguous(g, dy), y};
-    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_cross_entropy_grad, in, 5, NULL, 0));
+    sc_gradient_add(b, y->in[0],
+                    sc_graph_node(g, &sc_op_cross_entropy_grad, in, 5, y->attr, sizeof(sc_cross_entropy_attr)));
 }
 
-const sc_op sc_op_cross_entropy = {.name = "cross_entropy",
-                                   .id = SC_OP_cross_entropy,
-                                   .derivative =
-                                       "dlogits = weight dy (softmax(logits) - [label]); none for the weights",
-                                   .backward = backward,
-                                   .infer = infer,
-                                   .cost = cost};
+const sc_op sc_op_cross_entropy = {
+    .name = "cross_entropy",
+    .id = SC_OP_cross_entropy,
+    .derivative = "dlogits = weight dy (softmax(logits) - (1 - s) [label] - s / V); none for the weights",
+    .backward = backward,
+    .infer = infer,
+    .cost = cost};
 
 static sc_status grad_infer(sc_tensor *y)
 {
@@ -64,6 +65,13 @@ const sc_op sc_op_cross_entropy_grad = {.name = "cross_entropy_grad",
 
 sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight)
 {
+    return sc_cross_entropy_smoothed(g, logits, labels, weight, 0);
+}
+
+sc_tensor *sc_cross_entropy_smoothed(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight,
+                                     float smoothing)
+{
     sc_tensor *in[] = {sc_contiguous(g, logits), sc_contiguous(g, labels), sc_contiguous(g, weight)};
-    return sc_graph_node(g, &sc_op_cross_entropy, in, 3, NULL, 0);
+    return sc_graph_node(g, &sc_op_cross_entropy, in, 3, &(sc_cross_entropy_attr){smoothing},
+                         sizeof(sc_cross_entropy_attr));
 }

@@ -37,6 +37,14 @@ sc_status sc_want_dim(const sc_tensor *t, const char *what, int axis, int64_t n)
  * parameter that stands before it in the graph by the same name: that one's gradient is of both. A fault where an operation between them has no
  * derivative. */
 void sc_grad(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_tensor **out);
+/* What the backward pass makes again instead of keeping it since the forward pass, to the same bits. */
+typedef enum sc_remake {
+    SC_REMAKE_NOTHING,
+    SC_REMAKE_CHEAP,  /* norms and activations: hardly any time */
+    SC_REMAKE_BLOCKS, /* and all between two hidden states that the model shows (sc_tap): most of a forward pass */
+} sc_remake;
+void sc_grad_remaking(sc_graph *g, sc_tensor *loss, sc_tensor *const *wrt, int64_t n, sc_remake how,
+                      sc_tensor **out);
 
 /* For an operation's `backward`: whether an input's gradient is wanted, what is known of it so far (NULL: nothing), and
  * one more part of it. */
@@ -108,16 +116,29 @@ typedef struct sc_norm_attr {
 /* (R): weight[r] times the cross entropy -log softmax(logits[r])[labels[r]]; 0 where labels[r] is negative. logits (R, V),
  * labels (R) i32, weight (R) f32: 1 / R for a mean. */
 sc_tensor *sc_cross_entropy(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight);
+/* The same against a target of which `smoothing` is spread over all V (Szegedy et al. 2016): with s, (1 - s) times that and s
+ * times the mean of -log softmax(logits[r]). */
+sc_tensor *sc_cross_entropy_smoothed(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_tensor *weight,
+                                     float smoothing);
+typedef struct sc_cross_entropy_attr {
+    float smoothing;
+} sc_cross_entropy_attr;
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };
 /* Nor has pack_panels: x (..., C) f32, contiguous or a matrix turned → f32 (R, C rounded up to 16), or bf16 (R, C rounded
  * up to 32): the same values in the order that products of many rows want. Nor pack_ordered: the same with C as it is, or
- * rounded up to 2. */
+ * rounded up to 2; nor pack_ordered_w, which also rounds R up to 32. */
 /* Rows of a table (R, C) of any type by id: ids (T) i32 → (T, C) f32. An id outside the table fails the run. */
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids);
 /* The same with the ids from R on meaning rows of `more` (any, C) f32; NULL: none. */
 sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids);
+/* … and gradients do not pass to the row of the id `still` (-1: none), which stands for what is no token. */
+sc_tensor *sc_rows_but(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids, int64_t still);
+typedef struct sc_rows_attr {
+    int64_t rows; /* of a gradient */
+    int64_t still;
+} sc_rows_attr;
 
 /* Positions as sines and cosines (Vaswani et al. 2017): at (T) i32 → (T, width), the sines of all the frequencies first. */
 sc_tensor *sc_sinusoids(sc_graph *g, sc_tensor *at, int64_t width);
@@ -338,6 +359,7 @@ typedef struct sc_disentangled_attr {
         buckets; /* > 0: distances above buckets / 2 share buckets, logarithmically wider ones up to `farthest` */
     int64_t farthest;
 } sc_disentangled_attr;
+enum { SC_DISENTANGLED_GROUPS = 4 }; /* sequences whose gradients of positions are summed apart, at most */
 /* q, k, v (T, H, D); pos_key and pos_query (2R, H, D) or NULL: without that term → (T, H, D). */
 sc_tensor *sc_disentangled(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, sc_tensor *pos_key,
                            sc_tensor *pos_query, const sc_seqs *seqs, const sc_disentangled_attr *attr);

@@ -17,8 +17,17 @@ static sc_status packed(sc_tensor *y, sc_dtype type, int64_t whole)
 
 static sc_status infer_f32(sc_tensor *y) { return packed(y, SC_F32, 16); }
 static sc_status infer_bf16(sc_tensor *y) { return packed(y, SC_BF16, 32); }
+/* For the other side of a product: whole panels of up to 32 rows. */
+static sc_status packed_w(sc_tensor *y, sc_dtype type, int64_t whole)
+{
+    sc_status s = packed(y, type, whole);
+    if (!s) y->shape.dim[0] = (y->shape.dim[0] + 31) / 32 * 32;
+    return s;
+}
 static sc_status infer_ordered(sc_tensor *y) { return packed(y, SC_F32, 1); }
 static sc_status infer_ordered_bf16(sc_tensor *y) { return packed(y, SC_BF16, 2); }
+static sc_status infer_ordered_w(sc_tensor *y) { return packed_w(y, SC_F32, 1); }
+static sc_status infer_ordered_w_bf16(sc_tensor *y) { return packed_w(y, SC_BF16, 2); }
 
 const sc_op sc_op_pack_panels = {.name = "pack_panels",
                                  .id = SC_OP_pack_panels,
@@ -40,3 +49,13 @@ const sc_op sc_op_pack_ordered_bf16 = {.name = "pack_ordered_bf16",
                                        .derivative = "none: a copy that a backend makes for itself",
                                        .infer = infer_ordered_bf16,
                                        .cost = sc_cost_elementwise};
+const sc_op sc_op_pack_ordered_w = {.name = "pack_ordered_w",
+                                    .id = SC_OP_pack_ordered_w,
+                                    .derivative = "none: a copy that a backend makes for itself",
+                                    .infer = infer_ordered_w,
+                                    .cost = sc_cost_elementwise};
+const sc_op sc_op_pack_ordered_w_bf16 = {.name = "pack_ordered_w_bf16",
+                                         .id = SC_OP_pack_ordered_w_bf16,
+                                         .derivative = "none: a copy that a backend makes for itself",
+                                         .infer = infer_ordered_w_bf16,
+                                         .cost = sc_cost_elementwise};

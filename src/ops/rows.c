@@ -24,36 +24,37 @@ static sc_cost cost(const sc_step *s)
     return (sc_cost){.bytes = sc_tensor_bytes(s->out) + sc_tensor_bytes(s->in[0]) * SC_MIN(share, 1.0)};
 }
 
-/* in: dy (T, C), ids (T) → (rows, C) */
-typedef struct rows_grad_attr {
-    int64_t rows;
-} rows_grad_attr;
-
+/* rows_grad: dy (T, C), ids (T) → (rows, C) */
 static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
 {
     sc_graph *g = sc_gradient_graph(b);
-    if (y->in[2]) {
-        sc_graph_fault(g, sc_fail(SC_EUNSUPPORTED, "no gradient of two tables at once"));
-        return;
-    }
-    if (!sc_gradient_wanted(b, y->in[0])) return;
-    sc_tensor *in[] = {sc_contiguous(g, dy), y->in[1]};
-    rows_grad_attr a = {y->in[0]->shape.dim[0]};
-    sc_gradient_add(b, y->in[0], sc_graph_node(g, &sc_op_rows_grad, in, 2, &a, sizeof a));
+    sc_tensor *table = y->in[0], *more = y->in[2], *in[] = {sc_contiguous(g, dy), y->in[1]};
+    if (!sc_gradient_wanted(b, table) && !sc_gradient_wanted(b, more)) return;
+    int64_t rows = table->shape.dim[0];
+    sc_rows_attr a = {rows + (more ? more->shape.dim[0] : 0), SC_ATTR(y, sc_rows_attr)->still};
+    sc_tensor *all = sc_graph_node(g, &sc_op_rows_grad, in, 2, &a, sizeof a);
+    if (sc_gradient_wanted(b, table)) sc_gradient_add(b, table, more ? sc_slice(g, all, 0, 0, rows) : all);
+    if (sc_gradient_wanted(b, more)) sc_gradient_add(b, more, sc_slice(g, all, 0, rows, a.rows - rows));
 }
 
 const sc_op sc_op_rows = {.name = "rows",
                           .id = SC_OP_rows,
-                          .derivative = "dtable = dy added to the rows that ids name; none for ids",
+                          .derivative =
+                              "dtable = dy added to the rows that ids name, but one that is to stay; none for ids",
                           .backward = backward,
                           .infer = infer,
                           .cost = cost,
                           .optional = 1 << 2};
 
-sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids)
+sc_tensor *sc_rows_but(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids, int64_t still)
 {
     sc_tensor *in[] = {table, sc_contiguous(g, ids), more};
-    return sc_graph_node(g, &sc_op_rows, in, 3, NULL, 0);
+    return sc_graph_node(g, &sc_op_rows, in, 3, &(sc_rows_attr){.still = still}, sizeof(sc_rows_attr));
+}
+
+sc_tensor *sc_rows_and(sc_graph *g, sc_tensor *table, sc_tensor *more, sc_tensor *ids)
+{
+    return sc_rows_but(g, table, more, ids, -1);
 }
 
 sc_tensor *sc_rows(sc_graph *g, sc_tensor *table, sc_tensor *ids) { return sc_rows_and(g, table, NULL, ids); }
@@ -66,7 +67,7 @@ static sc_status grad_infer(sc_tensor *y)
         (s = sc_want_dim(y->in[1], "the ids", 0, y->in[0]->shape.dim[0])))
         return s;
     y->dtype = SC_F32;
-    y->shape = (sc_shape){2, {SC_ATTR(y, rows_grad_attr)->rows, y->in[0]->shape.dim[1]}};
+    y->shape = (sc_shape){2, {SC_ATTR(y, sc_rows_attr)->rows, y->in[0]->shape.dim[1]}};
     return SC_OK;
 }
 

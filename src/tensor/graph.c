@@ -100,6 +100,32 @@ static sc_status node_fault(const sc_tensor *t, sc_status status)
     return status;
 }
 
+/* What a node's operation says of it, once its inputs and attributes are there. */
+static sc_tensor *infer(sc_graph *g, sc_tensor *t)
+{
+    sc_status s = t->op->infer(t);
+    if (s) return sc_graph_fault(g, node_fault(t, s));
+    if (sc_shape_elements(&t->shape) < 0)
+        return sc_graph_fault(g, node_fault(t, sc_fail(SC_ELIMIT, "the result is too large")));
+    if (!t->op->view && t->view_of) /* written in place */
+        memcpy(t->stride, t->view_of->stride, sizeof t->stride);
+    else if (!t->op->view)
+        dense_strides(t);
+    return t;
+}
+
+sc_tensor *sc_graph_again(sc_graph *g, const sc_tensor *t, sc_tensor *const *in, const sc_tensor *after)
+{
+    sc_tensor *y = append(g, t->name);
+    if (!y) return NULL;
+    y->op = t->op;
+    y->n_in = t->n_in;
+    memcpy(y->in, in, sizeof *in * (size_t)t->n_in);
+    y->attr = t->attr;
+    y->after = after;
+    return infer(g, y);
+}
+
 sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr,
                          size_t attr_size)
 {
@@ -122,15 +148,7 @@ sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int
         memcpy(copy, attr, attr_size);
         t->attr = copy;
     }
-    sc_status s = op->infer(t);
-    if (s) return sc_graph_fault(g, node_fault(t, s));
-    if (sc_shape_elements(&t->shape) < 0)
-        return sc_graph_fault(g, node_fault(t, sc_fail(SC_ELIMIT, "the result is too large")));
-    if (!op->view && t->view_of) /* written in place */
-        memcpy(t->stride, t->view_of->stride, sizeof t->stride);
-    else if (!op->view)
-        dense_strides(t);
-    return t;
+    return infer(g, t);
 }
 
 static sc_tensor *leaf(sc_graph *g, const char *name, sc_leaf kind, sc_dtype dtype, const sc_shape *shape)
@@ -170,20 +188,33 @@ sc_tensor *sc_graph_constant(sc_graph *g, const char *name, const sc_shape *shap
     return stored(leaf(g, name, SC_PARAM, storage->dtype, shape), storage);
 }
 
-sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim)
+/* The parameter that `want` describes, but for its name's scope and its shape. */
+static sc_tensor *ask(sc_graph *g, sc_param_request *want, int rank, const int64_t *dim)
 {
+    const char *name = want->name;
+    sc_storage storage = {0};
     if (g->status) return NULL;
     if (!g->params) return sc_graph_fault(g, sc_fail(SC_EINVAL, "'%s': the graph has no parameters", name));
-    sc_param_request want = {.name = scoped(g, name), .shape = {.rank = rank}, .init = init, .form = form};
-    sc_storage storage = {0};
-    if (!want.name) return sc_graph_fault(g, sc_nomem());
-    memcpy(want.shape.dim, dim, sizeof *dim * (size_t)rank);
-    sc_status s = g->params->get(g->params->user, &want, &storage);
+    want->name = scoped(g, name);
+    want->shape.rank = rank;
+    if (!want->name) return sc_graph_fault(g, sc_nomem());
+    memcpy(want->shape.dim, dim, sizeof *dim * (size_t)rank);
+    sc_status s = g->params->get(g->params->user, want, &storage);
     if (s) return sc_graph_fault(g, s);
     /* Only declared, a formed parameter has its form's type already. */
-    sc_dtype dtype = !storage.data && form > SC_FORM_COLUMNS ? SC_F32 : storage.dtype;
-    sc_tensor *t = leaf(g, name, SC_PARAM, dtype, &want.shape);
+    sc_dtype dtype = !storage.data && want->form > SC_FORM_COLUMNS ? SC_F32 : storage.dtype;
+    sc_tensor *t = leaf(g, name, SC_PARAM, dtype, &want->shape);
     return storage.data ? stored(t, &storage) : t;
+}
+
+sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim)
+{
+    return ask(g, &(sc_param_request){.name = name, .init = init, .form = form}, rank, dim);
+}
+
+sc_tensor *sc_param_fixed(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+{
+    return ask(g, &(sc_param_request){.name = name, .init = init, .fixed = true}, rank, dim);
 }
 
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)

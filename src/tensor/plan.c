@@ -19,12 +19,13 @@ enum { ALIGN = 64 };
 /* What planning knows of each tensor. */
 typedef struct note {
     bool needed, output;
-    int uses;         /* by needed nodes, views included; being an output counts */
-    int maker;        /* step, -1: none */
-    int first, last;  /* stages in which its storage is live */
-    int last_readers; /* steps of the last stage that read it */
-    bool lowered;     /* a form of another tensor that a backend asked for */
-    int64_t bytes;    /* 0: has no storage of its own in the arena */
+    int uses;                /* by needed nodes, views included; being an output counts */
+    int maker;               /* step, -1: none */
+    int first, last;         /* stages in which its storage is live */
+    int last_readers;        /* steps of the last stage that read it */
+    const sc_tensor *merged; /* what a step that absorbed its user makes instead of it */
+    bool lowered;            /* a form of another tensor that a backend asked for */
+    int64_t bytes;           /* 0: has no storage of its own in the arena */
     int64_t offset;
     sc_tensor *root; /* whose storage it is in */
 } note;
@@ -96,6 +97,7 @@ static void fuse(planner *pl)
             maker->out = user->out;
             pl->note[t->id].maker = -1;
             pl->note[t->id].needed = false;
+            pl->note[t->id].merged = user->out;
             pl->note[user->out->id].maker = u;
             *user = *maker;
             maker->op = NULL;
@@ -194,6 +196,15 @@ static sc_status lower_late(planner *pl)
     return SC_OK;
 }
 
+/* The step that a step is not to come before, -1: none. */
+static int step_before(const planner *pl, const sc_step *s)
+{
+    const sc_tensor *t = s->out->after;
+    while (t && (pl->note[t->id].merged || (t->op && t->op->view)))
+        t = pl->note[t->id].merged ? pl->note[t->id].merged : t->in[0];
+    return t ? pl->note[t->id].maker : -1;
+}
+
 static sc_status make_stages(planner *pl)
 {
     sc_plan *p = pl->p;
@@ -204,6 +215,8 @@ static sc_status make_stages(planner *pl)
             int m = s->in[k] ? maker_of(pl, s->in[k]) : -1;
             if (m >= 0) s->stage = SC_MAX(s->stage, p->step[m].stage + 1);
         }
+        int before = step_before(pl, s);
+        if (before >= 0 && before < i) s->stage = SC_MAX(s->stage, p->step[before].stage + 1);
         p->n_stages = SC_MAX(p->n_stages, s->stage + 1);
     }
     sc_status late = lower_late(pl);

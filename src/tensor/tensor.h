@@ -100,6 +100,7 @@ struct sc_tensor {
     sc_tensor *in[SC_MAX_INPUTS];
     int n_in;
     const void *attr;
+    const sc_tensor *after; /* not to be made before this one is, though it could be; NULL: as soon as it can */
     sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
     int64_t view_start; /* elements from its beginning */
     sc_storage storage; /* of SC_PARAM and SC_STATE */
@@ -133,6 +134,7 @@ typedef struct sc_param_request {
     sc_init init;
     sc_form form;
     bool expert; /* one of a stack: read only for the tokens that choose it */
+    bool fixed;  /* training leaves it as it is */
 } sc_param_request;
 
 /* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), or a look-up in a table (C, N). */
@@ -192,10 +194,14 @@ void sc_scope_pop(sc_graph *g);
 /* Appends a node. The attributes are copied. */
 sc_tensor *sc_graph_node(sc_graph *g, const sc_op *op, sc_tensor *const *in, int n_in, const void *attr,
                          size_t attr_size);
+/* Appends a node that does what t does, of inputs like t's; it is made no sooner than `after`. */
+sc_tensor *sc_graph_again(sc_graph *g, const sc_tensor *t, sc_tensor *const *in, const sc_tensor *after);
 sc_tensor *sc_graph_input(sc_graph *g, const char *name, sc_dtype dtype, const sc_shape *shape);
 sc_tensor *sc_graph_state(sc_graph *g, const char *name, const sc_shape *shape, const sc_storage *storage);
 sc_tensor *sc_param(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_param_formed(sc_graph *g, const char *name, sc_init init, sc_form form, int rank, const int64_t *dim);
+/* One that training leaves as it is. */
+sc_tensor *sc_param_fixed(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 /* n parameters of one shape, whose names differ in the number that stands for the pattern's "%d", as one tensor (n, …)
  * without a copy: see sc_storage.part. */
 sc_tensor *sc_param_stack(sc_graph *g, const char *pattern, sc_init init, int64_t n, int rank, const int64_t *dim);

@@ -156,8 +156,8 @@ sc_status sc_added_each(const sc_tokenizer *t, const sc_trie *trie, bool special
         int k;
         while (a->lstrip && begin > done && (k = last_char(p + done, begin - done, &cp), sc_uni_white(cp)))
             begin -= k;
+        if (a->lstrip) begin = SC_MAX(begin, done);
         while (a->rstrip && end < n && (k = sc_utf8_decode(p + end, n - end, &cp), sc_uni_white(cp))) end += k;
-        begin = SC_MAX(begin, done);
         sc_status s = begin > done ? fn(user, done, begin, NULL) : SC_OK;
         if (!s) s = fn(user, begin, end, a);
         if (s) return s;

@@ -26,7 +26,7 @@ typedef struct bpe {
     sc_token_model base;
     const sc_vocab *vocab;
     pair_slot *pair;
-    uint64_t mask;
+    uint64_t mask, secret;
     uint32_t *order;       /* by_score: [ids] rank of the token's score */
     int64_t ranks;         /* all ranks are below */
     int64_t longest;       /* bytes of the longest token */
@@ -40,12 +40,6 @@ typedef struct bpe {
 
 /* ---- the table of pairs ---- */
 
-static inline uint64_t pair_hash(uint64_t key)
-{
-    key *= 0x9e3779b97f4a7c15u;
-    return key ^ (key >> 32);
-}
-
 static sc_status put_pairs(bpe *m, const sc_merge *merges, int64_t n)
 {
     uint64_t cap = 16;
@@ -56,7 +50,8 @@ static sc_status put_pairs(bpe *m, const sc_merge *merges, int64_t n)
     m->ranks = n;
     for (uint64_t i = 0; i < cap; i++) m->pair[i].key = EMPTY;
     for (int64_t i = 0; i < n; i++) {
-        uint64_t key = (uint64_t)(uint32_t)merges[i].a << 32 | (uint32_t)merges[i].b, at = pair_hash(key) & m->mask;
+        uint64_t key = (uint64_t)(uint32_t)merges[i].a << 32 | (uint32_t)merges[i].b,
+                 at = sc_hash_number(m->secret, key) & m->mask;
         while (m->pair[at].key != EMPTY && m->pair[at].key != key) at = (at + 1) & m->mask;
         m->pair[at] = (pair_slot){key, (uint32_t)i, merges[i].result};
     }
@@ -73,7 +68,7 @@ static uint32_t rank_of_text(const bpe *m, const char *p, int64_t n, int32_t *re
 static inline uint32_t rank_by_score(const bpe *m, struct sc_merge_space *w, uint64_t key, const char *p, int64_t n,
                                      int32_t *result)
 {
-    struct sc_merge_pair *seen = &w->seen[pair_hash(key) & (SEEN - 1)];
+    struct sc_merge_pair *seen = &w->seen[sc_hash_number(m->secret, key) & (SEEN - 1)];
     if (seen->key != key) {
         seen->rank = rank_of_text(m, p, n, &seen->result);
         seen->key = key;
@@ -90,7 +85,8 @@ static inline uint32_t rank_of(const bpe *m, struct sc_merge_space *w, int32_t a
     if (m->by_score)
         return a >= 0 && b >= 0 ? rank_by_score(m, w, key, p, n, result) : rank_of_text(m, p, n, result);
     if (a < 0 || b < 0) return NEVER;
-    for (uint64_t at = pair_hash(key) & m->mask; m->pair[at].key != EMPTY; at = (at + 1) & m->mask) {
+    for (uint64_t at = sc_hash_number(m->secret, key) & m->mask; m->pair[at].key != EMPTY;
+         at = (at + 1) & m->mask) {
         if (m->pair[at].key == key) {
             *result = m->pair[at].result;
             return m->pair[at].rank;
@@ -596,6 +592,7 @@ sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merg
     if (!m) return sc_nomem();
     m->base = (sc_token_model){encode, bpe_free};
     m->vocab = &t->vocab;
+    m->secret = sc_hash_secret();
     m->unk = o->unk;
     m->fuse_unk = o->fuse_unk;
     m->byte_fallback = o->byte_fallback;

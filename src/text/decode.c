@@ -177,16 +177,21 @@ static sc_status push_byte_fallback(sc_detokenizer *d, int at, const char *p, in
     return push(d, at + 1, p, n, marks);
 }
 
+enum { MOST_GROWTH = 16 << 20 }; /* bytes that a replacement may make of fewer: steps in a row would multiply */
+
 typedef struct replacing {
-    sc_detokenizer *d;
     const sc_decode_step *step;
     sc_str *out;
     const char *p;
+    int64_t n;
 } replacing;
 
 static sc_status replace(void *user, int64_t begin, int64_t end, bool match)
 {
     replacing *r = user;
+    if (r->out->len > SC_MAX(r->n + r->n / 8, MOST_GROWTH))
+        return sc_fail(SC_ELIMIT, "tokenizer: a decoder makes %lld bytes of %lld", (long long)r->out->len,
+                       (long long)r->n);
     if (match)
         sc_str_append(r->out, r->step->text, r->step->len);
     else
@@ -227,7 +232,7 @@ static sc_status push_replace(sc_detokenizer *d, int at, const char *p, int64_t 
         keep = unsure(&step->pattern, l->held.p + done, l->held.len - done);
     }
     int64_t sure = l->held.len - keep;
-    replacing r = {d, step, &out, l->held.p};
+    replacing r = {step, &out, l->held.p, sure};
     if (step->pattern.re) s = sc_matcher_new(&m);
     if (!s && sure > 0)
         s = sc_pattern_each(&step->pattern, m, l->held.p, sure, sc_utf8_valid(l->held.p, sure), replace, &r);

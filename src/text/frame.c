@@ -38,10 +38,11 @@ static sc_status parse_padding(sc_fit *f, const json_t *j, const char *what)
     int64_t id = 0, type = 0;
     const json_t *strategy = json_object_get(j, "strategy");
     f->pad = true;
-    sc_status s =
-        json_is_object(strategy) ? sc_json_int(strategy, what, "Fixed", 0, INT32_MAX, &f->pad_length) : SC_OK;
+    sc_status s = json_is_object(strategy)
+                      ? sc_json_int(strategy, what, "Fixed", 0, SC_TEXT_MAX_FILL, &f->pad_length)
+                      : SC_OK;
     if (!s) s = direction(j, what, &f->pad_left);
-    if (!s) s = sc_json_int(j, what, "pad_to_multiple_of", 0, INT32_MAX, &f->pad_multiple);
+    if (!s) s = sc_json_int(j, what, "pad_to_multiple_of", 0, SC_TEXT_MAX_FILL, &f->pad_multiple);
     if (!s) s = sc_json_int(j, what, "pad_id", 0, SC_TEXT_MAX_IDS - 1, &id);
     if (!s) s = sc_json_int(j, what, "pad_type_id", 0, INT32_MAX, &type);
     f->pad_id = (int32_t)id;

@@ -98,6 +98,7 @@ struct jdict {
     int64_t n, cap;
     int64_t *index; /* n > 8: open addressing, entry + 1 */
     int64_t slots;
+    uint64_t secret; /* of its hashes: the rendering's */
 };
 
 typedef struct jrange {
@@ -391,6 +392,7 @@ struct jx {
     jv filter_input; /* what a filter block captured */
     int64_t now[6];
     bool has_now;
+    uint64_t secret; /* of the hashes of dicts */
     sc_status status;
 };
 

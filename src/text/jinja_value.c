@@ -152,6 +152,7 @@ bool jlist_push(jx *x, jlist *l, jv v)
 bool jdict_new(jx *x, jdict **out)
 {
     *out = jx_alloc(x, 1, sizeof(**out));
+    if (*out) (*out)->secret = x->secret;
     return *out != NULL;
 }
 
@@ -235,7 +236,7 @@ bool jdict_get(jx *x, const jdict *d, jv key, jv *out, bool *found)
 
 jv *jdict_find(const jdict *d, const char *key, int64_t n)
 {
-    uint64_t hash = sc_hash(key, n);
+    uint64_t hash = sc_hash_with(d->secret, key, n);
     if (!d->slots) {
         for (int64_t i = 0; i < d->n; i++) {
             const jv *k = &d->e[i].key;
@@ -356,29 +357,21 @@ bool jv_is_number(jv v, double *out)
     return true;
 }
 
-static uint64_t mix(uint64_t h)
-{
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93u;
-    h ^= h >> 32;
-    return h;
-}
-
 bool jv_hash(jx *x, jv v, uint64_t *out)
 {
     int64_t i;
     switch (v.t) {
-    case J_STR: *out = sc_hash(v.s->p, v.s->n); return jx_step(x, v.s->n / 256);
+    case J_STR: *out = sc_hash_with(x->secret, v.s->p, v.s->n); return jx_step(x, v.s->n / 256);
     case J_BOOL:
     case J_INT:
         jv_is_int(v, &i);
-        *out = mix((uint64_t)i);
+        *out = sc_hash_number(x->secret, (uint64_t)i);
         return true;
     case J_FLOAT: /* 1.0 and 1 are one key */
         if (v.f >= -9.2e18 && v.f <= 9.2e18 && v.f == floor(v.f))
-            *out = mix((uint64_t)(int64_t)v.f);
+            *out = sc_hash_number(x->secret, (uint64_t)(int64_t)v.f);
         else
-            memcpy(out, &v.f, sizeof(*out));
+            *out = sc_hash_with(x->secret, &v.f, sizeof(v.f));
         return true;
     case J_LIST:
     case J_DICT:
@@ -389,14 +382,14 @@ bool jv_hash(jx *x, jv v, uint64_t *out)
         for (int64_t k = 0; k < v.l->n; k++) {
             uint64_t h;
             if (!jv_hash(x, v.l->v[k], &h)) return false;
-            *out = mix(*out * 31 + h);
+            *out = sc_hash_number(x->secret, *out * 31 + h);
         }
         x->depth--;
         return true;
     case J_UNDEF:
     case J_NONE: *out = (uint64_t)v.t; return true;
-    case J_RANGE: *out = mix((uint64_t)(v.r->start * 3 + v.r->n)); return true;
-    default: *out = mix((uint64_t)(uintptr_t)v.p); return true;
+    case J_RANGE: *out = sc_hash_number(x->secret, (uint64_t)v.r->start * 3 + (uint64_t)v.r->n); return true;
+    default: *out = sc_hash_number(x->secret, (uint64_t)(uintptr_t)v.p); return true;
     }
 }
 

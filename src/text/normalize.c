@@ -119,6 +119,11 @@ sc_status sc_norm_parse(sc_tokenizer *t, const json_t *j, const char *what)
 
 /* ---- running ---- */
 
+sc_status sc_text_swollen(int64_t from, int64_t to)
+{
+    return sc_fail(SC_ELIMIT, "tokenizer: a normalizer makes %lld bytes of %lld", (long long)to, (long long)from);
+}
+
 static inline sc_token_span origin(const sc_norm *x, int64_t i)
 {
     return x->track ? x->a[i] : (sc_token_span){0, 0};
@@ -133,9 +138,7 @@ typedef struct replacing {
 static sc_status replace(void *user, int64_t begin, int64_t end, bool match)
 {
     replacing *r = user;
-    if (r->dst->n > SC_MIN(SC_MAX(16 << 20, 64 * r->src->n), 2 * SC_TEXT_MAX_INPUT))
-        return sc_fail(SC_ELIMIT, "tokenizer: a normalizer makes %lld bytes of %lld", (long long)r->dst->n,
-                       (long long)r->src->n);
+    if (sc_text_swells(r->src->n, r->dst->n)) return sc_text_swollen(r->src->n, r->dst->n);
     if (!match)
         sc_norm_copy(r->dst, r->src->p + begin, end - begin, r->src->track ? r->src->a + begin : NULL);
     else if (r->src->n > 0)
@@ -217,7 +220,11 @@ static sc_status run(const sc_tokenizer *t, const sc_norm_step *step, sc_matcher
     case SC_NORM_SPACES: spaces(dst, x); break;
     case SC_NORM_BERT: return sc_norm_bert(step, x, dst) ? SC_OK : sc_nomem();
     case SC_NORM_NMT: sc_norm_nmt(x, dst); break;
-    case SC_NORM_CHARSMAP: sc_charsmap_run(t, step, x, dst); break;
+    case SC_NORM_CHARSMAP: {
+        sc_status s = sc_charsmap_run(t, step, x, dst);
+        if (s) return s;
+        break;
+    }
     case SC_NORM_PREPEND:
         if (prepend && x->n > 0) sc_norm_put(dst, step->text, step->len, origin(x, 0));
         sc_norm_copy(dst, x->p, x->n, x->a);

@@ -8,6 +8,7 @@
 #include <utf8proc.h>
 
 #define MAX_CHARSMAP (16 << 20)
+#define MAX_KEY      1024 /* bytes of a text that is mapped; a crafted tree has a way for any text */
 
 static inline sc_token_span origin(const sc_norm *x, int64_t i)
 {
@@ -196,7 +197,7 @@ static const char *look_up(const sc_charsmap *m, const char *p, int64_t n, bool 
     const char *found = NULL;
     uint32_t at = offset_of(m->unit[0]);
     if (!m->begins[(uint8_t)p[0]]) return NULL;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < SC_MIN(n, MAX_KEY); i++) {
         uint8_t c = (uint8_t)p[i];
         at ^= c;
         if (c == 0 || at >= m->units || (m->unit[at] & (1u << 31 | 0xff)) != c) break;
@@ -282,7 +283,7 @@ static void map_clusters(const sc_charsmap *m, const sc_norm *x, sc_norm *dst)
 {
     changes c = {.src = x, .dst = dst};
     int64_t used;
-    for (int64_t i = 0; i < x->n;) {
+    for (int64_t i = 0; i < x->n && !sc_text_swells(x->n, dst->n);) {
         unsigned char now = (unsigned char)x->p[i], then = i + 1 < x->n ? (unsigned char)x->p[i + 1] : 0;
         if (now >= 0x20 && now < 0x80 && then < 0x80 && !m->begins[now]) {
             change(&c, x->p + i++, 1, 0);
@@ -311,7 +312,7 @@ static void map_clusters(const sc_charsmap *m, const sc_norm *x, sc_norm *dst)
 
 static void map_longest(const sc_tokenizer *t, const sc_charsmap *m, const sc_norm *x, sc_norm *dst)
 {
-    for (int64_t i = 0; i < x->n;) {
+    for (int64_t i = 0; i < x->n && !sc_text_swells(x->n, dst->n);) {
         int64_t used = sc_added_at(&t->normalized, x->p + i, x->n - i); /* user-defined tokens stay */
         uint32_t cp;
         const char *text = used > 0 ? NULL : look_up(m, x->p + i, x->n - i, true, &used);
@@ -325,10 +326,11 @@ static void map_longest(const sc_tokenizer *t, const sc_charsmap *m, const sc_no
     }
 }
 
-void sc_charsmap_run(const sc_tokenizer *t, const sc_norm_step *step, const sc_norm *x, sc_norm *dst)
+sc_status sc_charsmap_run(const sc_tokenizer *t, const sc_norm_step *step, const sc_norm *x, sc_norm *dst)
 {
     if (step->longest)
         map_longest(t, step->charsmap, x, dst);
     else
         map_clusters(step->charsmap, x, dst);
+    return sc_text_swells(x->n, dst->n) ? sc_text_swollen(x->n, dst->n) : SC_OK;
 }

@@ -3,6 +3,8 @@
  * it is. One array access a byte, which is what searching a vocabulary at every position needs. */
 #include "text/text.h"
 
+enum { WINDOW = 4096 };
+
 typedef struct entry {
     const uint8_t *p;
     int64_t n;
@@ -20,7 +22,7 @@ typedef struct builder {
     range *stack;
     int64_t n_stack, stack_cap;
     int64_t used;  /* units below are in use or known to be crowded */
-    int64_t taken; /* the highest used unit and one */
+    int64_t taken; /* the highest unit in use and one */
 } builder;
 
 static int by_bytes(const void *x, const void *y)
@@ -43,10 +45,11 @@ static bool reach(sc_prefix_tree *t, int64_t units)
     return true;
 }
 
-/* The first base at which all the bytes find a free unit. Stretches that are nearly full are not looked at again. */
+/* The first base at which all the bytes find a free unit. Stretches that are nearly full are not looked at again, nor what lies
+ * further than WINDOW before the end: strings can be made to leave holes that nothing fits, and each node would try them all. */
 static int64_t find_base(builder *b, const uint8_t *bytes, int n)
 {
-    int64_t from = SC_MAX(b->used, (int64_t)bytes[0] + 1), at = from, full = 0;
+    int64_t from = SC_MAX(SC_MAX(b->used, b->taken - WINDOW), (int64_t)bytes[0] + 1), at = from, full = 0;
     bool first = true;
     for (;; at++) {
         if (!reach(b->t, at + 512)) return -1;
@@ -85,6 +88,7 @@ static bool place(builder *b, range r)
         while (i < r.end && b->e[i].p[r.depth] == bytes[k]) i++;
         child.end = i;
         b->t->unit[child.node].parent = r.node;
+        b->taken = SC_MAX(b->taken, (int64_t)child.node + 1);
         b->stack[b->n_stack++] = child;
     }
     return true;

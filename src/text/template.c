@@ -142,7 +142,7 @@ sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, co
     sc_str out = {0};
     if (!text || !t || !variables_json || variables_len < 0)
         return sc_fail(SC_EINVAL, "a template, variables and a place for the text are needed");
-    jx x = {.t = t, .out = &out};
+    jx x = {.t = t, .out = &out, .secret = sc_hash_secret()};
     sc_status status = set_limits(&x, options ? options : &none);
     if (!status) status = sc_json_parse(&variables, variables_json, variables_len, "template variables");
     if (!status && !json_is_object(variables))

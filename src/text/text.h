@@ -18,7 +18,15 @@
 #define SC_TEXT_MAX_STEPS 32   /* normalizers, pre-tokenizers or decoders in a row */
 #define SC_TEXT_MAX_FILE  (256LL << 20) /* bytes of a tokenizer file */
 
-#define SC_TEXT_MAX_STRING 4096 /* bytes of a string that a step puts in, takes out or looks for */
+#define SC_TEXT_MAX_STRING 4096      /* bytes of a string that a step puts in, takes out or looks for */
+#define SC_TEXT_MAX_FILL   (1 << 20) /* ids that a tokenizer.json may ask a text to be filled up to */
+
+/* Whether `to` bytes are more than a normalizer may make of `from`. */
+static inline bool sc_text_swells(int64_t from, int64_t to)
+{
+    return to > SC_MIN(SC_MAX(16 << 20, 64 * from), 2 * SC_TEXT_MAX_INPUT);
+}
+sc_status sc_text_swollen(int64_t from, int64_t to); /* the failure (normalize.c) */
 
 #define SC_LOWLINE "\xe2\x96\x81" /* U+2581, SentencePiece's space */
 
@@ -344,7 +352,7 @@ bool sc_norm_bert(const sc_norm_step *step, const sc_norm *x, sc_norm *dst); /* 
 void sc_norm_nmt(const sc_norm *x, sc_norm *dst);
 typedef struct sc_charsmap sc_charsmap; /* normalize_map.c */
 sc_status sc_charsmap_new(sc_charsmap **out, const uint8_t *blob, int64_t len, const char *what);
-void sc_charsmap_run(const sc_tokenizer *t, const sc_norm_step *step, const sc_norm *x, sc_norm *dst);
+sc_status sc_charsmap_run(const sc_tokenizer *t, const sc_norm_step *step, const sc_norm *x, sc_norm *dst);
 void sc_charsmap_free(sc_charsmap *m);
 
 sc_status sc_pre_parse(sc_tokenizer *t, const json_t *j, const char *what); /* pretokenize.c */
@@ -379,7 +387,7 @@ static inline int32_t sc_vocab_find(const sc_vocab *v, const char *p, int64_t le
 {
     int64_t id;
     if (!v->filter) return -1;
-    uint64_t hash = sc_hash(p, len), at = hash >> 20 & v->filter_mask;
+    uint64_t hash = sc_map_hash(&v->map, p, len), at = hash >> 20 & v->filter_mask;
     if (!(v->filter[at / 64] >> (at % 64) & 1)) return -1;
     return sc_map_get_hashed(&v->map, p, len, hash, &id) ? (int32_t)id : -1;
 }
@@ -429,7 +437,6 @@ sc_status sc_bpe_new(sc_token_model **out, sc_tokenizer *t, const sc_merge *merg
 
 /* ---- readers ---- */
 sc_status sc_tokenizer_begin(sc_tokenizer **out);
-sc_status sc_tokenizer_set(sc_tokenizer *t, const char *name, int32_t id); /* "bos_token", "eos_token", ... */
 
 sc_status sc_tokenizer_from_root(sc_tokenizer **out, const json_t *root, const char *what); /* a tokenizer.json */
 /* Vocabularies without a tokenizer.json (tokenizer_lists.c): BERT's vocab.txt, GPT-2's vocab.json and merges.txt. `settings`

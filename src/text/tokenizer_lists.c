@@ -52,11 +52,9 @@ static const kind *find_kind(const json_t *settings)
 {
     const char *name = json_string_value(json_object_get(settings, "tokenizer_class"));
     for (int i = 0; name && i < SC_COUNT(kinds); i++) {
-        char word[32];
         for (const char *p = kinds[i].in_class; *p;) {
             size_t n = strcspn(p, " ");
-            snprintf(word, sizeof(word), "%.*s", (int)n, p);
-            if (strncmp(name, word, n) == 0) return &kinds[i];
+            if (strncmp(name, p, n) == 0) return &kinds[i];
             p += n + (p[n] == ' ');
         }
     }
@@ -162,21 +160,26 @@ sc_status sc_tokenizer_from_vocab_txt(sc_tokenizer **out, const json_t *settings
 /* ---- vocab.json and merges.txt ---- */
 
 /* Lines "a b"; a first line "#version: ..." is none. */
-static json_t *read_merges(const char *text, int64_t len)
+static sc_status read_merges(json_t **out, const char *text, int64_t len, const char *what)
 {
     json_t *list = json_array();
-    for (int64_t i = 0; list && i < len;) {
+    sc_status s = list ? SC_OK : sc_nomem();
+    for (int64_t i = 0, line = 1; !s && i < len; line++) {
         const char *end = memchr(text + i, '\n', (size_t)(len - i));
         int64_t n = end ? end - (text + i) : len - i, next = i + n + 1;
         while (n > 0 && text[i + n - 1] == '\r') n--;
         bool version = n >= 9 && memcmp(text + i, "#version:", 9) == 0;
-        if (n > 0 && !version && json_array_append_new(list, json_stringn(text + i, (size_t)n))) {
-            json_decref(list);
-            return NULL;
-        }
+        if (!sc_utf8_valid(text + i, n))
+            s = sc_fail(SC_EFORMAT, "%s: its merges.txt: line %lld is not UTF-8", what, (long long)line);
+        else if (n > 0 && !version && json_array_append_new(list, json_stringn(text + i, (size_t)n)))
+            s = sc_nomem();
         i = next;
     }
-    return list;
+    if (s)
+        json_decref(list);
+    else
+        *out = list;
+    return s;
 }
 
 static void set_frame(json_t *root, const kind *k, const json_t *vocab)
@@ -195,18 +198,18 @@ sc_status sc_tokenizer_from_merges(sc_tokenizer **out, const json_t *settings, c
     static const char *const names[] = {"<s>",           "<pad>",        "</s>",       "<unk>", "<|startoftext|>",
                                         "<|endoftext|>", "<|im_start|>", "<|im_end|>", NULL};
     const kind *k = find_kind(settings);
-    json_t *ids;
+    json_t *ids = NULL, *pairs = NULL;
     sc_status s = sc_json_parse(&ids, vocab, vocab_len, what);
-    if (s) return s;
-    if (!json_is_object(ids)) {
+    if (!s && !json_is_object(ids)) s = sc_fail(SC_EFORMAT, "%s: expected an object of tokens and ids", what);
+    if (!s) s = read_merges(&pairs, merges, merges_len, what);
+    if (s) {
         json_decref(ids);
-        return sc_fail(SC_EFORMAT, "%s: expected an object of tokens and ids", what);
+        return s;
     }
     json_t *root = json_loads(k->frame, 0, NULL);
     if (root) set_frame(root, k, ids);
     json_t *added = added_tokens(settings, ids, names, k->mask);
-    json_t *model =
-        json_pack("{s:s,s:o,s:o,s:s*,s:s*}", "type", "BPE", "vocab", ids, "merges", read_merges(merges, merges_len),
-                  "unk_token", k->unk, "end_of_word_suffix", k->suffix);
+    json_t *model = json_pack("{s:s,s:o,s:o,s:s*,s:s*}", "type", "BPE", "vocab", ids, "merges", pairs, "unk_token",
+                              k->unk, "end_of_word_suffix", k->suffix);
     return finish(out, root, model, added, what);
 }

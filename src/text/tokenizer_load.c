@@ -103,7 +103,7 @@ static sc_status load_data(sc_tokenizer **out, const char *path, const char *dat
     int64_t i = 0;
     char *merges = NULL;
     while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) i++;
-    if (i < len && data[i] == '{') {
+    if ((i < len && data[i] == '{') || sc_path_has_suffix(path, ".json")) {
         sc_status s = find_merges(&merges, path);
         if (!s)
             s = merges ? load_lists(out, path, data, len, merges) : sc_tokenizer_from_json(out, data, len, path);

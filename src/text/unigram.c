@@ -20,7 +20,7 @@ typedef struct unigram {
     int64_t ring; /* a power of two above the longest token */
     int32_t byte[256];
     int32_t unk;
-    bool fuse, byte_fallback, single, words;
+    bool fuse, byte_fallback, single;
 } unigram;
 
 static void unigram_free(sc_token_model *base)
@@ -136,24 +136,19 @@ static void turn(const unigram *m, int32_t *way, int64_t n)
     }
 }
 
-static sc_status encode_whole(const unigram *m, sc_encoder *e, sc_piece piece)
+static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piece)
 {
+    const unigram *m = (const unigram *)base;
     if (piece.n == 0) return SC_OK;
+    if (piece.n >= INT32_MAX)
+        return sc_fail(SC_ELIMIT, "tokenizer: a piece of %lld bytes; at most %d", (long long)piece.n,
+                       INT32_MAX - 1);
     if (!sc_grow(&e->way, &e->way_cap, piece.n + 1, sizeof(*e->way)) ||
         !sc_grow(&e->score, &e->score_cap, m->ring, sizeof(*e->score)))
         return sc_nomem();
     search(m, piece.p, piece.n, e->way, e->score);
     turn(m, e->way, piece.n);
     return put_way(m, e, &piece, e->way);
-}
-
-static sc_status encode(const sc_token_model *base, sc_encoder *e, sc_piece piece)
-{
-    const unigram *m = (const unigram *)base;
-    if (piece.n >= INT32_MAX)
-        return sc_fail(SC_ELIMIT, "tokenizer: a piece of %lld bytes; at most %d", (long long)piece.n,
-                       INT32_MAX - 1);
-    return encode_whole(m, e, piece);
 }
 
 /* ---- making ---- */

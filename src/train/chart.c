@@ -57,7 +57,7 @@ static bool find_axes(const sc_chart *c, const sc_point *p, int64_t n, axes *a)
             a->y1 = fmax(a->y1, v);
         }
     if (!any) return false;
-    a->log = a->y0 > 0 && a->y1 > LOG_RATIO * a->y0;
+    a->log = c->wide && a->y0 > 0 && a->y1 > LOG_RATIO * a->y0;
     if (!a->log) {
         double room = a->y1 > a->y0 ? 0.05 * (a->y1 - a->y0) : fmax(fabs(a->y1) * 0.1, 1e-9);
         if (a->y0 >= 0 && a->y0 < 0.3 * a->y1) a->y0 = room; /* near enough to show zero */

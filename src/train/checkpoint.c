@@ -177,6 +177,14 @@ static sc_status write_json(const char *dir, const char *name, const json_t *o)
     return s;
 }
 
+static sc_status write_text(const char *dir, const char *name, const char *text)
+{
+    char *path = sc_path_join(dir, name);
+    sc_status s = path ? sc_file_write(path, text, (int64_t)strlen(text)) : sc_nomem();
+    sc_free(path);
+    return s;
+}
+
 /* config.json as it was given, saying f32. */
 static sc_status write_config(const sc_checkpoint *c, const char *dir)
 {
@@ -206,6 +214,10 @@ static sc_status write_all(const sc_checkpoint *c, const char *dir, sc_status s)
     bool writes = c->first;
     if (!s && writes) s = write_weights(c, dir);
     if (!s && writes && c->tokenizer) s = sc_copy_tokenizer(c->tokenizer, dir, NULL);
+    if (!s && writes && c->alphabet && c->alphabet->tokenizer) {
+        s = write_text(dir, "tokenizer.json", c->alphabet->tokenizer);
+        if (!s) s = write_text(dir, "tokenizer_config.json", c->alphabet->config);
+    }
     if (!s && writes) s = write_config(c, dir);
     if (has_averages(c)) s = write_kept(c, AVERAGES, dir, s);
     s = write_kept(c, MOMENTS, dir, s);

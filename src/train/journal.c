@@ -264,7 +264,9 @@ static void gather_facts(const sc_journal *r, facts *f)
         if (isfinite(v)) snprintf(add_fact(f, measured[i].name), 48, measured[i].format, v * measured[i].factor);
     }
     if (isfinite(seconds)) duration(add_fact(f, "in training"), seconds);
-    snprintf(add_fact(f, "parameters"), 48, "%lld", (long long)r->about.parameters);
+    double n = (double)r->about.parameters;
+    const char *unit = n >= 1e9 ? " billion" : n >= 1e6 ? " million" : "";
+    snprintf(add_fact(f, "parameters"), 48, "%.6g%s", n >= 1e9 ? n / 1e9 : n >= 1e6 ? n / 1e6 : n, unit);
 }
 
 void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes)

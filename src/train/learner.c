@@ -13,7 +13,8 @@ typedef struct pass {
     struct turn {
         int stage; /* after which it is final; -1: there is none, it is 0 */
         int64_t parameter;
-    } * turn; /* the gradients, the first to be final first; NULL: not asked for yet */
+    } * turn;         /* the gradients, the first to be final first; NULL: not asked for yet */
+    sc_tensor **also; /* the gradients of x.also */
 } pass;
 
 struct sc_learner {
@@ -27,7 +28,9 @@ struct sc_learner {
     int64_t n, added;
     int64_t told; /* gradients that somebody was told of in this pass */
     sc_gradient_final *final;
-    void *user;     /* of final */
+    void *user;    /* of final */
+    sc_dtype type; /* that products are made in */
+    sc_remake remake;
     pass add, loss; /* with gradients and without */
 };
 
@@ -37,6 +40,7 @@ static void free_pass(pass *p)
     sc_graph_free(p->x.t.g);
     sc_free(p->grad);
     sc_free(p->turn);
+    sc_free(p->also);
     *p = (pass){0};
 }
 
@@ -99,7 +103,7 @@ static sc_status take_parameters(sc_learner *l)
         sc_trained *t = &l->trained[i];
         *t = (sc_trained){.name = p->name, .value = w->storage.data, .rows = p->rank > 1 ? p->dim[0] : 1};
         t->cols = t->rows ? n / t->rows : 0;
-        t->decay = p->rank > 1;
+        t->decay = p->rank > 1 && !p->fixed;
         p->dtype = SC_F32;
         p->data = t->value;
     }
@@ -148,6 +152,7 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->m = m;
     l->objective = o;
     l->self = self;
+    l->remake = SC_REMAKE_CHEAP;
     sc_status s = take_parameters(l);
     if (!s) s = find_hidden(l);
     if (s)
@@ -155,6 +160,14 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     else
         *out = l;
     return s;
+}
+
+void sc_learner_compute(sc_learner *l, sc_dtype type, bool recompute)
+{
+    l->type = type;
+    l->remake = recompute ? SC_REMAKE_BLOCKS : SC_REMAKE_CHEAP;
+    free_pass(&l->add);
+    free_pass(&l->loss);
 }
 
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n)
@@ -166,6 +179,17 @@ const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n)
 float *const *sc_learner_gradients(const sc_learner *l) { return l->grad; }
 
 void sc_learner_clear(sc_learner *l) { l->added = 0; }
+
+sc_tensor *const *sc_learner_also(const sc_learner *l, int64_t *n)
+{
+    *n = l->add.x.n_also;
+    return l->add.x.also;
+}
+
+const float *sc_learner_also_gradient(const sc_learner *l, int64_t i)
+{
+    return l->add.also[i] ? sc_plan_data(l->add.plan, l->add.also[i]) : NULL;
+}
 
 static int64_t count_of(const sc_learner *l, int64_t i) { return l->trained[i].rows * l->trained[i].cols; }
 
@@ -187,14 +211,19 @@ static sc_status differentiate(sc_learner *l, pass *p)
     sc_map index = {0};
     sc_status s = SC_OK;
     p->grad = sc_calloc((size_t)l->n, sizeof *p->grad);
-    if (!leaf || !grad || !p->grad) s = sc_nomem();
+    p->also = sc_calloc((size_t)p->x.n_also, sizeof *p->also);
+    if (!leaf || !grad || !p->grad || !p->also) s = sc_nomem();
     for (int64_t i = 0; !s && i < l->n; i++)
-        if (!sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i)) s = sc_nomem();
+        if (!l->m->param[i].fixed &&
+            !sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i))
+            s = sc_nomem();
     for (int64_t i = 0; !s && i < g->count; i++)
         if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad(g, p->x.loss, leaf, leaves, grad);
+    if (!s) sc_grad_remaking(g, p->x.loss, leaf, leaves, l->remake, grad);
     for (int64_t i = 0; !s && i < leaves; i++) {
         int64_t which;
+        for (int64_t k = 0; k < p->x.n_also; k++)
+            if (leaf[i] == p->x.also[k]) p->also[k] = grad[i];
         if (!grad[i] || !sc_map_get(&index, leaf[i]->name, (int64_t)strlen(leaf[i]->name), &which)) continue;
         p->grad[which] = p->grad[which] ? sc_add(g, p->grad[which], grad[i]) : grad[i];
     }
@@ -216,15 +245,18 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     int64_t n = 1;
     if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
+    p->x.learns = gradients;
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
-    if (!s) sc_linear_in_order(p->x.t.g, SC_F32);
-    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)l->n + 1, sizeof *outputs);
+    if (!s) sc_linear_in_order(p->x.t.g, l->type);
+    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
             if (p->grad[i]) outputs[n++] = p->grad[i];
+        for (int64_t i = 0; gradients && i < p->x.n_also; i++)
+            if (p->also[i]) outputs[n++] = p->also[i];
         if (!gradients && p->x.result) outputs[n++] = p->x.result;
         s = sc_plan_new(&p->plan, p->x.t.g, l->m->backend, outputs, (int)n);
         sc_free(outputs);
@@ -245,12 +277,13 @@ static void fill(const sc_plan *p, const sc_tensor *input, const void *from, int
 
 /* The tokens of one side. */
 static void fill_text(const sc_plan *p, const sc_text_in *in, const int32_t *ids, const int32_t *start,
-                      int64_t tokens, int64_t sequences)
+                      const int32_t *positions, int64_t tokens, int64_t sequences)
 {
     int32_t *position = in->seqs.position ? sc_plan_data(p, in->seqs.position) : NULL;
     fill(p, in->ids, ids, tokens);
     fill(p, in->seqs.start, start, sequences + 1);
-    for (int64_t q = 0; position && q < sequences; q++)
+    if (positions) fill(p, in->seqs.position, positions, tokens);
+    for (int64_t q = 0; position && !positions && q < sequences; q++)
         for (int64_t i = start[q]; i < start[q + 1]; i++) position[i] = (int32_t)i - start[q];
 }
 
@@ -260,8 +293,10 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
     const sc_text_graph *t = &p->x.t;
-    fill_text(p->plan, &t->in, b->ids, b->start, b->tokens, b->sequences);
-    if (b->source) fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source, b->sequences);
+    fill_text(p->plan, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
+    if (b->source)
+        fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source_positions, b->source,
+                  b->sequences);
     fill(p->plan, t->in.types, b->types, b->tokens);
     fill(p->plan, t->in.wanted, b->wanted, b->rows);
     fill(p->plan, p->x.labels, b->labels, b->rows);
@@ -381,18 +416,19 @@ sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scal
 }
 
 /* The results against what was expected of them. */
-static void score(const sc_text_batch *b, const float *y, int64_t n, sc_measure *sum)
+static void score(const sc_text_batch *b, bool numbers, const float *y, int64_t n, sc_measure *sum)
 {
     for (int64_t r = 0; r < b->rows; r++, y += n) {
-        if (b->target) {
-            double t = b->target[r];
-            sum->n++, sum->x += *y, sum->y += t, sum->xx += (double)*y * *y, sum->yy += t * t, sum->xy += *y * t;
-        } else if (b->labels[r] >= 0) {
-            int64_t best = 0;
-            for (int64_t i = 1; i < n; i++)
-                if (y[i] > y[best]) best = i;
-            sum->right += best == b->labels[r];
+        if (b->labels[r] < 0) continue;
+        if (numbers) {
+            double t = b->target[r], v = *y;
+            sum->n++, sum->x += v, sum->y += t, sum->xx += v * v, sum->yy += t * t, sum->xy += v * t;
+            continue;
         }
+        int64_t best = 0;
+        for (int64_t i = 1; i < n; i++)
+            if (y[i] > y[best]) best = i;
+        sum->right += best == b->labels[r];
     }
 }
 
@@ -404,7 +440,8 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
     if (s) return s;
     sum->loss += loss * (double)b->counted;
     sum->counted += (double)b->counted;
-    if ((y = l->loss.x.result)) score(b, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
+    if ((y = l->loss.x.result))
+        score(b, l->loss.x.target != NULL, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
     return SC_OK;
 }
 

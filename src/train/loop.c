@@ -10,8 +10,9 @@
 
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 {
-    return (sc_checkpoint){.model = t->model,
-                           .tokenizer = sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
+    return (sc_checkpoint){.model = t->task.model,
+                           .tokenizer = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
+                           .alphabet = &t->task.alphabet,
                            .trained = t->trained,
                            .optimizer = t->optimizer,
                            .n = t->n,
@@ -21,7 +22,7 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 
 static double epoch_of(const sc_trainer *t)
 {
-    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->size.examples;
+    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->task.size.examples;
 }
 
 json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
@@ -31,8 +32,8 @@ json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
     o = json_pack("{s:I, s:I, s:f, s:I, s:f, s:I, s:s, s:s, s:o, s:O, s:O, s:o}", "global_step", (json_int_t)step,
                   "max_steps", (json_int_t)t->steps, "epoch", epoch_of(t), "data_step", (json_int_t)t->place,
                   "seconds", t->before + (t->begun > 0 ? sc_now() - t->begun : 0), "tokens",
-                  (json_int_t)t->size.tokens, "objective", t->objective->name, "socle", sc_version(), "args", args,
-                  "options", t->options, "inputs", t->files, "spikes", sc_spikes_state(&t->spikes));
+                  (json_int_t)t->task.size.tokens, "objective", t->task.objective->name, "socle", sc_version(),
+                  "args", args, "options", t->options, "inputs", t->files, "spikes", sc_spikes_state(&t->spikes));
     return o;
 }
 
@@ -88,10 +89,10 @@ static sc_status measure(sc_trainer *t, sc_measure *sum)
 {
     const sc_ranks *r = t->team.ranks;
     *sum = (sc_measure){0};
-    for (int64_t i = sc_ranks_rank(r); i < t->size.eval_batches; i += sc_ranks_count(r)) {
+    for (int64_t i = sc_ranks_rank(r); i < t->task.size.eval_batches; i += sc_ranks_count(r)) {
         sc_text_batch b;
         if (sc_team_stops(&t->team)) return SC_ECANCELLED;
-        sc_status s = t->objective->eval_batch(t->task, i, &b);
+        sc_status s = t->task.objective->eval_batch(t->task.self, i, &b);
         if (!s) s = sc_learner_score(t->learner, &b, sum);
         if (s) return s;
     }
@@ -111,7 +112,7 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
     sc_status s = measure(t, &sum);
     if (s) return s;
     e->eval_loss = sum.loss / sum.counted;
-    if ((e->measure = t->objective->measure)) e->measured = sc_measure_value(&sum);
+    if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
     if (t->o.ema > 0) {
         s = exchange(t);
         if (!s) s = measure(t, &sum);
@@ -128,8 +129,8 @@ static sc_status sample(sc_trainer *t, int64_t step)
     for (int i = 0; t->journal && i < t->o.n_prompts; i++) {
         char *text;
         if (sc_team_stops(&t->team)) return SC_ECANCELLED;
-        sc_status s = sc_train_sample(&text, t->model, t->tokenizer, t->o.prompts[i], t->o.sample_tokens, t->o.seed,
-                                      (uint64_t)(step * t->o.n_prompts + i));
+        sc_status s = sc_train_sample(&text, t->task.model, t->task.tokenizer, t->o.prompts[i], t->o.sample_tokens,
+                                      t->o.seed, (uint64_t)(step * t->o.n_prompts + i));
         if (s) return s;
         sc_journal_sample(t->journal, step, t->o.prompts[i], text);
         sc_free(text);
@@ -144,7 +145,7 @@ static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 
 static bool eval_due(const sc_trainer *t, int64_t step)
 {
-    return t->size.eval_batches && is_due(t, step, t->o.eval_every);
+    return t->task.size.eval_batches && is_due(t, step, t->o.eval_every);
 }
 
 static bool sample_due(const sc_trainer *t, int64_t step)
@@ -178,8 +179,8 @@ static void describe_batch(sc_trainer *t, sc_str *out)
     for (int64_t a = 0; a < batches; a++) {
         int64_t index = t->place * batches + a;
         if (a) sc_str_puts(out, "; ");
-        if (t->objective->describe)
-            t->objective->describe(t->task, index, out);
+        if (t->task.objective->describe)
+            t->task.objective->describe(t->task.self, index, out);
         else
             sc_str_printf(out, "batch %lld of the data's order", (long long)index);
     }
@@ -291,7 +292,7 @@ static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
     sc_team_step g;
     double began = sc_now();
     e->step = *step + 1;
-    sc_status s = sc_team_gradients(&t->team, t->learner, t->objective, t->task, t->place, t->count, t->n, &g);
+    sc_status s = sc_team_gradients(&t->team, t->learner, &t->task, t->place, t->count, t->n, &g);
     e->loss = g.loss;
     e->norm = g.norm;
     t->words = g.words;

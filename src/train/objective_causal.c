@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each next token of a text: documents end to end, cut into sequences of one length. */
+/* Each next token of a text: documents end to end, cut into sequences of one length; with `pack` a document sees nothing of
+ * those before it. */
 #include "train/objective.h"
 
 typedef struct causal {
     sc_token_data data, eval;
     sc_order order; /* of the sequences */
     int64_t rows, length;
+    bool pack;
     int32_t *ids, *labels, *start;
+    int64_t cap_start, sequences; /* in the batch */
     float *weight;
 } causal;
 
@@ -30,11 +33,9 @@ static int64_t sequences(const sc_token_data *d, int64_t length) { return (d->n 
 static sc_status read_data(causal *c, const sc_objective_setup *x)
 {
     int64_t vocab = x->model->info.vocab;
-    sc_status s = SC_OK;
-    for (int i = 0; !s && i < x->o->n_data; i++)
-        s = sc_token_data_add(&c->data, x->ctx, x->tokenizer, x->o->data[i], vocab);
-    for (int i = 0; !s && i < x->o->n_eval_data; i++)
-        s = sc_token_data_add(&c->eval, x->ctx, x->tokenizer, x->o->eval_data[i], vocab);
+    c->data.ends = c->eval.ends = true;
+    sc_status s = sc_token_data_add(&c->data, x, x->o->data, x->o->n_data, vocab);
+    if (!s) s = sc_token_data_add(&c->eval, x, x->o->eval_data, x->o->n_eval_data, vocab);
     if (s) return s;
     if (sequences(&c->data, c->length) < 1)
         return sc_fail(SC_EINVAL, "the data has %lld tokens, not one sequence of %lld", (long long)c->data.n,
@@ -44,32 +45,25 @@ static sc_status read_data(causal *c, const sc_objective_setup *x)
     return SC_OK;
 }
 
-static sc_status make_room(causal *c, uint64_t seed)
+static sc_status make_room(causal *c, const sc_train_options *o)
 {
     size_t tokens = (size_t)(c->rows * c->length);
     c->ids = sc_calloc(tokens, sizeof *c->ids);
     c->labels = sc_calloc(tokens, sizeof *c->labels);
     c->weight = sc_calloc(tokens, sizeof *c->weight);
-    c->start = sc_calloc((size_t)c->rows + 1, sizeof *c->start);
-    if (!c->ids || !c->labels || !c->weight || !c->start) return sc_nomem();
-    return sc_order_new(&c->order, sequences(&c->data, c->length), seed);
+    if (!c->ids || !c->labels || !c->weight) return sc_nomem();
+    return sc_order_new(&c->order, sequences(&c->data, c->length), o);
 }
 
 static sc_status causal_open(void **self, const sc_objective_setup *x)
 {
-    int64_t context = x->model->info.context;
     causal *c = sc_calloc(1, sizeof *c);
     if (!c) return sc_nomem();
-    if (!x->o->length) x->o->length = SC_MIN(context ? context : 512, 512);
     c->rows = x->o->batch;
-    c->length = x->o->length;
-    sc_status s = SC_OK;
-    if (context && c->length > context)
-        s = sc_fail(SC_EINVAL, "sequences of %lld tokens, the model's context is %lld", (long long)c->length,
-                    (long long)context);
+    c->pack = x->o->pack;
+    sc_status s = sc_objective_length(x, &c->length);
     if (!s) s = read_data(c, x);
-    if (!s) s = make_room(c, x->o->seed);
-    c->order.plain = x->o->in_order;
+    if (!s) s = make_room(c, x->o);
     if (s)
         causal_free(c);
     else
@@ -85,52 +79,98 @@ static void causal_size(const void *self, sc_objective_size *out)
         .examples = c->order.n, .tokens = c->data.n, .eval_batches = (eval + c->rows - 1) / c->rows};
 }
 
-static void put(causal *c, const sc_token_data *d, int64_t sequence, int64_t row)
+static sc_status begin_sequence(causal *c, int64_t at)
+{
+    if (!sc_grow(&c->start, &c->cap_start, c->sequences + 2, sizeof *c->start)) return sc_nomem();
+    c->start[c->sequences++] = (int32_t)at;
+    return SC_OK;
+}
+
+/* The first document that ends behind `at`. */
+static int64_t document_at(const sc_token_data *d, int64_t at)
+{
+    int64_t lo = 0, hi = d->documents;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (d->end[mid] > at)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+/* A document's last token is followed by nothing that it could know of. */
+static sc_status divide(causal *c, const sc_token_data *d, int64_t from, int64_t to)
+{
+    sc_status s = SC_OK;
+    int64_t n = c->length;
+    for (int64_t i = document_at(d, from); !s && i < d->documents && d->end[i] <= from + n; i++) {
+        int64_t end = d->end[i] - from;
+        c->labels[to + end - 1] = -1;
+        if (end < n) s = begin_sequence(c, to + end);
+    }
+    return s;
+}
+
+static sc_status put(causal *c, const sc_token_data *d, int64_t sequence, int64_t row)
 {
     int64_t n = c->length;
     memcpy(c->ids + row * n, d->ids + sequence * n, (size_t)n * sizeof *c->ids);
     memcpy(c->labels + row * n, d->ids + sequence * n + 1, (size_t)n * sizeof *c->labels);
+    sc_status s = begin_sequence(c, row * n);
+    return s || !c->pack ? s : divide(c, d, sequence * n, row * n);
 }
 
-static sc_text_batch batch_of(causal *c, int64_t rows)
+/* With documents of their own, sequences without tokens bring their number to a multiple. */
+static sc_status finish(causal *c, int64_t rows, sc_text_batch *out)
 {
-    int64_t tokens = rows * c->length;
-    for (int64_t r = 0; r <= rows; r++) c->start[r] = (int32_t)(r * c->length);
-    for (int64_t i = 0; i < tokens; i++) c->weight[i] = 1 / (float)tokens;
-    return (sc_text_batch){.tokens = tokens,
-                           .sequences = rows,
+    int64_t tokens = rows * c->length, counted = 0;
+    while (c->pack && c->sequences % 16) {
+        sc_status s = begin_sequence(c, tokens);
+        if (s) return s;
+    }
+    c->start[c->sequences] = (int32_t)tokens;
+    for (int64_t i = 0; i < tokens; i++) counted += c->labels[i] >= 0;
+    for (int64_t i = 0; i < tokens; i++) c->weight[i] = c->labels[i] >= 0 ? 1 / (float)counted : 0;
+    *out = (sc_text_batch){.tokens = tokens,
+                           .sequences = c->sequences,
                            .ids = c->ids,
                            .start = c->start,
                            .rows = tokens,
                            .labels = c->labels,
                            .weight = c->weight,
-                           .counted = tokens,
+                           .counted = counted,
                            .examples = rows,
                            .words = tokens};
+    return SC_OK;
 }
 
 static sc_status causal_batch(void *self, int64_t index, sc_text_batch *out)
 {
     causal *c = self;
-    for (int64_t r = 0; r < c->rows; r++) put(c, &c->data, sc_order_at(&c->order, index * c->rows + r), r);
-    *out = batch_of(c, c->rows);
-    return SC_OK;
+    sc_status s = SC_OK;
+    c->sequences = 0;
+    for (int64_t r = 0; !s && r < c->rows; r++)
+        s = put(c, &c->data, sc_order_at(&c->order, index * c->rows + r), r);
+    return s ? s : finish(c, c->rows, out);
 }
 
 static sc_status causal_eval_batch(void *self, int64_t index, sc_text_batch *out)
 {
     causal *c = self;
     int64_t first = index * c->rows, rows = SC_MIN(c->rows, sequences(&c->eval, c->length) - first);
-    for (int64_t r = 0; r < rows; r++) put(c, &c->eval, first + r, r);
-    *out = batch_of(c, rows);
-    return SC_OK;
+    sc_status s = SC_OK;
+    c->sequences = 0;
+    for (int64_t r = 0; !s && r < rows; r++) s = put(c, &c->eval, first + r, r);
+    return s ? s : finish(c, rows, out);
 }
 
 static sc_status causal_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     (void)self;
     sc_status s = sc_text_graph_new(&out->t, m, b->tokens, b->sequences, 0, NULL, NULL);
-    if (!s) sc_loss_cross_entropy(out, out->t.logits, b->rows);
+    if (!s) sc_loss_cross_entropy(out, out->t.logits, b->rows, 0);
     return s;
 }
 

@@ -22,7 +22,8 @@ static const char style[] =
     ".facts span{color:var(--soft);font-size:13px}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:16px;margin-top:"
     "16px}\n"
-    "figure{margin:0;background:var(--box);border:1px solid var(--edge);border-radius:8px;padding:12px}\n"
+    "figure:first-child{grid-column:1/-1}figure{margin:0;background:var(--box);border:1px solid "
+    "var(--edge);border-radius:8px;padding:12px}\n"
     "figcaption{font-weight:600;margin-bottom:4px}svg{width:100%;height:auto;display:block}\n"
     "svg text{fill:var(--soft);font-size:11px}.y{text-anchor:end}.x{text-anchor:middle}\n"
     ".grid{stroke:var(--edge);stroke-width:1;fill:none}.line{fill:none;stroke-width:1.8;stroke-linejoin:round}\n"
@@ -103,16 +104,17 @@ static void put_charts(sc_str *out, const sc_report *r)
         mark[marks++] = json_number_value(json_object_get(json_array_get(r->spikes, i), "step"));
     const sc_chart charts[] = {
         {"Loss",
+         false,
          0,
          {SC_SERIES("training", "a", loss), SC_SERIES("evaluation", "b", eval_loss),
           SC_SERIES("evaluation of the average", "c", ema_loss)},
          3,
          mark,
          marks},
-        {"Learning rate", 0, {SC_SERIES("learning rate", "a", lr)}, 1, NULL, 0},
-        {"Norm of the gradients", 0, {SC_SERIES("norm", "a", norm)}, 1, mark, marks},
-        {"Tokens a second", 0, {SC_SERIES("tokens a second", "a", tokens_per_second)}, 1, NULL, 0},
-        {"Share of the peak, %", 100, {SC_SERIES("share", "a", share)}, 1, NULL, 0},
+        {"Learning rate", false, 0, {SC_SERIES("learning rate", "a", lr)}, 1, NULL, 0},
+        {"Norm of the gradients", true, 0, {SC_SERIES("norm", "a", norm)}, 1, mark, marks},
+        {"Tokens a second", false, 0, {SC_SERIES("tokens a second", "a", tokens_per_second)}, 1, NULL, 0},
+        {"Share of the peak, %", false, 100, {SC_SERIES("share", "a", share)}, 1, NULL, 0},
     };
     sc_str_puts(out, "<div class=charts>\n");
     for (int i = 0; i < SC_COUNT(charts); i++) sc_chart_draw(out, &charts[i], r->point, r->points);

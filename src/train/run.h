@@ -109,6 +109,7 @@ typedef struct sc_series {
 
 typedef struct sc_chart {
     const char *title;
+    bool wide;     /* values of several orders of magnitude are drawn by their logarithm */
     double factor; /* of the values: 100 for percent; 0: 1 */
     sc_series series[3];
     int n_series;
@@ -176,21 +177,17 @@ typedef struct sc_trainer {
     sc_train_options o;
     sc_arena *arena; /* of options */
     int lock;        /* of the run's folder */
-    sc_model *model;
-    sc_tokenizer *tokenizer;
+    sc_task task;
     sc_learner *learner;
     sc_optimizer *optimizer;
     sc_schedule schedule;
-    const sc_objective *objective;
-    void *task; /* the objective's own */
-    sc_objective_size size;
     const sc_trained *trained;
     int64_t *count; /* elements of each parameter */
     int64_t n;
     int64_t steps, first, saved; /* to be made; when this start began; of the last checkpoint, 0: there is none */
-    int64_t place;            /* in the data, in steps: skipped ones count */
-    double words;             /* of the last step's batches */
-    double begun, before, lr; /* seconds: now, and in training before this start; the highest rate */
+    int64_t place;               /* in the data, in steps: skipped ones count */
+    double words;                /* of the last step's batches */
+    double begun, before, lr;    /* seconds: now, and in training before this start; the highest rate */
     sc_spikes spikes;
     sc_journal *journal;
     char *command;           /* as typed */

@@ -46,19 +46,14 @@ sc_status sc_team_agree(sc_team *t, sc_status s)
 
 /* ---- the same on all ranks ---- */
 
-sc_status sc_team_divide(sc_team *t, int64_t batch, int64_t accumulate, bool whole, int64_t *rows)
+sc_status sc_team_divide(sc_team *t, int64_t batch, int64_t accumulate, int64_t *rows)
 {
     int64_t count = sc_ranks_count(t->ranks);
     t->parts = accumulate % count == 0 ? 1 : count;
     t->accumulate = accumulate;
     t->batches = accumulate * t->parts / count;
     *rows = batch / t->parts;
-    if (t->parts == 1 || (batch % count == 0 && !whole)) return SC_OK;
-    if (whole)
-        return sc_fail(SC_EINVAL,
-                       "the examples of a batch are learned together, so that %lld batches cannot be divided "
-                       "over %lld ranks: accumulate as many batches or a multiple",
-                       (long long)accumulate, (long long)count);
+    if (batch % t->parts == 0) return SC_OK;
     return sc_fail(SC_EINVAL, "neither %lld batches nor a batch of %lld can be divided evenly over %lld ranks",
                    (long long)accumulate, (long long)batch, (long long)count);
 }
@@ -160,8 +155,8 @@ static sc_status add(sc_team *t, sc_learner *l, const sc_text_batch *b, bool las
     return sc_learner_add_last(l, b, scale, sc_shards_final, t->shards, loss);
 }
 
-sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_objective *objective, void *task, int64_t step,
-                            const int64_t *count, int64_t n, sc_team_step *out)
+sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int64_t step, const int64_t *count,
+                            int64_t n, sc_team_step *out)
 {
     int64_t ranks = sc_ranks_count(t->ranks), rank = sc_ranks_rank(t->ranks);
     *out = (sc_team_step){0};
@@ -170,7 +165,7 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_objective *objec
     for (int64_t a = 0; a < t->batches; a++) {
         double loss;
         sc_text_batch b;
-        sc_status s = objective->batch(task, step * t->accumulate * t->parts + a * ranks + rank, &b);
+        sc_status s = task->objective->batch(task->self, step * t->accumulate * t->parts + a * ranks + rank, &b);
         if (!s) s = add(t, l, &b, a == t->batches - 1, &loss);
         if (s) return sc_ranks_broken(t->ranks) ? sc_ranks_wait(t->ranks) : s;
         out->loss += loss;

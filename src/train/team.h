@@ -29,8 +29,8 @@ bool sc_team_stops(const sc_team *t);
 sc_status sc_team_agree(sc_team *t, sc_status s);
 
 /* Divides a step of `accumulate` batches of `batch` examples: over the batches where that comes out even, else each batch.
- * whole: batches cannot be divided. *rows: examples of this rank's batches. */
-sc_status sc_team_divide(sc_team *t, int64_t batch, int64_t accumulate, bool whole, int64_t *rows);
+ * *rows: examples of this rank's batches, which are t->parts parts of one. */
+sc_status sc_team_divide(sc_team *t, int64_t batch, int64_t accumulate, int64_t *rows);
 /* SC_EINVAL: some rank has another of these. */
 sc_status sc_team_compare(sc_team *t, const json_t *options, const json_t *data);
 /* Rank 0's for all: NULL stays NULL, and other ranks' *o is replaced. */
@@ -47,8 +47,8 @@ typedef struct sc_team_step {
     float *const *grad;       /* of what this rank's optimiser changes */
 } sc_team_step;
 /* The gradients of step `step`, counted from 0. count: elements of each parameter, used alone. */
-sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_objective *objective, void *task, int64_t step,
-                            const int64_t *count, int64_t n, sc_team_step *out);
+sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int64_t step, const int64_t *count,
+                            int64_t n, sc_team_step *out);
 /* After the optimiser's step: all have all weights. began: when the step did. */
 sc_status sc_team_share(sc_team *t, double began);
 /* Sums of an evaluation, of which each rank did its part. */

@@ -7,28 +7,81 @@ enum { PIECE = 32 << 20 };
 void sc_token_data_free(sc_token_data *d)
 {
     sc_free(d->ids);
+    sc_free(d->end);
+    sc_free(d->last);
     *d = (sc_token_data){0};
 }
 
-static sc_status add_ids(sc_token_data *d, const int32_t *ids, int64_t n, const char *path, int64_t vocab)
+typedef struct adding {
+    sc_token_data *d;
+    const sc_objective_setup *setup;
+    int64_t vocab;
+} adding;
+
+static sc_status add_ids(const adding *a, const int32_t *ids, int64_t n)
 {
+    sc_token_data *d = a->d;
     if (!sc_grow(&d->ids, &d->cap, d->n + n + 1, sizeof *d->ids)) return sc_nomem();
+    if (d->breaks && !sc_grow(&d->last, &d->cap_last, d->n + n + 1, sizeof *d->last)) return sc_nomem();
     for (int64_t i = 0; i < n; i++) {
-        if (ids[i] >= vocab)
-            return sc_fail(SC_ELIMIT, "%s: the tokenizer gives id %d, the model has %lld tokens", path, ids[i],
-                           (long long)vocab);
+        if (ids[i] >= a->vocab)
+            return sc_fail(SC_ELIMIT, "the tokenizer gives id %d, the model has %lld tokens", ids[i],
+                           (long long)a->vocab);
+        if (d->breaks) d->last[d->n] = false;
         d->ids[d->n++] = ids[i];
     }
     return SC_OK;
 }
 
-static sc_status add_document(sc_token_data *d, const sc_tokenizer *t, const char *text, int64_t len,
-                              const char *path, int64_t vocab)
+/* How many bytes at p a sentence's last character has; 0: it is none. */
+static int64_t stop_at(const char *p, int64_t n)
 {
-    int64_t at = 0;
-    while (at < len) {
-        int64_t end = SC_MIN(len, at + PIECE), n;
-        int32_t *ids;
+    static const char *const stops[] = {".", "!", "?", "\n", "\xe3\x80\x82", "\xef\xbc\x81", "\xef\xbc\x9f"};
+    for (int i = 0; i < SC_COUNT(stops); i++) {
+        int64_t len = (int64_t)strlen(stops[i]);
+        if (len > n || memcmp(p, stops[i], (size_t)len) != 0) continue;
+        bool alone = len > 1 || *p == '\n' || len == n || p[len] == ' ' || p[len] == '\n' || p[len] == '\r';
+        if (alone) return len;
+    }
+    return 0;
+}
+
+/* Marks the tokens that sentences end with; those of `spans` are the last n. */
+static void mark_sentences(sc_token_data *d, const char *text, int64_t len, const sc_token_span *spans, int64_t n)
+{
+    int64_t token = 0, first = d->n - n;
+    for (int64_t i = 0; i < len; i++) {
+        int64_t stop = stop_at(text + i, len - i);
+        if (!stop) continue;
+        while (token < n && spans[token].end < i + stop) token++;
+        if (token < n) d->last[first + token] = true;
+        i += stop - 1;
+    }
+}
+
+static sc_status add_piece(const adding *a, const char *text, int64_t len)
+{
+    sc_token_span *spans = NULL;
+    int32_t *ids;
+    int64_t n;
+    const sc_tokenizer *t = a->setup->tokenizer;
+    sc_status s = a->d->breaks ? sc_tokenizer_encode_spans(t, text, len, 0, &ids, &spans, &n)
+                               : sc_tokenizer_encode(t, text, len, 0, &ids, &n);
+    if (s) return s;
+    s = add_ids(a, ids, n);
+    if (!s && spans) mark_sentences(a->d, text, len, spans, n);
+    sc_free(ids);
+    sc_free(spans);
+    return s;
+}
+
+static sc_status add_text(const adding *a, const char *text, int64_t len)
+{
+    sc_token_data *d = a->d;
+    sc_status s = SC_OK;
+    int64_t before = d->n;
+    for (int64_t at = 0; !s && at < len;) {
+        int64_t end = SC_MIN(len, at + PIECE);
         for (int64_t i = end; end < len && i > at; i--)
             if (text[i - 1] == '\n') {
                 end = i;
@@ -36,60 +89,54 @@ static sc_status add_document(sc_token_data *d, const sc_tokenizer *t, const cha
             }
         while (end < len && ((unsigned char)text[end] & 0xc0) == 0x80)
             end--; /* a line that long: between characters */
-        sc_status s = sc_tokenizer_encode(t, text + at, end - at, 0, &ids, &n);
-        if (s) return sc_fail_in(s, "%s", path);
-        s = add_ids(d, ids, n, path, vocab);
-        sc_free(ids);
-        if (s) return s;
+        s = add_piece(a, text + at, end - at);
         at = end;
+        if (len > PIECE) sc_progress(a->setup->ctx, "tokenizing", at, len);
     }
-    int32_t eos = sc_tokenizer_eos(t);
-    d->documents++;
-    return eos >= 0 ? add_ids(d, &eos, 1, path, vocab) : SC_OK;
+    int32_t eos = sc_tokenizer_eos(a->setup->tokenizer);
+    if (!s && d->ends && eos >= 0) s = add_ids(a, &eos, 1);
+    if (s || d->n == before) return s;
+    if (!sc_grow(&d->end, &d->cap_documents, d->documents + 1, sizeof *d->end)) return sc_nomem();
+    d->end[d->documents++] = d->n;
+    return SC_OK;
 }
 
-static sc_status add_lines(sc_token_data *d, sc_context *ctx, const sc_tokenizer *t, const char *text, int64_t len,
-                           const char *path, int64_t vocab)
+static sc_status add_record(void *user, const sc_record *r)
 {
-    sc_status s = SC_OK;
-    for (int64_t at = 0, line = 1; !s && at < len; line++) {
-        const char *end = memchr(text + at, '\n', (size_t)(len - at));
-        int64_t n = end ? end - (text + at) : len - at;
-        if (n && text[at] != '\r') {
-            char what[32];
-            json_t *o = NULL;
-            snprintf(what, sizeof what, "line %lld", (long long)line);
-            s = sc_json_parse(&o, text + at, n, what);
-            const json_t *v = s ? NULL : json_object_get(o, "text");
-            if (!s && !json_is_string(v)) s = sc_fail(SC_EFORMAT, "line %lld has no \"text\"", (long long)line);
-            s = s ? sc_fail_in(s, "%s", path)
-                  : add_document(d, t, json_string_value(v), (int64_t)json_string_length(v), path, vocab);
-            json_decref(o);
-        }
-        at += n + 1;
-        sc_progress(ctx, "reading", SC_MIN(at, len), len);
-    }
-    return s;
+    const adding *a = user;
+    sc_field text;
+    sc_status s = sc_record_document(r, &text);
+    if (s) return s;
+    s = add_text(a, text.p, text.n);
+    return s ? sc_fail_in(s, "%s", r->path) : SC_OK;
 }
 
-sc_status sc_token_data_add(sc_token_data *d, sc_context *ctx, const sc_tokenizer *t, const char *path,
+sc_status sc_token_data_add(sc_token_data *d, const sc_objective_setup *setup, const char *const *path, int n,
                             int64_t vocab)
 {
-    sc_buffer *file;
-    sc_status s = sc_file_map(&file, path);
-    if (s) return s;
-    const char *text = file->data;
-    int64_t len = file->size, before = d->n;
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) text += 3, len -= 3; /* a byte order mark */
-    if (len && memchr(text, 0, (size_t)len))
-        s = sc_fail(SC_EFORMAT, "%s is not text: it has bytes of 0", path);
-    else if (!sc_utf8_valid(text, len))
-        s = sc_fail(SC_EFORMAT, "%s is not UTF-8", path);
-    else if (sc_path_has_suffix(path, ".jsonl"))
-        s = add_lines(d, ctx, t, text, len, path, vocab);
-    else if (len)
-        s = add_document(d, t, text, len, path, vocab);
-    if (!s && d->n == before) s = sc_fail(SC_EINVAL, "%s has no text", path);
-    sc_buffer_unref(file);
+    adding a = {d, setup, vocab};
+    sc_status s = SC_OK;
+    for (int i = 0; !s && i < n; i++) {
+        int64_t before = d->n;
+        s = sc_records_each(setup->ctx, path[i], setup->lines, add_record, &a);
+        if (!s && d->n == before) s = sc_fail(SC_EINVAL, "%s has no text", path[i]);
+    }
     return s;
+}
+
+sc_status sc_token_data_cut(const sc_token_data *d, int64_t most, sc_stretch **out, int64_t *n)
+{
+    sc_stretch *x = NULL;
+    int64_t cap = 0, count = 0, at = 0;
+    for (int64_t i = 0; i < d->documents; i++)
+        for (; at < d->end[i]; at += x[count++].n) {
+            if (!sc_grow(&x, &cap, count + 1, sizeof *x)) {
+                sc_free(x);
+                return sc_nomem();
+            }
+            x[count] = (sc_stretch){at, SC_MIN(most, d->end[i] - at)};
+        }
+    *out = x;
+    *n = count;
+    return SC_OK;
 }

@@ -173,25 +173,6 @@ static sc_status make_spikes(sc_trainer *t)
 
 /* ---- data ---- */
 
-static sc_status read_data(sc_trainer *t)
-{
-    sc_status s = sc_tokenizer_load(&t->tokenizer, t->o.tokenizer);
-    if (!s && !sc_path_is_dir(t->o.tokenizer))
-        sc_log(t->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", t->o.tokenizer);
-    sc_train_options own = t->o; /* with this rank's batches */
-    sc_objective_setup setup = {t->ctx, &own, t->model, t->tokenizer};
-    if (!s) s = sc_objective_choose(&t->objective, t->o.objective, t->model);
-    if (!s) s = sc_team_divide(&t->team, t->o.batch, t->o.accumulate, false, &own.batch);
-    if (!s) s = t->objective->open(&t->task, &setup);
-    if (s) return s;
-    own.batch = t->o.batch;
-    t->o = own;
-    t->objective->size(t->task, &t->size);
-    double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->size.examples * t->o.epochs / per_step);
-    return SC_OK;
-}
-
 /* What the run is made of, by content. */
 static sc_status sum_files(sc_trainer *t)
 {
@@ -268,9 +249,9 @@ static sc_status check_state(const sc_trainer *t, const json_t *state)
                           t->o.out);
     if (!s && json_array_size(config))
         s = sc_files_same(config, json_object_get(had, "config"), "config", t->o.out);
-    if (!s && json_integer_value(json_object_get(state, "tokens")) != t->size.tokens)
+    if (!s && json_integer_value(json_object_get(state, "tokens")) != t->task.size.tokens)
         s = sc_fail(SC_EINVAL, "%s: the data has %lld tokens, the run was started with %lld: another tokenizer?",
-                    t->o.out, (long long)t->size.tokens,
+                    t->o.out, (long long)t->task.size.tokens,
                     (long long)json_integer_value(json_object_get(state, "tokens")));
     return s;
 }
@@ -279,7 +260,7 @@ static sc_status check_state(const sc_trainer *t, const json_t *state)
 
 static sc_status make_learner(sc_trainer *t)
 {
-    sc_status s = sc_learner_new(&t->learner, t->model, t->objective, t->task);
+    sc_status s = sc_learner_new(&t->learner, t->task.model, t->task.objective, t->task.self);
     if (s) return s;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) return sc_nomem();
@@ -307,7 +288,7 @@ static sc_status open_journal(sc_trainer *t)
                               .title = sc_path_base(t->o.out),
                               .command = t->command,
                               .options = t->options,
-                              .config = t->model->json,
+                              .config = t->task.model->json,
                               .steps = t->steps,
                               .parameters = parameters};
     return sc_journal_open(&t->journal, t->ctx, &about, t->first);
@@ -331,6 +312,12 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     return s ? s : open_journal(t);
 }
 
+static void count_steps(sc_trainer *t)
+{
+    double per_step = (double)(t->o.batch * t->o.accumulate);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
+}
+
 /* The folder and the state on rank 0; for the others the state, and whether there is a checkpoint. */
 static sc_status find_run(sc_trainer *t, char **dir, json_t **state, bool *saved)
 {
@@ -347,20 +334,28 @@ static sc_status find_run(sc_trainer *t, char **dir, json_t **state, bool *saved
     return s ? s : sc_team_ask(&t->team, saved);
 }
 
+/* The model and the data, with this rank's part of each batch. */
+static sc_status open_task(sc_trainer *t, const char *path, bool fresh)
+{
+    int64_t batch = t->o.batch;
+    sc_status s = sc_team_divide(&t->team, batch, t->o.accumulate, &t->o.batch);
+    if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, path, fresh, t->team.parts);
+    t->o.batch = batch;
+    if (!s) count_steps(t);
+    return s;
+}
+
 /* What each rank does by itself. Weights that are read are rank 0's, who gives them to the others. */
 static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state, bool saved)
 {
     sc_status s = state ? sc_train_options_fill(&t->o, json_object_get(state, "options"), t->arena) : SC_OK;
     if (!s) s = take_options(t);
-    if (!s && saved && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
-    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = t->o.seed};
-    bool reads = (saved || t->o.from_weights) && sc_team_first(&t->team);
+    if (s) return s;
+    if (saved && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
     const char *from = saved && !sc_path_exists(t->o.model) ? t->o.out : t->o.model;
-    if (!s) s = sc_model_open(&t->model, t->ctx, dir ? dir : from, reads ? NULL : &fresh);
-    if (!s) s = read_data(t);
+    s = open_task(t, dir ? dir : from, !(saved || t->o.from_weights) || !sc_team_first(&t->team));
     if (!s) s = make_learner(t);
-    if (!s) s = sum_files(t);
-    return s;
+    return s ? s : sum_files(t);
 }
 
 static sc_status open_run(sc_trainer *t)
@@ -387,9 +382,7 @@ static void close_run(sc_trainer *t)
     sc_spikes_free(&t->spikes);
     sc_optimizer_free(t->optimizer);
     sc_learner_free(t->learner);
-    sc_tokenizer_free(t->tokenizer);
-    sc_model_free(t->model);
-    if (t->objective) t->objective->free(t->task);
+    sc_task_close(&t->task);
     json_decref(t->options);
     json_decref(t->files);
     sc_free(t->count);

@@ -118,11 +118,19 @@ typedef struct sc_learner sc_learner;
  * weights. o builds the graphs, self is what its open gave, borrowed too. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self);
 void sc_learner_free(sc_learner *l);
+/* How it computes; to be said before the first batch. type: SC_F32 [this], or SC_BF16: products of values rounded to it where
+ * the machine multiplies that, with sums, weights and everything else f32. recompute: of each block only what it was given is
+ * kept for the backward pass, which makes the rest again: the same bits in less memory and more time. */
+void sc_learner_compute(sc_learner *l, sc_dtype type, bool recompute);
 /* The parameters, in the model's order; vectors have no part in weight decay. */
 const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n);
 /* The gradients, summed since the last clear; (rows, cols) of each parameter. */
 float *const *sc_learner_gradients(const sc_learner *l);
 void sc_learner_clear(sc_learner *l);
+/* sc_loss_graph.also of the last batch added; and the gradient of the i-th of them, of that batch alone, NULL: the loss does
+ * not depend on it. */
+sc_tensor *const *sc_learner_also(const sc_learner *l, int64_t *n);
+const float *sc_learner_also_gradient(const sc_learner *l, int64_t i);
 /* Adds a batch's gradients, times `scale`: 1 / n where a step has n batches. *loss: the batch's, times scale. SC_ELIMIT:
  * an id or a label outside the vocabulary. */
 sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss);
@@ -142,12 +150,42 @@ int64_t sc_learner_arena_bytes(const sc_learner *l);
 /* The plan of the last sc_learner_add; NULL before. */
 sc_plan *sc_learner_plan(sc_learner *l);
 
+/* ---- alphabets (alphabet.c) ---- */
+
+/* A tokenizer that was made for a run: the texts of tokenizer.json and tokenizer_config.json. Starts as {0}. */
+typedef struct sc_alphabet {
+    char *tokenizer, *config;
+    bool lines; /* each line of a text is a document: a sequence, a game */
+} sc_alphabet;
+/* Adds the configuration's sizes and ids to `changes`. kind: SC_LEARNS_… */
+sc_status sc_alphabet_make(sc_alphabet *out, const sc_objective *o, unsigned kind, const sc_objective_setup *s,
+                           json_t *changes);
+sc_status sc_alphabet_tokenizer(sc_tokenizer **out, const sc_alphabet *a);
+void sc_alphabet_free(sc_alphabet *a);
+
+/* ---- what a run begins with (task.c) ---- */
+
+/* Starts as {0}. */
+typedef struct sc_task {
+    const sc_objective *objective;
+    void *self; /* the objective's own */
+    sc_objective_size size;
+    sc_tokenizer *tokenizer;
+    sc_alphabet alphabet;
+    sc_model *model;
+} sc_task;
+/* path: the model's, or a checkpoint's. The options get what was chosen for a 0. */
+sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
+                       int64_t parts);
+void sc_task_close(sc_task *t); /* also after a failure */
+
 /* ---- checkpoints (checkpoint.c) ---- */
 
 /* What a checkpoint is made of, beside the model and its files. */
 typedef struct sc_checkpoint {
     sc_model *model;
-    const char *tokenizer; /* whose files are copied; NULL: none */
+    const char *tokenizer;       /* whose files are copied; NULL: none */
+    const sc_alphabet *alphabet; /* whose files are written, if it has any; may be NULL */
     const sc_trained *trained;
     sc_optimizer *optimizer;
     int64_t n;

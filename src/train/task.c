@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run begins with: the objective by the configuration, the tokenizer, the model as the objective needs it, the data. */
+#include "train/train.h"
+
+enum { MAX_CONFIG = 16 << 20 };
+
+/* config.json, of a folder or itself. */
+static sc_status read_config(json_t **out, const char *path)
+{
+    char *file = sc_path_is_dir(path) ? sc_path_join(path, "config.json") : sc_strdup(path);
+    sc_status s = file ? SC_OK : sc_nomem();
+    if (!s && sc_path_has_suffix(file, ".gguf"))
+        s = sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file is not trained; convert it to a directory", path);
+    if (!s) s = sc_json_read(out, file, MAX_CONFIG);
+    if (!s && !json_is_object(*out)) s = sc_fail(SC_EFORMAT, "%s: not a JSON object", file);
+    sc_free(file);
+    return s;
+}
+
+static sc_status open_tokenizer(sc_task *t, const sc_objective_setup *x, json_t *changes)
+{
+    if (x->o->alphabet) {
+        if (x->o->from_weights)
+            return sc_fail(SC_EINVAL, "an alphabet is for a new model: %s has its tokens already", x->o->model);
+        sc_status s = sc_alphabet_make(&t->alphabet, t->objective, sc_objective_kind(x->config), x, changes);
+        return s ? s : sc_alphabet_tokenizer(&t->tokenizer, &t->alphabet);
+    }
+    sc_status s = sc_tokenizer_load(&t->tokenizer, x->o->tokenizer);
+    if (!s && !sc_path_is_dir(x->o->tokenizer))
+        sc_log(x->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", x->o->tokenizer);
+    return s;
+}
+
+sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
+                       int64_t parts)
+{
+    const sc_model_options make = {.weights = fresh ? SC_WEIGHTS_FRESH : SC_WEIGHTS_FILE, .seed = o->seed};
+    json_t *config = NULL, *changes = NULL;
+    sc_status s = read_config(&config, path);
+    sc_objective_setup x = {.ctx = ctx, .o = o, .config = config, .parts = parts};
+    if (!s) s = sc_objective_choose(&t->objective, o->objective, config, path);
+    if (!s && parts > 1 && t->objective->together)
+        s = sc_fail(
+            SC_EINVAL,
+            "'%s' compares the examples of a batch, so ranks can divide batches only: --accumulate must be a "
+            "multiple of the ranks",
+            t->objective->name);
+    if (!s && !(changes = json_object())) s = sc_nomem();
+    if (!s) s = open_tokenizer(t, &x, changes);
+    x.tokenizer = t->tokenizer;
+    x.lines = t->alphabet.lines;
+    if (!s) s = sc_objective_changes(changes, t->objective, &x);
+    if (!s) s = sc_model_open_changed(&t->model, ctx, path, &make, changes);
+    x.model = t->model;
+    if (!s) s = t->objective->open(&t->self, &x);
+    if (!s) t->objective->size(t->self, &t->size);
+    json_decref(config);
+    json_decref(changes);
+    return s;
+}
+
+void sc_task_close(sc_task *t)
+{
+    if (t->objective) t->objective->free(t->self);
+    sc_tokenizer_free(t->tokenizer);
+    sc_model_free(t->model);
+    sc_alphabet_free(&t->alphabet);
+}
