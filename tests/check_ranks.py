@@ -127,6 +127,28 @@ def same_curves(r):
             fail(f"{name}: other tensors in the checkpoint: {set(a.items()) ^ set(b.items())}")
 
 
+def other_objectives(r):
+    """Masks, lengths and batches of like lengths are those of one process; what compares a batch's examples is not cut."""
+    config = r.write("bert.json", json.dumps({
+        "model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 64, "vocab_size": 600, "max_position_embeddings": 64}))
+    bert = os.path.join(ROOT, "tests/data/encoders/bert_fill")
+    sentences = r.write("sentences.txt", "".join("one two three " * (1 + i % 5) + f"{i % 11}.\n" for i in range(300)))
+    args = ["--config", config, "--tokenizer", bert, "--data", sentences, "--steps", "15", "--batch", "8", "--length", "32",
+            "--log-every", "1", "--seed", "5", "--quiet", "--objective", "mlm"]
+    train(0, *args, "--out", r.out("mlm-1"))
+    for ranks in (2, 4):
+        train(ranks, *args, "--out", r.out(f"mlm-{ranks}"))
+        compare(f"mlm, {ranks} ranks and 1", r.out("mlm-1"), r.out(f"mlm-{ranks}"))
+    pairs = r.write("pairs.jsonl", "".join(json.dumps({"anchor": f"one two {i}", "positive": f"two one {i}"}) + "\n"
+                                           for i in range(64)))
+    args = [pairs if a == sentences else "contrastive" if a == "mlm" else a for a in args]
+    lines = train(2, *args, "--out", r.out("pairs-2"), rc=1)
+    print(lines)
+    if len(lines) != 1 or "compares the examples of a batch" not in lines[0]:
+        fail(f"contrastive with 2 ranks: {lines}")
+
+
 def same_bits(r):
     """Two runs of the same ranks."""
     args = ["--steps", "10", "--quiet"]
@@ -279,7 +301,7 @@ def main():
     try:
         r = Runs(tmp)
         wanted = sys.argv[1:]
-        for test in (moves, same_curves, same_bits, resumes, refuses, lost_rank, interrupted, one_rank_fails):
+        for test in (moves, same_curves, other_objectives, same_bits, resumes, refuses, lost_rank, interrupted, one_rank_fails):
             if not wanted or test.__name__ in wanted:
                 print(f"-- {test.__name__}: {test.__doc__.splitlines()[0]}", flush=True)
                 test(r)

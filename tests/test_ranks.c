@@ -313,6 +313,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* mpirun ends those that come last */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves),         cmocka_unit_test(queues),
         cmocka_unit_test(small_things),  cmocka_unit_test(tells_of_each_gradient),
