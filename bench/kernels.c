@@ -2,11 +2,11 @@
 /* How fast the kernels are, alone and as operations of a plan, against what the machine can do: a table, or JSON.
  *
  *     kernels [--threads T] [--only WORD] [--seconds S] [--best] [--json]
- *     kernels --gemm M,N,K --form nt|nn|tn [--type TYPE] [--threads T] [--repeat R] [--json]
+ *     kernels --gemm M,N,K --form nt|nn|tn [--type TYPE] [--train] [--threads T] [--repeat R] [--json]
  *
  * --only: rows whose name, type or level has WORD in it. --best: the machine's best level alone. The second form is one
  * product y (M, N) of f32 matrices, stored as the form says: nt x (M, K) w (N, K), nn x (M, K) w (K, N), tn x (K, M)
- * w (K, N), w of another type where given; bench/peers.py sets it beside other libraries. */
+ * w (K, N), w of another type where given, or with --train as training makes it, where bf16 is what both are rounded to; bench/peers.py sets it beside other libraries. */
 #include "cpu/cpu.h"
 #include "socle/bench.h"
 
@@ -19,7 +19,7 @@ typedef struct options {
     int threads, repeat;
     const char *only, *gemm, *form, *type;
     double seconds; /* of each row, at least */
-    bool json, best;
+    bool json, best, train;
 } options;
 
 typedef struct bench {
@@ -129,6 +129,8 @@ typedef struct product {
     int64_t m, n, k;
     const char *form;
     sc_dtype type;
+    bool train;       /* made as training does it, */
+    sc_dtype rounded; /* both sides rounded to this */
     sc_buffer *w;
     sc_graph *g;
     sc_backend *backend;
@@ -147,6 +149,7 @@ static void product_open(product *p, bench *b, unsigned mask)
     sc_tensor *in = sc_graph_input(p->g, "x", SC_F32, &xs), *w = sc_graph_constant(p->g, "w", &ws, &st);
     sc_tensor *y = sc_apply_linear(p->g, x_turned ? sc_permute(p->g, in, turn) : in,
                                    w_turned ? sc_permute(p->g, w, turn) : w, NULL);
+    if (p->train) sc_linear_in_order(p->g, p->rounded);
     want(sc_plan_new(&p->plan, p->g, p->backend, &y, 1), "plan");
     sc_rng_normal_fill(3, 4, 0, sc_plan_data(p->plan, in), p->m * p->k);
 }
@@ -415,6 +418,11 @@ static int one_gemm(bench *b)
     }
     sc_dtype type = b->o.type ? sc_dtype_named(b->o.type) : SC_F32;
     product p = {m, n, k, form, type};
+    if (b->o.train) {
+        p.train = true;
+        p.rounded = type == SC_BF16 ? SC_BF16 : SC_F32;
+        p.type = type = SC_F32;
+    }
     int64_t width = form[1] == 'n' ? n : k;
     p.w = type < SC_DTYPE_COUNT && width % sc_dtype_get(type)->block == 0 ? weights(type, n * k / width, width)
                                                                           : NULL;
@@ -450,6 +458,10 @@ static int read_options(options *o, int argc, char **argv)
         }
         if (!strcmp(a, "--best")) {
             o->best = true;
+            continue;
+        }
+        if (!strcmp(a, "--train")) {
+            o->train = true;
             continue;
         }
         if (!v || a[0] != '-') goto wrong;

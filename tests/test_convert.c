@@ -361,6 +361,8 @@ static void failures_leave_nothing(void **state)
     snprintf(other, sizeof other, "%s/dir", dir);
     refuse(llama, other, &(sc_convert_options){.type = "q8_0"}, SC_EINVAL);
     refuse(llama, other, &(sc_convert_options){.output_type = "f16"}, SC_EINVAL);
+    refuse(llama, other, &(sc_convert_options){.name = "llama"}, SC_EINVAL);
+    refuse(llama, out, &(sc_convert_options){.name = "ll\xff"}, SC_EINVAL);
     sc_context_cancel(ctx);
     refuse(llama, out, NULL, SC_ECANCELLED);
     refuse(llama, other, NULL, SC_ECANCELLED);

@@ -4,6 +4,7 @@
  * And attention to another batch's keys, or with a bias by distance, against loops. */
 #include "core_help.h"
 #include "infer/infer.h"
+#include "socle/embed.h"
 #include "models.h"
 
 static sc_context *ctx;
@@ -70,6 +71,55 @@ static double check_outputs(const sc_model *m, const sc_safetensors *st, const c
     assert_true(compared >= 2);
     sc_outputs_free(out);
     return worst;
+}
+
+/* What the encoder makes of texts on the mean, and targets as predicted from their sources. */
+static void texts_are_embedded_and_predicted(void **state)
+{
+    static const char *const names[] = {"t5", "bart"};
+    (void)state;
+    for (int k = 0; k < SC_COUNT(names); k++) {
+        char path[512];
+        json_t *want;
+        sc_embedder *e;
+        sc_pipeline *p;
+        sc_perplexity r;
+        sc_str lines[2] = {{0}, {0}};
+        float v[3 * 16];
+        sc_text text[3];
+        snprintf(path, sizeof path, OWN "/%s/texts.json", names[k]);
+        if (sc_json_read(&want, path, 1 << 20)) fail_msg("%s", sc_error());
+        snprintf(path, sizeof path, OWN "/%s", names[k]);
+        if (sc_embedder_open(&e, ctx, path, NULL)) fail_msg("%s", sc_error());
+        assert_int_equal(sc_embedder_width(e), 16);
+        for (size_t i = 0; i < 3; i++) {
+            const char *source = json_string_value(json_array_get(json_object_get(want, "sources"), i));
+            const char *target = json_string_value(json_array_get(json_object_get(want, "targets"), i));
+            text[i] = (sc_text){source, (int64_t)strlen(source)};
+            sc_str_printf(&lines[0], "%s\n", source);
+            sc_str_printf(&lines[1], "%s%s", target, i == 0 ? "\r\n" : i == 1 ? "\n" : "");
+        }
+        if (sc_embedder_embed(e, text, 3, v)) fail_msg("%s", sc_error());
+        for (size_t i = 0; i < 48; i++) {
+            const json_t *row = json_array_get(json_object_get(want, "mean"), i / 16);
+            assert_true(fabs(v[i] - json_number_value(json_array_get(row, i % 16))) < 3e-6);
+        }
+        sc_embedder_free(e);
+        sc_session_options o = {.context = 64, .cache = SC_F32};
+        if (sc_pipeline_open(&p, ctx, path, &o)) fail_msg("%s", sc_error());
+        if (sc_pipeline_perplexity_of(p, lines[0].p, lines[0].len, lines[1].p, lines[1].len, &r))
+            fail_msg("%s", sc_error());
+        assert_int_equal(r.scored, json_integer_value(json_object_get(want, "scored")));
+        double nll = json_real_value(json_object_get(want, "nll"));
+        assert_true(fabs(r.nll - nll) < 1e-5 * nll);
+        assert_int_equal(sc_pipeline_perplexity_of(p, "w5\nw6", 5, "w5", 2, &r), SC_EINVAL);
+        assert_int_equal(sc_pipeline_perplexity_of(p, "", 0, "", 0, &r), SC_EINVAL);
+        assert_int_equal(sc_pipeline_perplexity(p, "w5 w6", 5, 8, 8, &r), SC_EUNSUPPORTED);
+        sc_pipeline_free(p);
+        json_decref(want);
+        sc_str_free(&lines[0]);
+        sc_str_free(&lines[1]);
+    }
 }
 
 static int64_t best_of(const float *logits, int64_t n)
@@ -624,6 +674,7 @@ int main(void)
         cmocka_unit_test(pairs_match),
         cmocka_unit_test(steps_give_the_bits_of_the_whole),
         cmocka_unit_test(recurrent_pairs_match),
+        cmocka_unit_test(texts_are_embedded_and_predicted),
         cmocka_unit_test(beams_match),
         cmocka_unit_test(t5_goes_through_gguf),
         cmocka_unit_test(misuse_is_refused),

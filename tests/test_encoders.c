@@ -13,10 +13,37 @@ static sc_context *ctx;
 static const char *const fixtures[] = {"bert",       "bert_base",   "roberta",
                                        "distilbert", "xlm_roberta", "xlm_roberta_seqcls",
                                        "electra",    "modernbert",  "deberta_v2"};
-static const char *const own[] = {
-    "bert_embed", "bert_fill", "bert_fill_untied", "bert_classes", "bert_multi",         "bert_tags",
-    "bert_span",  "roberta",   "electra",          "electra_fill", "distilbert",         "distilbert_classes",
-    "modernbert", "deberta",   "deberta_own_head", "deberta_conv", "modernbert_classes", "xlm_roberta_classes"};
+static const char *const own[] = {"bert_embed",
+                                  "bert_fill",
+                                  "bert_fill_untied",
+                                  "bert_classes",
+                                  "bert_multi",
+                                  "bert_tags",
+                                  "bert_span",
+                                  "roberta",
+                                  "electra",
+                                  "electra_fill",
+                                  "distilbert",
+                                  "distilbert_classes",
+                                  "modernbert",
+                                  "deberta",
+                                  "deberta_own_head",
+                                  "deberta_conv",
+                                  "modernbert_classes",
+                                  "xlm_roberta_classes",
+                                  "big_bird",
+                                  "big_bird_full",
+                                  "big_bird_classes",
+                                  "longformer",
+                                  "longformer_global",
+                                  "longformer_classes",
+                                  "longformer_fill",
+                                  "nomic_bert",
+                                  "nomic_bert_old",
+                                  "nomic_bert_fill",
+                                  "nomic_bert_classes",
+                                  "jina_bert",
+                                  "t5_encoder"};
 
 /* ---- models ---- */
 
@@ -80,7 +107,9 @@ static void fixture_encoders_match(void **state)
 /* To GGUF and from it to a folder: the states stay what they are; a head has no name there. */
 static void gguf_holds_the_states(void **state)
 {
-    static const char *const names[] = {"bert_embed", "bert_fill", "roberta", "xlm_roberta_classes", "modernbert"};
+    static const char *const names[] = {"bert_embed",          "bert_fill",  "roberta",
+                                        "xlm_roberta_classes", "modernbert", "nomic_bert",
+                                        "nomic_bert_fill",     "jina_bert",  "t5_encoder"};
     (void)state;
     for (int i = 0; i < SC_COUNT(names); i++) {
         char dir[] = "/tmp/socle-encoders-XXXXXX", in[512], path[64], back[64], command[128];
@@ -110,7 +139,8 @@ static void gguf_holds_the_states(void **state)
 /* A row alone, and between others, gives the same bits. */
 static void rows_do_not_see_each_other(void **state)
 {
-    static const char *const names[] = {"bert_fill", "modernbert", "deberta", "deberta_conv"};
+    static const char *const names[] = {"bert_fill",    "modernbert", "deberta",
+                                        "deberta_conv", "big_bird",   "longformer_global"};
     (void)state;
     for (int k = 0; k < SC_COUNT(names); k++) {
         char path[512];

@@ -197,7 +197,17 @@ static void what_does_not_fit_is_refused(void **state)
     expect_refusal(one_pair(q, 2, cols, rows, fine, false), "lora_B");
     expect_refusal(one_pair(q, 2, cols + 1, rows, fine, true), "q_proj");
     expect_refusal(one_pair(q, 2, cols, rows + 1, fine, true), "q_proj");
-    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"IA3\"}", true), "IA3");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"OFT\"}", true), "OFT");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"IA3\"}", true), "is not understood");
+    sc_model *m;
+    const char *prefix[] = {ADAPTERS "/prompt_prefix"};
+    sc_model_options with = {.adapters = prefix, .n_adapters = 1};
+    assert_int_equal(sc_model_open(&m, ctx, ADAPTERS "/base_qwen3_5", &with), SC_ESHAPE);
+    assert_int_equal(sc_model_open(&m, ctx, ADAPTERS "/base_mixtral", &with), SC_ESHAPE);
+    assert_non_null(strstr(sc_error(), "its prefix is for 2 layers with keys 16 wide"));
+    assert_int_equal(sc_model_open(&m, ctx, DATA "/pairs/t5", &with), SC_EUNSUPPORTED);
+    expect_refusal(ADAPTERS "/experts", "which the model does not have");
+    expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"PREFIX_TUNING\"}", true), "prompt_embeddings");
     expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"use_dora\": true}", true), "magnitude");
     expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"PROMPT_TUNING\"}", true), "prompt_embeddings");
     expect_refusal(one_pair(q, 2, cols, rows, "{\"peft_type\": \"LORA\", \"alpha_pattern\": {\".*q\": 1}}", true),
@@ -213,7 +223,7 @@ static void what_does_not_fit_is_refused(void **state)
 /* What PEFT says of adapters of every kind, applied, merged into a folder, and merged into GGUF. */
 static const struct {
     const char *name, *base;
-    bool gguf;
+    bool gguf, no_folder;
 } peft[] = {{"patterns", "models/llama_bias", true},
             {"dora", "models/llama_bias", true},
             {"whole", "models/llama_bias", true},
@@ -222,7 +232,20 @@ static const struct {
             {"gpt2", "models/gpt2", true},
             {"t5", "pairs/t5", false},
             {"prompt_gpt2", "models/gpt2", false},
-            {"prompt_t5", "pairs/t5", false}};
+            {"prompt_t5", "pairs/t5", false},
+            {"prompt_p_tuning", "models/llama_bias", false},
+            {"prompt_p_tuning_lstm", "models/llama_bias", false},
+            {"prompt_prefix", "models/llama_bias", false},
+            {"prompt_prefix_projected", "models/gpt2", false},
+            {"ia3", "models/llama_bias", true},
+            {"ia3_gpt2", "models/gpt2", true},
+            {"vera", "models/llama_bias", true},
+            {"experts", "adapters/base_mixtral", true},
+            {"experts_apart", "adapters/base_mixtral", true},
+            {"experts_down", "adapters/base_mixtral", true},
+            {"experts_gpt_oss", "adapters/base_gpt_oss", true, true},
+            {"tiled", "adapters/base_qwen3_5", true},
+            {"tiled_dora", "adapters/base_qwen3_5", true}};
 
 static double against_peft(const char *path, const char *adapter, double weight, const char *expected)
 {
@@ -287,8 +310,12 @@ static void adapters_match_peft(void **state)
             assert_int_equal(sc_convert(ctx, base, merged, &o, NULL), SC_EUNSUPPORTED);
             continue;
         }
-        if (sc_convert(ctx, base, merged, &o, NULL)) fail_msg("%s", sc_error());
-        expect_small(against_peft(merged, NULL, 1, expected), peft[i].name, "merged");
+        if (peft[i].no_folder) {
+            assert_int_equal(sc_convert(ctx, base, merged, &o, NULL), SC_EUNSUPPORTED);
+        } else {
+            if (sc_convert(ctx, base, merged, &o, NULL)) fail_msg("%s", sc_error());
+            expect_small(against_peft(merged, NULL, 1, expected), peft[i].name, "merged");
+        }
         if (!peft[i].gguf) continue;
         snprintf(gguf, sizeof gguf, "%s.gguf", merged);
         if (sc_convert(ctx, base, gguf, &o, NULL)) fail_msg("%s", sc_error());
@@ -334,12 +361,11 @@ static void adapters_add_up(void **state)
 }
 
 /* Virtual tokens in sessions: the bits of the whole, lengths without them, also after trimming and in forks. */
-static void virtual_tokens_are_not_counted(void **state)
+static void count_no_virtual_tokens(const char *adapter)
 {
-    (void)state;
     static int32_t ids[] = {5, 9, 2, 33, 17, 8, 41, 3};
     enum { N = SC_COUNT(ids) };
-    const char *adapters[] = {ADAPTERS "/prompt_gpt2"};
+    const char *adapters[] = {adapter};
     sc_named_tensor in = {.name = "input_ids", .dtype = SC_I32, .rank = 2, .dim = {1, N}, .data = ids};
     sc_model *m;
     sc_session *s;
@@ -372,6 +398,13 @@ static void virtual_tokens_are_not_counted(void **state)
     sc_session_free(s);
     sc_outputs_free(out);
     sc_model_free(m);
+}
+
+static void virtual_tokens_are_not_counted(void **state)
+{
+    (void)state;
+    count_no_virtual_tokens(ADAPTERS "/prompt_gpt2");
+    count_no_virtual_tokens(ADAPTERS "/prompt_prefix_projected");
 }
 
 static void fixture_adapter_matches(void **state)

@@ -159,6 +159,7 @@ static double unary(sc_unary_kind kind, double x)
     case SC_UNARY_SIGMOID: return 1 / (1 + exp(-x));
     case SC_UNARY_TANH: return tanh(x);
     case SC_UNARY_SOFTPLUS: return log(1 + exp(x));
+    case SC_UNARY_EXP: return exp(x);
     default: fail_msg("a unary function without a definition here"); return 0;
     }
 }
@@ -504,16 +505,17 @@ static void rope_trial(trial *t)
         }
 }
 
+#include "ops_keys.h"
+
 /* The query at place `at` of its sequence over n keys at k and v whose rows lie `ld` apart; sink: of its head, or NULL. */
 static void attend(const double *q, const double *k, const double *v, int64_t ld, int64_t d, int64_t at, int64_t n,
-                   const sc_attention_attr *a, double slope, const double *sink, double *want, double *size)
+                   const sc_attention_attr *a, int64_t kv_head, double slope, const double *sink, double *want,
+                   double *size)
 {
-    double sum = 0, top = -INFINITY, p[1024];
-    int64_t lo = 0, hi = a->causal ? at + 1 : n;
-    if (a->window) lo = SC_MAX(at - (a->causal ? a->window - 1 : a->window / 2), 0);
-    if (a->window && !a->causal) hi = SC_MIN(n, at + a->window / 2 + 1);
-    for (int64_t j = lo; j < hi; j++) {
+    double sum = 0, top = -INFINITY, p[1024], times[1024];
+    for (int64_t j = 0; j < n; j++) {
         p[j] = 0;
+        if ((times[j] = (double)times_seen(a, kv_head, at, j, n)) == 0) continue;
         for (int64_t i = 0; i < d; i++) p[j] += q[i] * k[j * ld + i] * a->scale;
         if (a->cap > 0) p[j] = a->cap * tanh(p[j] / a->cap);
         if (a->alibi) p[j] -= slope * (double)llabs(at - j);
@@ -523,10 +525,10 @@ static void attend(const double *q, const double *k, const double *v, int64_t ld
         top = fmax(top, *sink);
         sum = exp(*sink - top);
     }
-    for (int64_t j = lo; j < hi; j++) sum += p[j] = exp(p[j] - top);
+    for (int64_t j = 0; j < n; j++) sum += p[j] = times[j] > 0 ? times[j] * exp(p[j] - top) : 0;
     for (int64_t i = 0; i < d; i++) {
         want[i] = 0;
-        for (int64_t j = lo; j < hi; j++) want[i] += p[j] / sum * v[j * ld + i];
+        for (int64_t j = 0; j < n; j++) want[i] += p[j] / sum * v[j * ld + i];
         size[i] = 1;
     }
 }
@@ -593,13 +595,14 @@ static void cell_trial(trial *t)
 
 static void attention_trial(trial *t)
 {
-    batch b = any_batch(t, 50);
+    batch b = any_batch(t, 120);
     int64_t kv = random_in(&t->seed, 1, 3), heads = kv * random_in(&t->seed, 1, 5), d = random_in(&t->seed, 1, 40);
     sc_attention_attr attr = {.scale = 2 / sqrtf((float)d),
                               .causal = random_in(&t->seed, 0, 3),
                               .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, 40) : 0,
                               .cap = random_in(&t->seed, 0, 2) ? 0 : 1.5f,
                               .alibi = random_in(&t->seed, 0, 3) == 0};
+    any_blocks(t, &attr, 120);
     value sinks = any_sinks(t, heads, &attr);
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d});
     value k = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, kv, d}),
@@ -609,8 +612,8 @@ static void attention_trial(trial *t)
         for (int64_t i = 0, n = b.start[s + 1] - b.start[s]; i < n; i++)
             for (int64_t h = 0; h < heads; h++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, from = (b.start[s] * kv + h / (heads / kv)) * d;
-                attend(q.v + at, k.v + from, v.v + from, kv * d, d, i, n, &attr, alibi_slope(h, heads),
-                       sinks.v ? sinks.v + h : NULL, t->want + at, t->scale + at);
+                attend(q.v + at, k.v + from, v.v + from, kv * d, d, i, n, &attr, h / (heads / kv),
+                       alibi_slope(h, heads), sinks.v ? sinks.v + h : NULL, t->want + at, t->scale + at);
             }
 }
 
@@ -629,6 +632,7 @@ static void cached_over(trial *t, bool parts)
                               .window = random_in(&t->seed, 0, 1) ? random_in(&t->seed, 1, parts ? 400 : 60) : 0,
                               .cap = random_in(&t->seed, 0, 2) ? 0 : 0.7f,
                               .alibi = random_in(&t->seed, 0, 3) == 0};
+    any_blocks(t, &attr, 0);
     value sinks = any_sinks(t, heads, &attr);
     value q = look(t, DENSE_LAST, 3, (int64_t[]){b.tokens, heads, d}), x[2];
     int32_t page[96], slot[256], deck[96];
@@ -674,7 +678,7 @@ static void cached_over(trial *t, bool parts)
             }
             for (int64_t i = 0; i < n; i++) {
                 int64_t at = ((b.start[s] + i) * heads + h) * d, me = b.past[s] + i;
-                attend(q.v + at, k, v, d, d, me, b.past[s] + n, &attr, alibi_slope(h, heads),
+                attend(q.v + at, k, v, d, d, me, b.past[s] + n, &attr, h / (heads / kv), alibi_slope(h, heads),
                        sinks.v ? sinks.v + h : NULL, t->want + at, t->scale + at);
             }
         }
@@ -695,9 +699,9 @@ static const struct row {
 } rows_of_table[] = {
     {"add", SC_OP_add, add_trial, 30},
     {"affine", SC_OP_affine, affine_trial, 30},
-    {"attention", SC_OP_attention, attention_trial, 40},
+    {"attention", SC_OP_attention, attention_trial, 90},
     {"attention over a cache", SC_OP_kv_write, cached_trial, 30},
-    {"attention in parts", SC_OP_attention_parts, parts_trial, 40},
+    {"attention in parts", SC_OP_attention_parts, parts_trial, 60},
     {"attention joined", SC_OP_attention_join, parts_trial, 40},
     {"clamped_glu", SC_OP_clamped_glu, clamped_glu_trial, 30},
     {"concat", SC_OP_concat, concat_trial, 30},
@@ -710,6 +714,7 @@ static const struct row {
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
     {"disentangled", SC_OP_disentangled, disentangled_trial, 60},
+    {"first_tokens", SC_OP_first_tokens, first_tokens_trial, 30},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},
     {"linear", SC_OP_linear, linear_trial, 120},
     {"mul", SC_OP_mul, mul_trial, 30},
@@ -733,6 +738,7 @@ static const struct row {
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
     {"sinusoids", SC_OP_sinusoids, sinusoids_trial, 20},
     {"unary", SC_OP_unary, unary_trial, 40},
+    {"virtual_rows", SC_OP_virtual_rows, virtual_rows_trial, 10},
     {"unfold", SC_OP_unfold, unfold_trial, 30},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},
     {"slice", SC_OP_slice, contiguous_trial, 1},
@@ -831,6 +837,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_match_loops),
+        cmocka_unit_test(blocks_are_drawn),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -95,6 +95,7 @@ typedef struct setup {
     unsigned levels;
     const float *q, *k, *v; /* (LONG, …) of one sequence */
     int64_t window;
+    sc_block_pattern blocks;
     float *cache[2];
     int32_t page[PAGES];
 } setup;
@@ -129,7 +130,7 @@ static float *attention_of(setup *u, int64_t n, int64_t past, bool cached, int64
                       {k, x[1], total * width[1]},
                       {v, x[2], total * width[2]}};
     int used = 5;
-    sc_attention_attr attr = {.scale = 0.5f, .causal = true, .window = u->window};
+    sc_attention_attr attr = {.scale = 0.5f, .causal = true, .window = u->window, .blocks = u->blocks};
     sc_tensor *angles = sc_rope_table(g, &s, &(sc_rope_params){.dim = D, .theta = 10000, .factor = 1});
     sc_tensor *rq = sc_rope(g, q, angles, false), *rk = sc_rope(g, k, angles, false);
     if (cached) {
@@ -173,9 +174,10 @@ static void attention_alone_in_batch_and_cached(void **state)
     for (int i = 0; i < 2; i++) u.cache[i] = noise(9, PAGES * KV * 32 * D);
     for (int i = 0; i < PAGES; i++) u.page[i] = (i * 5 + 3) % PAGES;
     for (int l = 0; l < 2; l++)
-        for (int w = 0; w < SC_COUNT(windows); w++) {
+        for (int w = 0; w <= SC_COUNT(windows); w++) {
             u.levels = l ? ~0u : 0;
-            u.window = windows[w];
+            u.window = w < SC_COUNT(windows) ? windows[w] : 0;
+            u.blocks = (sc_block_pattern){.size = w < SC_COUNT(windows) ? 0 : 24, .first = 1, .random = 2};
             float *all = attention_of(&u, LONG, 0, false, 0);
             for (int64_t n = 1; n < LONG; n += 131)
                 same(attention_of(&u, n, 0, false, 0), all, n * HEADS * D, "a beginning", u.window, 0);

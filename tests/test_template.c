@@ -195,12 +195,44 @@ static void work_is_bounded(void **state)
     refused("{% set x = 'a' * 1000000 %}{{ x|replace('', x) }}", SC_ELIMIT, "bytes");
     refused("{{ '%999999999d' % 1 }}", SC_ELIMIT, "wider");
     refused("{{ '{:>999999999}'.format(1) }}", SC_ELIMIT, "wider");
+    refused("{{ '%*d' % (-10**12, 1) }}", SC_ELIMIT, "wider");
+    refused("{{ '%*d' % (-9223372036854775807 - 1, 1) }}", SC_ELIMIT, "wider");
+    refused("{{ range(5, 9, 9223372036854775807)[:] }}", SC_EUNSUPPORTED, "64 bits");
     refused("{{ 'x'.center(10**12) }}", SC_ELIMIT, "characters");
     refused("{{ 'x'|indent(10**12) }}", SC_ELIMIT, "indent");
     refused("{{ [1]|tojson(indent=10**12) }}", SC_ELIMIT, "indent");
     refused("{{ [1]|batch(10**12, 0)|list }}", SC_ELIMIT, "");
     refused("{{ [1]|slice(10**12)|list }}", SC_ELIMIT, "");
     refused("{% for i in range(99999) %}{{ 'x' * 10000 }}{% endfor %}", SC_ELIMIT, "bytes");
+}
+
+/* A step is a bounded piece of work: one question about long texts costs as many as there is to look at. */
+static void long_texts_cost_steps(void **state)
+{
+    (void)state;
+    static const char *const dear[] = {"a.rpartition(b)",
+                                       "a.rsplit(b)",
+                                       "a.rfind(b)",
+                                       "a.startswith(c)",
+                                       "a.endswith(c)",
+                                       "a.removeprefix(c)",
+                                       "a in {c: 1}",
+                                       "a == c",
+                                       "u[499999]",
+                                       "u[499998:500000]",
+                                       "u.find('x', 499999, 500000)"};
+    for (int i = 0; i < SC_COUNT(dear); i++) {
+        const sc_template_options o = {.max_steps = 1000000};
+        char source[512], *text;
+        int64_t len;
+        snprintf(source, sizeof source,
+                 "{%% set a = 'a' * 999999 %%}{%% set b = 'a' * 499999 + 'b' %%}{%% set c = 'a' * 999999 %%}"
+                 "{%% set u = '\u00e9' * 999999 %%}{%% for i in range(9999) %%}{%% set x = %s %%}{%% endfor %%}",
+                 dear[i]);
+        if (render("t", source, (int64_t)strlen(source), "{}", &o, &text, &len) != SC_ELIMIT)
+            fail_msg("%s: not stopped", dear[i]);
+        if (!strstr(sc_error(), "steps")) fail_msg("%s: %s", dear[i], sc_error());
+    }
 }
 
 static void options_are_kept(void **state)
@@ -321,6 +353,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(tags_are_bounded),
         cmocka_unit_test(work_is_bounded),
+        cmocka_unit_test(long_texts_cost_steps),
         cmocka_unit_test(options_are_kept),
         cmocka_unit_test(variables_as_transformers_gives_them),
         cmocka_unit_test(loading),

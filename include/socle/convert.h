@@ -19,7 +19,8 @@ typedef struct sc_convert_options {
     const char *output_type, *embedding_type;
     bool pure;         /* one type for every matrix: no mixtures and nothing kept better */
     bool no_tokenizer; /* leave the tokenizer out */
-    const char *name;  /* general.name of a GGUF file; NULL: what the source says */
+    const char
+        *name; /* general.name of a GGUF file, UTF-8; NULL: what the source says. SC_EINVAL for a directory */
     /* Folders of adapters to merge, and how much of each counts (NULL: 1), as in sc_model_options. Virtual tokens, and a
      * tied table's additions, cannot be merged: SC_EUNSUPPORTED. */
     const char *const *adapters;

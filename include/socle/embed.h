@@ -20,7 +20,7 @@ typedef struct sc_text {
 
 /* A model with its tokenizer and how the states of a text's tokens become one vector: as modules.json says (the layout of
  * sentence-transformers: pooling, dense layers, norms, prompts), as a GGUF file's pooling type says, or else the mean for
- * encoders and the last token for decoders. One owner. */
+ * encoders (also of an encoder-decoder, whose decoder then does nothing) and the last token for decoders. One owner. */
 typedef struct sc_embedder sc_embedder;
 
 typedef struct sc_embed_options {

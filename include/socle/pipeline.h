@@ -82,6 +82,10 @@ typedef struct sc_perplexity {
 } sc_perplexity;
 SC_API sc_status sc_pipeline_perplexity(sc_pipeline *p, const char *text, int64_t len, int64_t window,
                                         int64_t stride, sc_perplexity *out);
+/* The same of encoder-decoders: how well targets are predicted from their sources, line by line; a line may be empty in
+ * both. All tokens of a target count, with what its tokenizer puts around it. SC_EINVAL where the two differ in lines. */
+SC_API sc_status sc_pipeline_perplexity_of(sc_pipeline *p, const char *sources, int64_t sources_len,
+                                           const char *targets, int64_t targets_len, sc_perplexity *out);
 
 #ifdef __cplusplus
 }

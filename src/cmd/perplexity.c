@@ -12,7 +12,7 @@ static int perplexity(sc_cmd *c)
     sc_perplexity r;
     sc_model_info info;
     char *path = NULL;
-    int64_t len, window = sc_cmd_int(c, "context"), stride = sc_cmd_int(c, "stride");
+    int64_t len, targets_len = 0, window = sc_cmd_int(c, "context"), stride = sc_cmd_int(c, "stride");
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
     if (stride > window) return sc_cmd_usage(c, "--stride must not be larger than --context");
@@ -20,7 +20,12 @@ static int perplexity(sc_cmd *c)
     int wrong = sc_cmd_adapters(c, &adapters);
     if (wrong) return wrong;
     char *text = sc_cmd_read(c, sc_cmd_arg(c, 1), (int64_t)1 << 30, &len);
-    if (!text) return 1;
+    char *targets =
+        text && sc_cmd_arg(c, 2) ? sc_cmd_read(c, sc_cmd_arg(c, 2), (int64_t)1 << 30, &targets_len) : NULL;
+    if (!text || (sc_cmd_arg(c, 2) && !targets)) {
+        free(text);
+        return 1;
+    }
     sc_session_options o = {.context = window, .cache = sc_dtype_named(sc_cmd_str(c, "cache-type"))};
     sc_status s = sc_hub_resolve(&path, sc_cmd_arg(c, 0));
     if (!s)
@@ -32,7 +37,11 @@ static int perplexity(sc_cmd *c)
     if (!s) {
         sc_model_describe(sc_pipeline_model(p), &info);
         if (info.context && window > info.context) window = info.context;
-        s = sc_pipeline_perplexity(p, text, len, window, stride ? stride < window ? stride : window : window, &r);
+        if (targets)
+            s = sc_pipeline_perplexity_of(p, text, len, targets, targets_len, &r);
+        else
+            s = sc_pipeline_perplexity(p, text, len, window, stride ? stride < window ? stride : window : window,
+                                       &r);
     }
     if (!s) {
         sc_cmd_clear_progress(c);
@@ -40,7 +49,7 @@ static int perplexity(sc_cmd *c)
             printf("{\"perplexity\": %.6f, \"nll\": %.6f, \"tokens\": %lld, \"scored\": %lld, \"bits_per_byte\": "
                    "%.6f}\n",
                    r.perplexity, r.nll / (double)r.scored, (long long)r.tokens, (long long)r.scored,
-                   r.nll / 0.693147180559945 / (double)len);
+                   r.nll / 0.693147180559945 / (double)(targets ? targets_len : len));
         else
             printf("%.4f\n", r.perplexity);
     }
@@ -48,6 +57,7 @@ static int perplexity(sc_cmd *c)
     sc_pipeline_free(p);
     sc_free(path);
     free(text);
+    free(targets);
     return code;
 }
 
@@ -65,15 +75,19 @@ static const sc_example examples[] = {
     {"socle perplexity model.gguf wiki.txt", "Windows of 512 tokens, one after the other"},
     {"socle perplexity model.gguf wiki.txt -c 2048 --stride 512",
      "Overlapping windows: each token sees at least 1536 before it"},
+    {"socle perplexity flan-t5-small english.txt german.txt", "How well the lines of a translation are predicted"},
     {0}};
 const sc_verb sc_verb_perplexity = {.name = "perplexity",
                                     .summary = "Measure how well a model predicts a text",
-                                    .args = "MODEL FILE",
+                                    .args = "MODEL FILE [TARGETS]",
                                     .min_args = 2,
-                                    .max_args = 2,
-                                    .about = "The exponential of the mean negative log-likelihood of a text's "
-                                             "tokens, each given those before it in its window; "
-                                             "the first token of a text is not scored. FILE may be - for stdin.",
+                                    .max_args = 3,
+                                    .about =
+                                        "The exponential of the mean negative log-likelihood of a text's "
+                                        "tokens, each given those before it in its window; "
+                                        "the first token of a text is not scored. FILE may be - for stdin. Of an "
+                                        "encoder-decoder, the tokens of each line of TARGETS, given the same "
+                                        "line of FILE.",
                                     .options = options,
                                     .examples = examples,
                                     .run = perplexity};

@@ -98,6 +98,7 @@ static int put_analogies(sc_cmd *c, sc_word_space *s, const char *text, int64_t 
     int64_t n, sum[3][3] = {{0}}; /* semantic, syntactic, all: correct, asked, skipped */
     if (sc_word_space_analogies(s, text, len, &part, &n)) return sc_cmd_fail(c);
     sc_cmd_clear_progress(c);
+    if (!n) return sc_free(part), sc_cmd_error(c, "no questions: lines are four words, or two words and a number");
     for (int64_t i = 0; i < n; i++) {
         put_part(part[i].name, part[i].len, part[i].correct, part[i].asked, part[i].skipped);
         bool grammar = part[i].len >= 4 && memcmp(part[i].name, "gram", 4) == 0;
@@ -109,7 +110,7 @@ static int put_analogies(sc_cmd *c, sc_word_space *s, const char *text, int64_t 
     }
     static const char *const names[] = {"semantic", "syntactic", "all"};
     for (int k = 0; k < 3; k++)
-        if (n && (k == 2 || sum[k][1] || sum[k][2]))
+        if (k == 2 || sum[k][1] || sum[k][2])
             put_part(names[k], (int64_t)strlen(names[k]), sum[k][0], sum[k][1], sum[k][2]);
     sc_free(part);
     return 0;

@@ -5,7 +5,8 @@
  * the beginning of the sequence; the last tile is filled up with scores of -inf. Each segment is a fold over its tiles,
  * beginning with nothing, and the result a fold over the segments, in order. A tile or a segment of which a query sees
  * nothing leaves no trace. So a result is the same bits with and without a cache, alone and in a batch, and whether one
- * task goes through all segments or, as in attention_parts and attention_join, there is a task for each.
+ * task goes through all segments or, as in attention_parts and attention_join, there is a task for each. Tiles of which
+ * no query of a task sees a key are left out (ops/keys.c).
  *
  * A task is one key head and a block of neighbouring tokens: the G query heads that share the key head make G rows a
  * token, and all rows go over the same tiles. */
@@ -27,6 +28,7 @@ typedef struct geometry {
     int64_t block;                                     /* tokens of a task */
     int64_t segments;                                  /* that have tasks of their own; 1: none have */
     int64_t split;                                     /* key heads here that are one in the cache */
+    int64_t ranges;                                    /* of keys that a query can see, at most */
     bool cached;
 } geometry;
 
@@ -48,6 +50,8 @@ static geometry measure(const sc_step *s)
     /* No more than a sequence has, if they are all of a length: a block never mixes the tokens of two. */
     g.block = SC_MAX(SC_MIN(ROWS / g.group, sc_tasks_of(g.tokens, g.sequences)), 1);
     g.segments = s->out->shape.rank == 4 ? s->out->shape.dim[2] : 1;
+    g.ranges = sc_attention_keys_most(SC_ATTR(s, sc_attention_attr),
+                                      g.cached ? s->in[5]->shape.dim[1] * TILE : k->shape.dim[0]);
     return g;
 }
 
@@ -75,7 +79,8 @@ static int64_t scratch(const sc_step *s)
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
     int64_t keys = (rows + TILE) * g.d, values = (2 * rows + TILE + 1) * g.dv;
-    return (keys + values + rows * TILE + 5 * rows) * (int64_t)sizeof(float);
+    return (keys + values + rows * TILE + 5 * rows) * (int64_t)sizeof(float) +
+           (g.ranges + 1) * (int64_t)sizeof(sc_key_range);
 }
 
 /* What a fold has for each row so far: the largest score, the sum of exp(score - max), and the values times those. */
@@ -92,6 +97,7 @@ typedef struct room {
     float *k, *v;    /* (TILE, D) of a cache that is not f32 */
     float *row;      /* (D) */
     float *slope;    /* (rows) of ALiBi */
+    sc_key_range *range;
 } room;
 
 static room lay_out(const geometry *g, float *p)
@@ -110,35 +116,45 @@ static room lay_out(const geometry *g, float *p)
     r.v = r.k + TILE * g->d;
     r.row = r.v + TILE * g->dv;
     r.slope = r.row + g->dv;
+    const size_t align = sizeof(int64_t);
+    r.range = (void *)(((uintptr_t)(r.slope + rows) + align - 1) / align * align);
     return r;
 }
 
 /* Neighbouring tokens first .. end of sequence seq, for one key head. */
 typedef struct span {
     int64_t seq, head, first, end;
-    int64_t base;     /* token t is key t + base of its sequence */
-    int64_t rows;     /* (end - first) * group */
-    int64_t from, to; /* the keys that any of them sees */
+    int64_t base;              /* token t is key t + base of its sequence */
+    int64_t rows;              /* (end - first) * group */
+    int64_t to;                /* keys that there are for any of them */
+    const sc_key_range *range; /* that any of them sees */
+    int64_t ranges;
 } span;
 
-static span span_of(const sc_step *s, const geometry *g, int64_t seq, int64_t head, int64_t first, int64_t end)
+static span span_of(const sc_step *s, const geometry *g, const room *m, int64_t seq, int64_t head, int64_t first,
+                    int64_t end)
 {
     const sc_attention_attr *a = SC_ATTR(s, sc_attention_attr);
     const int32_t *start = s->in_data[3], *past = s->in_data[4];
-    span p = {.seq = seq, .head = head, .first = first, .end = end};
+    span p = {.seq = seq, .head = head, .first = first, .end = end, .range = m->range};
     p.base = (g->cached ? past[seq] : 0) - start[seq];
     p.rows = (end - first) * g->group;
     if (a->cross) {
         const int32_t *keys = s->in_data[7];
         p.to = g->cached ? past[seq] : keys[seq + 1] - keys[seq];
-        return p;
+    } else {
+        p.to = (a->causal ? end : start[seq + 1]) + p.base;
     }
-    p.to = (a->causal ? end : start[seq + 1]) + p.base;
-    if (a->window > 0) {
-        p.from = SC_MAX(first + p.base - (a->causal ? a->window - 1 : a->window / 2), 0);
-        if (!a->causal) p.to = SC_MIN(p.to, end + p.base + a->window / 2);
-    }
+    p.ranges = sc_attention_keys(a, head / g->split, first + p.base, end + p.base, p.to, m->range);
     return p;
+}
+
+/* The first tile from that of key j on that any query of the span sees a key of; INT64_MAX: there is none. `at` goes along
+ * with the ranges. */
+static int64_t next_tile(const span *p, int64_t j, int64_t *at)
+{
+    while (*at < p->ranges && p->range[*at].to <= j) ++*at;
+    return *at < p->ranges ? SC_MAX(j, p->range[*at].from) / TILE * TILE : INT64_MAX;
 }
 
 /* Keys (or values) from `first` of a span's sequence and head as they are stored. */
@@ -213,10 +229,24 @@ static void mask(float *score, const sc_attention_attr *a, int64_t at, int64_t f
     int64_t lo = 0, hi = a->causal ? SC_MIN(at + 1 - first, n) : n;
     if (a->window > 0) {
         lo = at - (a->causal ? a->window - 1 : a->window / 2) - first;
-        if (!a->causal) hi = SC_MIN(hi, at + a->window / 2 + 1 - first);
+        if (!a->causal) hi = SC_MAX(SC_MIN(hi, at + a->window / 2 + 1 - first), SC_MIN(a->globals - first, n));
     }
-    for (int64_t c = 0; c < SC_MIN(lo, TILE); c++) score[c] = -INFINITY;
+    for (int64_t c = SC_MAX(a->globals - first, 0); c < SC_MIN(lo, TILE); c++) score[c] = -INFINITY;
     for (int64_t c = SC_MAX(hi, 0); c < TILE; c++) score[c] = -INFINITY;
+}
+
+/* ... and those that are in none of a pattern's ranges, of which `at` is the first that reaches so far. */
+static void mask_blocks(float *score, const span *p, int64_t at, int64_t first)
+{
+    int64_t c = 0;
+    for (; at < p->ranges && p->range[at].from < first + TILE; at++) {
+        const sc_key_range *r = p->range + at;
+        for (; c < r->from - first; c++) score[c] = -INFINITY;
+        int64_t stop = SC_MIN(r->to - first, TILE);
+        for (; r->again && c < stop; c++) score[c] += logf((float)(1 + r->again));
+        c = SC_MAX(c, stop);
+    }
+    for (; c < TILE; c++) score[c] = -INFINITY;
 }
 
 /* Adds the bias of head `head` to the scores of keys first .. first + n of query `at`. */
@@ -278,10 +308,10 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
 {
     const sc_attention_attr *a = SC_ATTR(s, sc_attention_attr);
     begin(g, &m->part, p->rows);
-    int64_t end = SC_MIN(first + SEGMENT, p->to);
-    for (int64_t j = SC_MAX(first, p->from / TILE * TILE); j < end; j += TILE) {
-        int64_t n = SC_MIN(p->to - j, TILE);
-        fetch(s, g, 1, p, j + TILE);
+    int64_t end = first + SEGMENT, at_range = 0, j = next_tile(p, first, &at_range);
+    while (j < end) {
+        int64_t here = at_range, n = SC_MIN(p->to - j, TILE), next = next_tile(p, j + TILE, &at_range);
+        fetch(s, g, 1, p, next);
         times_keys(s, kn, g, m, p, j, n);
         for (int64_t r = 0; r < p->rows; r++) {
             float *score = m->score + r * TILE;
@@ -289,11 +319,13 @@ static void attend(const sc_step *s, const sc_kernels *kn, const geometry *g, co
             if (s->in[8]) add_bias(score, s->in[8], s->in_data[8], p->head * g->group + r % g->group, at, j, n);
             if (a->cap > 0) cap_scores(kn, a->cap, n, score);
             if (a->alibi) sc_alibi(m->slope[r], at - j, n, score);
+            if (a->blocks.size) mask_blocks(score, p, here, j);
             mask(score, a, at, j, n);
             fold(kn, g, m, r);
         }
-        fetch(s, g, 2, p, j + TILE);
+        fetch(s, g, 2, p, next);
         add_values(s, kn, g, m, p, j, n);
+        j = next;
     }
 }
 
@@ -347,7 +379,9 @@ static void attend_all(const sc_step *s, const sc_kernels *kn, const geometry *g
     const float *sinks = s->in_data[6];
     take_queries(s, kn, g, m, p);
     begin(g, &m->all, p->rows);
-    for (int64_t j = p->from / SEGMENT * SEGMENT; j < p->to; j += SEGMENT) {
+    int64_t at_range = 0;
+    for (int64_t j = 0; (j = next_tile(p, j, &at_range)) < p->to; j += SEGMENT) {
+        j = j / SEGMENT * SEGMENT;
         attend(s, kn, g, m, p, j);
         for (int64_t r = 0; r < p->rows; r++)
             join(kn, g->dv, m->all.max + r, m->all.sum + r, m->all.o + r * g->dv, m->part.max[r], m->part.sum[r],
@@ -370,7 +404,7 @@ static float *parts_at(float *data, int64_t row, int64_t segments, int64_t d)
 static void attend_part(const sc_step *s, const sc_kernels *kn, const geometry *g, const room *m, const span *p,
                         int64_t segment)
 {
-    bool seen = segment * SEGMENT < p->to && (segment + 1) * SEGMENT > p->from;
+    bool seen = next_tile(p, segment * SEGMENT, &(int64_t){0}) < (segment + 1) * SEGMENT;
     if (seen) {
         take_queries(s, kn, g, m, p);
         attend(s, kn, g, m, p, segment * SEGMENT);
@@ -383,6 +417,16 @@ static void attend_part(const sc_step *s, const sc_kernels *kn, const geometry *
         to[g->segments + segment] = m->part.sum[r];
         memcpy(to + 2 * g->segments + segment * g->dv, m->part.o + r * g->dv, sizeof *to * (size_t)g->dv);
     }
+}
+
+/* Tokens from t on, itself included, that are in the same block of a pattern. */
+static int64_t same_block(const sc_step *s, const geometry *g, int64_t seq, int64_t t)
+{
+    int64_t size = SC_ATTR(s, sc_attention_attr)->blocks.size;
+    if (!size) return INT32_MAX;
+    return size -
+           (t - ((const int32_t *)s->in_data[3])[seq] + (g->cached ? ((const int32_t *)s->in_data[4])[seq] : 0)) %
+               size;
 }
 
 /* Tasks: block, then key head, then segment, so that neighbours, which one thread takes together, are not all of the
@@ -398,12 +442,14 @@ static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin_task,
                 first = task / g.segments / g.kv_heads * g.block, stop = SC_MIN(first + g.block, g.tokens);
         for (int64_t seq = 0; seq < g.sequences; seq++) {
             int64_t from = SC_MAX(first, start[seq]), to = SC_MIN(stop, start[seq + 1]);
-            if (from >= to) continue;
-            span p = span_of(s, &g, seq, head, from, to);
-            if (s->out->shape.rank == 4)
-                attend_part(s, kn, &g, &m, &p, segment);
-            else
-                attend_all(s, kn, &g, &m, &p);
+            for (int64_t next; from < to; from = next) {
+                next = SC_MIN(to, from + same_block(s, &g, seq, from));
+                span p = span_of(s, &g, &m, seq, head, from, next);
+                if (s->out->shape.rank == 4)
+                    attend_part(s, kn, &g, &m, &p, segment);
+                else
+                    attend_all(s, kn, &g, &m, &p);
+            }
         }
     }
     return SC_OK;

@@ -18,6 +18,7 @@ typedef struct geometry {
     int64_t d, dv;  /* widths of a key and of a value */
     int64_t block;  /* tokens */
     int64_t biases; /* of a head */
+    int64_t ranges; /* of keys, at most (ops/keys.c) */
 } geometry;
 
 static geometry measure(const sc_step *s)
@@ -33,6 +34,7 @@ static geometry measure(const sc_step *s)
                   .biases = s->in[BIAS] ? s->in[BIAS]->shape.dim[1] : 0};
     g.group = g.heads / g.kv_heads;
     g.block = SC_MAX(ROWS / g.group, 1);
+    g.ranges = sc_attention_keys_most(SC_ATTR(s, sc_attention_attr), g.keys);
     return g;
 }
 
@@ -48,7 +50,8 @@ static int64_t scratch(const sc_step *s)
 {
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
-    return (rows * (2 * g.d + g.dv + 4 * g.keys) + (g.d + g.dv) * g.keys) * (int64_t)sizeof(float);
+    return (rows * (2 * g.d + g.dv + 4 * g.keys) + (g.d + g.dv) * g.keys) * (int64_t)sizeof(float) +
+           (g.ranges + 1) * (int64_t)sizeof(sc_key_range);
 }
 
 /* What the blocks of a task share. */
@@ -62,19 +65,9 @@ typedef struct task {
     float *q, *dy, *dq, *score, *p, *dp, *turned; /* of a block */
     float *dk, *dv;                               /* (n, D) */
     float *sink, *bias;                           /* the gradients of all */
+    sc_key_range *range; /* the keys that a block sees, whose columns stand side by side in its matrices */
+    int64_t ranges;
 } task;
-
-/* Keys lo .. hi are seen by the token at place `at`. */
-static void seen(const task *t, int64_t at, int64_t *lo, int64_t *hi)
-{
-    const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
-    *lo = 0;
-    *hi = a->causal ? at + 1 : t->n;
-    if (a->window > 0) {
-        *lo = SC_MAX(at - (a->causal ? a->window - 1 : a->window / 2), 0);
-        if (!a->causal) *hi = SC_MIN(*hi, at + a->window / 2 + 1);
-    }
-}
 
 /* The query head of a block's row. */
 static int64_t head_of(const task *t, int64_t r) { return t->head * t->g.group + r % t->g.group; }
@@ -86,48 +79,56 @@ static int64_t bias_of(const task *t, int64_t distance)
     return most + SC_MIN(SC_MAX(distance, -most), most);
 }
 
-/* Scores of one row over keys from .. from + n, into weights; those that the row does not see are 0. Returns the share
- * that a sink takes. */
-static float soften(const task *t, int64_t r, int64_t at, int64_t from, int64_t n)
+/* What the scores p of a row over one range of keys have besides the products; those that the row does not see are left
+ * out. */
+static void place_scores(const task *t, int64_t r, int64_t at, const sc_key_range *range, float *p)
+{
+    const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
+    int64_t n = range->to - range->from;
+    if (a->alibi) sc_alibi(sc_alibi_slope(head_of(t, r), t->g.heads), at - range->from, n, p);
+    for (int64_t j = 0; range->again && j < n; j++) p[j] += logf((float)(1 + range->again));
+    for (int64_t j = 0; j < n; j++)
+        if (!sc_attention_sees(a, at, range->from + j)) p[j] = -INFINITY;
+}
+
+/* Scores of one row over n keys, into weights; those that the row does not see are 0. Returns the share that a sink
+ * takes. */
+static float soften(const task *t, int64_t r, int64_t at, int64_t n)
 {
     const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
     const float *sinks = t->s->in_data[SINKS];
-    float *score = t->score + r * n, *p = t->p + r * n, top = -INFINITY, sink = 0;
-    const float *with = score; /* the scores that count: those that a cap left, and what ALiBi takes from them */
-    int64_t lo, hi;
-    seen(t, at, &lo, &hi);
-    lo -= from;
-    hi -= from;
-    if (t->g.biases) {
-        const float *bias = (const float *)t->s->in_data[BIAS] + head_of(t, r) * t->g.biases;
-        for (int64_t j = lo; j < hi; j++) score[j] += bias[bias_of(t, from + j - at)];
-    }
+    float *score = t->score + r * n, *p = t->p + r * n, sink = 0;
+    const float *bias = t->g.biases ? (const float *)t->s->in_data[BIAS] + head_of(t, r) * t->g.biases : NULL;
+    for (int64_t i = 0, c = 0; bias && i < t->ranges; i++)
+        for (int64_t j = t->range[i].from; j < t->range[i].to; j++) score[c++] += bias[bias_of(t, j - at)];
     if (a->cap > 0) {
         t->kn->scale(n, score, 1 / a->cap, score);
         t->kn->unary[SC_UNARY_TANH](n, score, score);
         t->kn->scale(n, score, a->cap, score);
     }
-    memset(p, 0, sizeof *p * (size_t)n);
-    if (a->alibi && hi > lo) {
-        memcpy(p + lo, score + lo, sizeof *p * (size_t)(hi - lo));
-        sc_alibi(sc_alibi_slope(head_of(t, r), t->g.heads), at - from - lo, hi - lo, p + lo);
-        with = p;
+    memcpy(p, score, sizeof *p * (size_t)n);
+    for (int64_t i = 0, c = 0; i < t->ranges; i++) {
+        place_scores(t, r, at, &t->range[i], p + c);
+        c += t->range[i].to - t->range[i].from;
     }
-    if (hi > lo) top = t->kn->max(hi - lo, with + lo);
+    float top = n ? t->kn->max(n, p) : -INFINITY;
     if (sinks) {
         sink = sinks[head_of(t, r)];
         top = SC_MAX(top, sink);
     }
-    if (top == -INFINITY) return 0;
-    float sum = hi > lo ? t->kn->exp_sum(hi - lo, with + lo, top, p + lo) : 0, share = sinks ? expf(sink - top) : 0;
+    if (top == -INFINITY) {
+        memset(p, 0, sizeof *p * (size_t)n);
+        return 0;
+    }
+    float sum = n ? t->kn->exp_sum(n, p, top, p) : 0, share = sinks ? expf(sink - top) : 0;
     sum += share;
-    if (hi > lo) t->kn->scale(hi - lo, p + lo, 1 / sum, p + lo);
+    t->kn->scale(n, p, 1 / sum, p);
     return share / sum;
 }
 
 /* dp becomes the gradient of the products q k; a sink's and a bias's go to their places. Row r is of the token at place
- * `at`, the n keys are those from `from` on. */
-static void score_gradient(const task *t, int64_t r, int64_t at, int64_t from, int64_t n, float sink_share)
+ * `at`. */
+static void score_gradient(const task *t, int64_t r, int64_t at, int64_t n, float sink_share)
 {
     const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
     const geometry *g = &t->g;
@@ -139,23 +140,24 @@ static void score_gradient(const task *t, int64_t r, int64_t at, int64_t from, i
     }
     if (g->biases) {
         float *bias = t->bias + (t->seq * g->heads + head_of(t, r)) * g->biases;
-        for (int64_t j = 0; j < n; j++) bias[bias_of(t, from + j - at)] += dp[j];
+        for (int64_t i = 0, c = 0; i < t->ranges; i++)
+            for (int64_t j = t->range[i].from; j < t->range[i].to; j++) bias[bias_of(t, j - at)] += dp[c++];
     }
     t->kn->scale(n, dp, a->scale, dp);
     if (t->s->in[SINKS]) t->sink[(t->first + at) * g->heads + head_of(t, r)] = -sink_share * sum;
 }
 
 /* Tokens first .. first + count of the sequence. */
-static void block(const task *t, int64_t first, int64_t count)
+static void block(task *t, int64_t first, int64_t count)
 {
     const geometry *g = &t->g;
     const sc_kernels *kn = t->kn;
     const sc_tensor *q = t->s->in[QUERY];
-    int64_t rows = count * g->group, d = g->d, from, to, unused;
-    seen(t, first, &from, &unused);
-    seen(t, first + count - 1, &unused, &to);
-    int64_t n = to - from;
+    const sc_attention_attr *a = SC_ATTR(t->s, sc_attention_attr);
+    int64_t rows = count * g->group, d = g->d, n = 0;
     float share[ROWS + 256];
+    t->ranges = sc_attention_keys(a, t->head, first, first + count, t->n, t->range);
+    for (int64_t i = 0; i < t->ranges; i++) n += t->range[i].to - t->range[i].from;
     for (int64_t r = 0; r < rows; r++) {
         int64_t token = t->first + first + r / g->group, head = head_of(t, r);
         memcpy(t->q + r * d, (const float *)t->s->in_data[QUERY] + token * q->stride[0] + head * q->stride[1],
@@ -163,17 +165,29 @@ static void block(const task *t, int64_t first, int64_t count)
         memcpy(t->dy + r * g->dv, (const float *)t->s->in_data[GRADIENT] + (token * g->heads + head) * g->dv,
                sizeof(float) * (size_t)g->dv);
     }
-    kn->matmul_nt(rows, n, d, t->q, d, t->k + from * t->ldk, t->ldk, t->score, n);
-    kn->scale(rows * n, t->score, SC_ATTR(t->s, sc_attention_attr)->scale, t->score);
-    for (int64_t r = 0; r < rows; r++) share[r] = soften(t, r, first + r / g->group, from, n);
-    kn->matmul_nt(rows, n, g->dv, t->dy, g->dv, t->v + from * t->ldv, t->ldv, t->dp, n);
+    for (int64_t i = 0, c = 0; i < t->ranges; i++) {
+        int64_t from = t->range[i].from, some = t->range[i].to - from;
+        kn->matmul_nt(rows, some, d, t->q, d, t->k + from * t->ldk, t->ldk, t->score + c, n);
+        kn->matmul_nt(rows, some, g->dv, t->dy, g->dv, t->v + from * t->ldv, t->ldv, t->dp + c, n);
+        c += some;
+    }
+    kn->scale(rows * n, t->score, a->scale, t->score);
+    for (int64_t r = 0; r < rows; r++) share[r] = soften(t, r, first + r / g->group, n);
     sc_turn(rows, n, t->p, n, t->turned);
-    kn->matmul_nn_acc(n, g->dv, rows, t->turned, rows, t->dy, g->dv, t->dv + from * g->dv, g->dv);
-    for (int64_t r = 0; r < rows; r++) score_gradient(t, r, first + r / g->group, from, n, share[r]);
+    for (int64_t i = 0, c = 0; i < t->ranges; i++) {
+        int64_t from = t->range[i].from, some = t->range[i].to - from;
+        kn->matmul_nn_acc(some, g->dv, rows, t->turned + c * rows, rows, t->dy, g->dv, t->dv + from * g->dv, g->dv);
+        c += some;
+    }
+    for (int64_t r = 0; r < rows; r++) score_gradient(t, r, first + r / g->group, n, share[r]);
     sc_turn(rows, n, t->dp, n, t->turned);
-    kn->matmul_nn_acc(n, d, rows, t->turned, rows, t->q, d, t->dk + from * d, d);
     memset(t->dq, 0, sizeof(float) * (size_t)(rows * d));
-    kn->matmul_nn_acc(rows, d, n, t->dp, n, t->k + from * t->ldk, t->ldk, t->dq, d);
+    for (int64_t i = 0, c = 0; i < t->ranges; i++) {
+        int64_t from = t->range[i].from, some = t->range[i].to - from;
+        kn->matmul_nn_acc(some, d, rows, t->turned + c * rows, rows, t->q, d, t->dk + from * d, d);
+        kn->matmul_nn_acc(rows, d, some, t->dp + c, n, t->k + from * t->ldk, t->ldk, t->dq, d);
+        c += some;
+    }
     for (int64_t r = 0; r < rows; r++) {
         int64_t row = (t->first + first + r / g->group) * g->heads + head_of(t, r);
         memcpy((float *)t->s->out_data + row * d, t->dq + r * d, sizeof(float) * (size_t)d);
@@ -189,7 +203,12 @@ static void work(task *t, int64_t tokens)
     if (g->biases)
         memset(t->bias + (t->seq * g->heads + t->head * g->group) * g->biases, 0,
                sizeof(float) * (size_t)(g->group * g->biases));
-    for (int64_t at = 0; at < tokens; at += g->block) block(t, at, SC_MIN(g->block, tokens - at));
+    int64_t size = SC_ATTR(t->s, sc_attention_attr)->blocks.size;
+    for (int64_t at = 0, count; at < tokens; at += count) {
+        count = SC_MIN(g->block, tokens - at);
+        if (size) count = SC_MIN(count, size - at % size); /* of one block of a pattern */
+        block(t, at, count);
+    }
     float *dk = (float *)t->s->out_data + sc_tensor_count(t->s->in[QUERY]),
           *dv = dk + sc_tensor_count(t->s->in[KEY]);
     for (int64_t j = 0; j < t->n; j++) {
@@ -216,6 +235,8 @@ static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin, int6
     t.turned = t.dp + rows * g->keys;
     t.dk = t.turned + rows * g->keys;
     t.dv = t.dk + g->d * g->keys;
+    const size_t align = sizeof(int64_t);
+    t.range = (void *)(((uintptr_t)(t.dv + g->dv * g->keys) + align - 1) / align * align);
     t.ldk = k->stride[0];
     t.ldv = v->stride[0];
     t.sink = (float *)s->out_data + sc_tensor_count(s->in[QUERY]) + sc_tensor_count(k) + sc_tensor_count(v);

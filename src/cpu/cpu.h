@@ -100,6 +100,11 @@ sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
 float sc_alibi_slope(int64_t head, int64_t heads);
 void sc_alibi(float slope, int64_t query, int64_t n, float *score);
 
+/* What recurrences and their derivatives share (recurrent.c): channels c .. c + n of token t, from whatever of the three
+ * parts from input `first` on, and of their heads, have them; and x / sqrt(|x|^2 + eps) * scale. */
+void sc_conv_gather(const sc_step *s, int first, int64_t t, int64_t c, int64_t n, float *to);
+void sc_unit_row(const sc_kernels *k, int64_t n, const float *x, float eps, float scale, float *y);
+
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
 

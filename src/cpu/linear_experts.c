@@ -19,11 +19,11 @@ typedef struct geometry {
 /* The matrix of one expert. */
 static sc_cpu_matrix matrix(const sc_step *s, int64_t expert)
 {
-    const sc_tensor *w = s->in[1];
+    const sc_tensor *w = s->in[1], *root = w->view_of ? w->view_of : w;
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
-    const void *data = w->storage.part
-                           ? w->storage.part[expert]
-                           : (const char *)s->in_data[1] + expert * (w->stride[0] / d->block * d->bytes);
+    const void *const *part = root->storage.part;
+    const void *data = part ? (const char *)part[expert] + w->view_start / d->block * d->bytes
+                            : (const char *)s->in_data[1] + expert * (w->stride[0] / d->block * d->bytes);
     int64_t apart = sc_rows_dense(w) || sc_is_contiguous(w) ? 1 : w->stride[2];
     return (sc_cpu_matrix){w->dtype, data, w->shape.dim[2], {w->stride[1], apart}, NULL};
 }
@@ -63,7 +63,7 @@ static bool weight(const sc_step *s, const sc_kernels *k, sc_cpu_weight *out)
     int64_t n = w->shape.dim[1];
     *out = (sc_cpu_weight){matrix(s, 0), w->shape.dim[0] * n, root->storage.buffer};
     return s->in[0]->dtype == SC_U8 && k->interleave[w->dtype] && root->leaf == SC_PARAM && out->buffer &&
-           !w->storage.part && n % PANEL == 0 && w->stride[0] == n * w->stride[1];
+           !root->storage.part && n % PANEL == 0 && w->stride[0] == n * w->stride[1];
 }
 
 static const char *refuse(const sc_step *s)

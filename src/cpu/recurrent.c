@@ -76,10 +76,9 @@ static int64_t conv_blocks(const sc_step *s) { return sc_tasks_of(channels_of(s)
 static int64_t conv_tasks(const sc_step *s) { return conv_blocks(s) * states_of(s).sequences; }
 static int64_t conv_scratch(const sc_step *s) { return taps_of(s) * CHANNELS * (int64_t)sizeof(float); }
 
-/* Channels c .. c + n of token t, from whatever parts and heads have them. */
-static void gather(const sc_step *s, int64_t t, int64_t c, int64_t n, float *to)
+void sc_conv_gather(const sc_step *s, int first, int64_t t, int64_t c, int64_t n, float *to)
 {
-    for (int i = 2; i < 5 && n; i++) {
+    for (int i = first; i < first + 3 && n; i++) {
         const sc_tensor *x = s->in[i];
         int64_t d = x ? x->shape.dim[2] : 0, width = x ? x->shape.dim[1] * d : 0;
         for (; n && c < width;) {
@@ -106,7 +105,7 @@ static sc_status conv_block(const sc_step *s, const sc_kernels *k, const states 
     int64_t begin = st->start[seq], count = st->start[seq + 1] - begin;
     for (int64_t t = 0; t < count; t++) {
         float *y = (float *)s->out_data + (begin + t) * channels + c;
-        gather(s, begin + t, c, n, ring + (t + taps - 1) % taps * CHANNELS);
+        sc_conv_gather(s, 2, begin + t, c, n, ring + (t + taps - 1) % taps * CHANNELS);
         for (int64_t j = 0; j < taps; j++) row[j] = ring + (t + j) % taps * CHANNELS;
         k->conv_taps(n, taps, row, w + c, channels, bias ? bias + c : NULL, y);
         if (SC_ATTR(s, sc_conv_attr)->silu) k->unary[SC_UNARY_SILU](n, y, y);
@@ -247,8 +246,8 @@ static int64_t delta_scratch(const sc_step *s)
     return (rows + 2) * n * (int64_t)sizeof(float);
 }
 
-/* x / sqrt(|x|^2 + eps) * scale; an RMS norm but for the mean. */
-static void unit(const sc_kernels *k, int64_t n, const float *x, float eps, float scale, float *y)
+/* An RMS norm but for the mean. */
+void sc_unit_row(const sc_kernels *k, int64_t n, const float *x, float eps, float scale, float *y)
 {
     k->rms_norm(n, x, NULL, eps / (float)n, y);
     k->scale(n, y, scale / sqrtf((float)n), y);
@@ -267,8 +266,8 @@ static sc_status delta_run(const sc_step *s, const sc_kernels *k, int64_t begin,
         sc_status status = open_part(&st, &b, p, spare, &h);
         if (status) return status;
         for (int64_t t = b.begin; t < b.end; t++) {
-            unit(k, n, at(s, 0, t, from), attr->eps, 1 / sqrtf((float)n), q);
-            unit(k, n, at(s, 1, t, from), attr->eps, 1, key);
+            sc_unit_row(k, n, at(s, 0, t, from), attr->eps, 1 / sqrtf((float)n), q);
+            sc_unit_row(k, n, at(s, 1, t, from), attr->eps, 1, key);
             k->delta_step(b.rows, n, expf(*at(s, 3, t, b.head)), *at(s, 4, t, b.head), q, key,
                           at(s, 2, t, b.head) + b.first, h,
                           (float *)s->out_data + (t * heads + b.head) * p + b.first);

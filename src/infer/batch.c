@@ -3,23 +3,33 @@
 
 sc_tensor *sc_text_states(const sc_graph *g)
 {
-    for (int64_t i = g->n_taps - 1; i >= 0; i--)
-        if (strncmp(g->tap[i].name, "hidden_states.", 14) == 0) return g->tap[i].tensor;
+    static const char *const names[] = {"hidden_states.", "encoder_hidden_states.", "encoder_outputs."};
+    for (int k = 0; k < SC_COUNT(names); k++)
+        for (int64_t i = g->n_taps - 1; i >= 0; i--)
+            if (strncmp(g->tap[i].name, names[k], strlen(names[k])) == 0) return g->tap[i].tensor;
     return NULL;
 }
+
+static const sc_text_in *input_of(const sc_batch *b) { return b->pair ? &b->t.source : &b->t.in; }
 
 sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t texts, unsigned pools,
                        int64_t wanted)
 {
     sc_tensor *out[SC_POOL_COUNT];
     int n = 0;
-    if (m->info.source_vocab)
+    b->pair = m->info.source_vocab > 0;
+    if (b->pair && !pools)
         return sc_fail(SC_EUNSUPPORTED, "%s: an encoder-decoder goes from text to text", m->info.path);
-    sc_status s = sc_text_graph_new(&b->t, m, tokens, texts, wanted, NULL, NULL);
+    /* What its decoder would need is not among the outputs, so it costs nothing. */
+    sc_status s = sc_text_graph_build(&b->t, m,
+                                      &(sc_text_shape){.tokens = b->pair ? texts : tokens,
+                                                       .sequences = texts,
+                                                       .wanted = b->pair ? 0 : wanted,
+                                                       .source = tokens});
     if (s) return s;
     sc_graph *g = b->t.g;
     if (pools) {
-        sc_tensor *x = sc_text_states(g), *stop = sc_slice(g, b->t.in.seqs.start, 0, 1, texts);
+        sc_tensor *x = sc_text_states(g), *stop = sc_slice(g, input_of(b)->seqs.start, 0, 1, texts);
         b->first = sc_graph_input(g, "first", SC_I32, &(sc_shape){1, {texts}});
         for (int i = 0; i < SC_POOL_COUNT; i++)
             if (pools >> i & 1) out[n++] = b->pooled[i] = sc_pool_tokens(g, (sc_pool_kind)i, x, b->first, stop);
@@ -33,9 +43,10 @@ sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t t
 
 sc_status sc_batch_run(sc_batch *b, const sc_batch_text *text, int64_t texts)
 {
-    const sc_text_in *in = &b->t.in;
+    const sc_text_in *in = input_of(b);
     int32_t *ids = sc_plan_data(b->plan, in->ids), *position = sc_plan_data(b->plan, in->seqs.position),
-            *start = sc_plan_data(b->plan, in->seqs.start), *types = sc_plan_data(b->plan, in->types),
+            *start = sc_plan_data(b->plan, in->seqs.start),
+            *types = in->types ? sc_plan_data(b->plan, in->types) : NULL,
             *first = b->first ? sc_plan_data(b->plan, b->first) : NULL;
     int64_t at = 0;
     for (int64_t i = 0; i < texts; i++) {

@@ -66,7 +66,8 @@ static sc_status choose_pooling(sc_embedder *e, const sc_embed_options *o, const
         if (kind < 0) return sc_fail(SC_EINVAL, "pooling '%s' is not known", o->pooling);
         e->plan.pools = 1u << kind;
     }
-    if (!e->plan.pools) e->plan.pools = 1u << (info->head == SC_HEAD_NEXT ? SC_POOL_LAST : SC_POOL_MEAN);
+    if (!e->plan.pools)
+        e->plan.pools = 1u << (info->head == SC_HEAD_NEXT && !info->source_vocab ? SC_POOL_LAST : SC_POOL_MEAN);
     e->pooled = __builtin_popcount(e->plan.pools) * info->width;
     return SC_OK;
 }

@@ -86,8 +86,10 @@ typedef struct sc_batch {
     sc_plan *plan;
     sc_tensor *first;                 /* (S) i32 */
     sc_tensor *pooled[SC_POOL_COUNT]; /* (S, C) of those asked for */
+    bool pair;                        /* an encoder-decoder's encoder reads the texts */
 } sc_batch;
-/* The states after the last layer and norm: the last of those that every family marks. */
+/* The states after the last layer and norm: the last of those that every family marks; of an encoder-decoder the
+ * encoder's. */
 sc_tensor *sc_text_states(const sc_graph *g);
 /* pools: a set of 1 << sc_pool_kind over the states; 0: what the head gives, `wanted` rows of it (0: all). */
 sc_status sc_batch_new(sc_batch *b, const sc_model *m, int64_t tokens, int64_t texts, unsigned pools,

@@ -106,7 +106,7 @@ static sc_status read_weights(sc_embed_module *m, sc_arena *arena, const json_t 
     m->bias = true;
     if (m->kind == SC_EMBED_NORM) {
         if ((s = sc_json_int(o, dir, "dimension", 1, wide, &m->in)) ||
-            (s = sc_weights_from_safetensors(&m->weights, dir)) ||
+            (s = sc_weights_from_safetensors(&m->weights, NULL, dir, NULL)) ||
             (s = want_weight(m, "norm.weight", (sc_shape){1, {m->in}}, dir)) ||
             (s = want_weight(m, "norm.bias", (sc_shape){1, {m->in}}, dir)))
             return s;
@@ -115,7 +115,7 @@ static sc_status read_weights(sc_embed_module *m, sc_arena *arena, const json_t 
                (s = sc_json_int(o, dir, "out_features", 1, wide, &m->out)) ||
                (s = sc_json_bool(o, dir, "bias", &m->bias)) ||
                (s = sc_json_str(o, dir, "activation_function", &act)) || (s = read_activation(m, act, dir)) ||
-               (s = sc_weights_from_safetensors(&m->weights, dir)) ||
+               (s = sc_weights_from_safetensors(&m->weights, NULL, dir, NULL)) ||
                (s = want_weight(m, "linear.weight", (sc_shape){2, {m->out, m->in}}, dir)) ||
                (m->bias && (s = want_weight(m, "linear.bias", (sc_shape){1, {m->out}}, dir)))) {
         return s;

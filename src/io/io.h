@@ -15,6 +15,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines a
 sc_status sc_safetensors_open_buffer(sc_safetensors **out, sc_buffer *bytes, const char *name);
 sc_status sc_gguf_open_buffer(sc_gguf **out, sc_buffer *bytes, const char *name);
 
+/* The tensor of this name, whatever its type; NULL: none. */
+const sc_file_tensor *sc_safetensors_any(const sc_safetensors *st, const char *name);
 /* ---- what keeps a tensor's data alive (borrowed; take a reference to outlive the reader) ---- */
 sc_buffer *sc_safetensors_buffer(const sc_safetensors *st, int64_t i);
 sc_buffer *sc_gguf_buffer(const sc_gguf *g);

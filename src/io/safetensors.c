@@ -355,6 +355,12 @@ sc_buffer *sc_safetensors_buffer(const sc_safetensors *st, int64_t i)
     return st && i >= 0 && i < st->h.count ? st->h.tensor[i].buf : NULL;
 }
 
+const sc_file_tensor *sc_safetensors_any(const sc_safetensors *st, const char *name)
+{
+    const sc_st_tensor *x = lookup(st, name);
+    return x ? &x->t : NULL;
+}
+
 sc_status sc_safetensors_find(const sc_safetensors *st, const char *name, const sc_file_tensor **out)
 {
     if (!st || !name || !out) return sc_fail(SC_EINVAL, "sc_safetensors_find: NULL argument");

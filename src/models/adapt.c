@@ -3,6 +3,51 @@
 #include "models/models.h"
 
 #include <math.h>
+#include <stdlib.h>
+
+/* What a file keeps tiled: b's rows, or a's columns, go where it has them. */
+static sc_status tile(sc_adapter_part *part, const sc_weight *w, const sc_model *m, int64_t rows)
+{
+    sc_tiles t;
+    sc_lora *l = &part->lora;
+    sc_buffer *buffer;
+    bool columns = w->tiled == SC_TILED_COLUMNS;
+    sc_storage *of = columns ? &l->a : &l->b;
+    /* What adds to a matrix has both; a whole tensor is in b alone, (rows, rank). */
+    if (columns && !of->data) {
+        if (l->kind != SC_LORA_ADDS) return SC_OK;
+        of = &l->b;
+    }
+    if (!columns && !of->data) return SC_OK;
+    int64_t n = !columns ? rows : of == &l->a ? l->cols : l->rank, width = columns ? n : l->rank;
+    int64_t lines = of->buffer->size / (int64_t)sizeof(float) / SC_MAX(width, 1);
+    if (!columns && l->rows != rows)
+        return sc_fail(SC_ESHAPE, "the adapter's matrix for '%s' does not fit", part->name);
+    sc_status s = sc_ssm_tiles(&t, m, part->name, w->tiled, n, true);
+    if (!s) s = sc_buffer_new(&buffer, of->buffer->size);
+    if (s) return s;
+    const float *from = of->data;
+    float *to = buffer->data;
+    for (int64_t i = 0; i < lines; i++)
+        if (columns)
+            for (int64_t c = 0; c < n; c++) to[i * width + c] = from[i * width + sc_tiles_source(&t, c)];
+        else
+            memcpy(to + i * width, from + sc_tiles_source(&t, i) * width, sizeof *to * (size_t)width);
+    sc_buffer_unref(of->buffer);
+    of->buffer = buffer;
+    of->data = to;
+    return SC_OK;
+}
+
+/* Rows as the model's file has them. */
+static sc_status to_file_order(sc_adapter_part *part, const sc_weight *w, const sc_model *m, int64_t rows)
+{
+    bool moves = part->lora.kind != SC_LORA_SCALES_IN;
+    sc_status s = w->permuted && moves ? sc_adapter_permute(part, rows, m->info.head_dim) : SC_OK;
+    if (!s && w->joined && moves) s = sc_adapter_join(part, rows, m->info.heads);
+    if (!s && w->tiled != SC_TILED_NOT) s = tile(part, w, m, rows);
+    return s;
+}
 
 /* A tensor in HuggingFace's order of rows as f32 in the order that the file has, through what does it for parts. */
 static sc_status reorder(sc_weight *w, const sc_adapter_whole *from, const sc_model *m)
@@ -17,8 +62,7 @@ static sc_status reorder(sc_weight *w, const sc_adapter_whole *from, const sc_mo
         memcpy(b->data, from->storage.data, sizeof(float) * (size_t)n);
     else
         s = sc_dequantize(from->storage.dtype, from->storage.data, b->data, n);
-    if (!s && w->permuted) s = sc_adapter_permute(&rows_of, rows, m->info.head_dim);
-    if (!s && w->joined) s = sc_adapter_join(&rows_of, rows, m->info.heads);
+    if (!s) s = to_file_order(&rows_of, w, m, rows);
     if (!s) {
         w->storage.dtype = SC_F32;
         w->storage.data = b->data;
@@ -39,16 +83,18 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m)
         if (!sc_shape_equal(&w->shape, &from->shape))
             return sc_fail(SC_ESHAPE, "an adapter for another model: its '%s' is %s, the model's %s", from->name,
                            sc_shape_text(&from->shape, have), sc_shape_text(&w->shape, need));
-        bool permuted = w->permuted, joined = w->joined;
+        bool permuted = w->permuted, joined = w->joined, tiled = w->tiled != SC_TILED_NOT;
+        int way = w->tiled;
         sc_buffer_unref(w->storage.buffer);
         sc_buffer_unref(w->wide.buffer);
         *w = (sc_weight){.name = w->name,
                          .shape = from->shape,
                          .storage = from->storage,
                          .permuted = permuted,
-                         .joined = joined};
+                         .joined = joined,
+                         .tiled = way};
         sc_buffer_ref(w->storage.buffer);
-        sc_status s = permuted || joined ? reorder(w, from, m) : SC_OK;
+        sc_status s = permuted || joined || tiled ? reorder(w, from, m) : SC_OK;
         if (s) return s;
     }
     return SC_OK;
@@ -171,19 +217,33 @@ static sc_status find_gains(sc_adapter_part *part, const sc_model *m, const sc_w
     return s;
 }
 
+/* Keys and values are given for layers that have both, each its own. */
+static sc_status check_prefix(const sc_prompt *p, const sc_model *m)
+{
+    if (!p->layers) return SC_OK;
+    for (int i = 0; i < m->cache.n_layers; i++)
+        if (m->cache.layer[i].v_d == 0) return sc_fail(SC_EUNSUPPORTED, "no prefix tuning with latent attention");
+    if (m->cache.n_states) return sc_fail(SC_EUNSUPPORTED, "no prefix tuning with recurrent layers");
+    if (m->cache.n_layers == p->layers) return SC_OK;
+    return sc_fail(SC_ESHAPE, "an adapter for another model: its prefix is for %lld layers, the model has %d",
+                   (long long)p->layers, m->cache.n_layers);
+}
+
 sc_status sc_adapters_meet(sc_adapters *a, sc_model *m)
 {
+    sc_status checked = check_prefix(&a->prompt, m);
+    if (checked) return checked;
     for (int64_t k = 0; k < a->count; k++) {
         sc_adapter_part *part = &a->part[k];
         char name[512];
         sc_status s = SC_OK;
         snprintf(name, sizeof name, "%s.weight", part->name);
         sc_weight *w = sc_model_weight(m, name);
+        if (part->used && part->lora.experts) continue; /* which no file keeps in another order */
         if (!part->used || !w)
             return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", part->name);
         if (part->magnitude) s = add_column(part);
-        if (!s && w->permuted) s = sc_adapter_permute(part, w->shape.dim[0], m->info.head_dim);
-        if (!s && w->joined) s = sc_adapter_join(part, w->shape.dim[0], m->info.heads);
+        if (!s) s = to_file_order(part, w, m, w->shape.dim[0]);
         if (!s && part->magnitude) s = find_gains(part, m, w);
         if (s) return s;
     }
@@ -192,10 +252,30 @@ sc_status sc_adapters_meet(sc_adapters *a, sc_model *m)
 
 /* ---- merging ---- */
 
-static bool adds_to(const sc_adapter_part *part, const sc_item *it)
+/* Whether the part is of this parameter: its matrix or, of what scales the result, its bias too. *expert: whose it is. */
+static bool is_of(const sc_adapter_part *part, const char *param, int64_t *expert)
 {
     size_t n = strlen(part->name);
-    return strncmp(it->param, part->name, n) == 0 && strcmp(it->param + n, ".weight") == 0;
+    const char *number = part->lora.experts ? strstr(part->name, "%d") : NULL, *rest = param;
+    if (number) {
+        size_t before = (size_t)(number - part->name);
+        char *end;
+        if (strncmp(param, part->name, before) != 0 || param[before] < '0' || param[before] > '9') return false;
+        *expert = strtol(param + before, &end, 10);
+        n = strlen(number + 2);
+        rest = end;
+        if (strncmp(rest, number + 2, n) != 0) return false;
+    } else if (strncmp(param, part->name, n) != 0) {
+        return false;
+    }
+    return strcmp(rest + n, ".weight") == 0 ||
+           (part->lora.kind == SC_LORA_SCALES_OUT && strcmp(rest + n, ".bias") == 0);
+}
+
+static bool adds_to(const sc_adapter_part *part, const sc_item *it)
+{
+    int64_t expert;
+    return is_of(part, it->param, &expert);
 }
 
 /* One row of B A, or of its transpose. */
@@ -204,6 +284,10 @@ static void add_row(const sc_adapter_part *part, const sc_item *it, int64_t row,
     const sc_lora *l = &part->lora;
     const float *a = l->a.data, *b = l->b.data;
     int64_t rank = l->rank;
+    if (l->experts) {
+        a += it->expert * rank * l->cols;
+        b += it->expert * rank * l->rows;
+    }
     for (int64_t k = 0; k < rank; k++) {
         float f = !it->in_out                  ? b[row * rank + k]
                   : part->use == SC_LORA_TABLE ? a[row * rank + k]
@@ -223,6 +307,18 @@ static float gain_of(const sc_item *it, int64_t n)
     return (float)all;
 }
 
+/* Factors of a row of the matrix, or of the bias, which is one row or a column. */
+static void scale_row(const sc_adapter_part *part, const sc_item *it, int kind, int64_t row, int64_t width,
+                      float *x)
+{
+    const sc_lora *l = &part->lora;
+    if ((int)l->kind != kind) return;
+    const float *f = kind == SC_LORA_SCALES_IN ? l->a.data : l->b.data;
+    bool bias = sc_path_has_suffix(it->param, ".bias"), along = (kind == SC_LORA_SCALES_IN) != it->in_out;
+    if (bias) along = width > 1;
+    for (int64_t i = 0; i < width; i++) x[i] *= f[along ? i : row];
+}
+
 void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float *x)
 {
     const sc_adapters *a = it->adapters;
@@ -231,7 +327,20 @@ void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float 
     float all = gain && !it->in_out ? gain_of(it, row) : 1;
     for (int64_t i = 0; gain && i < width; i++) x[i] *= it->in_out ? gain_of(it, i) : all;
     for (int64_t k = 0; k < a->count; k++)
-        if (adds_to(&a->part[k], it)) add_row(&a->part[k], it, row, width, x);
+        if (adds_to(&a->part[k], it)) scale_row(&a->part[k], it, SC_LORA_SCALES_IN, row, width, x);
+    for (int64_t k = 0; k < a->count; k++)
+        if (a->part[k].lora.kind == SC_LORA_ADDS && adds_to(&a->part[k], it))
+            add_row(&a->part[k], it, row, width, x);
+    for (int64_t k = 0; k < a->count; k++)
+        if (adds_to(&a->part[k], it)) scale_row(&a->part[k], it, SC_LORA_SCALES_OUT, row, width, x);
+}
+
+bool sc_adapters_change(const sc_model *m, const char *param)
+{
+    int64_t expert;
+    for (int64_t k = 0; k < m->adapters.count; k++)
+        if (is_of(&m->adapters.part[k], param, &expert)) return true;
+    return false;
 }
 
 sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bool turned)
@@ -240,14 +349,14 @@ sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bo
     marked.param = param;
     for (int64_t k = 0; k < m->adapters.count; k++) {
         const sc_adapter_part *part = &m->adapters.part[k];
-        if (!adds_to(part, &marked)) continue;
+        if (!is_of(part, param, &marked.expert)) continue;
         if (part->use == SC_LORA_TABLE && m->info.tied)
             return sc_fail(
                 SC_EUNSUPPORTED,
                 "the adapter changes '%s', which is also the output of a tied model: that cannot be merged",
                 part->name);
         marked.adapters = &m->adapters;
-        marked.in_out = (part->use != SC_LORA_LINEAR) != turned;
+        marked.in_out = (part->use == SC_LORA_IN_OUT || part->use == SC_LORA_TABLE) != turned;
         *it = marked;
     }
     return SC_OK;

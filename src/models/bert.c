@@ -49,20 +49,42 @@ static const sc_encoder_names electra_names = {
         [SC_HEAD_REPLACED] = {"discriminator_predictions.dense", NULL,
                               "discriminator_predictions.dense_prediction"}}};
 
-static void configure(sc_config *c, sc_encoder *e, const sc_encoder_names *names, sc_unary_kind classes_act)
+const sc_encoder_names sc_big_bird_names = {
+    .root = "bert",
+    BERT_PARTS,
+    .pooler = "bert.pooler",
+    .next_sentence = "cls.seq_relationship",
+    .fill_bias = "cls.predictions.bias",
+    .head = {[SC_HEAD_FILL] = {"cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+                               "cls.predictions.decoder"},
+             [SC_HEAD_CLASSES] = {"classifier.dense", NULL, "classifier.out_proj"},
+             [SC_HEAD_TAGS] = {NULL, NULL, "classifier"}}};
+
+const sc_encoder_names sc_longformer_names = {
+    .root = "longformer",
+    BERT_PARTS,
+    .pooler = "longformer.pooler.dense",
+    .fill_bias = "lm_head.bias",
+    .head = {[SC_HEAD_FILL] = {"lm_head.dense", "lm_head.layer_norm", "lm_head.decoder"},
+             [SC_HEAD_CLASSES] = {"classifier.dense", NULL, "classifier.out_proj"},
+             [SC_HEAD_TAGS] = {NULL, NULL, "classifier"}}};
+
+void sc_bert_configure(sc_config *c, sc_encoder *e, const sc_encoder_names *names, sc_unary_kind classes_act)
 {
     e->names = names;
     e->norm_first = true;
     sc_encoder_configure(c, e);
     sc_encoder_configure_head(c, e);
-    e->head_act = e->head == SC_HEAD_CLASSES ? classes_act : names == &roberta_names ? SC_UNARY_GELU : e->act;
+    e->head_act = e->head == SC_HEAD_CLASSES                                 ? classes_act
+                  : names == &roberta_names || names == &sc_longformer_names ? SC_UNARY_GELU
+                                                                             : e->act;
     if (sc_config_bool(c, "is_decoder", false)) sc_config_fault(c, "is_decoder: a causal BERT is not known");
 }
 
 static void configure_bert(sc_config *c, void *config)
 {
     sc_encoder *e = config;
-    configure(c, e, &bert_names, SC_UNARY_TANH);
+    sc_bert_configure(c, e, &bert_names, SC_UNARY_TANH);
     if (e->embed_width != e->width) sc_config_fault(c, "embedding_size is not hidden_size");
 }
 
@@ -70,14 +92,14 @@ static void configure_roberta(sc_config *c, void *config)
 {
     sc_encoder *e = config;
     e->first_position = sc_config_int(c, "pad_token_id", 1, 0, 1 << 24) + 1;
-    configure(c, e, &roberta_names, SC_UNARY_TANH);
+    sc_bert_configure(c, e, &roberta_names, SC_UNARY_TANH);
     if (e->embed_width != e->width) sc_config_fault(c, "embedding_size is not hidden_size");
 }
 
 static void configure_electra(sc_config *c, void *config)
 {
     sc_encoder *e = config;
-    configure(c, e, &electra_names, SC_UNARY_GELU);
+    sc_bert_configure(c, e, &electra_names, SC_UNARY_GELU);
     if (e->head == SC_HEAD_FILL) e->head_act = SC_UNARY_GELU;
 }
 

@@ -144,6 +144,9 @@ sc_status sc_convert(sc_context *ctx, const char *in, const char *out, const sc_
     *r = (sc_convert_report){0};
     if (!in[0] || !out[0]) return sc_fail(SC_EINVAL, "an empty path");
     if (same_file(in, out)) return sc_fail(SC_EINVAL, "%s: a model cannot be converted onto itself", out);
-    return sc_path_has_suffix(out, ".gguf") ? sc_convert_to_gguf(ctx, in, out, o, r)
-                                            : sc_convert_to_dir(ctx, in, out, o, r);
+    bool gguf = sc_path_has_suffix(out, ".gguf");
+    if (o->name && !gguf) return sc_fail(SC_EINVAL, "%s: a directory has no place for a name", out);
+    if (o->name && !sc_utf8_valid(o->name, (int64_t)strlen(o->name)))
+        return sc_fail(SC_EINVAL, "%s: the name is not UTF-8", out);
+    return gguf ? sc_convert_to_gguf(ctx, in, out, o, r) : sc_convert_to_dir(ctx, in, out, o, r);
 }

@@ -17,8 +17,10 @@ sc_status sc_config_fits_gguf(const sc_model *m)
 {
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
+    if (a && json_is_object(json_object_get(m->json, "block_sparse")))
+        return unsupported(m, "block_sparse attention");
     if (a && sc_model_encoder(m)) return sc_gguf_fits_encoder(m, a);
-    if (a && strcmp(a->arch, "t5") == 0) return sc_gguf_fits_t5(m);
+    if (a && strncmp(a->arch, "t5", 2) == 0) return sc_gguf_fits_t5(m);
     if (!a || (!d && !m->family->ssm))
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);
@@ -144,7 +146,7 @@ static sc_status from_gguf(json_t *o, const sc_model *m, const sc_gguf *file)
         return sc_fail(SC_EUNSUPPORTED, "%s: matrices that are split in the file are not put together again",
                        m->info.path);
     for (int i = 0; i < SC_COUNT(own); i++) json_object_del(o, own[i]);
-    if (strcmp(a->arch, "t5") == 0)
+    if (strncmp(a->arch, "t5", 2) == 0)
         return set(o, "architectures", json_pack("[s]", a->hf_class)) ? set_ids(o, file) : sc_nomem();
     bool bloom = strcmp(a->arch, "bloom") == 0; /* it has one activation */
     if (!set(o, "architectures", json_pack("[s]", a->hf_class)) ||

@@ -25,8 +25,7 @@ typedef struct job {
     atomic_bool overflow, not_finite;
 } job;
 
-/* The source's row (or column) that is i of the output. */
-static int64_t untiled(const sc_tiles *t, int64_t i)
+int64_t sc_tiles_source(const sc_tiles *t, int64_t i)
 {
     if (i < t->offset) return i;
     int64_t block = (i - t->offset) / t->size, in = (i - t->offset) % t->size;
@@ -44,7 +43,7 @@ static bool moves_rows(const sc_item *it)
 static int64_t source_row(const sc_item *it, int64_t r)
 {
     int64_t d = it->rotate;
-    if (it->tiles.size && !it->tiles.columns) return untiled(&it->tiles, r);
+    if (it->tiles.size && !it->tiles.columns) return sc_tiles_source(&it->tiles, r);
     if (it->heads) { /* row j of part p of head h is row (h, p, j) or (p, h, j) */
         d = it->dim[0] / (3 * it->heads);
         int64_t j = r % d, a = r / d;
@@ -108,7 +107,7 @@ static void turn_columns(const job *j, int64_t n, float *x)
 {
     float *line = x + n * j->width;
     for (int64_t r = 0; r < n; r++, x += j->width) {
-        for (int64_t i = 0; i < j->width; i++) line[i] = x[untiled(&j->it->tiles, i)];
+        for (int64_t i = 0; i < j->width; i++) line[i] = x[sc_tiles_source(&j->it->tiles, i)];
         memcpy(x, line, sizeof *x * (size_t)j->width);
     }
 }
@@ -186,6 +185,7 @@ sc_status sc_item_convert(const sc_context *ctx, const sc_item *it, sc_sink *sin
         sc_item one = *it;
         one.part = NULL;
         one.data = it->part[i];
+        one.expert = i;
         memmove(one.dim, it->dim + 1, sizeof *one.dim * (size_t)--one.rank);
         status = sc_item_convert(ctx, &one, sink, user);
     }

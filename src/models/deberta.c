@@ -116,6 +116,7 @@ static void configure(sc_config *c, void *config)
     if (c->weights) /* the file decides where it has either */
         e->names = sc_config_has_weight(c, "", own_names.fill_bias, false) ? &own_names : &names;
     sc_encoder_configure(c, e);
+    if (e->sparse) sc_config_fault(c, "block_sparse: disentangled attention has no such form");
     e->eps = (float)sc_config_num(c, "layer_norm_eps", 1e-7, 0, 1);
     e->types = sc_config_int(c, "type_vocab_size", 0, 0, 1 << 16);
     e->project_flags = 0;

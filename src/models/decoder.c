@@ -21,7 +21,8 @@ static const bool *sliding_layers(sc_config *c, const sc_decoder *d, int64_t fir
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         sliding[i] =
             given ? type && strcmp(type, "sliding_attention") == 0 : i >= first && !(n > 0 && (i + 1) % n == 0);
-        bool own = d->mixer && type && strcmp(type, "linear_attention") == 0;
+        bool own =
+            type && ((d->mixer && strcmp(type, "linear_attention") == 0) || strcmp(type, "block_sparse") == 0);
         if (given && !sliding[i] && !own && (!type || strcmp(type, "full_attention") != 0))
             sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i,
                             type ? type : "no text");
@@ -107,6 +108,7 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     configure_attention(c, d);
     d->window = sc_config_int(c, "sliding_window", d->window, 0, (int64_t)1 << 30);
     d->sliding = sliding_layers(c, d, 0, 0);
+    d->sparse = sc_config_blocks(c, d->layers, true, &d->blocks);
     llama_names(&d->names);
 }
 
@@ -116,6 +118,10 @@ sc_attention_config sc_decoder_attention_config(const sc_decoder *d, int64_t i, 
 {
     sc_attention_config a = d->attn;
     bool windowed = d->window > 0 && d->sliding[i];
+    if (d->sparse && d->sparse[i]) {
+        a.blocks = d->blocks;
+        windowed = false;
+    }
     a.window = windowed ? d->window : 0;
     a.rope = d->rotated && !d->rotated[i] ? NULL : windowed && in->rope_local ? in->rope_local : in->rope;
     a.names = &d->names.in_attn;

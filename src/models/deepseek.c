@@ -8,7 +8,7 @@
 static sc_tensor *attention(sc_graph *g, const sc_decoder *d, int64_t i, sc_text_in *in, sc_tensor *x)
 {
     sc_latent_config c = ((const sc_moe_decoder *)d)->latent;
-    (void)i;
+    if (d->sparse && d->sparse[i]) c.blocks = d->blocks;
     c.rope = in->rope;
     return sc_latent_attention(g, d->names.attn, x, in, &c);
 }

@@ -27,6 +27,7 @@ static void configure(sc_config *c, void *config)
     e->layers = sc_config_int(c, "n_layers", 6, 1, 1024);
     e->width = e->embed_width = sc_config_int(c, "dim", 768, 1, 1 << 20);
     e->ffn_width = sc_config_int(c, "hidden_dim", 4 * e->width, 1, 1 << 22);
+    e->sparse = sc_config_blocks(c, e->layers, false, &e->blocks);
     e->attn.heads = e->attn.kv_heads = sc_config_int(c, "n_heads", 12, 1, 4096);
     e->attn.d = e->width / SC_MAX(e->attn.heads, 1);
     e->act = sc_config_activation(c, "activation", "gelu");

@@ -6,27 +6,30 @@
 void sc_encoder_configure(sc_config *c, sc_encoder *e)
 {
     const int64_t wide = 1 << 20;
-    e->layers = sc_config_int(c, "num_hidden_layers", 12, 1, 1024);
-    e->width = sc_config_int(c, "hidden_size", 768, 1, wide);
+    e->layers = sc_config_int(c, "num_hidden_layers|n_layer", 12, 1, 1024);
+    e->width = sc_config_int(c, "hidden_size|n_embd", 768, 1, wide);
     e->embed_width = sc_config_int(c, "embedding_size", e->width, 1, wide);
-    e->ffn_width = sc_config_int(c, "intermediate_size", 3072, 1, 4 * wide);
+    e->ffn_width = sc_config_int(c, "intermediate_size|n_inner", 3072, 1, 4 * wide);
     e->vocab = sc_config_int(c, "vocab_size", SC_REQUIRED, 1, 1 << 24);
     e->padding = sc_config_padding(c, e->vocab, 0);
-    e->positions = sc_config_int(c, "max_position_embeddings", 512, 1, 1 << 24);
+    e->positions = sc_config_int(c, "max_position_embeddings|n_positions", 512, 1, 1 << 24);
     e->types = sc_config_int(c, "type_vocab_size", 2, 0, 1 << 16);
-    e->eps = (float)sc_config_num(c, "layer_norm_eps", 1e-12, 0, 1);
+    e->eps = (float)sc_config_num(c, "layer_norm_eps|layer_norm_epsilon", 1e-12, 0, 1);
     e->tied = sc_config_bool(c, "tie_word_embeddings", true);
     e->act = sc_config_activation(c, "hidden_act", "gelu");
-    e->project_flags = e->head_flags = SC_BIAS;
+    e->project_flags = e->head_flags = e->ffn_flags = SC_BIAS;
     e->norm = SC_NORM_LAYER;
     sc_attention_config *a = &e->attn;
-    a->heads = a->kv_heads = sc_config_int(c, "num_attention_heads", 12, 1, 4096);
+    a->heads = a->kv_heads = sc_config_int(c, "num_attention_heads|n_head", 12, 1, 4096);
     a->d = e->width / SC_MAX(a->heads, 1);
     a->qkv_bias = a->out_bias = SC_BIAS;
     a->bidirectional = true;
     a->names = &e->names->attn;
+    e->sparse = sc_config_blocks(c, e->layers, false, &e->blocks);
     const char *kind = sc_config_str(c, "position_embedding_type", "absolute");
-    if (strcmp(kind, "absolute") != 0) sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
+    bool alibi = strcmp(kind, "alibi") == 0; /* a family that knows it says so itself */
+    if (strcmp(kind, "absolute") != 0 && !(alibi && a->alibi))
+        sc_config_fault(c, "position_embedding_type '%s' is not known", kind);
     if (!c->status && e->width % a->heads)
         sc_config_fault(c, "hidden_size %lld is not a multiple of num_attention_heads %lld", (long long)e->width,
                         (long long)a->heads);
@@ -39,6 +42,7 @@ static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
 {
     const sc_encoder_names *n = e->names;
     sc_tensor *x = sc_embedding_but(g, n->word, in->ids, e->vocab, e->embed_width, e->padding); /* (T, E) */
+    if (e->embed_scale != 0) x = sc_affine(g, x, e->embed_scale, 0);
     if (n->type && e->types) x = sc_add(g, x, sc_embedding(g, n->type, in->types, e->types, e->embed_width));
     if (n->position && e->positions)
         x = sc_add(g, x,
@@ -49,14 +53,22 @@ static sc_tensor *embed(sc_graph *g, const sc_encoder *e, sc_text_in *in)
     return e->norm_first ? x : sc_norm(g, e->norm, n->norm, x, e->eps);
 }
 
+sc_attention_config sc_encoder_attention_config(const sc_encoder *e, int64_t i)
+{
+    sc_attention_config a = e->attn;
+    if (e->sparse && e->sparse[i]) a.blocks = e->blocks;
+    return a;
+}
+
 /* x (T, C) */
 static sc_tensor *block(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in *in, sc_tensor *const *shared,
                         sc_tensor *x)
 {
     const sc_encoder_names *n = e->names;
-    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : sc_self_attention(g, NULL, x, in, &e->attn);
+    sc_attention_config a = sc_encoder_attention_config(e, i);
+    sc_tensor *h = e->mixer ? e->mixer(g, e, i, in, shared, x) : sc_self_attention(g, NULL, x, in, &a);
     x = sc_layer_norm(g, n->attn_norm, sc_add(g, h, x), e->eps);
-    h = sc_ffn(g, NULL, x, e->ffn_width, e->act, SC_BIAS, &n->ffn);
+    h = sc_ffn(g, NULL, x, e->ffn_width, e->act, e->ffn_flags, &n->ffn);
     return sc_layer_norm(g, n->ffn_norm, sc_add(g, h, x), e->eps);
 }
 

@@ -74,6 +74,8 @@ void sc_moe_decoder_configure(sc_config *c, sc_moe_decoder *m)
         e->shared = "shared_experts";
         e->shared_width = shared * e->width;
     }
+    if (m->balanced && sc_config_bool(c, "output_router_logits", false))
+        m->balance = (float)sc_config_num(c, "router_aux_loss_coef", 0.001, 0, 1e6);
     m->sparse = sparse_layers(c, d->layers, m->first_sparse);
     d->ffn = ffn;
 }

@@ -61,7 +61,7 @@ sc_status sc_moe_adapt(const void *config, sc_weights *w)
         stacked t;
         if (!take(w, i, &t) || t.shape.rank != 3) continue;
         if (strcmp(t.rest, "gate_up_proj") != 0 && strcmp(t.rest, "down_proj") != 0) continue;
-        w->item[i].used = true;
+        w->item[i].used = w->stacked = true;
         s = split_concatenated(w, &t, &m->moe);
     }
     return s;

@@ -65,7 +65,7 @@ static bool is_gemma(const sc_gguf_arch *a) { return is(a, "gemma2") || is(a, "g
 static bool is_mamba(const sc_gguf_arch *a) { return is(a, "mamba") || is(a, "mamba2"); }
 static bool rotates(const sc_gguf_arch *a)
 {
-    return !is(a, "gpt2") && !is(a, "bloom") && !is(a, "bert") && !is_mamba(a);
+    return !is(a, "gpt2") && !is(a, "bloom") && !is(a, "bert") && !is(a, "jina-bert-v2") && !is_mamba(a);
 }
 
 static bool set(json_t *o, const char *name, json_t *value) { return json_object_set_new(o, name, value) == 0; }
@@ -308,7 +308,7 @@ sc_status sc_gguf_config(json_t **out, const sc_gguf *file)
     if (s) return s;
     json_t *o = json_object();
     if (!o) return sc_nomem();
-    s = is(a, "t5") ? sc_gguf_read_t5(o, file) : read_decoder(o, file, a);
+    s = strncmp(a->arch, "t5", 2) == 0 ? sc_gguf_read_t5(o, file) : read_decoder(o, file, a);
     if (s)
         json_decref(o);
     else
@@ -485,7 +485,7 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
     const sc_gguf_arch *a = sc_gguf_arch_for(m->info.model_type);
     const sc_decoder *d = sc_model_decoder(m);
     if (a && sc_model_encoder(m)) return sc_gguf_write_encoder(w, m, a);
-    if (a && is(a, "t5")) return sc_gguf_write_t5(w, m);
+    if (a && strncmp(a->arch, "t5", 2) == 0) return sc_gguf_write_t5(w, m, a->arch);
     if (!a || (!d && !m->family->ssm))
         return sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no name for model type '%s'", m->info.path,
                        m->info.model_type);

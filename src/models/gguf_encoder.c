@@ -16,7 +16,7 @@ static bool has(const sc_gguf *file, const char *name)
 sc_status sc_gguf_read_encoder(json_t *o, const sc_gguf *file, const sc_gguf_arch *a)
 {
     const sc_file_tensor *t;
-    bool bert = is(a, "bert");
+    bool jina = is(a, "jina-bert-v2"), bert = is(a, "bert") || is(a, "nomic-bert") || jina;
     if (!bert && !is(a, "modern-bert")) return SC_OK;
     /* Set for every architecture, and nothing here. */
     static const char *const others[] = {"attention_bias",    "sliding_window",      "use_sliding_window",
@@ -27,6 +27,10 @@ sc_status sc_gguf_read_encoder(json_t *o, const sc_gguf *file, const sc_gguf_arc
         return set(o, "norm_bias", json_boolean(has(file, "output_norm.bias"))) ? SC_OK : sc_nomem();
     }
     int64_t types = sc_gguf_find(file, "token_types.weight", &t) == SC_OK && t->rank == 2 ? t->dim[0] : 0;
+    if (is(a, "nomic-bert")) json_object_del(o, "rope_scaling");
+    if (jina && (!set(o, "model_type", json_string("bert")) || !set(o, "feed_forward_type", json_string("geglu")) ||
+                 !set(o, "position_embedding_type", json_string("alibi"))))
+        return sc_nomem();
     return set(o, "type_vocab_size", json_integer(types)) ? SC_OK : sc_nomem();
 }
 
@@ -34,7 +38,8 @@ sc_status sc_gguf_fits_encoder(const sc_model *m, const sc_gguf_arch *a)
 {
     const sc_encoder *e = sc_model_encoder(m);
     const char *what = NULL;
-    if (e->act != SC_UNARY_GELU) what = "activation";
+    sc_config c = {.json = json_null(), .what = m->info.path};
+    if (e->act != sc_activation_named(&c, "hidden_act", a->act)) what = "activation";
     if (e->embed_width != e->width) what = "width of embeddings";
     if (is(a, "bert") && !e->positions) what = "lack of positions";
     return what ? sc_fail(SC_EUNSUPPORTED, "%s: GGUF has no key for this model's %s", m->info.path, what) : SC_OK;
@@ -89,6 +94,8 @@ sc_status sc_gguf_write_encoder(sc_gguf_writer *out, const sc_model *m, const sc
     if (!w.status) w.status = sc_gguf_writer_int(out, key_of(&w, "attention.causal", name), SC_GGUF_BOOL, 0);
     if (e->types && !w.status)
         w.status = sc_gguf_writer_int(out, "tokenizer.ggml.token_type_count", SC_GGUF_U32, e->types);
+    if (is(a, "nomic-bert")) put_num(&w, "rope.freq_base", sc_nomic_bert_theta(m));
+    if (is(a, "jina-bert-v2")) put_num(&w, "attention.max_alibi_bias", 8);
     if (!w.status && is(a, "modern-bert")) w.status = sc_modernbert_write(out, m, a->arch);
     if (!w.status && e->head != SC_HEAD_NONE)
         sc_log(m->ctx, SC_LOG_WARNING, "%s: GGUF has no names for its head, which is left out", m->info.path);

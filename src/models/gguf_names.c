@@ -319,6 +319,37 @@ static const sc_gguf_name bert[] = {
     {"encoder.layer.%d.output.LayerNorm", "blk.%d.layer_output_norm"},
     {0},
 };
+static const sc_gguf_name nomic_bert[] = {
+    {"embeddings.word_embeddings", "token_embd"},
+    {"embeddings.token_type_embeddings", "token_types"},
+    {"emb_ln", "token_embd_norm"},
+    {"encoder.layers.%d.attn.Wqkv", "blk.%d.attn_qkv"},
+    {"encoder.layers.%d.attn.out_proj", "blk.%d.attn_output"},
+    {"encoder.layers.%d.norm1", "blk.%d.attn_output_norm"},
+    {"encoder.layers.%d.mlp.fc11", "blk.%d.ffn_up"},
+    {"encoder.layers.%d.mlp.fc12", "blk.%d.ffn_gate"},
+    {"encoder.layers.%d.mlp.fc2", "blk.%d.ffn_down"},
+    {"encoder.layers.%d.norm2", "blk.%d.layer_output_norm"},
+    {0},
+};
+/* The first files had the gate apart: jina_bert.c knows both. */
+static const sc_gguf_name jina_bert[] = {
+    {"embeddings.word_embeddings", "token_embd"},
+    {"embeddings.token_type_embeddings", "token_types"},
+    {"embeddings.LayerNorm", "token_embd_norm"},
+    {"encoder.layer.%d.attention.self.query", "blk.%d.attn_q"},
+    {"encoder.layer.%d.attention.self.key", "blk.%d.attn_k"},
+    {"encoder.layer.%d.attention.self.value", "blk.%d.attn_v"},
+    {"encoder.layer.%d.attention.self.layer_norm_q", "blk.%d.attn_q_norm"},
+    {"encoder.layer.%d.attention.self.layer_norm_k", "blk.%d.attn_k_norm"},
+    {"encoder.layer.%d.attention.output.dense", "blk.%d.attn_output"},
+    {"encoder.layer.%d.attention.output.LayerNorm", "blk.%d.attn_output_norm"},
+    {"encoder.layer.%d.mlp.gated_layers", "blk.%d.ffn_up"},
+    {"encoder.layer.%d.mlp.gated_layers_w", "blk.%d.ffn_gate"},
+    {"encoder.layer.%d.mlp.wo", "blk.%d.ffn_down"},
+    {"encoder.layer.%d.mlp.layernorm", "blk.%d.layer_output_norm"},
+    {0},
+};
 static const sc_gguf_name modern_bert[] = {
     {"embeddings.tok_embeddings", "token_embd"},
     {"embeddings.norm", "token_embd_norm"},
@@ -437,6 +468,9 @@ static const sc_gguf_arch archs[] = {
     {"bert", "roberta", "RobertaModel", "gelu", bert},
     {"bert", "xlm-roberta", "XLMRobertaModel", "gelu", bert},
     {"modern-bert", "modernbert", "ModernBertModel", "gelu", modern_bert, modern_bert_keys, .period = 3},
+    {"nomic-bert", "nomic_bert", "NomicBertModel", "silu", nomic_bert},
+    {"jina-bert-v2", "jina_bert_v2", "JinaBertModel", "gelu", jina_bert},
+    {"t5encoder", "t5_encoder", "T5EncoderModel", "relu", t5},
     {"t5", "t5", "T5ForConditionalGeneration", "relu", t5},
     {"t5", "mt5", "MT5ForConditionalGeneration", "gelu_pytorch_tanh", t5},
 };

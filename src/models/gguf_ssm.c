@@ -160,6 +160,20 @@ sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a)
 
 /* ---- tensors ---- */
 
+sc_status sc_ssm_tiles(sc_tiles *out, const sc_model *m, const char *name, int way, int64_t n, bool to_tiled)
+{
+    sc_ssm_sizes z;
+    m->family->ssm(m->config, &z);
+    sc_tiles t = {.groups = z.groups, .each = z.rank / z.groups, .to_tiled = to_tiled};
+    t.columns = way == SC_TILED_COLUMNS;
+    t.offset = way == SC_TILED_TAIL ? 2 * z.groups * z.state : 0;
+    t.size = (n - t.offset) / z.rank;
+    if (t.size < 1 || n < t.offset)
+        return sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, name);
+    *out = t;
+    return SC_OK;
+}
+
 sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, const sc_gguf_name *row)
 {
     it->neg_exp = (row && row->neg_exp) - p->neg_exp;
@@ -179,11 +193,6 @@ sc_status sc_ssm_item(sc_item *it, const sc_model *m, const sc_model_param *p, c
     }
     if (tiled == p->tiled) return SC_OK;
     int way = tiled ? tiled : p->tiled;
-    sc_tiles *t = &it->tiles;
-    *t = (sc_tiles){.groups = z.groups, .each = z.rank / z.groups, .to_tiled = tiled != SC_TILED_NOT};
-    t->columns = way == SC_TILED_COLUMNS;
-    t->offset = way == SC_TILED_TAIL ? 2 * z.groups * z.state : 0;
-    t->size = ((t->columns ? it->dim[it->rank - 1] : it->dim[0]) - t->offset) / z.rank;
-    return t->size > 0 ? SC_OK
-                       : sc_fail(SC_EFORMAT, "%s: '%s' has no whole number of heads", m->info.path, p->name);
+    return sc_ssm_tiles(&it->tiles, m, p->name, way, way == SC_TILED_COLUMNS ? it->dim[it->rank - 1] : it->dim[0],
+                        tiled != SC_TILED_NOT);
 }

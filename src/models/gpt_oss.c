@@ -29,6 +29,7 @@ static void configure(sc_config *c, void *config)
     m->moe.routing = (sc_routing){.used = 4, .score = SC_SCORE_CHOSEN};
     m->moe.alpha = (float)sc_config_num(c, "swiglu_alpha", 1.702, 1e-6, 1e6);
     m->moe.limit = (float)sc_config_num(c, "swiglu_limit", 7, 0, 1e30);
+    m->balanced = true;
     sc_moe_decoder_configure(c, m);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Adapters as PEFT saves them: adapter_config.json, and for LoRA pairs NAME.lora_A.weight (R, C), NAME.lora_B.weight (N, R),
- * with DoRA NAME.lora_magnitude_vector (N), and whole tensors; for prompt tuning prompt_embeddings (tokens, C). */
+ * with DoRA NAME.lora_magnitude_vector (N), and whole tensors. For the other kinds see adapter_kinds.c. */
 #include "models/models.h"
 
 #include <ctype.h>
@@ -8,12 +8,14 @@
 
 static const char prefix[] = "base_model.model.";
 
+typedef enum adapter_kind { LORA, IA3, VERA, PROMPT, PREFIX } adapter_kind;
+
 typedef struct lora_config {
-    double alpha, weight;
+    sc_adapter_source from;
+    adapter_kind kind;
+    double alpha;
     bool rslora, dora;
     const json_t *alpha_pattern;
-    int64_t virtual_tokens; /* 0: not said */
-    const char *what;
 } lora_config;
 
 /* A key of a pattern: the end of a path at a dot, or with ^ a whole path. PEFT reads regular expressions there, of which
@@ -35,22 +37,36 @@ static sc_status check_pattern(const json_t *pattern, const char *what, const ch
     return SC_OK;
 }
 
-/* What is not done is refused: an adapter applied in part would be a wrong model. */
-static sc_status read_config(lora_config *c, const json_t *j, const char *what, bool *prompt)
+static sc_status read_kind(lora_config *c)
 {
+    static const struct {
+        const char *name;
+        adapter_kind kind;
+    } kinds[] = {{"LORA", LORA},       {"IA3", IA3},
+                 {"VERA", VERA},       {"PROMPT_TUNING", PROMPT},
+                 {"P_TUNING", PROMPT}, {"PREFIX_TUNING", PREFIX}};
     const char *type = "";
-    sc_status s = sc_json_str(j, what, "peft_type", &type);
+    sc_status s = sc_json_str(c->from.config, c->from.what, "peft_type", &type);
     if (s) return s;
-    *prompt = strcmp(type, "PROMPT_TUNING") == 0 || strcmp(type, "P_TUNING") == 0;
-    if (!*prompt && strcmp(type, "LORA") != 0)
-        return sc_fail(SC_EUNSUPPORTED, "%s: adapters of type '%s' are not supported", what, type);
+    for (int i = 0; i < SC_COUNT(kinds); i++) {
+        if (strcmp(kinds[i].name, type) != 0) continue;
+        c->kind = kinds[i].kind;
+        return SC_OK;
+    }
+    return sc_fail(SC_EUNSUPPORTED, "%s: adapters of type '%s' are not supported", c->from.what, type);
+}
+
+/* What is not done is refused: an adapter applied in part would be a wrong model. */
+static sc_status read_config(lora_config *c)
+{
+    const json_t *j = c->from.config;
+    const char *what = c->from.what;
     int64_t rank = 8; /* the matrices say it */
-    c->what = what;
+    sc_status s = read_kind(c);
     c->alpha_pattern = json_object_get(j, "alpha_pattern");
-    if ((s = check_pattern(c->alpha_pattern, what, "alpha_pattern")) ||
+    if (s || (s = check_pattern(c->alpha_pattern, what, "alpha_pattern")) ||
         (s = check_pattern(json_object_get(j, "rank_pattern"), what, "rank_pattern")) ||
         (s = sc_json_int(j, what, "r", 1, 1 << 20, &rank)) ||
-        (s = sc_json_int(j, what, "num_virtual_tokens", 1, 1 << 20, &c->virtual_tokens)) ||
         (s = sc_json_num(j, what, "lora_alpha", -1e9, 1e9, &c->alpha)) ||
         (s = sc_json_bool(j, what, "use_dora", &c->dora)) || (s = sc_json_bool(j, what, "use_rslora", &c->rslora)))
         return s;
@@ -73,8 +89,7 @@ static double alpha_of(const lora_config *c, const char *name)
     return c->alpha;
 }
 
-/* n values as f32 times `scale`, in memory of their own. turned: an (R, C) matrix becomes (C, R). */
-static sc_status load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned)
+sc_status sc_adapter_load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned)
 {
     int64_t n = 1;
     if (t->dtype == SC_DTYPE_COUNT) /* whose size nobody has checked */
@@ -115,48 +130,64 @@ static sc_status load_magnitude(sc_adapter_part *part, const sc_safetensors *st,
     if (s) return s;
     for (int i = 0; i < t->rank; i++) values *= t->dim[i];
     if (t->rank < 1 || values != part->lora.rows)
-        return sc_fail(SC_ESHAPE, "%s: '%s' has not one number a row", c->what, name);
-    s = load(&made, t, 1, false);
+        return sc_fail(SC_ESHAPE, "%s: '%s' has not one number a row", c->from.what, name);
+    s = sc_adapter_load(&made, t, 1, false);
     part->magnitude = made.buffer;
     return s;
 }
 
-static sc_status add_pair(sc_adapters *a, sc_arena *arena, const sc_safetensors *st, const sc_file_tensor *down,
-                          const char *end, const lora_config *c)
+sc_status sc_adapter_new_part(sc_adapters *a, const sc_adapter_source *from, const char *name, size_t n,
+                              sc_adapter_part **out)
+{
+    static const char inner[] = ".base_layer";
+    size_t end = strlen(name) - n, skip = strncmp(name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+    while (end > strlen(inner) && memcmp(name + end - strlen(inner), inner, strlen(inner)) == 0)
+        end -= strlen(inner); /* another adapter of the same module lies around it */
+    if (end < skip || !sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
+    sc_adapter_part *part = *out = &a->part[a->count];
+    *part = (sc_adapter_part){.stem = sc_arena_strndup(from->arena, name, end),
+                              .use = SC_LORA_LINEAR,
+                              .weight = (float)from->weight,
+                              .adapter = a->adapters};
+    if (!part->stem) return sc_nomem();
+    part->name = part->stem + skip;
+    a->count++;
+    return SC_OK;
+}
+
+static sc_status add_pair(sc_adapters *a, const sc_safetensors *st, const sc_file_tensor *down, const char *end,
+                          const lora_config *c)
 {
     bool table = strcmp(end, ".lora_embedding_A") == 0;
     char up_name[512];
     const sc_file_tensor *up;
-    size_t n = strlen(down->name) - strlen(end),
-           skip = strncmp(down->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+    sc_adapter_part *part;
+    size_t n = strlen(down->name) - strlen(end);
     snprintf(up_name, sizeof up_name, "%.*s.%s", (int)n, down->name, table ? "lora_embedding_B" : "lora_B.weight");
     sc_status s = sc_safetensors_find(st, up_name, &up);
     if (s) return s;
-    if (n < skip || down->rank != 2 || up->rank != 2 || down->dim[0] != up->dim[1] || down->dim[0] < 1)
-        return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", c->what, down->name);
-    if (!sc_grow(&a->part, &a->cap, a->count + 1, sizeof *a->part)) return sc_nomem();
-    sc_adapter_part *part = &a->part[a->count];
-    *part = (sc_adapter_part){.stem = sc_arena_strndup(arena, down->name, n),
-                              .lora = {.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]},
-                              .use = table ? SC_LORA_TABLE : SC_LORA_LINEAR,
-                              .weight = (float)c->weight};
-    if (!part->stem) return sc_nomem();
-    part->name = part->stem + skip;
-    a->count++;
-    double rank = (double)down->dim[0], scale = alpha_of(c, part->name) / (c->rslora ? sqrt(rank) : rank);
-    if ((s = load(&part->lora.a, down, 1, table))) return s;
+    if (down->rank != 2 || up->rank != 2 || down->dim[0] != up->dim[1] || down->dim[0] < 1)
+        return sc_fail(SC_ESHAPE, "%s: '%s' and its lora_B do not fit each other", c->from.what, down->name);
+    if ((s = sc_adapter_new_part(a, &c->from, down->name, strlen(end), &part))) return s;
+    part->lora = (sc_lora){.rank = down->dim[0], .rows = up->dim[0], .cols = down->dim[1]};
+    part->alpha = alpha_of(c, part->name);
+    part->rslora = c->rslora;
+    if (table) part->use = SC_LORA_TABLE;
+    part->stacked = sc_path_has_suffix(part->name, ".experts");
+    double rank = (double)down->dim[0], scale = part->alpha / (c->rslora ? sqrt(rank) : rank);
+    if (part->stacked) scale = 1; /* the rank is of all experts */
+    if ((s = sc_adapter_load(&part->lora.a, down, 1, table))) return s;
     if (c->dora && !table) {
         if ((s = load_magnitude(part, st, down->name, (int)n, c))) return s;
     } else {
-        scale *= c->weight; /* DoRA's needs the sum with the matrix first */
+        scale *= c->from.weight; /* DoRA's needs the sum with the matrix first */
     }
     part->scale = (float)scale;
-    return load(&part->lora.b, up, part->scale, false);
+    return sc_adapter_load(&part->lora.b, up, part->scale, false);
 }
 
 /* A tensor of modules_to_save or a trained bias, under the model's name. */
-static sc_status add_whole(sc_adapters *a, sc_arena *arena, const sc_safetensors *st, int64_t i,
-                           const lora_config *c)
+static sc_status add_whole(sc_adapters *a, const sc_safetensors *st, int64_t i, const lora_config *c)
 {
     static const char inner[] = ".base_layer.";
     const sc_file_tensor *t = sc_safetensors_get(st, i);
@@ -165,14 +196,16 @@ static sc_status add_whole(sc_adapters *a, sc_arena *arena, const sc_safetensors
              t->name + (strncmp(t->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0));
     char *at = strstr(name, inner);
     if (at) memmove(at, at + strlen(inner) - 1, strlen(at + strlen(inner) - 1) + 1);
-    if (strstr(name, ".lora_") || (!sc_path_has_suffix(name, ".weight") && !sc_path_has_suffix(name, ".bias")))
-        return sc_fail(SC_EUNSUPPORTED, "%s: the adapter holds '%s', which is not a LoRA matrix", c->what, t->name);
-    if (c->weight != 1)
+    if (strstr(name, ".lora_") || strstr(name, ".vera_") ||
+        (!sc_path_has_suffix(name, ".weight") && !sc_path_has_suffix(name, ".bias")))
+        return sc_fail(SC_EUNSUPPORTED, "%s: the adapter holds '%s', which is not understood", c->from.what,
+                       t->name);
+    if (c->from.weight != 1)
         return sc_fail(SC_EUNSUPPORTED, "%s: an adapter with whole tensors ('%s') can only have the weight 1",
-                       c->what, name);
+                       c->from.what, name);
     if (!sc_grow(&a->whole, &a->cap_whole, a->n_whole + 1, sizeof *a->whole)) return sc_nomem();
     sc_adapter_whole *w = &a->whole[a->n_whole];
-    *w = (sc_adapter_whole){.name = sc_arena_strndup(arena, name, strlen(name)),
+    *w = (sc_adapter_whole){.name = sc_arena_strndup(c->from.arena, name, strlen(name)),
                             .shape = {.rank = t->rank},
                             .storage = {.dtype = t->dtype,
                                         .data = (void *)(uintptr_t)t->data,
@@ -183,57 +216,56 @@ static sc_status add_whole(sc_adapters *a, sc_arena *arena, const sc_safetensors
     return w->name ? SC_OK : sc_nomem();
 }
 
-static sc_status add_lora(sc_adapters *a, sc_arena *arena, const sc_safetensors *st, const lora_config *c)
+/* The one of the endings that the name has; NULL: none. */
+static const char *ending(const char *name, const char *const *ends)
 {
-    static const char *const first[] = {".lora_A.weight", ".lora_embedding_A"};
-    static const char *const seconds[] = {".lora_B.weight", ".lora_embedding_B", ".lora_magnitude_vector",
-                                          ".lora_magnitude_vector.weight"};
+    for (; *ends; ends++)
+        if (sc_path_has_suffix(name, *ends)) return *ends;
+    return NULL;
+}
+
+static sc_status add_tensors(sc_adapters *a, const sc_safetensors *st, const lora_config *c)
+{
+    static const char *const first[] = {".lora_A.weight", ".lora_embedding_A", NULL};
+    static const char *const seconds[] = {".lora_B.weight",
+                                          ".lora_embedding_B",
+                                          ".lora_magnitude_vector",
+                                          ".lora_magnitude_vector.weight",
+                                          ".vera_lambda_d",
+                                          "vera_A",
+                                          "vera_B",
+                                          NULL};
+    static const char *const scales[] = {".ia3_l", NULL}, *const veras[] = {".vera_lambda_b", NULL};
     sc_status s = SC_OK;
     for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
         const sc_file_tensor *t = sc_safetensors_get(st, i);
-        const char *end = NULL;
-        bool second = false;
-        for (int k = 0; k < SC_COUNT(first); k++)
-            if (sc_path_has_suffix(t->name, first[k])) end = first[k];
-        for (int k = 0; k < SC_COUNT(seconds); k++) second = second || sc_path_has_suffix(t->name, seconds[k]);
-        if (end)
-            s = add_pair(a, arena, st, t, end, c);
-        else if (!second)
-            s = add_whole(a, arena, st, i, c);
+        const char *end;
+        if (c->kind == LORA && (end = ending(t->name, first)))
+            s = add_pair(a, st, t, end, c);
+        else if (c->kind == IA3 && (end = ending(t->name, scales)))
+            s = sc_adapter_add_scale(a, &c->from, t, end);
+        else if (c->kind == VERA && (end = ending(t->name, veras)))
+            s = sc_adapter_add_vera(a, &c->from, t, end);
+        else if (!ending(t->name, seconds))
+            s = add_whole(a, st, i, c);
     }
     return s;
-}
-
-static sc_status add_prompt(sc_adapters *a, const sc_safetensors *st, const lora_config *c)
-{
-    const sc_file_tensor *t;
-    sc_status s = sc_safetensors_find(st, "prompt_embeddings", &t);
-    if (s) return s;
-    if (t->rank != 2 || t->dim[0] < 1 || t->dim[0] > 1 << 20 || t->dim[1] < 1)
-        return sc_fail(SC_ESHAPE, "%s: prompt_embeddings is not (tokens, width)", c->what);
-    if (a->prompt.ids) return sc_fail(SC_EUNSUPPORTED, "%s: a second adapter with virtual tokens", c->what);
-    if (c->weight != 1) return sc_fail(SC_EUNSUPPORTED, "%s: virtual tokens can only have the weight 1", c->what);
-    /* Where there are more they are of the decoder, which PEFT gives none when it generates. */
-    int64_t rows = c->virtual_tokens ? c->virtual_tokens : t->dim[0];
-    if (rows > t->dim[0])
-        return sc_fail(SC_ESHAPE, "%s: %lld virtual tokens, but prompt_embeddings has %lld", c->what,
-                       (long long)rows, (long long)t->dim[0]);
-    a->prompt = (sc_prompt){.ids = "input_ids", .rows = rows, .width = t->dim[1]};
-    return load(&a->prompt.table, t, 1, false);
 }
 
 sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, double weight)
 {
     sc_safetensors *st = NULL;
     json_t *j = NULL;
-    lora_config c = {.alpha = 8, .weight = weight};
-    bool prompt = false;
     char *path = sc_path_join(dir, "adapter_config.json");
+    lora_config c = {.alpha = 8, .from = {.weight = weight, .arena = arena, .what = path}};
     sc_status s = path ? sc_json_read(&j, path, 16 << 20) : sc_nomem();
     if (!s && !(fabs(weight) <= 1e6)) s = sc_fail(SC_EINVAL, "%s: a weight of %g", dir, weight);
-    if (!s) s = read_config(&c, j, path, &prompt);
+    c.from.config = j;
+    if (!s) s = read_config(&c);
     if (!s) s = sc_safetensors_open(&st, dir);
-    if (!s) s = prompt ? add_prompt(a, st, &c) : add_lora(a, arena, st, &c);
+    c.from.st = st;
+    if (!s) s = c.kind >= PROMPT ? sc_adapter_add_prompt(a, &c.from, c.kind == PREFIX) : add_tensors(a, st, &c);
+    a->adapters++;
     sc_safetensors_free(st);
     json_decref(j);
     sc_free(path);

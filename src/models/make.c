@@ -2,14 +2,35 @@
 /* Weights that come from no file: fresh ones by each parameter's initialiser, and noise to measure speed with. */
 #include "models/models.h"
 
-static void fill(float *x, int64_t n, sc_init init, uint64_t seed, uint64_t stream)
+#include <math.h>
+
+static float drawn(sc_init init, sc_rng *r)
 {
+    double lo = init.lo, hi = init.hi, u = sc_rng_uniform(r);
+    if (init.kind != SC_INIT_STEPS) {
+        double x = lo + u * (hi - lo);
+        return (float)(init.kind == SC_INIT_LOG_UNIFORM ? log(x) : x);
+    }
+    double step = exp(log(lo) + u * (log(hi) - log(lo)));
+    return (float)(step + log(-expm1(-step)));
+}
+
+/* n values in rows of c. */
+static void fill(float *x, int64_t n, int64_t c, sc_init init, uint64_t seed, uint64_t stream)
+{
+    sc_rng r = sc_rng_make(seed, stream);
     if (init.kind == SC_INIT_NORMAL) {
         sc_rng_normal_fill(seed, stream, 0, x, n);
         for (int64_t i = 0; i < n; i++) x[i] *= init.std;
         return;
     }
-    for (int64_t i = 0; i < n; i++) x[i] = init.kind == SC_INIT_ONES ? 1 : 0;
+    for (int64_t i = 0; i < n; i++) switch (init.kind) {
+        case SC_INIT_LOG_COUNT: x[i] = logf((float)(i % c + 1)); break;
+        case SC_INIT_UNIFORM:
+        case SC_INIT_LOG_UNIFORM:
+        case SC_INIT_STEPS: x[i] = drawn(init, &r); break;
+        default: x[i] = init.kind == SC_INIT_ONES ? 1 : 0;
+        }
 }
 
 /* Rows of noise of `type`: one row is made and quantised, the others are its blocks moved round. */
@@ -19,7 +40,7 @@ static sc_status noise(void *data, sc_dtype type, int64_t rows, int64_t c, const
     int64_t bytes = sc_dtype_size(type, c), block = sc_dtype_get(type)->bytes;
     float *row = sc_malloc(sizeof *row * (size_t)c);
     if (!row) return sc_nomem();
-    fill(row, c, want->init, 0, stream);
+    fill(row, c, c, want->init, 0, stream);
     sc_status s = SC_OK;
     if (type == SC_F32)
         memcpy(data, row, (size_t)bytes);
@@ -82,7 +103,7 @@ sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_
     else if (synthetic && is_matrix(want))
         s = noise(st.data, st.dtype, n / SC_MAX(c, 1), c, want, stream);
     else
-        fill(st.data, n, want->init, o->seed, stream);
+        fill(st.data, n, SC_MAX(c, 1), want->init, o->seed, stream);
     if (!s) s = sc_weights_add(w, want->name, &want->shape, &st);
     sc_buffer_unref(st.buffer);
     return s;

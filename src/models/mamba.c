@@ -4,6 +4,7 @@
  * size for any length. */
 #include "models/models.h"
 
+#include <math.h>
 #include <strings.h>
 
 typedef struct mamba {
@@ -12,12 +13,13 @@ typedef struct mamba {
     int64_t heads, d, groups; /* (2) */
     float eps, mixer_eps;     /* mixer_eps: of Falcon's norms on steps, inputs and outputs; 0: none */
     float dt_min, dt_max;     /* (2) */
+    sc_init steps;            /* of a fresh model */
     unsigned bias, conv_bias; /* SC_BIAS or 0 */
     bool tied;
     sc_unary_kind act;
 } mamba;
 
-static const sc_init normal = {SC_INIT_NORMAL, 0.1f}, zeros = {SC_INIT_ZEROS, 0}, ones = {SC_INIT_ONES, 0};
+static const sc_init zeros = {SC_INIT_ZEROS, 0}, ones = {SC_INIT_ONES, 0}, rates = {SC_INIT_LOG_COUNT, 0};
 
 static void configure_common(sc_config *c, mamba *m)
 {
@@ -31,6 +33,9 @@ static void configure_common(sc_config *c, mamba *m)
     m->bias = sc_config_bool(c, "use_bias", false) ? SC_BIAS : 0;
     m->conv_bias = sc_config_bool(c, "use_conv_bias", true) ? SC_BIAS : 0;
     m->act = sc_config_activation(c, "hidden_act", "silu");
+    m->steps = (sc_init){.kind = SC_INIT_STEPS,
+                         .lo = (float)sc_config_num(c, "time_step_min", 0.001, 1e-9, 1e3),
+                         .hi = (float)sc_config_num(c, "time_step_max", 0.1, 1e-9, 1e3)};
     if (!c->status && m->inner < 1) sc_config_fault(c, "expand leaves no features");
 }
 
@@ -85,8 +90,10 @@ static void configure2(sc_config *c, void *config)
 static sc_tensor *convolve(sc_graph *g, const mamba *m, sc_text_in *in, sc_tensor *x, int64_t channels)
 {
     bool silu = m->act == SC_UNARY_SILU;
+    float bound = 1 / sqrtf((float)m->taps);
+    sc_init uniform = {.kind = SC_INIT_UNIFORM, .lo = -bound, .hi = bound};
     sc_scope_push(g, "conv1d");
-    sc_tensor *w = sc_param_formed(g, "weight", normal, SC_FORM_TAPS, 3, (int64_t[]){channels, 1, m->taps});
+    sc_tensor *w = sc_param_formed(g, "weight", uniform, SC_FORM_TAPS, 3, (int64_t[]){channels, 1, m->taps});
     sc_tensor *bias = m->conv_bias ? sc_param(g, "bias", zeros, 1, &channels) : NULL;
     sc_tensor *state = sc_text_state(g, in, m->taps - 1, channels);
     x = sc_conv_causal(g, &x, 1, w, bias, silu, &in->seqs, state);
@@ -108,8 +115,8 @@ static sc_tensor *mixer(sc_graph *g, const mamba *m, sc_text_in *in, sc_tensor *
         c = sc_apply_rms_norm(g, c, NULL, m->mixer_eps);
     }
     sc_selective_scan scan = {.x = x, .b = b, .c = c};
-    scan.dt = sc_unary(g, SC_UNARY_SOFTPLUS, sc_linear(g, "dt_proj", dt, inner, SC_BIAS));
-    scan.a = sc_param_formed(g, "A_log", zeros, SC_FORM_NEG_EXP, 2, (int64_t[]){inner, n});
+    scan.dt = sc_unary(g, SC_UNARY_SOFTPLUS, sc_linear_from(g, "dt_proj", dt, inner, SC_BIAS, m->steps));
+    scan.a = sc_decay_rates(g, "A_log", rates, 2, (int64_t[]){inner, n});
     scan.d = sc_param(g, "D", ones, 1, &inner);
     sc_tensor *y = sc_scan_selective(g, &scan, &in->seqs, sc_text_state(g, in, inner, n)); /* (T, inner) */
     y = sc_mul(g, sc_unary(g, SC_UNARY_SILU, sc_slice(g, xz, 1, inner, inner)), y);
@@ -127,8 +134,8 @@ static sc_tensor *mixer2(sc_graph *g, const mamba *m, sc_text_in *in, sc_tensor 
     scan.x = sc_reshape(g, sc_slice(g, x, 1, 0, inner), 3, (int64_t[]){-1, m->heads, m->d});
     scan.b = sc_reshape(g, sc_slice(g, x, 1, inner, n), 3, (int64_t[]){-1, m->groups, m->state});
     scan.c = sc_reshape(g, sc_slice(g, x, 1, inner + n, n), 3, (int64_t[]){-1, m->groups, m->state});
-    scan.dt = sc_unary(g, SC_UNARY_SOFTPLUS, sc_add(g, dt, sc_param(g, "dt_bias", zeros, 1, &m->heads)));
-    scan.a = sc_param_formed(g, "A_log", zeros, SC_FORM_NEG_EXP, 1, &m->heads);
+    scan.dt = sc_unary(g, SC_UNARY_SOFTPLUS, sc_add(g, dt, sc_param(g, "dt_bias", m->steps, 1, &m->heads)));
+    scan.a = sc_decay_rates(g, "A_log", rates, 1, &m->heads);
     scan.d = sc_param(g, "D", ones, 1, &m->heads);
     sc_tensor *y = sc_scan_decay(g, &scan, &in->seqs, sc_text_state(g, in, inner, m->state));
     y = sc_mul(g, sc_unary(g, SC_UNARY_SILU, z), sc_reshape(g, y, 2, (int64_t[]){-1, inner}));

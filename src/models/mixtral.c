@@ -9,6 +9,7 @@ static void configure(sc_config *c, void *config)
     m->name = "block_sparse_moe";
     m->moe = (sc_moe_config){.width = m->decoder.ffn_width, .gate = "w1", .up = "w3", .down = "w2"};
     m->moe.routing = (sc_routing){.used = 2, .score = SC_SCORE_SOFTMAX, .normalise = true};
+    m->balanced = true;
     sc_moe_decoder_configure(c, m);
 }
 

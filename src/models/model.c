@@ -312,7 +312,9 @@ static sc_status open_dir(sc_model *m, const char *path, bool weights)
         sc_free(m->generation);
         m->generation = text;
     }
-    if (!s && weights) s = sc_weights_from_safetensors(&m->weights, path);
+    if (!s) s = sc_config_unwrap(m);
+    if (!s && weights) s = sc_weights_from_safetensors(&m->weights, m->ctx, path, m->json);
+    if (!s && m->wrapped) s = sc_weights_unwrap(&m->weights);
     sc_free(config);
     sc_free(generation);
     return s;
@@ -360,6 +362,7 @@ sc_status sc_model_configure(sc_model *m)
     sc_status s = sc_json_str(m->json, m->info.path, "model_type", &type);
     if (s) return s;
     if (!type) return sc_fail(SC_EFORMAT, "%s: config.json has no model_type", m->info.path);
+    type = sc_model_type_of(m->json, type);
     if (!(m->family = sc_family_of(type))) return sc_family_unknown(m->info.path, type);
     m->info.family = m->family->name;
     m->info.model_type = type;
@@ -367,6 +370,8 @@ sc_status sc_model_configure(sc_model *m)
     if (m->info.format && m->weights.count) c.weights = &m->weights;
     if (!(m->config = sc_arena_alloc(m->arena, m->family->config_size))) return sc_nomem();
     m->family->configure(&c, m->config);
+    if (!c.blocks && sc_config_has(&c, "block_sparse"))
+        sc_config_fault(&c, "block_sparse: models of type '%s' have no such attention", type);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
     return name_labels(m);
@@ -416,11 +421,14 @@ sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *pat
     }
     for (int i = 0; !s && i < o->n_adapters; i++)
         s = sc_adapters_add(&m->adapters, m->arena, o->adapters[i], o->adapter_weights ? o->adapter_weights[i] : 1);
+    if (!s && m->info.source_vocab && m->adapters.prompt.layers)
+        s = sc_fail(SC_EUNSUPPORTED, "%s: no prefix tuning for encoder-decoders", path);
     if (m->info.source_vocab && m->adapters.prompt.ids) m->adapters.prompt.ids = "source_ids";
+    m->adapters.prompt.vocab = m->info.vocab;
     if (!s && m->adapters.prompt.ids && m->info.head != SC_HEAD_NEXT)
         s = sc_fail(SC_EUNSUPPORTED, "%s: no virtual tokens for a model that generates none", path);
-    if (s || (s = sc_adapters_replace(&m->adapters, m)) || (s = sc_model_declare(m)) ||
-        (changes && file && (s = make_missing(m, o))) || (s = check_params(m)) ||
+    if (s || (s = sc_adapters_gather(&m->adapters, m)) || (s = sc_adapters_replace(&m->adapters, m)) ||
+        (s = sc_model_declare(m)) || (changes && file && (s = make_missing(m, o))) || (s = check_params(m)) ||
         (s = sc_adapters_meet(&m->adapters, m)) || (s = note_unexpected(m)) || (s = summarize(m)) ||
         (s = read_eos(m)))
         goto end;

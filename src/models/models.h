@@ -17,6 +17,7 @@ typedef struct sc_config {
     sc_arena *arena;                  /* lives as long as the model */
     const struct sc_weights *weights; /* what the file has; NULL where weights come from no file */
     sc_status status;                 /* the first fault; its message is the thread's */
+    bool blocks;                      /* sc_config_blocks was asked */
 } sc_config;
 
 #define SC_REQUIRED INT64_MIN
@@ -37,6 +38,8 @@ void sc_config_rope(sc_config *c, int64_t d, sc_rope_params *out);
 /* The same for layers with a window, where they have their own: rope_parameters.sliding_attention or, before,
  * rope_local_base_freq. */
 void sc_config_local_rope(sc_config *c, int64_t d, sc_rope_params *out);
+/* "block_sparse": which of the layers have such a pattern, NULL where there is none. (config_blocks.c) */
+const bool *sc_config_blocks(sc_config *c, int64_t layers, bool causal, sc_block_pattern *out);
 /* Whether the file has a tensor whose name, or its name without the prefix and a dot, is this; `otherwise` without a file. */
 bool sc_config_has_weight(const sc_config *c, const char *prefix, const char *name, bool otherwise);
 /* The row of a table of `vocab` tokens that no look-up teaches: that of pad_token_id; -1: none. As torch, where
@@ -95,7 +98,9 @@ struct sc_decoder {
     double rotary_share;             /* default of partial_rotary_factor; 0: 1 */
     int64_t window;                  /* of the layers that have one; 0: none has */
     const bool *sliding;             /* of each layer */
-    const bool *rotated;             /* of each layer; NULL: all */
+    const bool *sparse;              /* of each layer: has `blocks`; NULL: none */
+    sc_block_pattern blocks;
+    const bool *rotated; /* of each layer; NULL: all */
     sc_decoder_names names;
     sc_decoder_part *mixer; /* between tokens; NULL: sc_decoder_attention */
     sc_decoder_part *ffn;   /* of each token; NULL: sc_decoder_ffn */
@@ -122,10 +127,12 @@ typedef struct sc_weights sc_weights;
 typedef struct sc_moe_decoder {
     sc_decoder decoder;
     sc_moe_config moe;
-    const char *name;        /* of a mixture within its layer */
-    const bool *sparse;      /* of each layer: has a mixture; else the gated "mlp" */
-    int64_t first_sparse;    /* default of first_k_dense_replace */
-    int64_t shared;          /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    const char *name;     /* of a mixture within its layer */
+    const bool *sparse;   /* of each layer: has a mixture; else the gated "mlp" */
+    int64_t first_sparse; /* default of first_k_dense_replace */
+    int64_t shared;       /* default of n_shared_experts, all of them one feed-forward "shared_experts" */
+    bool balanced; /* learns with a loss for the balance of its experts where the configuration asks for it */
+    float balance; /* times that loss: router_aux_loss_coef; 0: none */
     sc_latent_config latent; /* of latent attention; rank 0: it is another */
 } sc_moe_decoder;
 /* After sc_decoder_configure: the number of experts under whichever name, how many a token uses, their width, how they are
@@ -137,6 +144,15 @@ sc_status sc_gpt_oss_adapt(const void *config, sc_weights *w);
 /* The decoder with experts that a model's configuration begins with; NULL: it is something else. */
 const sc_moe_decoder *sc_model_moe(const sc_model *m);
 void sc_moe_decoder_describe(const void *decoder, sc_model_info *info);
+/* A parameter that this model's checkpoints keep in one tensor with others: matrix `part` of `parts` of an expert, within
+ * (E, parts N, C) or (E, parts N) one after the other, or as columns that take turns, (E, C, parts N). false: it stands
+ * alone, under its own name. */
+typedef struct sc_published {
+    char name[512];
+    int64_t expert, part, parts;
+    bool columns;
+} sc_published;
+bool sc_param_published(const sc_model *m, const sc_model_param *p, sc_published *out);
 
 /* ---- what encoder-only families share (encoder.c, encoder_head.c) ---- */
 
@@ -168,9 +184,12 @@ struct sc_encoder {
     int64_t padding;        /* sc_config_padding */
     float eps;
     bool tied, pooler, next_sentence;
-    bool norm_first;                    /* the embeddings' norm comes before the projection to the layers' width */
-    sc_norm_kind norm;                  /* of the embeddings, at the end and of the head */
-    unsigned project_flags, head_flags; /* of that projection and the head's dense part */
+    float embed_scale;  /* of the words; 0: none */
+    const bool *sparse; /* of each layer: has `blocks`; NULL: none */
+    sc_block_pattern blocks;
+    bool norm_first;   /* the embeddings' norm comes before the projection to the layers' width */
+    sc_norm_kind norm; /* of the embeddings, at the end and of the head */
+    unsigned project_flags, head_flags, ffn_flags; /* of that projection, the head's dense part, the feed-forward */
     sc_unary_kind act, head_act;
     sc_pool_kind pool; /* of SC_HEAD_CLASSES */
     sc_head head;
@@ -189,6 +208,10 @@ struct sc_encoder {
 void sc_encoder_configure(sc_config *c, sc_encoder *e);
 /* The head that "architectures" or, where that says nothing, the file's tensors name; with labels, pooler, activation. */
 void sc_encoder_configure_head(sc_config *c, sc_encoder *e);
+sc_attention_config sc_encoder_attention_config(const sc_encoder *e, int64_t i);
+/* What BERT's kin have in common. (bert.c) */
+extern const sc_encoder_names sc_big_bird_names, sc_longformer_names;
+void sc_bert_configure(sc_config *c, sc_encoder *e, const sc_encoder_names *names, sc_unary_kind classes_act);
 void sc_encoder_describe(const void *encoder, sc_model_info *info);
 const sc_encoder *sc_model_encoder(const sc_model *m); /* NULL: another kind of model */
 sc_tensor *sc_encoder_build(sc_graph *g, const void *encoder, sc_text_in *in);
@@ -230,6 +253,9 @@ typedef struct sc_family {
 #include "models/models.def"
 #undef F
 const sc_family *sc_family_of(const char *model_type); /* NULL: not known */
+/* The type under which the registry has a configuration of this model_type: that of another model where its own is shared
+ * with one that is built otherwise (T5's encoder alone, Jina's BERT). */
+const char *sc_model_type_of(const json_t *config, const char *model_type);
 /* SC_EUNSUPPORTED, with the types that are near. */
 sc_status sc_family_unknown(const char *what, const char *model_type);
 
@@ -254,6 +280,7 @@ struct sc_weights {
     sc_weight *item;
     int64_t count, cap;
     sc_map index;
+    bool stacked; /* experts were in one tensor, by rows (sc_moe_adapt) */
 };
 /* Takes a reference to the storage's buffer. SC_EFORMAT where the name is there already. */
 sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape, const sc_storage *storage);
@@ -266,7 +293,15 @@ sc_status sc_weight_widen(sc_weight *w);
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
 /* Adds it, as the options say. */
 sc_status sc_weights_make(sc_weights *w, const sc_param_request *want, const sc_model_options *o);
-sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir);
+/* config: config.json, which says how packed matrices are to be unpacked; NULL: none is. */
+sc_status sc_weights_from_safetensors(sc_weights *w, sc_context *ctx, const char *dir, const json_t *config);
+/* Adds what a packed tensor stands for; *taken: it is one, or belongs to one. (unpack.c) */
+sc_status sc_weights_unpack(sc_weights *w, sc_context *ctx, const sc_safetensors *st, const sc_file_tensor *t,
+                            const json_t *config, bool *taken);
+/* Models of text and pictures, whose text model is a part: *text_config becomes the whole of m->json, and the weights have
+ * the names that it has by itself. Does nothing to others. (wrapped.c) */
+sc_status sc_config_unwrap(sc_model *m);
+sc_status sc_weights_unwrap(sc_weights *w);
 /* Dense strides of a shape. */
 void sc_dense_strides(const sc_shape *s, int64_t *stride);
 
@@ -321,6 +356,7 @@ sc_status sc_gguf_fits_ssm(const sc_model *m, const sc_gguf_arch *a);
 /* The same of encoders. GGUF has names for what gives the states; heads are left out, with a remark. (gguf_encoder.c) */
 sc_status sc_gguf_read_encoder(json_t *o, const sc_gguf *file, const sc_gguf_arch *a);
 sc_status sc_gguf_write_encoder(sc_gguf_writer *w, const sc_model *m, const sc_gguf_arch *a);
+double sc_nomic_bert_theta(const sc_model *m); /* the base of its rotations */
 /* ModernBERT's windows and rotations. (modernbert.c) */
 sc_status sc_modernbert_write(sc_gguf_writer *w, const sc_model *m, const char *arch);
 sc_status sc_gguf_fits_encoder(const sc_model *m, const sc_gguf_arch *a);
@@ -344,11 +380,12 @@ sc_status sc_gguf_write_config(sc_gguf_writer *w, const sc_model *m, sc_arena *a
 /* T5's own keys (gguf_t5.c): read; refused where GGUF has none for a setting; written. */
 sc_status sc_gguf_read_t5(json_t *o, const sc_gguf *file);
 sc_status sc_gguf_fits_t5(const sc_model *m);
-sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m);
+sc_status sc_gguf_write_t5(sc_gguf_writer *w, const sc_model *m, const char *arch);
 /* HuggingFace's model_type to GGUF's architecture; NULL: GGUF has no name for it. */
 const char *sc_gguf_arch_of(const char *model_type);
 
-/* ---- adapters in PEFT's format (lora.c reads them, adapt.c fits them to a model) ---- */
+/* ---- adapters in PEFT's format (lora.c and adapter_kinds.c read them, adapter_experts.c and adapt.c fit them to a model)
+ * ---- */
 
 typedef struct sc_adapter_part {
     const char *name; /* of the matrix, without ".weight" */
@@ -358,7 +395,13 @@ typedef struct sc_adapter_part {
     sc_lora_use use;      /* a table's part says so, a matrix's is told when it is met */
     sc_buffer *magnitude; /* (N) f32: DoRA's; NULL: none */
     float weight;         /* of the adapter */
+    int adapter;          /* its number */
     bool used;
+    /* Of a tensor of all experts, a (E R, C) and b (N, R E), taken apart when the model is known: what b is to be multiplied
+     * by is alpha over the rank or its root. */
+    bool stacked, rslora;
+    double alpha;
+    bool wide; /* a has more columns than the matrix, which has the first of them */
 } sc_adapter_part;
 
 /* A tensor that an adapter has instead of the model's. */
@@ -372,8 +415,30 @@ typedef struct sc_adapters {
     sc_adapter_part *part;
     sc_adapter_whole *whole;
     int64_t count, cap, n_whole, cap_whole;
+    int adapters; /* read so far */
     sc_prompt prompt;
 } sc_adapters;
+/* What the readers of one adapter share. */
+typedef struct sc_adapter_source {
+    const sc_safetensors *st;
+    sc_arena *arena;
+    const json_t *config;
+    const char *what; /* adapter_config.json, for messages */
+    double weight;
+} sc_adapter_source;
+/* n values as f32 times `scale`, in memory of their own. turned: an (R, C) matrix becomes (C, R). (lora.c) */
+sc_status sc_adapter_load(sc_storage *out, const sc_file_tensor *t, float scale, bool turned);
+/* A new part for the matrix that a tensor's name stands for without its last n characters. */
+sc_status sc_adapter_new_part(sc_adapters *a, const sc_adapter_source *from, const char *name, size_t n,
+                              sc_adapter_part **out);
+/* A tensor of one of the kinds of adapter_kinds.c, `end` that of its name; and the virtual tokens of an adapter. */
+sc_status sc_adapter_add_scale(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
+                               const char *end);
+sc_status sc_adapter_add_vera(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
+                              const char *end);
+sc_status sc_adapter_add_prompt(sc_adapters *a, const sc_adapter_source *from, bool prefix);
+/* Brings the parts of experts together, matrix by matrix, before the model is built. (adapter_experts.c) */
+sc_status sc_adapters_gather(sc_adapters *a, sc_model *m);
 /* Adds the adapter of a folder (adapter_config.json, adapter_model.safetensors), `weight` times. Strings go to the arena. */
 sc_status sc_adapters_add(sc_adapters *a, sc_arena *arena, const char *dir, double weight);
 void sc_adapters_free(sc_adapters *a);
@@ -390,6 +455,7 @@ sc_status sc_adapter_join(sc_adapter_part *part, int64_t n, int64_t heads);
 
 struct sc_model {
     sc_context *ctx;
+    bool wrapped; /* it is the text part of a larger one */
     sc_backend *backend;
     sc_arena *arena;
     json_t *json;     /* config.json */
@@ -531,8 +597,14 @@ struct sc_item {
     /* What adapters add on the way; NULL: nothing. in_out: the output has the axes of the parts the other way round. */
     const sc_adapters *adapters;
     const char *param; /* the matrix's name for them */
+    int64_t expert;    /* whose it is, of those that share a part */
     bool in_out;
 };
+
+/* The source's row (or column) that is i of the output. (convert_rows.c) */
+int64_t sc_tiles_source(const sc_tiles *t, int64_t i);
+/* How a matrix (or vector) with n rows, or columns, is tiled in its way (sc_gguf_name). (gguf_ssm.c) */
+sc_status sc_ssm_tiles(sc_tiles *out, const sc_model *m, const char *name, int way, int64_t n, bool to_tiled);
 
 typedef struct sc_items {
     sc_item *item;
@@ -542,6 +614,7 @@ typedef struct sc_items {
 
 /* Notes in the item of a parameter what adapters add to it; turned: it is written with its axes exchanged. (adapt.c) */
 sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bool turned);
+bool sc_adapters_change(const sc_model *m, const char *param);
 /* Adds that to one row as it is written, `row` in the order of the source. */
 void sc_adapters_merge_row(const sc_item *it, int64_t row, int64_t width, float *x);
 

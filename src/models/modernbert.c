@@ -35,7 +35,7 @@ static sc_tensor *block(sc_graph *g, const sc_encoder *e, int64_t i, sc_text_in 
                         sc_tensor *x)
 {
     const modernbert *m = (const modernbert *)e;
-    sc_attention_config attn = e->attn;
+    sc_attention_config attn = sc_encoder_attention_config(e, i);
     attn.rope = shared[m->local[i]];
     attn.window = m->local[i] ? m->window : 0;
     /* The embeddings' norm is the first layer's. */
@@ -80,8 +80,9 @@ static void configure_layers(sc_config *c, modernbert *m)
         sc_config_fault(c, "layer_types is not a list of %lld layers", (long long)n);
     for (int64_t i = 0; i < n; i++) {
         const char *type = given ? json_string_value(json_array_get(types, (size_t)i)) : NULL;
-        m->local[i] = given ? type && strcmp(type, "sliding_attention") == 0 : i % every != 0;
-        if (given && !m->local[i] && (!type || strcmp(type, "full_attention") != 0))
+        bool sparse = m->e.sparse && m->e.sparse[i];
+        m->local[i] = given ? type && strcmp(type, "sliding_attention") == 0 : !sparse && i % every != 0;
+        if (given && !m->local[i] && !sparse && (!type || strcmp(type, "full_attention") != 0))
             sc_config_fault(c, "layer_types[%lld] is '%s', which is not known", (long long)i,
                             type ? type : "no text");
     }

@@ -26,6 +26,7 @@ static void configure(sc_config *c, void *config)
     m->moe = (sc_moe_config){.shared = "shared_expert", .shared_gate = "shared_expert_gate"};
     m->moe.shared_width = sc_config_int(c, "shared_expert_intermediate_size", 5632, 1, 4 << 20);
     m->moe.routing = (sc_routing){.used = 4, .score = SC_SCORE_SOFTMAX};
+    m->balanced = true;
     sc_moe_decoder_configure(c, m);
 }
 

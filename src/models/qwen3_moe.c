@@ -13,6 +13,7 @@ static void configure(sc_config *c, void *config)
     d->attn.head_norm = SC_QK_NORM_HEAD;
     d->attn.qkv_bias = d->attn.out_bias = sc_config_bool(c, "attention_bias", false) ? SC_BIAS : 0;
     m->moe.routing = (sc_routing){.used = 8, .score = SC_SCORE_SOFTMAX};
+    m->balanced = true;
     sc_moe_decoder_configure(c, m);
 }
 

@@ -82,6 +82,7 @@ static void configure(sc_config *c, void *config)
     m->moe.moe = (sc_moe_config){.shared = "shared_expert", .shared_gate = "shared_expert_gate"};
     m->moe.moe.shared_width = sc_config_int(c, "shared_expert_intermediate_size", 512, 1, 4 << 20);
     m->moe.moe.routing = (sc_routing){.used = next ? 10 : 8, .score = SC_SCORE_SOFTMAX, .normalise = true};
+    m->moe.balanced = true;
     sc_moe_decoder_configure(c, &m->moe);
 }
 

@@ -23,6 +23,24 @@ const sc_family *sc_family_of(const char *model_type)
     return NULL;
 }
 
+const char *sc_model_type_of(const json_t *config, const char *model_type)
+{
+    static const struct {
+        const char *model_type, *key, *value, *is;
+    } shared[] = {
+        {"bert", "position_embedding_type", "alibi", "jina_bert_v2"},
+        {"t5", "architectures", "T5EncoderModel", "t5_encoder"},
+        {"mt5", "architectures", "MT5EncoderModel", "t5_encoder"},
+    };
+    for (int i = 0; i < SC_COUNT(shared); i++) {
+        const json_t *v = json_object_get(config, shared[i].key);
+        const char *text = json_string_value(json_is_array(v) ? json_array_get(v, 0) : v);
+        if (strcmp(model_type, shared[i].model_type) == 0 && text && strcmp(text, shared[i].value) == 0)
+            return shared[i].is;
+    }
+    return model_type;
+}
+
 int64_t sc_model_type_count(void)
 {
     int64_t n = 0;

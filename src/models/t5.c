@@ -90,8 +90,8 @@ static sc_tensor *relative_bias(sc_graph *g, const t5 *m, bool bidirectional)
     return bias;
 }
 
-/* One of the two stacks; the decoder's layers look at the memory besides. */
-static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t layers, sc_text_in *in)
+/* One of the two stacks; the decoder's layers look at the memory besides. The taps begin with `of`. */
+static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, const char *of, int64_t layers, sc_text_in *in)
 {
     sc_tensor *x = sc_embedding(g, "shared", in->ids, m->vocab, m->width); /* (T, C) */
     sc_attention_config self = m->attn;
@@ -100,7 +100,7 @@ static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t laye
     self.bias = relative_bias(g, m, self.bidirectional);
     for (int64_t i = 0; i < layers; i++) {
         int j = 0;
-        sc_tap(g, x, "%s_hidden_states.%d", name, (int)i);
+        sc_tap(g, x, "%shidden_states.%d", of, (int)i);
         sc_scope_push(g, "block.%d", (int)i);
         x = attention(g, m, j++, false, in, &self, x);
         if (in->memory) x = attention(g, m, j++, true, in, &m->attn, x);
@@ -108,7 +108,7 @@ static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t laye
         sc_scope_pop(g);
     }
     x = sc_rms_norm(g, "final_layer_norm", x, m->eps);
-    sc_tap(g, x, "%s_hidden_states.%d", name, (int)layers);
+    sc_tap(g, x, "%shidden_states.%d", of, (int)layers);
     sc_scope_pop(g);
     return x;
 }
@@ -116,9 +116,27 @@ static sc_tensor *stack(sc_graph *g, const t5 *m, const char *name, int64_t laye
 static sc_tensor *build(sc_graph *g, const void *config, sc_text_in *in)
 {
     const t5 *m = config;
-    if (in->source) in->memory->states = stack(g, m, "encoder", m->layers, in->source);
-    sc_tensor *x = stack(g, m, "decoder", m->decoder_layers, in);
+    if (in->source) in->memory->states = stack(g, m, "encoder", "encoder_", m->layers, in->source);
+    sc_tensor *x = stack(g, m, "decoder", "decoder_", m->decoder_layers, in);
     return sc_lm_head(g, in, m->tied ? "shared" : "lm_head", sc_affine(g, x, m->scale, 0), m->vocab);
+}
+
+/* The encoder by itself. */
+static sc_tensor *build_encoder(sc_graph *g, const void *config, sc_text_in *in)
+{
+    const t5 *m = config;
+    return stack(g, m, "encoder", "", m->layers, in);
+}
+
+static void describe_encoder(const void *config, sc_model_info *info)
+{
+    const t5 *m = config;
+    info->layers = m->layers;
+    info->width = m->width;
+    info->heads = info->kv_heads = m->attn.heads;
+    info->head_dim = m->attn.d;
+    info->vocab = m->vocab;
+    info->head = SC_HEAD_NONE;
 }
 
 /* GGUF has one name for wi and wi_1. */
@@ -157,3 +175,12 @@ const sc_family sc_family_t5 = {.name = "t5",
                                 .adapt = adapt,
                                 .describe = describe,
                                 .encoder_decoder = true};
+
+const sc_family sc_family_t5_encoder = {.name = "t5_encoder",
+                                        .model_types = (const char *const[]){"t5_encoder", NULL},
+                                        .prefix = "",
+                                        .config_size = sizeof(t5),
+                                        .configure = configure,
+                                        .build = build_encoder,
+                                        .adapt = adapt,
+                                        .describe = describe_encoder};

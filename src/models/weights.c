@@ -100,13 +100,15 @@ void sc_weights_free(sc_weights *w)
     *w = (sc_weights){0};
 }
 
-sc_status sc_weights_from_safetensors(sc_weights *w, const char *dir)
+sc_status sc_weights_from_safetensors(sc_weights *w, sc_context *ctx, const char *dir, const json_t *config)
 {
     sc_safetensors *st;
     sc_status s = sc_safetensors_open(&st, dir);
     if (s) return s;
     for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
         const sc_file_tensor *t = sc_safetensors_get(st, i);
+        bool taken = false;
+        if (config && ((s = sc_weights_unpack(w, ctx, st, t, config, &taken)) || taken)) continue;
         sc_shape shape = {.rank = t->rank};
         sc_storage storage = {
             .dtype = t->dtype, .data = (void *)(uintptr_t)t->data, .buffer = sc_safetensors_buffer(st, i)};

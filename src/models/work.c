@@ -32,11 +32,7 @@ static double read_of(const sc_graph *g, const sc_tensor *param)
 /* Keys that the tokens past .. past + n of a sequence see, summed over the tokens, and how many different ones. */
 static void seen(const sc_attention_attr *a, int64_t n, int64_t past, double *sum, double *different)
 {
-    *sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t keys = a->causal ? past + i + 1 : past + n;
-        *sum += (double)(a->window > 0 ? SC_MIN(keys, a->window) : keys);
-    }
+    *sum = sc_attention_pairs(a, past, past + n, past + n);
     *different = (double)(a->window > 0 ? SC_MIN(past + n, a->window + n - 1) : past + n);
 }
 

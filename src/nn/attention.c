@@ -36,6 +36,26 @@ static sc_tensor *norm_heads(sc_graph *g, const sc_attention_config *c, const ch
     return heads_of(g, x, heads, c->d);
 }
 
+/* x (T, H, D), the keys (or values) of a layer, with those that an adapter gives its virtual tokens. */
+static sc_tensor *with_prefix(sc_graph *g, sc_text_in *in, int64_t which, sc_tensor *x)
+{
+    const sc_prompt *p = g->params ? &g->params->prompt : NULL;
+    if (g->status || !x || !p || !p->layers) return x;
+    int64_t heads = x->shape.dim[1], d = x->shape.dim[2];
+    if (which >= 2 * p->layers || p->width != heads * d)
+        return sc_graph_fault(g,
+                              sc_fail(SC_ESHAPE,
+                                      "an adapter for another model: its prefix is for %lld layers with keys %lld "
+                                      "wide",
+                                      (long long)p->layers, (long long)p->width));
+    if (!in->virtual_rows) in->virtual_rows = sc_virtual_rows(g, in->ids, p->vocab);
+    sc_tensor *place = sc_reshape(g, sc_slice(g, in->virtual_rows, 0, 0, 1), 1, (int64_t[]){-1});
+    sc_tensor *all = sc_graph_constant(g, "prefix", &(sc_shape){3, {2 * p->layers, p->rows, p->width}}, &p->table);
+    sc_tensor *own = sc_reshape(g, sc_slice(g, all, 0, which, 1), 2, (int64_t[]){-1, p->width});
+    x = sc_rows_and(g, sc_reshape(g, x, 2, (int64_t[]){-1, p->width}), own, place);
+    return sc_reshape(g, x, 3, (int64_t[]){-1, heads, d});
+}
+
 sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, sc_tensor *q, sc_tensor *k,
                      sc_tensor *v)
 {
@@ -43,6 +63,8 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
     sc_attention_attr attr = {.scale = c->scale > 0 ? c->scale : (float)(1 / sqrt((double)c->d)),
                               .causal = !c->bidirectional,
                               .window = c->window,
+                              .globals = c->globals,
+                              .blocks = c->blocks,
                               .cap = c->cap,
                               .alibi = c->alibi,
                               .bias = c->bias,
@@ -55,6 +77,10 @@ sc_tensor *sc_attend(sc_graph *g, sc_text_in *in, const sc_attention_config *c, 
     if (c->rope) {
         q = sc_rope(g, q, c->rope, c->neighbours);
         k = sc_rope(g, k, c->rope, c->neighbours);
+    }
+    if (!c->bidirectional) {
+        k = with_prefix(g, in, 2 * layer, k);
+        v = with_prefix(g, in, 2 * layer + 1, v);
     }
     sc_tensor *y;
     if (in->cache && !c->bidirectional) {

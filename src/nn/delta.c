@@ -4,7 +4,8 @@
  * normed and gated. */
 #include "nn/nn.h"
 
-static const sc_init normal = {SC_INIT_NORMAL, 0.02f}, zeros = {SC_INIT_ZEROS, 0}, ones = {SC_INIT_ONES, 0};
+static const sc_init normal = {SC_INIT_NORMAL, 0.02f}, ones = {SC_INIT_ONES, 0},
+                     rates = {.kind = SC_INIT_LOG_UNIFORM, .lo = 0.01f, .hi = 16};
 
 /* Elements start .. start + n of the last axis of x (T, H, D). */
 static sc_tensor *of_heads(sc_graph *g, sc_tensor *x, int64_t start, int64_t n)
@@ -60,7 +61,7 @@ sc_tensor *sc_gated_delta(sc_graph *g, const char *name, sc_tensor *x, sc_text_i
     sc_tensor *state = sc_text_state(g, in, c->taps - 1, channels);
     sc_tensor *qkv = sc_conv_causal(g, p.part, p.parts, w, NULL, silu, &in->seqs, state); /* (T, channels) */
     if (!silu) qkv = sc_unary(g, c->act, qkv);
-    sc_tensor *rate = sc_param_formed(g, "A_log", zeros, SC_FORM_NEG_EXP, 1, &c->heads);
+    sc_tensor *rate = sc_decay_rates(g, "A_log", rates, 1, &c->heads);
     sc_tensor *step = sc_add(g, p.a, sc_param(g, "dt_bias", ones, 1, &c->heads));
     sc_delta_scan scan = {.eps = 1e-6f, .tiled = c->tiled};
     scan.g = sc_mul(g, sc_unary(g, SC_UNARY_SOFTPLUS, step), rate);

@@ -6,13 +6,13 @@ static const sc_init normal = {SC_INIT_NORMAL, 0.02f}, zeros = {SC_INIT_ZEROS, 0
 
 static int64_t last_dim(const sc_tensor *x) { return x && x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 0; }
 
-/* The i-th addition to the matrix (n, c) in whose scope we are. */
-static bool next_lora(sc_graph *g, sc_lora_use use, int i, int64_t n, int64_t c, sc_lora *part)
+bool sc_lora_next(sc_graph *g, const char *name, sc_lora_use use, int i, int64_t n, int64_t c, sc_lora *part)
 {
-    const char *name = g->scope[g->depth];
     if (g->status || !g->params || !g->params->lora || !g->params->lora(g->params->user, name, use, i, part))
         return false;
-    if (part->rows == n && part->cols == c) return true;
+    if ((part->rows == n || part->kind == SC_LORA_SCALES_IN) &&
+        (part->cols == c || part->kind == SC_LORA_SCALES_OUT))
+        return true;
     sc_graph_fault(g, sc_fail(SC_ESHAPE,
                               "an adapter for another model: its part for '%s' is for (%lld, %lld), the "
                               "matrix is (%lld, %lld)",
@@ -20,25 +20,45 @@ static bool next_lora(sc_graph *g, sc_lora_use use, int i, int64_t n, int64_t c,
     return false;
 }
 
-/* x (T, C) w^T + bias and what adapters add to w; y (T, N). */
+static sc_tensor *times(sc_graph *g, sc_tensor *x, const sc_storage *factors, int64_t n)
+{
+    return sc_mul(g, x, sc_graph_constant(g, "ia3_l", &(sc_shape){1, {n}}, factors));
+}
+
+/* x (T, C) w^T + bias and what adapters make of that; y (T, N). w is that of the scope we are in. */
 static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor *w, sc_tensor *bias)
 {
     sc_lora part;
     if (!w) return NULL;
+    const char *name = g->scope[g->depth];
     int64_t n = w->shape.dim[0], c = w->shape.dim[1];
     bool gain = false;
-    for (int i = 0; next_lora(g, use, i, n, c, &part); i++) gain = gain || part.gain.data;
-    sc_tensor *plain = sc_apply_linear(g, x, w, gain ? NULL : bias), *y = plain; /* a gain leaves the bias alone */
-    for (int i = 0; next_lora(g, use, i, n, c, &part); i++) {
+    sc_tensor *scaled = x;
+    for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++) {
+        gain = gain || part.gain.data;
+        if (part.kind == SC_LORA_SCALES_IN) scaled = times(g, scaled, &part.a, c);
+    }
+    sc_tensor *plain = sc_apply_linear(g, scaled, w, gain ? NULL : bias); /* a gain leaves the bias alone */
+    sc_tensor *y = plain;
+    for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++) {
+        if (part.kind != SC_LORA_ADDS) continue;
         sc_shape a = {2, {part.rank, part.cols}}, b = {2, {part.rows, part.rank}}, v = {1, {part.rows}};
         sc_tensor *down = sc_apply_linear(g, x, sc_graph_constant(g, "lora_A", &a, &part.a), NULL);
         y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_B", &b, &part.b), NULL));
         if (part.gain.data) y = sc_add(g, y, sc_mul(g, plain, sc_graph_constant(g, "lora_gain", &v, &part.gain)));
     }
-    return gain && bias ? sc_add(g, y, bias) : y;
+    if (gain && bias) y = sc_add(g, y, bias);
+    for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++)
+        if (part.kind == SC_LORA_SCALES_OUT) y = times(g, y, &part.b, n);
+    return y;
 }
 
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags)
+{
+    return sc_linear_from(g, name, x, n, flags, zeros);
+}
+
+sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, sc_init from)
 {
     int64_t c = last_dim(x);
     bool in_out = flags & SC_IN_OUT;
@@ -46,10 +66,16 @@ sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, uns
     sc_scope_push(g, "%s", name);
     sc_tensor *w = sc_param(g, "weight", normal, 2, in_out ? (int64_t[]){c, n} : (int64_t[]){n, c});
     if (in_out) w = sc_permute(g, w, (int[]){1, 0});
-    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", zeros, 1, &n) : NULL;
+    sc_tensor *bias = flags & SC_BIAS ? sc_param(g, "bias", from, 1, &n) : NULL;
     sc_tensor *y = adapted(g, in_out ? SC_LORA_IN_OUT : SC_LORA_LINEAR, x, w, bias);
     sc_scope_pop(g);
     return y;
+}
+
+sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
+{
+    if (!g->params || !g->params->learning) return sc_param_formed(g, name, init, SC_FORM_NEG_EXP, rank, dim);
+    return sc_affine(g, sc_unary(g, SC_UNARY_EXP, sc_param(g, name, init, rank, dim)), -1, 0);
 }
 
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps)
@@ -89,7 +115,8 @@ sc_tensor *sc_norm(sc_graph *g, sc_norm_kind kind, const char *name, sc_tensor *
 static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
 {
     const sc_prompt *p = g->params ? &g->params->prompt : NULL;
-    if (g->status || !p || !p->ids || !ids || ids->leaf != SC_INPUT || strcmp(ids->name, p->ids) != 0) return NULL;
+    if (g->status || !p || !p->ids || p->layers || !ids || ids->leaf != SC_INPUT || strcmp(ids->name, p->ids) != 0)
+        return NULL;
     if (p->width != width)
         return sc_graph_fault(g, sc_fail(SC_ESHAPE,
                                          "an adapter for another model: its virtual tokens are %lld wide, the "
@@ -98,15 +125,25 @@ static sc_tensor *prompt_of(sc_graph *g, const sc_tensor *ids, int64_t width)
     return sc_graph_constant(g, "prompt", &(sc_shape){2, {p->rows, width}}, &p->table);
 }
 
+/* Virtual tokens whose keys and values are given look like token 0 till then. */
+static sc_tensor *real_ids(sc_graph *g, sc_tensor *ids)
+{
+    const sc_prompt *p = g->params ? &g->params->prompt : NULL;
+    if (!p || !p->ids || !p->layers || !ids || ids->leaf != SC_INPUT || strcmp(ids->name, p->ids) != 0) return ids;
+    sc_tensor *rows = sc_virtual_rows(g, ids, p->vocab);
+    return sc_reshape(g, sc_slice(g, rows, 0, 1, 1), 1, (int64_t[]){-1});
+}
+
 static sc_tensor *embedding(sc_graph *g, const char *name, sc_tensor *ids, int64_t rows, int64_t skip,
                             int64_t width, int64_t still)
 {
     sc_scope_push(g, "%s", name);
     sc_tensor *table = sc_param(g, "weight", normal, 2, (int64_t[]){skip + rows, width});
     sc_lora part;
-    sc_tensor *seen = skip ? sc_slice(g, table, 0, skip, rows) : table;
-    sc_tensor *y = sc_rows_but(g, seen, prompt_of(g, ids, width), ids, still);
-    for (int i = 0; next_lora(g, SC_LORA_TABLE, i, width, skip + rows, &part); i++) {
+    sc_tensor *seen = skip ? sc_slice(g, table, 0, skip, rows) : table, *more = prompt_of(g, ids, width);
+    ids = real_ids(g, ids);
+    sc_tensor *y = sc_rows_but(g, seen, more, ids, still);
+    for (int i = 0; sc_lora_next(g, g->scope[g->depth], SC_LORA_TABLE, i, width, skip + rows, &part); i++) {
         sc_shape a = {2, {part.cols, part.rank}}, b = {2, {part.rows, part.rank}};
         sc_tensor *first = sc_graph_constant(g, "lora_embedding_A", &a, &part.a);
         sc_tensor *down = sc_rows(g, skip ? sc_slice(g, first, 0, skip, rows) : first, ids);
@@ -140,7 +177,9 @@ sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_una
     if (g->status || !x) return NULL;
     const sc_ffn_names *m = names ? names : &llama;
     int64_t c = last_dim(x);
+    unsigned last = flags & SC_BIAS_DOWN ? SC_BIAS : flags;
     sc_tensor *h;
+    flags &= ~(unsigned)SC_BIAS_DOWN;
     if (name) sc_scope_push(g, "%s", name);
     if (m->gate_up) {
         h = sc_linear(g, m->gate_up, x, 2 * n, flags);
@@ -152,7 +191,7 @@ sc_tensor *sc_ffn(sc_graph *g, const char *name, sc_tensor *x, int64_t n, sc_una
     } else {
         h = sc_unary(g, act, sc_linear(g, m->up, x, n, flags));
     }
-    h = sc_linear(g, m->down, h, c, flags);
+    h = sc_linear(g, m->down, h, c, last);
     if (name) sc_scope_pop(g);
     return h;
 }

@@ -12,7 +12,16 @@ static sc_tensor *experts(sc_graph *g, const sc_moe_config *m, const char *name,
     snprintf(bias, sizeof bias, "experts.%%d.%s.bias", name);
     sc_tensor *w = sc_param_stack(g, weight, normal, m->experts, 2, (int64_t[]){n, c});
     sc_tensor *b = m->bias & SC_BIAS ? sc_param_stack(g, bias, zeros, m->experts, 1, &n) : NULL;
-    return sc_linear_experts(g, x, w, chosen, b);
+    sc_tensor *y = sc_linear_experts(g, x, w, chosen, b);
+    sc_lora part;
+    snprintf(weight, sizeof weight, ".experts.%%d.%s", name);
+    const char *of = sc_arena_printf(g->arena, "%s%s", g->scope[g->depth], weight);
+    for (int i = 0; of && sc_lora_next(g, of, SC_LORA_EXPERTS, i, n, c, &part); i++) {
+        sc_shape down = {3, {part.experts, part.rank, c}}, up = {3, {part.experts, n, part.rank}};
+        sc_tensor *few = sc_linear_experts(g, x, sc_graph_constant(g, "lora_A", &down, &part.a), chosen, NULL);
+        y = sc_add(g, y, sc_linear_experts(g, few, sc_graph_constant(g, "lora_B", &up, &part.b), chosen, NULL));
+    }
+    return y;
 }
 
 /* An expert that every token goes to. */
@@ -30,7 +39,7 @@ sc_tensor *sc_moe(sc_graph *g, const char *name, sc_tensor *x, const sc_moe_conf
     int64_t c = x->shape.dim[1];
     sc_scope_push(g, "%s", name);
     sc_tensor *logits = sc_linear(g, m->router, x, m->experts, m->router_bias); /* (T, E) */
-    sc_tensor *bias = m->correction ? sc_param(g, m->correction, zeros, 1, &m->experts) : NULL;
+    sc_tensor *bias = m->correction ? sc_param_fixed(g, m->correction, zeros, 1, &m->experts) : NULL;
     sc_tensor *chosen = sc_top_experts(g, logits, bias, &m->routing); /* (T, K) */
     sc_tensor *weights = sc_expert_weights(g, logits, chosen, &m->routing);
     sc_tensor *gate = experts(g, m, m->gate, x, chosen, m->width, c),

@@ -72,29 +72,38 @@ typedef struct sc_text_in {
     sc_tensor *ids;   /* (T) i32 */
     sc_tensor *types; /* (T) i32: which of a pair's texts each token is of, for the models that are told */
     sc_seqs seqs;
-    sc_tensor *wanted;     /* (R) i32: the tokens whose logits are wanted; NULL: all */
-    const sc_cache *cache; /* NULL: attention over the batch alone */
-    sc_cache_spec *spec;   /* not NULL: attention layers note their sizes here */
-    int layer;             /* of the cache, counted up by attention layers */
-    int state;             /* of the cache, counted up by recurrent layers */
+    sc_tensor *wanted;       /* (R) i32: the tokens whose logits are wanted; NULL: all */
+    const sc_cache *cache;   /* NULL: attention over the batch alone */
+    sc_cache_spec *spec;     /* not NULL: attention layers note their sizes here */
+    int layer;               /* of the cache, counted up by attention layers */
+    int state;               /* of the cache, counted up by recurrent layers */
+    sc_tensor *virtual_rows; /* of sc_virtual_rows, once it is needed */
     sc_tensor *rope; /* the model's table of angles, once it is made, for all layers or those without a window */
     sc_tensor *rope_local; /* of the layers with one, where they have their own */
     /* Encoder-decoders: what the encoder reads, NULL where that is in the memory already; and the memory, else NULL. */
     struct sc_text_in *source;
     sc_memory *memory;
 } sc_text_in;
+/* The i-th addition that adapters have for a matrix (n, c), false where there are no more. A fault where it is for another
+ * shape. */
+bool sc_lora_next(sc_graph *g, const char *name, sc_lora_use use, int i, int64_t n, int64_t c, sc_lora *part);
 /* The next recurrent state of the model, (slots, rows, n), for the operations that keep one; NULL without cache. */
 sc_tensor *sc_text_state(sc_graph *g, sc_text_in *in, int64_t rows, int64_t n);
 
 /* ---- layers ---- */
 
 enum {
-    SC_BIAS = 1,   /* "bias" too */
-    SC_IN_OUT = 2, /* the weight is stored (C, n), as GPT-2's checkpoints have it */
+    SC_BIAS = 1,      /* "bias" too */
+    SC_IN_OUT = 2,    /* the weight is stored (C, n), as GPT-2's checkpoints have it */
+    SC_BIAS_DOWN = 4, /* of a feed-forward: its last matrix alone has one */
 };
 
 /* x (…, C) → (…, n): "name.weight" (n, C) and, with SC_BIAS, "name.bias" (n). */
 sc_tensor *sc_linear(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags);
+/* The same with a bias that begins as `bias` says. */
+sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n, unsigned flags, sc_init bias);
+/* -exp of a parameter: rates of decay, which checkpoints keep as logarithms. */
+sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim);
 sc_tensor *sc_rms_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
 sc_tensor *sc_layer_norm(sc_graph *g, const char *name, sc_tensor *x, float eps);
 
@@ -148,7 +157,9 @@ typedef struct sc_attention_names {
 
 typedef struct sc_attention_config {
     int64_t heads, kv_heads, d;
-    int64_t window;   /* 0: none */
+    int64_t window;  /* 0: none */
+    int64_t globals; /* of sc_attention_attr, as the next */
+    sc_block_pattern blocks;
     float scale;      /* 0: 1 / sqrt(d) */
     float cap;        /* of the scores; 0: none */
     bool alibi;       /* scores fall with the distance (sc_attention_attr) */
@@ -205,6 +216,7 @@ typedef struct sc_latent_config {
     sc_tensor *rope;
     bool neighbours;
     unsigned bias; /* SC_BIAS or 0 */
+    sc_block_pattern blocks;
 } sc_latent_config;
 /* x (T, C) → (T, C). The cache holds the latent and the rotated key of each token, and nothing for its heads. */
 sc_tensor *sc_latent_attention(sc_graph *g, const char *name, sc_tensor *x, sc_text_in *in,

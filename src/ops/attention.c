@@ -77,6 +77,7 @@ static sc_status check_bias(const sc_tensor *bias, const sc_attention_attr *a, i
     sc_status s;
     if (a->cross && (a->causal || a->window > 0 || bias))
         return sc_fail(SC_EINVAL, "another batch's keys have no place relative to the queries");
+    if ((s = sc_attention_keys_check(a))) return s;
     if (!bias) return SC_OK;
     if ((s = sc_want_dtype(bias, "the bias", SC_F32)) || (s = sc_want_rank(bias, "the bias", 2)) ||
         (s = sc_want_dim(bias, "the bias", 0, heads)))
@@ -98,13 +99,12 @@ static sc_status infer(sc_tensor *y)
 static sc_cost cost(const sc_step *s)
 {
     const sc_tensor *q = s->in[0], *k = s->in[1];
-    double queries = (double)q->shape.dim[0], keys = (double)k->shape.dim[0];
-    if (is_cache(k))
-        keys = (double)s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
-    else if (SC_ATTR(s, sc_attention_attr)->causal)
-        keys /= 2;
+    int64_t queries = q->shape.dim[0], keys = k->shape.dim[0];
+    if (is_cache(k)) keys = s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
     double widths = (double)(q->shape.dim[2] + value_width(s->in[2]));
-    sc_cost c = {.flops = 2 * queries * keys * (double)q->shape.dim[1] * widths};
+    double pairs =
+        sc_attention_pairs(SC_ATTR(s, sc_attention_attr), SC_MAX(keys - queries, 0), SC_MAX(keys, queries), keys);
+    sc_cost c = {.flops = 2 * pairs * (double)q->shape.dim[1] * widths};
     c.bytes = 2 * sc_tensor_bytes(q) + 2 * sc_tensor_bytes(k);
     return c;
 }

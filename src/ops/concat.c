@@ -27,8 +27,7 @@ static void backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
     int last = y->shape.rank - 1;
     for (int64_t i = 0, at = 0; i < y->n_in; at += y->in[i++]->shape.dim[last])
         if (sc_gradient_wanted(b, y->in[i]))
-            sc_gradient_add(b, y->in[i],
-                            sc_slice(sc_gradient_graph(b), dy, last, at, y->in[i]->shape.dim[last]));
+            sc_gradient_add(b, y->in[i], sc_slice(sc_gradient_graph(b), dy, last, at, y->in[i]->shape.dim[last]));
 }
 
 const sc_op sc_op_concat = {.name = "concat",

@@ -172,8 +172,13 @@ sc_tensor *sc_expert_weights(sc_graph *g, sc_tensor *logits, sc_tensor *experts,
 /* y[t, i] (N) = w[experts[t, i]] x[t] + bias: x (T, C), or (T, K, C) where each has its own; w (E, N, C), bias (E, N) or
  * NULL. experts NULL: K is E, and y[t, i] is of w[i]. Each matrix is read once, those that no token uses not at all. */
 sc_tensor *sc_linear_experts(sc_graph *g, sc_tensor *x, sc_tensor *w, sc_tensor *experts, sc_tensor *bias);
-/* x (T, K, C), weights (T, K) → (T, C). */
+/* x (T, K, C), weights (T, K), NULL: 1 → (T, C). */
 sc_tensor *sc_expert_sum(sc_graph *g, sc_tensor *x, sc_tensor *weights);
+/* How often each of n experts was chosen: one (T, K, 1) ones, experts (T, K) → (n). */
+sc_tensor *sc_expert_counts(sc_graph *g, sc_tensor *one, sc_tensor *experts, int64_t n);
+/* Of n mixtures together, logits (T, E) and experts (T, K) of each: E times the sum over experts of the share of tokens
+ * that chose one times the mean of its softmax; one element. NULL: there are none. (balance.c) */
+sc_tensor *sc_balance_loss(sc_graph *g, int64_t n, sc_tensor *const *logits, sc_tensor *const *experts);
 /* (up + 1) gate sigmoid(alpha gate), the gate at most `limit`, up within it both ways (gpt-oss). */
 sc_tensor *sc_clamped_glu(sc_graph *g, sc_tensor *gate, sc_tensor *up, float alpha, float limit);
 typedef struct sc_clamped_glu_attr {
@@ -244,14 +249,34 @@ typedef struct sc_rope_attr {
  * whether segments are attended to at the same time. */
 enum { SC_ATTENTION_TILE = 32, SC_ATTENTION_SEGMENT = 256 };
 
+/* Which blocks of keys each block of queries sees, beside itself; the rest costs nothing. Blocks are counted from the
+ * beginning of each sequence. */
+typedef struct sc_block_pattern {
+    int64_t size; /* tokens a block; 0: there is no pattern */
+    enum {
+        SC_BLOCKS_LOCAL,
+        SC_BLOCKS_STRIDED, /* each stride-th from the query's own */
+        SC_BLOCKS_FIXED    /* of stretches of `stride` blocks its own, and of each the last `summary` */
+    } kind;
+    int64_t near;        /* neighbours to each side, or before it where causal */
+    int64_t first, last; /* so many at either end are seen by all and see all; causal: last is 0 */
+    int64_t random;      /* others, drawn anew for each key head and block of queries */
+    uint64_t seed;
+    int64_t stride, summary; /* blocks, of the two regular kinds */
+    int64_t again;           /* the first block counts so many times more, for those that do not see all */
+    int64_t dense;           /* in sequences of at most so many tokens all see all; causal: 0 */
+} sc_block_pattern;
+
 typedef struct sc_attention_attr {
     float scale;
     bool causal;
     int64_t
         window; /* > 0: a causal query sees itself and the window - 1 keys before it, any other one window / 2 keys
                        to each side */
-    float cap;  /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
-    bool alibi; /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
+    int64_t globals;         /* with a window: the first so many keys of a sequence are seen besides (Longformer) */
+    sc_block_pattern blocks; /* in place of a window */
+    float cap;               /* > 0: a score s becomes cap tanh(s / cap) (Gemma 2) */
+    bool alibi;       /* a key n before the query has n times the head's slope less (Press et al. 2022, "ALiBi") */
     sc_tensor *sinks; /* (H) f32 or NULL: one more score a query head, which takes its part of the softmax and gives
                          nothing (gpt-oss). An input of the node */
     sc_tensor
@@ -263,6 +288,21 @@ typedef struct sc_attention_attr {
 /* q (T, H, D), k (T, Hkv, D), v (T, Hkv, Dv) f32 → (T, H, Dv). Query head h reads key head h / (H / Hkv). */
 sc_tensor *sc_attention(sc_graph *g, sc_tensor *q, sc_tensor *k, sc_tensor *v, const sc_seqs *seqs,
                         const sc_attention_attr *attr);
+
+/* Keys from .. to, which count 1 + again times. (keys.c) */
+typedef struct sc_key_range {
+    int64_t from, to, again;
+} sc_key_range;
+/* The keys that the queries at places first .. end of a sequence with so many keys see any of, in order, apart; with a
+ * pattern, queries of one block, which see all of these up to themselves. `out` has room for sc_attention_keys_most. */
+int64_t sc_attention_keys(const sc_attention_attr *a, int64_t head, int64_t first, int64_t end, int64_t keys,
+                          sc_key_range *out);
+int64_t sc_attention_keys_most(const sc_attention_attr *a, int64_t keys);
+/* Pairs of a query and a key that it sees, of one head; within a block of a pattern as if none were causal. For costs. */
+double sc_attention_pairs(const sc_attention_attr *a, int64_t first, int64_t end, int64_t keys);
+/* Whether the key is one that the query sees as far as order and window go. */
+bool sc_attention_sees(const sc_attention_attr *a, int64_t query, int64_t key);
+sc_status sc_attention_keys_check(const sc_attention_attr *a);
 
 /* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0, or v a view
  * of the first features of each key. */
@@ -303,6 +343,13 @@ typedef struct sc_selective_scan {
 typedef struct sc_decay_attr {
     float dt_min, dt_max;
 } sc_decay_attr;
+/* Of the derivatives: what is summed over the rows (or the heads of a group) is summed in so many parts that can be made at
+ * the same time. */
+enum { SC_SCAN_PARTS = 8 };
+typedef struct sc_scan_grad_attr {
+    int64_t parts;
+    sc_decay_attr range; /* of sc_scan_decay's */
+} sc_scan_grad_attr;
 /* Mamba (Gu and Dao 2023). h = exp(dt a) h + dt x b; y = h c + d x. x, dt (T, C), a (C, N), b, c (T, N), d (C); states
  * (C, N) → (T, C) */
 sc_tensor *sc_scan_selective(sc_graph *g, const sc_selective_scan *p, const sc_seqs *seqs, sc_tensor *state);
@@ -342,6 +389,24 @@ typedef struct sc_pool_attr {
 } sc_pool_attr;
 /* x (T, C), first and stop (S) i32 → (S, C): row s is of tokens first[s] .. stop[s], at least one. */
 sc_tensor *sc_pool_tokens(sc_graph *g, sc_pool_kind kind, sc_tensor *x, sc_tensor *first, sc_tensor *stop);
+
+/* Where the first n tokens of each sequence are, for attention of their own. rows (S n): their places in the batch, the last
+ * one's again where a sequence is shorter; start (S + 1): 0, n, 2n, …; back (T): a token's own place t or, of the first
+ * ones, T and its place in `rows`. All i32, parts of one. */
+typedef struct sc_first_tokens {
+    sc_tensor *rows, *start, *back;
+} sc_first_tokens;
+sc_first_tokens sc_tokens_first(sc_graph *g, const sc_seqs *seqs, int64_t n);
+typedef struct sc_first_tokens_attr {
+    int64_t n;
+} sc_first_tokens_attr;
+
+/* Ids from `vocab` on are virtual tokens. ids (T) → (2, T) i32: a token's own place t, or T and the number of a virtual one;
+ * and ids in which those are 0. */
+sc_tensor *sc_virtual_rows(sc_graph *g, sc_tensor *ids, int64_t vocab);
+typedef struct sc_virtual_rows_attr {
+    int64_t vocab;
+} sc_virtual_rows_attr;
 
 /* x (T, C) → (T, C, n): each token's n neighbours of its sequence, itself at place (n - 1) / 2, zeros outside. What a
  * convolution over the tokens multiplies. */

@@ -78,6 +78,78 @@ static sc_cost scan_cost(const sc_step *s, int64_t rows, int64_t n, double each)
                               (s->in[s->n_in - 3] ? 8 * size * sequences : 0)};
 }
 
+/* ---- what derivatives share: one run of values with all gradients, since a kernel makes them at once ---- */
+
+/* No derivative where states come from another run. */
+static bool grad_begins(sc_gradients *b, const sc_tensor *y)
+{
+    if (!y->in[y->n_in - 3]) return true;
+    sc_graph_fault(sc_gradient_graph(b),
+                   sc_fail(SC_EUNSUPPORTED, "no derivative of %s over states that are kept", y->op->name));
+    return false;
+}
+
+/* The next n elements of a run, from *at on. */
+static sc_tensor *next_of(sc_graph *g, sc_tensor *all, int64_t *at, int64_t n)
+{
+    sc_tensor *x = sc_slice(g, all, 0, *at, n);
+    *at += n;
+    return x;
+}
+
+/* The next gradient, of input x. */
+static void take_next(sc_gradients *b, sc_tensor *x, sc_tensor *all, int64_t *at)
+{
+    if (!x) return;
+    sc_tensor *dx = next_of(sc_gradient_graph(b), all, at, sc_tensor_count(x));
+    if (sc_gradient_wanted(b, x))
+        sc_gradient_add(b, x, sc_reshape(sc_gradient_graph(b), dx, x->shape.rank, x->shape.dim));
+}
+
+/* The same where there are several parts of it, to be added. */
+static void take_sum(sc_gradients *b, sc_tensor *x, int64_t parts, sc_tensor *all, int64_t *at)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    if (!x) return;
+    int64_t n = sc_tensor_count(x);
+    sc_tensor *dx = next_of(g, all, at, parts * n);
+    if (!sc_gradient_wanted(b, x)) return;
+    dx = sc_sum_leading(g, sc_reshape(g, dx, 2, (int64_t[]){parts, n}), 1);
+    sc_gradient_add(b, x, sc_reshape(g, dx, x->shape.rank, x->shape.dim));
+}
+
+static sc_status want_gradient(const sc_tensor *dy, int rank, const int64_t *dim)
+{
+    sc_status s;
+    if ((s = sc_want_dtype(dy, "the gradient", SC_F32)) || (s = sc_want_rank(dy, "the gradient", rank))) return s;
+    for (int i = 0; i < rank; i++)
+        if ((s = sc_want_dim(dy, "the gradient", i, dim[i]))) return s;
+    return sc_is_contiguous(dy) ? SC_OK : sc_fail(SC_ESHAPE, "the gradient is not contiguous");
+}
+
+/* The run's length: a sum of products, of which none may be too large. */
+static sc_status run_of(sc_tensor *y, int n, const int64_t (*part)[4])
+{
+    int64_t all = 0;
+    for (int i = 0; i < n; i++) {
+        int64_t size = part[i][0];
+        for (int k = 1; k < 4; k++)
+            if (!sc_mul_ok(size, part[i][k], &size)) return sc_fail(SC_ELIMIT, "the gradients are too large");
+        if (!sc_add_ok(all, size, &all)) return sc_fail(SC_ELIMIT, "the gradients are too large");
+    }
+    y->dtype = SC_F32;
+    y->shape = (sc_shape){1, {all}};
+    return SC_OK;
+}
+
+/* Going forward twice, to make the states again, and back. */
+static sc_cost grad_cost(const sc_step *s, int64_t tokens, int64_t rows, int64_t n, double each)
+{
+    return (sc_cost){.flops = each * (double)rows * (double)n * (double)tokens, .bytes = inputs_bytes(s, s->n_in)};
+}
+
+static int64_t sequences_of(const sc_tensor *start) { return start->shape.dim[0] - 1; }
+
 #define STATES(first) (1u << ((first) + 1) | 1u << ((first) + 2) | 1u << ((first) + 3))
 
 /* ---- the short convolution: w (K, C), bias (C), 1 to 3 parts ---- */
@@ -114,8 +186,55 @@ static sc_cost conv_cost(const sc_step *s)
     return scan_cost(s, s->in[0]->shape.dim[0], s->in[0]->shape.dim[1], 2);
 }
 
+/* in: w, du, parts, start */
+static sc_status conv_grad_infer(sc_tensor *y)
+{
+    const sc_tensor *w = y->in[0], *start = y->in[5];
+    int64_t taps = w->shape.dim[0], channels = w->shape.dim[1], tokens = y->in[2]->shape.dim[0];
+    sc_status s = want_gradient(y->in[1], 2, (int64_t[]){tokens, channels});
+    return s ? s : run_of(y, 2, (int64_t[][4]){{tokens, channels, 1, 1}, {sequences_of(start), taps, channels, 1}});
+}
+
+static sc_cost conv_grad_cost(const sc_step *s)
+{
+    return grad_cost(s, s->in[1]->shape.dim[0], s->in[0]->shape.dim[0], s->in[0]->shape.dim[1], 4);
+}
+
+const sc_op sc_op_conv_causal_grad = {.name = "conv_causal_grad",
+                                      .id = SC_OP_conv_causal_grad,
+                                      .derivative = "none: second derivatives are not taken",
+                                      .infer = conv_grad_infer,
+                                      .cost = conv_grad_cost,
+                                      .optional = 1u << 3 | 1u << 4};
+
+static void conv_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_tensor *w = y->in[0], *bias = y->in[1], *start = y->in[5];
+    if (!grad_begins(b, y)) return;
+    int64_t tokens = y->shape.dim[0], channels = y->shape.dim[1], at = 0;
+    if (SC_ATTR(y, sc_conv_attr)->silu) { /* the sums, made again */
+        sc_tensor *u =
+            sc_graph_node(g, &sc_op_conv_causal, y->in, y->n_in, &(sc_conv_attr){0}, sizeof(sc_conv_attr));
+        dy = sc_unary_grad(g, SC_UNARY_SILU, u, dy);
+    }
+    sc_tensor *du = sc_contiguous(g, dy), *in[] = {w, du, y->in[2], y->in[3], y->in[4], start};
+    sc_tensor *all = sc_graph_node(g, &sc_op_conv_causal_grad, in, 6, NULL, 0);
+    sc_tensor *dx = sc_reshape(g, next_of(g, all, &at, tokens * channels), 2, (int64_t[]){tokens, channels});
+    for (int64_t i = 2, c = 0; !g->status && i < 5; i++) {
+        sc_tensor *part = y->in[i];
+        int64_t n = part ? part->shape.dim[1] * part->shape.dim[2] : 0;
+        if (sc_gradient_wanted(b, part))
+            sc_gradient_add(b, part, sc_reshape(g, sc_slice(g, dx, 1, c, n), 3, part->shape.dim));
+        c += n;
+    }
+    take_sum(b, w, g->status ? 1 : sequences_of(start), all, &at);
+    if (sc_gradient_wanted(b, bias)) sc_gradient_add(b, bias, sc_sum_leading(g, du, 1));
+}
+
 const sc_op sc_op_conv_causal = {
     .name = "conv_causal",
+    .backward = conv_backward,
     .id = SC_OP_conv_causal,
     .derivative = "with u the sum before the activation f: du = dy f'(u); dx[t] = sum over j of "
                   "w[j] du[t + K - 1 - j] within the sequence; dw[j] = sum over t of du[t] x[t - "
@@ -168,8 +287,61 @@ static sc_cost selective_cost(const sc_step *s)
     return scan_cost(s, s->in[2]->shape.dim[0], s->in[2]->shape.dim[1], 16); /* an exponential in it */
 }
 
+/* in: x, dt, a, b, c, d, start, dy */
+static sc_status selective_grad_infer(sc_tensor *y)
+{
+    const sc_tensor *a = y->in[2], *d = y->in[5];
+    int64_t tokens = y->in[0]->shape.dim[0], c = a->shape.dim[0], n = a->shape.dim[1];
+    int64_t parts = SC_ATTR(y, sc_scan_grad_attr)->parts, sequences = sequences_of(y->in[6]);
+    sc_status s = want_gradient(y->in[7], 2, (int64_t[]){tokens, c});
+    return s ? s
+             : run_of(y, 4,
+                      (int64_t[][4]){{2, tokens, c, 1},
+                                     {2, parts, tokens, n},
+                                     {sequences, c, n, 1},
+                                     {sequences, c, d ? 1 : 0, 1}});
+}
+
+static sc_cost selective_grad_cost(const sc_step *s)
+{
+    return grad_cost(s, s->in[0]->shape.dim[0], s->in[2]->shape.dim[0], s->in[2]->shape.dim[1], 56);
+}
+
+const sc_op sc_op_scan_selective_grad = {.name = "scan_selective_grad",
+                                         .id = SC_OP_scan_selective_grad,
+                                         .derivative = "none: second derivatives are not taken",
+                                         .infer = selective_grad_infer,
+                                         .cost = selective_grad_cost,
+                                         .optional = 1u << 5};
+
+/* Of either of Mamba's. */
+static void mamba_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy, const sc_op *op, sc_scan_grad_attr attr)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_tensor *in[8];
+    if (!grad_begins(b, y)) return;
+    memcpy(in, y->in, 7 * sizeof *in);
+    in[7] = sc_contiguous(g, dy);
+    sc_tensor *all = sc_graph_node(g, op, in, 8, &attr, sizeof attr);
+    int64_t at = 0;
+    if (g->status) return;
+    take_next(b, in[0], all, &at);
+    take_next(b, in[1], all, &at);
+    take_sum(b, in[3], attr.parts, all, &at);
+    take_sum(b, in[4], attr.parts, all, &at);
+    take_sum(b, in[2], sequences_of(in[6]), all, &at);
+    take_sum(b, in[5], sequences_of(in[6]), all, &at);
+}
+
+static void selective_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_scan_grad_attr attr = {.parts = SC_MIN(SC_SCAN_PARTS, SC_MAX(y->shape.dim[1], 1))};
+    mamba_backward(b, y, dy, &sc_op_scan_selective_grad, attr);
+}
+
 const sc_op sc_op_scan_selective = {
     .name = "scan_selective",
+    .backward = selective_backward,
     .id = SC_OP_scan_selective,
     .derivative =
         "with e = exp(dt a) and dh carried from the last token to the first: dh += dy c; dc = sum of dy h; dd = "
@@ -214,7 +386,42 @@ static sc_cost decay_cost(const sc_step *s)
     return scan_cost(s, x->shape.dim[1] * x->shape.dim[2], s->in[3]->shape.dim[2], 5);
 }
 
+/* in: x, dt, a, b, c, d, start, dy */
+static sc_status decay_grad_infer(sc_tensor *y)
+{
+    const sc_tensor *x = y->in[0], *b = y->in[3], *d = y->in[5];
+    int64_t tokens = x->shape.dim[0], h = x->shape.dim[1], p = x->shape.dim[2], n = b->shape.dim[2];
+    int64_t parts = SC_ATTR(y, sc_scan_grad_attr)->parts, sequences = sequences_of(y->in[6]), sums;
+    sc_status s = want_gradient(y->in[7], 3, x->shape.dim);
+    if (s || !sc_mul_ok(parts, b->shape.dim[1], &sums))
+        return s ? s : sc_fail(SC_ELIMIT, "the gradients are too large");
+    return run_of(
+        y, 4,
+        (int64_t[][4]){{tokens, h, p, 1}, {tokens, h, 1, 1}, {2, sums, tokens, n}, {sequences, h, d ? 2 : 1, 1}});
+}
+
+static sc_cost decay_grad_cost(const sc_step *s)
+{
+    const sc_tensor *x = s->in[0];
+    return grad_cost(s, x->shape.dim[0], x->shape.dim[1] * x->shape.dim[2], s->in[3]->shape.dim[2], 22);
+}
+
+const sc_op sc_op_scan_decay_grad = {.name = "scan_decay_grad",
+                                     .id = SC_OP_scan_decay_grad,
+                                     .derivative = "none: second derivatives are not taken",
+                                     .infer = decay_grad_infer,
+                                     .cost = decay_grad_cost,
+                                     .optional = 1u << 5};
+
+static void decay_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    int64_t each = y->shape.dim[1] / y->in[3]->shape.dim[1]; /* heads of a group */
+    sc_scan_grad_attr attr = {.parts = SC_MIN(SC_SCAN_PARTS, each), .range = *SC_ATTR(y, sc_decay_attr)};
+    mamba_backward(b, y, dy, &sc_op_scan_decay_grad, attr);
+}
+
 const sc_op sc_op_scan_decay = {.name = "scan_decay",
+                                .backward = decay_backward,
                                 .id = SC_OP_scan_decay,
                                 .derivative = "as scan_selective's with one e = exp(dt a) a head: dh += dy c; dc = "
                                               "sum of dy h; dd = sum of dy x; de = sum "
@@ -262,8 +469,46 @@ static sc_cost delta_cost(const sc_step *s)
     return scan_cost(s, v->shape.dim[1] * v->shape.dim[2], s->in[1]->shape.dim[2], 7);
 }
 
+/* in: q, k, v, g, beta, start, dy */
+static sc_status delta_grad_infer(sc_tensor *y)
+{
+    const sc_tensor *k = y->in[1], *v = y->in[2];
+    int64_t tokens = k->shape.dim[0], h = v->shape.dim[1];
+    sc_status s = want_gradient(y->in[6], 3, v->shape.dim);
+    return s ? s
+             : run_of(y, 3,
+                      (int64_t[][4]){{2, tokens, k->shape.dim[1], k->shape.dim[2]},
+                                     {tokens, h, v->shape.dim[2], 1},
+                                     {2, tokens, h, 1}});
+}
+
+static sc_cost delta_grad_cost(const sc_step *s)
+{
+    const sc_tensor *v = s->in[2];
+    return grad_cost(s, v->shape.dim[0], v->shape.dim[1] * v->shape.dim[2], s->in[1]->shape.dim[2], 34);
+}
+
+const sc_op sc_op_scan_delta_grad = {.name = "scan_delta_grad",
+                                     .id = SC_OP_scan_delta_grad,
+                                     .derivative = "none: second derivatives are not taken",
+                                     .infer = delta_grad_infer,
+                                     .cost = delta_grad_cost};
+
+static void delta_backward(sc_gradients *b, sc_tensor *y, sc_tensor *dy)
+{
+    sc_graph *g = sc_gradient_graph(b);
+    sc_tensor *in[7];
+    if (!grad_begins(b, y)) return;
+    memcpy(in, y->in, 6 * sizeof *in);
+    in[6] = sc_contiguous(g, dy);
+    sc_tensor *all = sc_graph_node(g, &sc_op_scan_delta_grad, in, 7, y->attr, sizeof(sc_delta_attr));
+    int64_t at = 0;
+    for (int i = 0; !g->status && i < 5; i++) take_next(b, in[i], all, &at);
+}
+
 const sc_op sc_op_scan_delta = {
     .name = "scan_delta",
+    .backward = delta_backward,
     .id = SC_OP_scan_delta,
     .derivative =
         "with e = exp(g), u = v - e S[t-1] k, and dS carried from the last token to the first: dq = S^T dy / sqrt "

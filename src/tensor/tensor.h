@@ -101,9 +101,9 @@ struct sc_tensor {
     int n_in;
     const void *attr;
     const sc_tensor *after; /* not to be made before this one is, though it could be; NULL: as soon as it can */
-    sc_tensor *view_of; /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
-    int64_t view_start; /* elements from its beginning */
-    sc_storage storage; /* of SC_PARAM and SC_STATE */
+    sc_tensor *view_of;     /* the tensor whose storage this one looks at, never itself a view; NULL: own storage */
+    int64_t view_start;     /* elements from its beginning */
+    sc_storage storage;     /* of SC_PARAM and SC_STATE */
 };
 
 /* Attributes of an operation, typed: SC_ATTR(y, sc_attention_attr)->causal. */
@@ -116,8 +116,17 @@ bool sc_rows_dense(const sc_tensor *t);
 /* ---- parameters: asked for by name ---- */
 
 typedef struct sc_init {
-    enum { SC_INIT_NORMAL, SC_INIT_ZEROS, SC_INIT_ONES } kind;
+    enum {
+        SC_INIT_NORMAL,
+        SC_INIT_ZEROS,
+        SC_INIT_ONES,
+        SC_INIT_UNIFORM,     /* within lo … hi */
+        SC_INIT_LOG_UNIFORM, /* the logarithm of that */
+        SC_INIT_LOG_COUNT,   /* log 1, log 2, … along the last axis */
+        SC_INIT_STEPS, /* what softplus makes steps of, whose logarithms are uniform within log lo … log hi */
+    } kind;
     float std; /* of SC_INIT_NORMAL */
+    float lo, hi;
 } sc_init;
 
 /* What is made of a stored parameter once, when a model is opened. */
@@ -137,22 +146,29 @@ typedef struct sc_param_request {
     bool fixed;  /* training leaves it as it is */
 } sc_param_request;
 
-/* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), or a look-up in a table (C, N). */
-typedef enum sc_lora_use { SC_LORA_LINEAR, SC_LORA_IN_OUT, SC_LORA_TABLE } sc_lora_use;
+/* Who asks for additions: a linear layer with its matrix stored (N, C) or (C, N), a look-up in a table (C, N), or a
+ * mixture's experts, whose name has "%d" for the expert. */
+typedef enum sc_lora_use { SC_LORA_LINEAR, SC_LORA_IN_OUT, SC_LORA_TABLE, SC_LORA_EXPERTS } sc_lora_use;
 
 /* A low-rank addition to a matrix w (N, C): x w^T + (x a^T) b^T, a (R, C), b (N, R). Hu et al. 2021, "LoRA". To a table, a
  * is stored (C, R), since rows of it are looked up. With a gain (N), x w^T is also added times that: Liu et al. 2024,
  * "DoRA". */
 typedef struct sc_lora {
     int64_t rank, rows, cols; /* R, N, C */
-    sc_storage a, b, gain;    /* gain.data NULL: none */
+    sc_storage a, b, gain;    /* gain.data NULL: none. Of E experts: a (E, R, C), b (E, N, R) */
+    /* Or factors of what goes in, a (C), or of what comes out with its bias, b (N): Liu et al. 2022, "IA3". */
+    enum { SC_LORA_ADDS, SC_LORA_SCALES_IN, SC_LORA_SCALES_OUT } kind;
+    int64_t experts; /* E; 0: a single matrix */
 } sc_lora;
 
-/* Rows that stand behind a table of tokens: ids from the table's last row on. (Lester et al. 2021, "prompt tuning") */
+/* Rows that stand behind a table of tokens: ids from the table's last row on. (Lester et al. 2021, "prompt tuning") Or what
+ * they have as keys and values in each layer, in place of what would be computed. (Li and Liang 2021, "prefix tuning") */
 typedef struct sc_prompt {
     const char *ids; /* the name of the input whose look-up has them; NULL: no prompt */
     int64_t rows, width;
-    sc_storage table; /* (rows, width) */
+    sc_storage table; /* (rows, width), or (2 * layers, rows, width): keys, then values of each layer */
+    int64_t layers;   /* > 0: the latter */
+    int64_t vocab;    /* the first id of a virtual token */
 } sc_prompt;
 
 typedef struct sc_param_source {
@@ -162,6 +178,9 @@ typedef struct sc_param_source {
     bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
     sc_prompt prompt;
+    bool
+        learning; /* parameters change between runs: graphs make their forms themselves, and the way that is shorter to
+                      differentiate is taken where there are two */
 } sc_param_source;
 
 /* ---- graph (graph.c) ---- */

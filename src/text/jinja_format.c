@@ -187,10 +187,6 @@ bool jv_format_spec(jx *x, sc_str *s, jv v, const char *p, int64_t n)
     }
     sc_str digits = {0};
     bool integer = jv_is_int(v, &i) && (!f.type || strchr("bdoxXnc", f.type));
-    if (v.t == J_BOOL && !f.type) {
-        jstr_pad(s, v.b ? "True" : "False", v.b ? 4 : 5, v.b ? 4 : 5, f.width, f.align ? f.align : '>', " ", 1);
-        return true;
-    }
     if (integer && f.precision >= 0)
         return jx_fail(x, SC_EINVAL, "precision not allowed in integer format specifier");
     if (integer && f.type == 'c') {
@@ -247,7 +243,8 @@ static bool percent_number(percent *p, int64_t *out, bool star)
         while (p->at < p->f->n && p->f->p[p->at] >= '0' && p->f->p[p->at] <= '9' && *out <= MAX_WIDTH)
             *out = *out * 10 + (p->f->p[p->at++] - '0');
     }
-    return *out <= MAX_WIDTH || jx_fail(p->x, SC_ELIMIT, "a field wider than %d characters", MAX_WIDTH);
+    return (*out >= -MAX_WIDTH && *out <= MAX_WIDTH) ||
+           jx_fail(p->x, SC_ELIMIT, "a field wider than %d characters", MAX_WIDTH);
 }
 
 static bool percent_text(percent *p, sc_str *s, jv v, const spec *f, bool left)
@@ -255,9 +252,10 @@ static bool percent_text(percent *p, sc_str *s, jv v, const spec *f, bool left)
     sc_str t = {0};
     jv text;
     bool ok = true;
-    if (f->type == 'c' && v.t == J_INT) {
-        if (v.i < 0 || v.i > 0x10FFFF) return jx_fail(p->x, SC_EINVAL, "%%c arg not in range(0x110000)");
-        sc_str_utf8(&t, (uint32_t)v.i);
+    int64_t i;
+    if (f->type == 'c' && jv_is_int(v, &i)) {
+        if (i < 0 || i > 0x10FFFF) return jx_fail(p->x, SC_EINVAL, "%%c arg not in range(0x110000)");
+        sc_str_utf8(&t, (uint32_t)i);
     } else {
         if (f->type == 'c' && (v.t != J_STR || v.s->chars != 1))
             return jx_fail(p->x, SC_EINVAL, "%%c requires int or char");

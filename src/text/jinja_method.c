@@ -80,16 +80,18 @@ METHOD(str_strip) { return (void)c, strip(x, self, a[0], true, true, out); }
 METHOD(str_lstrip) { return (void)c, strip(x, self, a[0], true, false, out); }
 METHOD(str_rstrip) { return (void)c, strip(x, self, a[0], false, true, out); }
 
-static bool starts(const jstr *s, const jstr *with, bool end)
+static bool starts(jx *x, const jstr *s, const jstr *with, bool end, bool *out)
 {
-    return s->n >= with->n && !memcmp(end ? s->p + s->n - with->n : s->p, with->p, (size_t)with->n);
+    *out = s->n >= with->n && !memcmp(end ? s->p + s->n - with->n : s->p, with->p, (size_t)with->n);
+    return jx_step(x, s->n >= with->n ? with->n / 64 : 0);
 }
 
 static bool remove_affix(jx *x, jv self, jv *a, bool end, jv *out)
 {
     const jstr *k = NULL;
-    if (!jx_arg_str(x, a[0], "the argument", &k)) return false;
-    if (!starts(self.s, k, end)) return like(x, self, self.s->p, self.s->n, out);
+    bool hit;
+    if (!jx_arg_str(x, a[0], "the argument", &k) || !starts(x, self.s, k, end, &hit)) return false;
+    if (!hit) return like(x, self, self.s->p, self.s->n, out);
     return like(x, self, self.s->p + (end ? 0 : k->n), self.s->n - k->n, out);
 }
 
@@ -110,7 +112,7 @@ static bool window(jx *x, const jstr *s, jv start, jv end, jstr *out, int64_t *f
     if (!*inside) return true;
     int64_t from = jstr_offset(s, lo), to = jstr_offset(s, hi);
     *out = (jstr){.p = s->p + from, .n = to - from, .chars = hi - lo};
-    return true;
+    return jx_step(x, s->chars == s->n ? 0 : s->n / 64);
 }
 
 static bool affix(jx *x, jv self, jv *a, bool end, jv *out)
@@ -123,13 +125,11 @@ static bool affix(jx *x, jv self, jv *a, bool end, jv *out)
     if (a[0].t == J_TUPLE) {
         for (int64_t i = 0; i < a[0].l->n && !hit; i++) {
             const jstr *k = NULL;
-            if (!jx_arg_str(x, a[0].l->v[i], what, &k)) return false;
-            hit = inside && starts(&w, k, end);
+            if (!jx_arg_str(x, a[0].l->v[i], what, &k) || (inside && !starts(x, &w, k, end, &hit))) return false;
         }
     } else {
         const jstr *k = NULL;
-        if (!jx_arg_str(x, a[0], what, &k)) return false;
-        hit = inside && starts(&w, k, end);
+        if (!jx_arg_str(x, a[0], what, &k) || (inside && !starts(x, &w, k, end, &hit))) return false;
     }
     *out = jv_bool(hit);
     return true;
@@ -138,12 +138,23 @@ static bool affix(jx *x, jv self, jv *a, bool end, jv *out)
 METHOD(str_startswith) { return (void)c, affix(x, self, a, false, out); }
 METHOD(str_endswith) { return (void)c, affix(x, self, a, true, out); }
 
-static const char *last_hit(const char *p, int64_t n, const jstr *k)
+/* The last place of k, *hit NULL: none. Each place may cost as much as k is long, so they are paid for on the way. */
+static bool last_hit(jx *x, const char *p, int64_t n, const jstr *k, const char **hit)
 {
-    for (int64_t i = n - k->n; i >= 0; i--) {
-        if (!memcmp(p + i, k->p, (size_t)k->n)) return p + i;
+    *hit = NULL;
+    for (int64_t i = n - k->n, tried = 0; i >= 0; i--) {
+        if (!memcmp(p + i, k->p, (size_t)k->n)) return *hit = p + i, true;
+        if (++tried % 64 == 0 && !jx_step(x, 1 + k->n / 16)) return false;
     }
-    return NULL;
+    return true;
+}
+
+/* The first place of k, which is not empty, or with `last` the last one. */
+static bool search(jx *x, const char *p, int64_t n, const jstr *k, bool last, const char **hit)
+{
+    if (last) return last_hit(x, p, n, k, hit);
+    *hit = memmem(p, (size_t)n, k->p, (size_t)k->n);
+    return true;
 }
 
 static bool find(jx *x, jv self, jv *a, bool last, bool must, jv *out)
@@ -154,9 +165,8 @@ static bool find(jx *x, jv self, jv *a, bool last, bool must, jv *out)
     bool inside;
     if (!jx_arg_str(x, a[0], "the argument", &k) || !window(x, self.s, a[1], a[2], &w, &first, &inside))
         return false;
-    const char *hit = NULL;
-    if (!jx_step(x, w.n / 16 + (last ? w.n / 16 * (k->n / 16) : 0))) return false;
-    if (inside) hit = last ? last_hit(w.p, w.n, k) : k->n ? memmem(w.p, (size_t)w.n, k->p, (size_t)k->n) : w.p;
+    const char *hit = inside && !last && k->n == 0 ? w.p : NULL;
+    if (!jx_step(x, w.n / 16) || (inside && !hit && !search(x, w.p, w.n, k, last, &hit))) return false;
     if (!hit && must) return jx_fail(x, SC_EINVAL, "substring not found");
     int64_t chars = first;
     for (const char *q = w.p; hit && q < hit; q++) chars += (*q & 0xC0) != 0x80;
@@ -257,8 +267,8 @@ static bool split_at(jx *x, jv self, const jstr *sep, int64_t limit, bool right,
     const char *p = self.s->p;
     int64_t n = self.s->n;
     for (; limit != 0; limit--) {
-        if (right && !jx_step(x, sep->n / 16 + 1)) return false;
-        const char *hit = right ? last_hit(p, n, sep) : memmem(p, (size_t)n, sep->p, (size_t)sep->n);
+        const char *hit;
+        if (!search(x, p, n, sep, right, &hit)) return false;
         if (!hit) break;
         const char *after = hit + sep->n;
         if (right ? !push_part(x, self, after, p + n - after, list) : !push_part(x, self, p, hit - p, list))
@@ -298,7 +308,8 @@ static bool partition(jx *x, jv self, jv *a, bool right, jv *out)
     const jstr *sep = NULL, *s = self.s;
     if (!jx_arg_str(x, a[0], "partition()'s separator", &sep)) return false;
     if (sep->n == 0) return jx_fail(x, SC_EINVAL, "empty separator");
-    const char *hit = right ? last_hit(s->p, s->n, sep) : memmem(s->p, (size_t)s->n, sep->p, (size_t)sep->n);
+    const char *hit;
+    if (!jx_step(x, s->n / 16) || !search(x, s->p, s->n, sep, right, &hit)) return false;
     int64_t head = hit ? hit - s->p : right ? 0 : s->n, mid = hit ? sep->n : 0;
     if (!jv_list(x, J_TUPLE, 3, out)) return false;
     return like(x, self, s->p, head, &out->l->v[0]) && like(x, self, s->p + head, mid, &out->l->v[1]) &&

@@ -393,10 +393,11 @@ bool jv_slice(jx *x, jv v, jv lo, jv hi, jv step_value, jv *out)
         jrange *r = jx_alloc(x, 1, sizeof(*r));
         if (!r) return false;
         if (count == 0) step = 1;
-        r->start = v.r->start + start * v.r->step;
-        r->step = v.r->step * (count > 1 ? step : 1);
         r->n = count;
-        r->stop = r->start + count * r->step;
+        if (__builtin_mul_overflow(start, v.r->step, &i) || __builtin_add_overflow(v.r->start, i, &r->start) ||
+            __builtin_mul_overflow(v.r->step, count > 1 ? step : 1, &r->step) ||
+            __builtin_mul_overflow(count, r->step, &i) || __builtin_add_overflow(r->start, i, &r->stop))
+            return overflow(x);
         *out = (jv){.t = J_RANGE, .r = r};
         return true;
     }

@@ -27,10 +27,9 @@ static bool find_vector(const sc_checkpoint *c, kept what, int64_t i, int j, vec
 {
     const sc_trained *p = &c->trained[i];
     if (what == AVERAGES) {
-        const sc_model_param *m = &c->model->param[i];
         *out = (vector){
-            .rank = m->rank, .parameter = i, .n = p->rows * p->cols, .part = sc_optimizer_average(c->optimizer, i)};
-        memcpy(out->dim, m->dim, sizeof m->dim);
+            .rank = p->rank, .parameter = i, .n = p->rows * p->cols, .part = sc_optimizer_average(c->optimizer, i)};
+        memcpy(out->dim, p->dim, sizeof p->dim);
         snprintf(out->name, sizeof out->name, "%s", p->name);
         return j == 0;
     }
@@ -145,8 +144,8 @@ static sc_status write_weights(const sc_checkpoint *c, const char *dir)
     sc_status s = path ? sc_safetensors_writer_new(&w, path) : sc_nomem();
     if (!s) s = sc_safetensors_writer_meta(w, "format", "pt");
     for (int64_t i = 0; !s && i < c->n; i++) {
-        const sc_model_param *p = &c->model->param[i];
-        s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, c->trained[i].value);
+        const sc_trained *p = &c->trained[i];
+        s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, p->value);
     }
     if (!s) s = sc_safetensors_writer_finish(w);
     sc_safetensors_writer_free(w);

@@ -288,10 +288,9 @@ static sc_status give_parameters(sc_outputs *o, sc_model *m, const sc_learner *l
     int64_t n;
     const sc_trained *t = sc_learner_trained(l, &n);
     for (int64_t i = 0; i < n; i++) {
-        const sc_model_param *p = sc_model_param_at(m, i);
-        if (p->fixed) continue;
+        if (t[i].fixed) continue;
         const sc_weight *w = sc_model_weight(m, t[i].name); /* as the file calls it */
-        float *out = add_gradient(o, w ? w->name : t[i].name, "", p->rank, p->dim);
+        float *out = add_gradient(o, w ? w->name : t[i].name, "", t[i].rank, t[i].dim);
         if (!out) return sc_nomem();
         memcpy(out, sc_learner_gradients(l)[i], sizeof *out * (size_t)(t[i].rows * t[i].cols));
     }
@@ -318,7 +317,8 @@ static sc_status give_adapters(sc_outputs *o, const sc_model *m, const sc_learne
         const sc_adapter_part *p = &a->part[i];
         const sc_lora *lora = &p->lora;
         bool table = p->use == SC_LORA_TABLE;
-        if (lora->gain.data) return sc_fail(SC_EUNSUPPORTED, "'%s': no gradients of a DoRA adapter", p->stem);
+        if (lora->gain.data || lora->kind != SC_LORA_ADDS || lora->experts || p->wide)
+            return sc_fail(SC_EUNSUPPORTED, "'%s': no gradients of other adapters than plain LoRA", p->name);
         float *down = add_gradient(o, p->stem, table ? ".lora_embedding_A" : ".lora_A.weight", 2,
                                    (int64_t[]){lora->rank, lora->cols});
         if (!down) return sc_nomem();
@@ -329,6 +329,7 @@ static sc_status give_adapters(sc_outputs *o, const sc_model *m, const sc_learne
         add_up(l, lora->b.data, p->scale, lora->rows, lora->rank, false, up);
     }
     if (!a->prompt.table.data) return SC_OK;
+    if (a->prompt.layers) return sc_fail(SC_EUNSUPPORTED, "no gradients of prefix tuning");
     float *prompt = add_gradient(o, "prompt_embeddings", "", 2, (int64_t[]){a->prompt.rows, a->prompt.width});
     if (!prompt) return sc_nomem();
     add_up(l, a->prompt.table.data, 1, a->prompt.rows, a->prompt.width, false, prompt);

@@ -9,7 +9,7 @@ typedef struct pass {
     sc_text_batch shape; /* the sizes alone */
     sc_loss_graph x;
     sc_plan *plan;
-    sc_tensor **grad; /* of each parameter; NULL in a pass without */
+    sc_gradient *grad; /* of each parameter; NULL in a pass without */
     struct turn {
         int stage; /* after which it is final; -1: there is none, it is 0 */
         int64_t parameter;
@@ -21,8 +21,9 @@ struct sc_learner {
     sc_model *m;
     const sc_objective *objective;
     const void *self; /* its */
-    sc_trained *trained;
-    float **grad; /* of each parameter: where the plan left it, or `sum` */
+    sc_parameters *parameters;
+    sc_trained *trained; /* its */
+    float **grad;        /* of each parameter: where the plan left it, or `sum` */
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
     int64_t n, added;
@@ -52,63 +53,11 @@ void sc_learner_free(sc_learner *l)
     for (int64_t i = 0; l->sum && i < l->n; i++) sc_free(l->sum[i]);
     sc_free(l->sum);
     sc_free(l->grad);
-    sc_free(l->trained);
+    sc_parameters_free(l->parameters);
     sc_free(l);
 }
 
 /* ---- parameters ---- */
-
-/* A parameter's values as f32 in memory of its own, dense in its shape. */
-static sc_status own(sc_weight *w, const sc_shape *shape)
-{
-    sc_storage st = {.dtype = SC_F32};
-    int64_t n = sc_shape_elements(shape), bytes;
-    if (w->permuted || w->transposed)
-        return sc_fail(SC_EUNSUPPORTED, "'%s' is stored in GGUF's order: train from a directory", w->name);
-    if (!sc_mul_ok(n, (int64_t)sizeof(float), &bytes)) return sc_fail(SC_ELIMIT, "'%s' is too large", w->name);
-    sc_status s = sc_buffer_new(&st.buffer, bytes);
-    if (s) return s;
-    st.data = st.buffer->data;
-    sc_dense_strides(shape, st.stride);
-    if (w->storage.dtype == SC_F32)
-        memcpy(st.data, w->storage.data, (size_t)bytes);
-    else if ((s = sc_dequantize(w->storage.dtype, w->storage.data, st.data, n))) {
-        sc_buffer_unref(st.buffer);
-        return s;
-    }
-    sc_buffer_unref(w->storage.buffer);
-    sc_buffer_unref(w->wide.buffer);
-    w->wide = (sc_storage){0};
-    w->storage = st;
-    return SC_OK;
-}
-
-static sc_status take_parameters(sc_learner *l)
-{
-    sc_model *m = l->m;
-    l->n = m->n_params;
-    l->trained = sc_calloc((size_t)l->n, sizeof *l->trained);
-    l->grad = sc_calloc((size_t)l->n, sizeof *l->grad);
-    l->sum = sc_calloc((size_t)l->n, sizeof *l->sum);
-    if (!l->trained || !l->grad || !l->sum) return sc_nomem();
-    for (int64_t i = 0; i < l->n; i++) {
-        sc_model_param *p = &m->param[i];
-        sc_weight *w = sc_model_weight(m, p->name);
-        sc_shape shape = {.rank = p->rank};
-        memcpy(shape.dim, p->dim, sizeof shape.dim);
-        sc_status s = SC_OK;
-        bool fresh = strcmp(m->info.format, "fresh") == 0; /* nobody else has seen them */
-        if (!fresh && (s = own(w, &shape))) return s;
-        int64_t n = sc_shape_elements(&shape);
-        sc_trained *t = &l->trained[i];
-        *t = (sc_trained){.name = p->name, .value = w->storage.data, .rows = p->rank > 1 ? p->dim[0] : 1};
-        t->cols = t->rows ? n / t->rows : 0;
-        t->decay = p->rank > 1 && !p->fixed;
-        p->dtype = SC_F32;
-        p->data = t->value;
-    }
-    return SC_OK;
-}
 
 static const sc_tensor *root_of(const sc_tensor *t) { return t && t->view_of ? t->view_of : t; }
 
@@ -135,7 +84,7 @@ static sc_status find_hidden(sc_learner *l)
     sc_loss_graph x = {0};
     sc_status s = l->objective->build(l->self, &x, l->m, &one);
     if (!s && x.t.g->status) s = sc_fail(x.t.g->status, "%s", x.t.g->fault);
-    for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->m->param[i].rank == 2;
+    for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->trained[i].rank == 2;
     if (!s) is_no_hidden(l, head_of(x.result));
     for (int64_t i = 0; !s && i < x.t.g->count; i++) {
         const sc_tensor *t = x.t.g->tensor[i];
@@ -153,7 +102,11 @@ sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, c
     l->objective = o;
     l->self = self;
     l->remake = SC_REMAKE_CHEAP;
-    sc_status s = take_parameters(l);
+    sc_status s = sc_parameters_new(&l->parameters, m);
+    if (!s) l->trained = sc_parameters_trained(l->parameters, &l->n);
+    if (!s && (!(l->grad = sc_calloc((size_t)l->n, sizeof *l->grad)) ||
+               !(l->sum = sc_calloc((size_t)l->n, sizeof *l->sum))))
+        s = sc_nomem();
     if (!s) s = find_hidden(l);
     if (s)
         sc_learner_free(l);
@@ -201,36 +154,12 @@ static sc_status make_sum(sc_learner *l, int64_t i)
 
 /* ---- passes ---- */
 
-/* Gradients by parameter: one may be asked for several times, as a tied table is. */
 static sc_status differentiate(sc_learner *l, pass *p)
 {
-    sc_graph *g = p->x.t.g;
-    int64_t leaves = 0;
-    sc_tensor **leaf = sc_calloc((size_t)g->count, sizeof *leaf),
-              **grad = sc_calloc((size_t)g->count, sizeof *grad);
-    sc_map index = {0};
-    sc_status s = SC_OK;
     p->grad = sc_calloc((size_t)l->n, sizeof *p->grad);
-    p->also = sc_calloc((size_t)p->x.n_also, sizeof *p->also);
-    if (!leaf || !grad || !p->grad || !p->also) s = sc_nomem();
-    for (int64_t i = 0; !s && i < l->n; i++)
-        if (!l->m->param[i].fixed &&
-            !sc_map_put(&index, l->trained[i].name, (int64_t)strlen(l->trained[i].name), i))
-            s = sc_nomem();
-    for (int64_t i = 0; !s && i < g->count; i++)
-        if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
-    if (!s) sc_grad_remaking(g, p->x.loss, leaf, leaves, l->remake, grad);
-    for (int64_t i = 0; !s && i < leaves; i++) {
-        int64_t which;
-        for (int64_t k = 0; k < p->x.n_also; k++)
-            if (leaf[i] == p->x.also[k]) p->also[k] = grad[i];
-        if (!grad[i] || !sc_map_get(&index, leaf[i]->name, (int64_t)strlen(leaf[i]->name), &which)) continue;
-        p->grad[which] = p->grad[which] ? sc_add(g, p->grad[which], grad[i]) : grad[i];
-    }
-    sc_map_free(&index);
-    sc_free(leaf);
-    sc_free(grad);
-    return s ? s : g->status ? sc_fail(g->status, "%s", g->fault) : SC_OK;
+    p->also = sc_calloc((size_t)p->x.n_also + 1, sizeof *p->also);
+    if (!p->grad || !p->also) return sc_nomem();
+    return sc_parameters_differentiate(l->parameters, &p->x, l->remake, p->grad, p->also);
 }
 
 /* Whether a plan for the one does for the other. */
@@ -240,6 +169,28 @@ static bool fits(const sc_text_batch *a, const sc_text_batch *b)
            !a->wanted == !b->wanted;
 }
 
+/* What a mixture's experts add to the loss of a batch so that all are used, which counts as the batch does. */
+static void add_balance(sc_learner *l, sc_loss_graph *x)
+{
+    const sc_moe_decoder *d = sc_model_moe(l->m);
+    sc_graph *g = x->t.g;
+    if (!d || !(d->balance > 0) || !x->loss || !x->weight) return;
+    sc_tensor **logits = sc_calloc((size_t)g->count, sizeof *logits),
+              **experts = sc_calloc((size_t)g->count, sizeof *experts);
+    int64_t n = 0;
+    if (!logits || !experts) sc_graph_fault(g, sc_nomem());
+    for (int64_t i = 0; !g->status && i < g->count; i++)
+        if (g->tensor[i]->op == &sc_op_top_experts) logits[n] = g->tensor[i]->in[0], experts[n++] = g->tensor[i];
+    sc_tensor *balance = g->status ? NULL : sc_balance_loss(g, n, logits, experts);
+    if (balance) {
+        sc_tensor *whole = sc_sum_leading(g, sc_reshape(g, x->weight, 2, (int64_t[]){-1, 1}), 1);
+        balance = sc_mul(g, sc_affine(g, balance, d->balance, 0), whole);
+        x->loss = sc_add(g, x->loss, balance);
+    }
+    sc_free(logits);
+    sc_free(experts);
+}
+
 static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool gradients)
 {
     int64_t n = 1;
@@ -247,6 +198,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     free_pass(p);
     p->x.learns = gradients;
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
+    if (!s && gradients) add_balance(l, &p->x);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
     if (!s) sc_linear_in_order(p->x.t.g, l->type);
@@ -254,7 +206,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     if (outputs) {
         outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
-            if (p->grad[i]) outputs[n++] = p->grad[i];
+            if (p->grad[i].t) outputs[n++] = p->grad[i].t;
         for (int64_t i = 0; gradients && i < p->x.n_also; i++)
             if (p->also[i]) outputs[n++] = p->also[i];
         if (!gradients && p->x.result) outputs[n++] = p->x.result;
@@ -324,7 +276,8 @@ static sc_status keep(sc_learner *l)
 /* Where a batch's gradient goes: memory that takes it or has the sum of those before, and what is to be added there. */
 static void place(const sc_learner *l, int64_t i, float **gradient, const float **more)
 {
-    float *from = l->add.grad[i] ? sc_plan_data(l->add.plan, l->add.grad[i]) : NULL;
+    const sc_gradient *g = &l->add.grad[i];
+    float *from = g->t ? (float *)sc_plan_data(l->add.plan, g->t) + g->at : NULL;
     bool first = l->added == 0;
     *gradient = first && from ? from : l->sum[i];
     *more = first ? NULL : from;
@@ -335,7 +288,7 @@ static sc_status make_zeros(sc_learner *l)
 {
     sc_status s = SC_OK;
     for (int64_t i = 0; !s && i < l->n; i++) {
-        if (l->add.grad[i]) continue;
+        if (l->add.grad[i].t) continue;
         s = make_sum(l, i);
         if (!s) memset(l->sum[i], 0, sizeof **l->sum * (size_t)count_of(l, i));
     }
@@ -371,7 +324,7 @@ static sc_status take_turns(sc_learner *l)
     if (p->turn) return SC_OK;
     if (!(p->turn = sc_calloc((size_t)SC_MAX(l->n, 1), sizeof *p->turn))) return sc_nomem();
     for (int64_t i = 0; i < l->n; i++)
-        p->turn[i] = (struct turn){p->grad[i] ? sc_plan_last_stage(p->plan, p->grad[i]) : -1, i};
+        p->turn[i] = (struct turn){p->grad[i].t ? sc_plan_last_stage(p->plan, p->grad[i].t) : -1, i};
     qsort(p->turn, (size_t)l->n, sizeof *p->turn, earlier);
     return SC_OK;
 }

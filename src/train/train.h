@@ -77,7 +77,10 @@ typedef struct sc_trained {
     float *value;
     int64_t rows, cols;
     bool decay;  /* has a part in the weight decay of matrices */
+    bool fixed;  /* a buffer: no gradient is for it */
     bool hidden; /* a matrix between layers: neither a table of tokens or positions nor a head */
+    int rank;    /* its shape */
+    int64_t dim[SC_MAX_RANK];
 } sc_trained;
 
 typedef struct sc_optimizer sc_optimizer;
@@ -109,6 +112,23 @@ void sc_optimizer_exchange(sc_optimizer *o, sc_context *ctx);
 double sc_gradient_norm(sc_context *ctx, float *const *grad, const int64_t *count, int64_t n);
 /* torch's clip_grad_norm_: what to multiply by so that the norm is at most `most` (> 0). */
 double sc_clip_factor(double norm, double most);
+
+/* ---- what a model learns with (parameters.c) ---- */
+
+/* A model's parameters as f32 in memory of their own, and each as checkpoints keep it: experts that these have in one
+ * tensor are one. The model's graphs read them there from then on. SC_EUNSUPPORTED: a model from GGUF. */
+typedef struct sc_parameters sc_parameters;
+sc_status sc_parameters_new(sc_parameters **out, sc_model *m);
+void sc_parameters_free(sc_parameters *p);
+sc_trained *sc_parameters_trained(sc_parameters *p, int64_t *n);
+/* Where a gradient is: elements of t from `at` on. t NULL: the loss does not depend on the parameter. */
+typedef struct sc_gradient {
+    sc_tensor *t;
+    int64_t at;
+} sc_gradient;
+/* Appends the gradients of a loss to its graph: out[i] of what is trained, also[k] of x->also. */
+sc_status sc_parameters_differentiate(const sc_parameters *p, const sc_loss_graph *x, sc_remake how,
+                                      sc_gradient *out, sc_tensor **also);
 
 /* ---- a model that learns (learner.c) ---- */
 

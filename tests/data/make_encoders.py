@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny random encoders and what transformers computes with them, into tests/data/encoders: config.json, model.safetensors and
 expected.safetensors each, and for those with a tokenizer answers.json: what embed, fill and classify must say. Needs torch,
-transformers, tokenizers and safetensors: python3 tests/data/make_encoders.py"""
+transformers, tokenizers and safetensors: python3 tests/data/make_encoders.py [NAME...]"""
 import json
 import os
 import shutil
+import sys
+import types
 
 import torch
 import transformers as tf
@@ -22,6 +24,54 @@ DEBERTA = dict(BASE, type_vocab_size=0, relative_attention=True, position_biased
 DISTIL = dict(vocab_size=VOCAB, dim=12, n_heads=3, n_layers=2, hidden_dim=20, max_position_embeddings=80, pad_token_id=0)
 MODERN = dict(BASE, cls_token_id=2, sep_token_id=3)
 NAMES = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC"}
+
+class JinaBert(tf.PreTrainedModel):
+    """Jina BERT v2, whose own code does not come with transformers, after its paper and the names in its checkpoints."""
+    config_class = tf.BertConfig
+    base_model_prefix = "bert"
+
+    def __init__(self, config):
+        super().__init__(config)
+        c, n = config.hidden_size, torch.nn
+        self.embeddings = n.ModuleDict({"word_embeddings": n.Embedding(config.vocab_size, c),
+                                        "token_type_embeddings": n.Embedding(config.type_vocab_size, c),
+                                        "LayerNorm": n.LayerNorm(c, eps=config.layer_norm_eps)})
+        def layer():
+            part = {"query": n.Linear(c, c), "key": n.Linear(c, c), "value": n.Linear(c, c)}
+            out = {"dense": n.Linear(c, c), "LayerNorm": n.LayerNorm(c, eps=config.layer_norm_eps)}
+            mlp = {"gated_layers": n.Linear(c, 2 * config.intermediate_size, bias=False),
+                   "wo": n.Linear(config.intermediate_size, c), "layernorm": n.LayerNorm(c, eps=config.layer_norm_eps)}
+            attention = n.ModuleDict({"self": n.ModuleDict(part), "output": n.ModuleDict(out)})
+            return n.ModuleDict({"attention": attention, "mlp": n.ModuleDict(mlp)})
+        self.encoder = n.ModuleDict({"layer": n.ModuleList([layer() for _ in range(config.num_hidden_layers)])})
+        self.post_init()
+
+    def slopes(self, heads):
+        power = 1
+        while power * 2 <= heads:
+            power *= 2
+        s = [2 ** (-8 * (i + 1) / power) for i in range(power)]
+        return torch.tensor(s + [2 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)])
+
+    def forward(self, ids, attention_mask=None, token_type_ids=None, output_hidden_states=True):
+        f, e, b, t = torch.nn.functional, self.embeddings, *ids.shape
+        heads = self.config.num_attention_heads
+        x = e["word_embeddings"](ids) + e["token_type_embeddings"](token_type_ids)
+        x = e["LayerNorm"](x)
+        at = torch.arange(t)
+        bias = -(at[:, None] - at).abs() * self.slopes(heads)[:, None, None]
+        bias = bias[None] + (1 - attention_mask.float())[:, None, None] * -1e9
+        states = [x]
+        for layer in self.encoder["layer"]:
+            part, out, mlp = layer["attention"]["self"], layer["attention"]["output"], layer["mlp"]
+            q, k, v = (part[p](x).view(b, t, heads, -1).transpose(1, 2) for p in ("query", "key", "value"))
+            p = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 + bias).softmax(-1)
+            x = out["LayerNorm"](out["dense"]((p @ v).transpose(1, 2).reshape(b, t, -1)) + x)
+            gate, up = mlp["gated_layers"](x).chunk(2, -1)
+            x = mlp["layernorm"](mlp["wo"](f.gelu(gate) * up) + x)
+            states.append(x)
+        return types.SimpleNamespace(last_hidden_state=x, hidden_states=states)
+
 
 CASES = {
     "bert_embed": (tf.BertModel, tf.BertConfig(**BASE)),
@@ -51,7 +101,28 @@ CASES = {
     "deberta_conv": (tf.DebertaV2ForSequenceClassification,
                      tf.DebertaV2Config(**DEBERTA, position_buckets=30, max_relative_positions=20, share_att_key=False,
                                         pos_att_type=["p2c"], conv_kernel_size=3, conv_act="gelu")),
+    "big_bird_full": (tf.BigBirdForMaskedLM, tf.BigBirdConfig(**BASE, attention_type="original_full", use_bias=False,
+                                                              rescale_embeddings=True)),
+    "big_bird": (tf.BigBirdForPreTraining, tf.BigBirdConfig(**BASE, block_size=4, num_random_blocks=1)),
+    "big_bird_classes": (tf.BigBirdForSequenceClassification,
+                         tf.BigBirdConfig(**BASE, block_size=3, num_random_blocks=2, num_labels=3)),
+    "longformer": (tf.LongformerModel, tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=[6, 18])),
+    "longformer_global": (tf.LongformerModel, tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=[8, 4],
+                                                                  global_tokens=3)),
+    "longformer_classes": (tf.LongformerForSequenceClassification,
+                           tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=6, num_labels=3)),
+    "longformer_fill": (tf.LongformerForMaskedLM,
+                        tf.LongformerConfig(**dict(BASE, pad_token_id=1), attention_window=[10, 10])),
+    "nomic_bert": (tf.NomicBertModel, tf.NomicBertConfig(**BASE)),
+    "nomic_bert_fill": (tf.NomicBertForMaskedLM, tf.NomicBertConfig(**BASE)),
+    "nomic_bert_classes": (tf.NomicBertForSequenceClassification, tf.NomicBertConfig(**BASE, num_labels=3)),
+    "jina_bert": (JinaBert, tf.BertConfig(**BASE, position_embedding_type="alibi",
+                                          feed_forward_type="geglu", architectures=["JinaBertModel"])),
+    "t5_encoder": (tf.T5EncoderModel, tf.T5Config(vocab_size=VOCAB, d_model=12, d_kv=5, d_ff=20, num_layers=2, num_heads=3,
+                                                  relative_attention_num_buckets=8,
+                                                  feed_forward_proj="gated-gelu")),
 }
+SPARSE = ("big_bird", "longformer")
 
 
 def tokenizer():
@@ -72,9 +143,28 @@ def shake(model, gen):
                 p.add_(1)
 
 
+def alone(model, ids, lengths, **more):
+    """Each row by itself, and the results padded to the longest."""
+    rows, out = [], types.SimpleNamespace()
+    base = getattr(model, "bert", model)
+    for i, n in enumerate(lengths):
+        base.attention_type = "x"  # a short text has switched the blocks off for good
+        base.set_attention_type(model.config.attention_type)
+        row = {k: v[i:i + 1, :n] if torch.is_tensor(v) else v for k, v in more.items()}
+        rows.append(model(ids[i:i + 1, :n], attention_mask=torch.ones(1, n), **row))
+    for key in ("logits", "prediction_logits", "last_hidden_state", "pooler_output", "seq_relationship_logits"):
+        v = [getattr(r, key, None) for r in rows]
+        if v[0] is not None and v[0].dim() == 3:
+            v = [torch.nn.functional.pad(x, (0, 0, 0, max(lengths) - x.shape[1])) for x in v]
+        if v[0] is not None:
+            setattr(out, "logits" if key == "prediction_logits" else key, torch.cat(v))
+    out.hidden_states = rows[0].hidden_states
+    return out
+
+
 @torch.no_grad()
 def expected(model, config, gen):
-    lengths = LONG if config.model_type in ("deberta-v2", "modernbert") else SHORT
+    lengths = LONG if config.model_type in ("deberta-v2", "modernbert", "nomic_bert", "t5", *SPARSE) or model.__class__ == JinaBert else SHORT
     rows, longest = len(lengths), max(lengths)
     ids = torch.randint(5, VOCAB, (rows, longest), generator=gen)
     mask = torch.zeros(rows, longest, dtype=torch.long)
@@ -82,9 +172,17 @@ def expected(model, config, gen):
         mask[i, :n] = 1
         ids[i, n:] = config.pad_token_id
     more = {}
-    if getattr(config, "type_vocab_size", 0) == 2:
+    if getattr(config, "type_vocab_size", 0) == 2 and config.model_type != "t5":
         more["token_type_ids"] = torch.randint(0, 2, (rows, longest), generator=gen)
-    o = model(ids, attention_mask=mask, output_hidden_states=True, **more)
+    def call(model, **more):
+        if config.model_type == "longformer" and getattr(config, "global_tokens", 0):
+            first = torch.arange(longest)[None] < config.global_tokens
+            more["global_attention_mask"] = (first & (mask > 0)).long()
+        if config.model_type != "big_bird":
+            return model(ids, attention_mask=mask, **more)
+        return alone(model, ids, lengths, **more)  # its blocks at the end are those of the longest row
+
+    o = call(model, output_hidden_states=True, **more)
     out = {"input_ids": ids.int(), "attention_mask": mask.int(), **{k: v.int() for k, v in more.items()}}
     for key in ("logits", "last_hidden_state", "pooler_output", "start_logits", "end_logits"):
         v = getattr(o, key, None)
@@ -93,9 +191,11 @@ def expected(model, config, gen):
         if v.shape[:2] == (rows, longest):
             v = v * (mask[..., None] if v.dim() == 3 else mask)
         out[key] = v.clone().contiguous()
-    out["hidden_states"] = torch.stack([h[0] for h in o.hidden_states]).contiguous()
+    out["hidden_states"] = torch.stack([h[0, :longest] for h in o.hidden_states]).contiguous()
     if "last_hidden_state" not in out:
-        base = getattr(model, model.base_model_prefix)(ids, attention_mask=mask, **more).last_hidden_state
+        if config.model_type == "longformer" and model.__class__.__name__.endswith("SequenceClassification"):
+            more["global_attention_mask"] = (torch.arange(longest)[None] < 1).long().expand(rows, -1)
+        base = call(getattr(model, model.base_model_prefix), **more).last_hidden_state
         out["last_hidden_state"] = (base * mask[..., None]).contiguous()
     return out
 
@@ -178,9 +278,25 @@ def dump(path, name, value):
         f.write("\n")
 
 
+def old_keys(path):
+    """The same model with the keys that Nomic's own configurations have."""
+    old = path + "_old"
+    shutil.rmtree(old, ignore_errors=True)
+    os.makedirs(old)
+    for f in ("model.safetensors", "expected.safetensors"):
+        shutil.copy(os.path.join(path, f), old)
+    dump(old, "config.json", {"model_type": "nomic_bert", "architectures": ["NomicBertModel"], "n_layer": 2, "n_embd": 12,
+                              "n_head": 3, "n_inner": 20, "n_positions": 80, "vocab_size": VOCAB, "type_vocab_size": 2,
+                              "layer_norm_epsilon": 1e-12, "activation_function": "swiglu", "rotary_emb_base": 1000,
+                              "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False, "qkv_proj_bias": False,
+                              "mlp_fc1_bias": False, "mlp_fc2_bias": False, "prenorm": False, "causal": False})
+
+
 def main():
     torch.set_num_threads(1)
     for number, (name, (cls, config)) in enumerate(CASES.items()):
+        if len(sys.argv) > 1 and name not in sys.argv[1:]:
+            continue
         config._attn_implementation = "eager"
         gen = torch.Generator().manual_seed(number)
         model = cls(config).eval()
@@ -189,7 +305,12 @@ def main():
         shutil.rmtree(path, ignore_errors=True)
         os.makedirs(path)
         model.save_pretrained(path)
+        if cls == JinaBert:
+            config.architectures = ["JinaBertModel"]
+            config.save_pretrained(path)
         save_file(expected(model, config, gen), os.path.join(path, "expected.safetensors"))
+        if name == "nomic_bert":
+            old_keys(path)
         if name.startswith("bert_") and name != "bert_fill_untied":
             t = tokenizer()
             t.save(os.path.join(path, "tokenizer.json"))

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny random encoder-decoders and what transformers computes with them, into tests/data/pairs: config.json,
 model.safetensors, expected.safetensors and beams.json (answers of generate with several settings) each. Needs torch,
-transformers and safetensors: python3 tests/data/make_pairs.py"""
+transformers, tokenizers and safetensors: python3 tests/data/make_pairs.py [--texts]: what texts come to, and nothing else."""
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import torch
 import transformers as tf
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pairs")
 VOCAB, SOURCE, TARGET, STEPS, KEPT = 48, (40, 23), (11, 7), 12, 4
@@ -127,6 +129,37 @@ def make(name, cls, model_cls, more):
     print(f"{name}: seed {seed}, margin {margin:.3f}", [s["ids"] for s in found])
 
 
+@torch.no_grad()
+def texts(name, model_cls):
+    """A tokenizer of words, and for a few texts the mean of the encoder's states and how well targets are predicted."""
+    path = os.path.join(HERE, name)
+    model = model_cls.from_pretrained(path).eval()
+    c = model.config
+    words = [f"w{i}" for i in range(VOCAB)]
+    t = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="w3"))
+    t.pre_tokenizer = pre_tokenizers.Whitespace()
+    t.post_processor = processors.TemplateProcessing(f"$A w{c.eos_token_id}",
+                                                     special_tokens=[(f"w{c.eos_token_id}", c.eos_token_id)])
+    t.save(os.path.join(path, "tokenizer.json"))
+    rng = np.random.default_rng(1)
+    sources, targets = ([" ".join(f"w{i}" for i in rng.integers(5, VOCAB - 1, n)) for n in ns]
+                        for ns in ((7, 1, 30), (4, 9, 2)))
+    nll, count, mean = 0.0, 0, []
+    for source, target in zip(sources, targets):
+        x, y = torch.tensor([t.encode(source).ids]), torch.tensor([t.encode(target).ids])
+        decoder = torch.cat([torch.tensor([[c.decoder_start_token_id]]), y[:, :-1]], 1)
+        o = model(input_ids=x, decoder_input_ids=decoder)
+        nll -= o.logits[0].double().log_softmax(-1).gather(1, y[0][:, None]).sum().item()
+        count += y.shape[1]
+        mean.append(torch.nn.functional.normalize(o.encoder_last_hidden_state[0].mean(0), dim=0).tolist())
+    with open(os.path.join(path, "texts.json"), "w") as f:
+        json.dump({"sources": sources, "targets": targets, "nll": nll, "scored": count, "mean": mean}, f)
+        f.write("\n")
+
+
 if __name__ == "__main__":
     for name, case in CASES.items():
-        make(name, *case)
+        if "--texts" not in sys.argv:
+            make(name, *case)
+        if name in ("t5", "bart"):
+            texts(name, case[1])

@@ -282,6 +282,7 @@ VEC vf f_SOFTPLUS(vf x)
 #define EXPR_SIGMOID(load, rest)   f_SIGMOID(load(x + i rest))
 #define EXPR_TANH(load, rest)      f_TANH(load(x + i rest))
 #define EXPR_SOFTPLUS(load, rest)  f_SOFTPLUS(load(x + i rest))
+#define EXPR_EXP(load, rest)       v_exp(load(x + i rest))
 #include "tensor/unary.def"
 #undef X
 
@@ -306,6 +307,7 @@ VEC vf d_GELU_TANH(vf x)
 }
 VEC vf d_RELU(vf x) { return v_if_less(v_set(0), x, v_set(1), v_set(0)); }
 VEC vf d_SOFTPLUS(vf x) { return f_SIGMOID(x); }
+VEC vf d_EXP(vf x) { return v_exp(x); }
 VEC vf d_TANH(vf x)
 {
     vf t = f_TANH(x);

@@ -61,6 +61,7 @@ VEC void ordered_tile(const int rows, int64_t steps, const float *x, const float
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < GEMM_VECTORS; j++) acc[i][j] = v_set(0);
     for (int64_t q = 0; q < steps; q++, x += rows, w += GEMM_COLS) {
         vf b[GEMM_VECTORS];
+        __builtin_prefetch(x + 32 * rows); /* the next panel comes from the last cache */
         UNROLL for (int j = 0; j < GEMM_VECTORS; j++) b[j] = v_load(w + j * W);
         UNROLL for (int i = 0; i < rows; i++) {
             vf a = v_set(x[i]);

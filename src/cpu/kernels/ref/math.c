@@ -52,6 +52,7 @@ static double f_RELU(double x) { return x > 0 || x != x ? x : 0; }
 static double f_SIGMOID(double x) { return 1 / (1 + exp(-x)); }
 static double f_TANH(double x) { return tanh(x); }
 static double f_SOFTPLUS(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
+static double f_EXP(double x) { return exp(x); }
 
 /* f_ and the suffix of the function's number. */
 #define UNARY(ID)                                                                                                  \
@@ -78,6 +79,7 @@ static double d_GELU_TANH(double x)
 }
 static double d_RELU(double x) { return x > 0; }
 static double d_SOFTPLUS(double x) { return f_SIGMOID(x); }
+static double d_EXP(double x) { return exp(x); }
 static double d_TANH(double x) { return (1 - tanh(x)) * (1 + tanh(x)); }
 
 #define X(ID, name)                                                                                                \
