@@ -37,5 +37,5 @@ cmake -G Ninja -S "$root/tests/example" -B "$tmp/out" -DCMAKE_PREFIX_PATH="$pref
 cmake --build "$tmp/out" >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 says "$tmp/out/example_shared"
 says "$tmp/out/example_static"
-[ "$("$prefix/bin/socle" version)" = "$want" ] || die "the installed command"
+[ "$("$prefix/bin/socle" --version)" = "$want" ] || die "the installed command"
 echo "installed library: pkg-config and CMake, shared and static"

@@ -278,7 +278,7 @@ static sc_status open_task(opened *x, const char *config, const char *objective,
     if (!x->o.batch) x->o.batch = 16;
     if (!x->o.length) x->o.length = 32;
     x->t = (sc_task){0};
-    return sc_task_open(&x->t, ctx, &x->o, config, true);
+    return sc_task_open(&x->t, ctx, &x->o, config, true, 1);
 }
 
 static int64_t id_of(const opened *x, const char *token)

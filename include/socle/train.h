@@ -95,6 +95,10 @@ typedef struct sc_train_event {
     double lr, norm;                 /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
     double seconds, left;            /* in training so far; to the end as far as can be told */
+    int ranks;                       /* processes that train together */
+    double communication,
+        transfer; /* of the time of all steps, the shares in which a rank waited for others, and in which
+                                        something was under way between them */
 } sc_train_event;
 /* The objectives there are; NULL: there are fewer. */
 SC_API const char *sc_train_objective_at(int i, const char **summary);
@@ -105,6 +109,19 @@ typedef void sc_train_report(void *user, const sc_train_event *e);
  * returned. report may be NULL. The run directory is a model directory, that of the last checkpoint, with checkpoint-N
  * folders and what docs/train-run.md describes beside the model's files. */
 SC_API sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user);
+
+/* ---- many processes ----
+ * Under Open MPI's mpirun, sc_train is called by each process with the same options and divides the work: each step's batches,
+ * and the optimiser's memory. Only rank 0 writes files, calls report and logs. A failure is told once: elsewhere sc_train
+ * returns it with an empty message. */
+
+/* The MPI that this library was built for, "Open MPI 4.1.4"; NULL: none, and sc_train fails under mpirun. */
+SC_API const char *sc_train_mpi(void);
+/* Rank of this process among those that mpirun started; 0 without. */
+SC_API int sc_train_rank(void);
+/* Threads that are this process's share of the machine's cores, where mpirun started several on it; then they are kept to
+ * cores of their own unless mpirun has done so. 0 without. */
+SC_API int sc_train_share_cores(void);
 
 /* sc_model_forward with, beside its outputs, a loss and its gradients: loss (1); grad.NAME for every weight, in its shape and
  * as the model's file calls it, zeros where the loss does not depend on it; and for every matrix of LoRA adapters and virtual

@@ -201,6 +201,8 @@ void sc_pool_run(sc_pool *p, void (*fn)(void *arg, int member), void *arg);
 void sc_pool_barrier(sc_pool *p);
 /* Physical cores this process may use: affinity mask and cgroup CPU quota respected; at least 1. */
 int sc_cpu_cores(void);
+/* Keeps this thread, and those that it will start, to the index-th of `of` equal shares of the cores that it may use. */
+void sc_cpu_keep(int index, int of);
 double sc_now(void); /* monotonic seconds */
 
 /* ---- context (context.c) ---- */

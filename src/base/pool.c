@@ -188,21 +188,45 @@ static int cgroup_quota(void)
     return 0;
 }
 
+/* The first of the CPUs that are threads of this one's core. */
+static int first_sibling(int cpu)
+{
+    char path[96];
+    int first = cpu;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%d", &first) != 1) first = cpu;
+    if (f) fclose(f);
+    return first;
+}
+
 /* Of the CPUs in `set`, those that are the first of their core's siblings. */
 static int physical_cores(const cpu_set_t *set)
 {
     int cores = 0;
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, set)) continue;
-        char path[96];
-        int first = cpu;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-        FILE *f = fopen(path, "re");
-        if (f && fscanf(f, "%d", &first) != 1) first = cpu;
-        if (f) fclose(f);
+        int first = first_sibling(cpu);
         if (first == cpu || !CPU_ISSET(first, set)) cores++;
     }
     return cores;
+}
+
+void sc_cpu_keep(int index, int of)
+{
+    cpu_set_t all, own;
+    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+    int cores = physical_cores(&all), each = SC_MAX(cores / of, 1), begin = index * each % SC_MAX(cores, 1),
+        seen = 0;
+    CPU_ZERO(&own);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all)) continue;
+        int first = first_sibling(cpu);
+        bool leads = first == cpu || !CPU_ISSET(first, &all);
+        if (leads ? seen >= begin && seen < begin + each : CPU_ISSET(first, &own)) CPU_SET(cpu, &own);
+        seen += leads;
+    }
+    if (CPU_COUNT(&own) > 0) sched_setaffinity(0, sizeof own, &own);
 }
 
 int sc_cpu_cores(void)

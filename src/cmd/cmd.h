@@ -102,7 +102,7 @@ const char *sc_cmd_list(const sc_cmd *c, const char *name, int i); /* its i-th v
 const char *const *sc_cmd_words(const sc_cmd *c, int *n);          /* all that was typed, the verb first */
 
 /* ---- ending ---- */
-int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr; returns 1 */
+int sc_cmd_fail(const sc_cmd *c); /* "socle: " and sc_error() on stderr where that is not empty; returns 1 */
 int sc_cmd_error(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same with this text */
 int sc_cmd_usage(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* the same, returns 2 */
 void sc_cmd_note(const sc_cmd *c, const char *fmt, ...) SC_CMD_PRINTF(2, 3); /* a remark; not with --quiet */
@@ -116,8 +116,8 @@ bool sc_cmd_interrupted(void); /* Ctrl-C was pressed since the last sc_cmd_resum
 void sc_cmd_resume(sc_cmd *c); /* forgets it, so that work can go on */
 /* Draws over the last progress at a terminal, cut to its width; `stays`: what comes next is below it. Elsewhere a line. */
 void sc_cmd_status(sc_cmd *c, const char *line, bool stays);
-/* From now on a SIGTERM asks to stop as Ctrl-C does: for work that can be saved. */
-void sc_cmd_stop_on_term(void);
+/* From now on this signal asks to stop as Ctrl-C does: for work that can be saved. */
+void sc_cmd_stop_on(int sig);
 void sc_cmd_clear_progress(sc_cmd *c); /* takes the progress bar off the screen, before an answer begins */
 
 /* ---- input (input.c) ---- */
@@ -189,6 +189,7 @@ struct sc_cmd {
     int n_values;
     sc_cmd_value *values; /* options, in the order typed */
     sc_context *ctx;
+    int threads; /* of a context for which none are asked; 0: one for each core */
     bool progress_shown;
     double progress_time;
 };

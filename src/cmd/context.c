@@ -45,11 +45,7 @@ void sc_cmd_signals(void)
     sigaction(SIGXFSZ, &sa, NULL);
 }
 
-void sc_cmd_stop_on_term(void)
-{
-    struct sigaction sa = {.sa_handler = on_interrupt};
-    sigaction(SIGTERM, &sa, NULL);
-}
+void sc_cmd_stop_on(int sig) { sigaction(sig, &(struct sigaction){.sa_handler = on_interrupt}, NULL); }
 
 bool sc_cmd_interrupted(void) { return interrupts != 0; }
 
@@ -145,6 +141,7 @@ sc_context *sc_cmd_context(sc_cmd *c)
         .progress = !quiet && isatty(STDERR_FILENO) ? draw_progress : NULL,
         .user = c,
     };
+    if (!o.threads) o.threads = c->threads;
     if (sc_context_new(&c->ctx, &o) != SC_OK) return NULL;
     atomic_store(&running, c->ctx);
     return c->ctx;

@@ -262,7 +262,7 @@ void sc_cmd_message(const char *fmt, ...)
 int sc_cmd_fail(const sc_cmd *c)
 {
     sc_cmd_clear_progress((sc_cmd *)c);
-    sc_cmd_message("%s", sc_error());
+    if (*sc_error()) sc_cmd_message("%s", sc_error()); /* else another process says it */
     return 1;
 }
 

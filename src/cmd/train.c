@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "socle/bench.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@ typedef struct view {
     sc_cmd *cmd;
     bool quiet, terminal;
     double peak, last; /* f32 operations a second that this machine can do; when the last line was drawn */
+    int ranks;
+    double communication, transfer; /* of the last step's event */
 } view;
 
 static void duration(char text[32], double seconds)
@@ -31,10 +34,13 @@ static void report(void *user, const sc_train_event *e)
     view *v = user;
     char left[32], line[256], eval[64] = "", share[32] = "";
     bool stays = e->step == e->steps || e->eval_loss >= 0;
+    v->ranks = e->ranks;
+    v->communication = e->communication;
+    v->transfer = e->transfer;
     if (v->quiet || (!stays && e->seconds - v->last < (v->terminal ? 0.2 : 10))) return;
     v->last = e->seconds;
     duration(left, e->left);
-    if (v->peak > 0) snprintf(share, sizeof share, "  %.0f%% of the peak", 100 * e->flops / v->peak);
+    if (v->peak > 0) snprintf(share, sizeof share, "  %.0f%% of the peak", 100 * e->flops / (v->peak * e->ranks));
     if (e->eval_loss >= 0) snprintf(eval, sizeof eval, "  eval %.4f", e->eval_loss);
     snprintf(line, sizeof line, "step %lld/%lld  loss %.4f%s  %.0f tokens/s%s  %s left", (long long)e->step,
              (long long)e->steps, e->loss, eval, e->tokens_per_second, share, left);
@@ -152,13 +158,32 @@ static const char *missing(sc_cmd *c)
     return sc_cmd_count(c, "data") ? NULL : "--data is needed";
 }
 
+/* Where mpirun started several processes, the cores are divided. */
+static void join_ranks(sc_cmd *c)
+{
+    if (!sc_cmd_int(c, "threads")) c->threads = sc_train_share_cores();
+    sc_cmd_stop_on(SIGTERM);
+    sc_cmd_stop_on(SIGUSR1); /* which mpirun passes on */
+}
+
+static void say_communication(const view *v)
+{
+    if (v->ranks > 1)
+        sc_cmd_note(
+            v->cmd,
+            "%d ranks: %.1f%% of the steps' time waiting for each other; for %.1f%% something was on its way",
+            v->ranks, 100 * v->communication, 100 * v->transfer);
+}
+
 static int train(sc_cmd *c)
 {
     const char *lacks = missing(c);
     if (lacks) return sc_cmd_usage(c, "%s", lacks);
+    join_ranks(c);
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
-    view v = {.cmd = c, .quiet = sc_cmd_flag(c, "quiet"), .terminal = isatty(STDERR_FILENO) != 0};
+    view v = {
+        .cmd = c, .quiet = sc_cmd_flag(c, "quiet") || sc_train_rank() > 0, .terminal = isatty(STDERR_FILENO) != 0};
     sc_train_options o = options_of(c);
     lists l = {0};
     sc_limits limits;
@@ -166,10 +191,10 @@ static int train(sc_cmd *c)
         !gather(c, &l, "group", &o.groups, &o.n_groups) || !gather(c, &l, "prompt", &o.prompts, &o.n_prompts))
         return sc_cmd_error(c, "out of memory");
     if (!whole_command(c, &l, &o)) return sc_cmd_error(c, "out of memory");
-    sc_cmd_stop_on_term();
     sc_status s = sc_measure_limits(ctx, 0, &limits);
     if (!s) o.peak_flops = v.peak = limits.peak_gflops * 1e9;
     if (!s) s = sc_train(ctx, &o, report, &v);
+    if (!s || s == SC_ECANCELLED) say_communication(&v);
     for (int i = 0; i < l.n; i++) free(l.of[i]);
     return s ? sc_cmd_fail(c) : 0;
 }

@@ -153,6 +153,7 @@ static void work(void *arg, int member)
         atomic_store_explicit(&st->next[(int64_t)member * p->n_stages + stage],
                               run_begin(st->tasks[stage], member, threads), memory_order_relaxed);
         if (atomic_load_explicit(&st->stop_after, memory_order_relaxed) <= stage) return;
+        if (member == 0 && p->stage_done) p->stage_done(p->stage_user, stage);
     }
 }
 

@@ -448,3 +448,27 @@ void sc_plan_free(sc_plan *p)
 
 void *sc_plan_data(const sc_plan *p, const sc_tensor *t) { return p->data[t->id]; }
 sc_status sc_plan_run(sc_plan *p) { return p->backend->run(p->backend, p); }
+
+/* The memory that t lies in, whole. */
+static const char *memory_of(const sc_plan *p, const sc_tensor *t, int64_t *bytes)
+{
+    const sc_tensor *root = t->view_of ? t->view_of : t;
+    *bytes = sc_dtype_size(root->dtype, sc_shape_elements(&root->shape));
+    return p->data[root->id];
+}
+
+int sc_plan_last_stage(const sc_plan *p, const sc_tensor *t)
+{
+    int64_t bytes, other;
+    const char *begin = memory_of(p, t, &bytes);
+    int last = -1;
+    for (int i = 0; i < p->n_steps; i++) {
+        const sc_step *s = &p->step[i];
+        for (int k = -1; k < s->n_in; k++) {
+            const sc_tensor *x = k < 0 ? s->out : s->in[k];
+            const char *at = x ? memory_of(p, x, &other) : NULL;
+            if (at && at < begin + bytes && begin < at + other) last = SC_MAX(last, s->stage);
+        }
+    }
+    return last;
+}

@@ -262,6 +262,9 @@ struct sc_plan {
     /* NULL, or seconds that each thread spent on each step, [thread * n_steps + step], to which runs add; the caller's. */
     double *spent;
     void *backend_state;
+    /* NULL, or told of each stage when it has been run, on the thread that called sc_plan_run while others may go on. */
+    void (*stage_done)(void *user, int stage);
+    void *stage_user;
 };
 
 /* Where the work is done. `self` is the backend; functions may be called from the plan's owner only. */
@@ -290,6 +293,8 @@ void sc_plan_free(sc_plan *p);
  * storage has. NULL where the plan does not need t. */
 void *sc_plan_data(const sc_plan *p, const sc_tensor *t);
 sc_status sc_plan_run(sc_plan *p);
+/* The last stage in which anything reads or writes t's memory: after it, an output is its reader's alone. -1: in none. */
+int sc_plan_last_stage(const sc_plan *p, const sc_tensor *t);
 sc_cost sc_plan_cost(const sc_plan *p);
 /* The plan as text, one step a line, and totals. */
 void sc_plan_print(const sc_plan *p, sc_str *out);

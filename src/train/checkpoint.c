@@ -1,42 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is in a checkpoint: a model directory with optimizer.safetensors and trainer_state.json. */
+/* What is in a checkpoint: a model directory with optimizer.safetensors and trainer_state.json. Of several ranks all come
+ * here: rank 0 has the disk, and gets from the others what each keeps of the optimiser's, one vector at a time. Whatever
+ * happens to its files, it goes on asking for the rest, since the others go on giving. */
 #include "train/run.h"
 
 #include <stdio.h>
 
-static sc_status write_weights(const sc_checkpoint *c, const char *path, bool average)
+/* ---- what the optimiser keeps ---- */
+
+typedef enum kept { MOMENTS, AVERAGES } kept;
+
+static const char *const kept_files[] = {[MOMENTS] = "optimizer.safetensors", [AVERAGES] = "ema.safetensors"};
+
+typedef struct vector {
+    char name[600]; /* "exp_avg.model.embed_tokens.weight", or an average's parameter's */
+    int rank;
+    int64_t dim[SC_MAX_RANK];
+    int64_t parameter, n;
+    float *part; /* what this rank keeps of it; NULL: nothing */
+} vector;
+
+static bool has_averages(const sc_checkpoint *c) { return c->n && sc_optimizer_average(c->optimizer, 0); }
+
+/* Number j of parameter i; false: there are no more. */
+static bool find_vector(const sc_checkpoint *c, kept what, int64_t i, int j, vector *out)
 {
-    sc_safetensors_writer *w;
-    sc_status s = sc_safetensors_writer_new(&w, path);
-    if (s) return s;
-    s = sc_safetensors_writer_meta(w, "format", "pt");
-    for (int64_t i = 0; !s && i < c->n; i++) {
-        const sc_trained *p = &c->trained[i];
-        const float *value = average ? sc_optimizer_average(c->optimizer, i) : p->value;
-        s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, value);
+    const sc_trained *p = &c->trained[i];
+    if (what == AVERAGES) {
+        *out = (vector){
+            .rank = p->rank, .parameter = i, .n = p->rows * p->cols, .part = sc_optimizer_average(c->optimizer, i)};
+        memcpy(out->dim, p->dim, sizeof p->dim);
+        snprintf(out->name, sizeof out->name, "%s", p->name);
+        return j == 0;
     }
-    if (!s) s = sc_safetensors_writer_finish(w);
-    sc_safetensors_writer_free(w);
+    sc_moment like[4], own[4];
+    int n = sc_optimizer_moments_like(c->optimizer, p, like), has = sc_optimizer_moments(c->optimizer, i, own);
+    if (j >= n) return false;
+    *out = (vector){
+        .rank = 1, .dim = {like[j].n}, .parameter = i, .n = like[j].n, .part = j < has ? own[j].value : NULL};
+    snprintf(out->name, sizeof out->name, "%s.%s", like[j].name, p->name);
+    return true;
+}
+
+#define EACH_VECTOR(c, what, v)                                                                                    \
+    for (int64_t i_ = 0; i_ < (c)->n; i_++)                                                                        \
+        for (int j_ = 0; find_vector(c, what, i_, j_, &(v)); j_++)
+
+/* Memory for the largest vector, on rank 0 of several. */
+static sc_status make_room(const sc_checkpoint *c, kept what, float **out)
+{
+    int64_t most = 1;
+    vector v;
+    *out = NULL;
+    if (!c->shards || !c->first) return SC_OK;
+    EACH_VECTOR(c, what, v) most = SC_MAX(most, v.n);
+    *out = sc_malloc((size_t)most * sizeof **out);
+    return *out ? SC_OK : sc_shards_abort(c->shards, sc_nomem());
+}
+
+static sc_status declare(const sc_checkpoint *c, kept what, sc_safetensors_writer *w)
+{
+    sc_status s = what == AVERAGES ? sc_safetensors_writer_meta(w, "format", "pt") : SC_OK;
+    vector v;
+    EACH_VECTOR(c, what, v)
+    {
+        if (!s) s = sc_safetensors_writer_add(w, v.name, SC_F32, v.rank, v.dim, c->shards ? NULL : v.part);
+    }
     return s;
 }
 
-/* "exp_avg.model.embed_tokens.weight" and so on, each a vector. */
-static sc_status write_moments(const sc_checkpoint *c, const char *path)
+/* From all ranks, one after the other as the writer takes them; w NULL: to nowhere. */
+static sc_status stream(const sc_checkpoint *c, kept what, sc_safetensors_writer *w, float *room, sc_status s)
 {
-    sc_safetensors_writer *w;
-    sc_status s = sc_safetensors_writer_new(&w, path);
-    if (s) return s;
-    for (int64_t i = 0; !s && i < c->n; i++) {
-        sc_moment m[4];
-        int k = sc_optimizer_moments(c->optimizer, i, m);
-        for (int j = 0; !s && j < k; j++) {
-            char name[600];
-            snprintf(name, sizeof name, "%s.%s", m[j].name, c->trained[i].name);
-            s = sc_safetensors_writer_add(w, name, SC_F32, 1, &m[j].n, m[j].value);
-        }
+    vector v;
+    int64_t number = 0, turn;
+    EACH_VECTOR(c, what, v)
+    {
+        sc_status met = sc_shards_gather(c->shards, v.parameter, v.part, room, v.n);
+        if (met) return met;
+        if (!s && w) s = sc_safetensors_writer_next(w, &turn);
+        if (!s && w && turn != number++) s = sc_fail(SC_EINVAL, "'%s' is not the writer's next", v.name);
+        if (!s && w) s = sc_safetensors_writer_write(w, room, v.n * (int64_t)sizeof *room);
     }
-    if (!s) s = sc_safetensors_writer_finish(w);
+    return s;
+}
+
+/* dir: NULL but on rank 0. s: what happened before. */
+static sc_status write_kept(const sc_checkpoint *c, kept what, const char *dir, sc_status s)
+{
+    sc_safetensors_writer *w = NULL;
+    float *room;
+    sc_status met = make_room(c, what, &room);
+    if (met) return met;
+    char *path = dir ? sc_path_join(dir, kept_files[what]) : NULL;
+    if (!s && dir) s = path ? sc_safetensors_writer_new(&w, path) : sc_nomem();
+    if (!s && w) s = declare(c, what, w);
+    if (c->shards) s = stream(c, what, s ? NULL : w, room, s);
+    if (!s && w) s = sc_safetensors_writer_finish(w);
     sc_safetensors_writer_free(w);
+    sc_free(room);
+    sc_free(path);
     return s;
 }
 
@@ -51,42 +114,57 @@ static sc_status read_values(const sc_safetensors *st, const char *path, const c
     return SC_OK;
 }
 
-static sc_status read_moments(const sc_checkpoint *c, const sc_safetensors *st, const char *path, int64_t i)
-{
-    sc_moment m[4];
-    sc_status s = SC_OK;
-    int k = sc_optimizer_moments(c->optimizer, i, m);
-    for (int j = 0; !s && j < k; j++) {
-        char name[600];
-        snprintf(name, sizeof name, "%s.%s", m[j].name, c->trained[i].name);
-        s = read_values(st, path, name, m[j].value, m[j].n);
-    }
-    return s;
-}
-
-/* What of parameter i is in a file of the kind. */
-typedef enum part { WEIGHTS, AVERAGES, MOMENTS } part;
-
-static sc_status read_part(const sc_checkpoint *c, const char *dir, const char *name, part what)
+static sc_status read_kept(const sc_checkpoint *c, kept what, const char *dir)
 {
     sc_safetensors *st = NULL;
-    char *path = sc_path_join(dir, name);
-    sc_status s = path ? sc_safetensors_open(&st, path) : sc_nomem();
-    for (int64_t i = 0; !s && i < c->n; i++) {
-        const sc_trained *p = &c->trained[i];
-        float *to = what == WEIGHTS ? p->value : what == AVERAGES ? sc_optimizer_average(c->optimizer, i) : NULL;
-        s = what == MOMENTS ? read_moments(c, st, path, i) : read_values(st, path, p->name, to, p->rows * p->cols);
+    float *room;
+    vector v;
+    sc_status s = make_room(c, what, &room);
+    if (s) return s;
+    char *path = dir ? sc_path_join(dir, kept_files[what]) : NULL;
+    if (c->first) s = path ? sc_safetensors_open(&st, path) : sc_nomem();
+    EACH_VECTOR(c, what, v)
+    {
+        if (!s && st) s = read_values(st, path, v.name, room ? room : v.part, v.n);
+        sc_status met = c->shards ? sc_shards_scatter(c->shards, v.parameter, v.part, room, v.n) : SC_OK;
+        if (met) s = met;
     }
     sc_safetensors_free(st);
+    sc_free(room);
     sc_free(path);
     return s;
 }
 
-sc_status sc_checkpoint_read(const sc_checkpoint *c, const char *dir, bool weights)
+/* ---- the model ---- */
+
+static sc_status write_weights(const sc_checkpoint *c, const char *dir)
 {
-    sc_status s = read_part(c, dir, "optimizer.safetensors", MOMENTS);
-    if (!s && c->n && sc_optimizer_average(c->optimizer, 0)) s = read_part(c, dir, "ema.safetensors", AVERAGES);
-    return !s && weights ? read_part(c, dir, "model.safetensors", WEIGHTS) : s;
+    sc_safetensors_writer *w = NULL;
+    char *path = sc_path_join(dir, "model.safetensors");
+    sc_status s = path ? sc_safetensors_writer_new(&w, path) : sc_nomem();
+    if (!s) s = sc_safetensors_writer_meta(w, "format", "pt");
+    for (int64_t i = 0; !s && i < c->n; i++) {
+        const sc_trained *p = &c->trained[i];
+        s = sc_safetensors_writer_add(w, p->name, SC_F32, p->rank, p->dim, p->value);
+    }
+    if (!s) s = sc_safetensors_writer_finish(w);
+    sc_safetensors_writer_free(w);
+    sc_free(path);
+    return s;
+}
+
+static sc_status read_weights(const sc_checkpoint *c, const char *dir)
+{
+    sc_safetensors *st = NULL;
+    char *path = sc_path_join(dir, "model.safetensors");
+    sc_status s = path ? sc_safetensors_open(&st, path) : sc_nomem();
+    for (int64_t i = 0; !s && i < c->n; i++) {
+        const sc_trained *p = &c->trained[i];
+        s = read_values(st, path, p->name, p->value, p->rows * p->cols);
+    }
+    sc_safetensors_free(st);
+    sc_free(path);
+    return s;
 }
 
 static sc_status write_json(const char *dir, const char *name, const json_t *o)
@@ -118,40 +196,42 @@ static sc_status write_config(const sc_checkpoint *c, const char *dir)
     return s;
 }
 
-/* The weights, or their averages, under the names that models have. */
-static sc_status write_file(const sc_checkpoint *c, const char *dir, const char *name, bool average)
+/* ---- all of it ---- */
+
+sc_status sc_checkpoint_read(const sc_checkpoint *c, const char *dir, bool weights)
 {
-    char *path = sc_path_join(dir, name);
-    sc_status s = path ? write_weights(c, path, average) : sc_nomem();
-    sc_free(path);
-    return s;
+    sc_status s = read_kept(c, MOMENTS, dir);
+    if (has_averages(c)) {
+        sc_status met = read_kept(c, AVERAGES, dir);
+        s = s ? s : met;
+    }
+    return !s && weights && c->first ? read_weights(c, dir) : s;
 }
 
-static sc_status write_all(const sc_checkpoint *c, const char *dir)
+static sc_status write_all(const sc_checkpoint *c, const char *dir, sc_status s)
 {
-    char *moments = sc_path_join(dir, "optimizer.safetensors");
-    sc_status s = moments ? write_file(c, dir, "model.safetensors", false) : sc_nomem();
-    if (!s && c->n && sc_optimizer_average(c->optimizer, 0)) s = write_file(c, dir, "ema.safetensors", true);
-    if (!s && c->tokenizer) s = sc_copy_tokenizer(c->tokenizer, dir, NULL);
-    if (!s && c->alphabet && c->alphabet->tokenizer) {
+    bool writes = c->first;
+    if (!s && writes) s = write_weights(c, dir);
+    if (!s && writes && c->tokenizer) s = sc_copy_tokenizer(c->tokenizer, dir, NULL);
+    if (!s && writes && c->alphabet && c->alphabet->tokenizer) {
         s = write_text(dir, "tokenizer.json", c->alphabet->tokenizer);
         if (!s) s = write_text(dir, "tokenizer_config.json", c->alphabet->config);
     }
-    if (!s) s = write_config(c, dir);
-    if (!s) s = write_moments(c, moments);
-    if (!s) s = sc_checkpoint_seal(dir, c->state);
-    sc_free(moments);
-    return s;
+    if (!s && writes) s = write_config(c, dir);
+    if (has_averages(c)) s = write_kept(c, AVERAGES, dir, s);
+    s = write_kept(c, MOMENTS, dir, s);
+    return !s && writes ? sc_checkpoint_seal(dir, c->state) : s;
 }
 
 sc_status sc_checkpoint_write(const sc_checkpoint *c, const char *out, int64_t step, int64_t keep, int64_t every)
 {
-    char *made;
-    sc_status s = sc_checkpoint_begin(out, step, &made);
-    if (s) return s;
-    s = write_all(c, made);
-    if (!s) s = sc_checkpoint_end(out, made, step, keep, every);
-    if (s) sc_checkpoint_abandon(made);
+    char *made = NULL;
+    sc_status s = c->first ? sc_checkpoint_begin(out, step, &made) : SC_OK;
+    s = s && !c->shards ? s : write_all(c, made, s);
+    if (made) {
+        if (!s) s = sc_checkpoint_end(out, made, step, keep, every);
+        if (s) sc_checkpoint_abandon(made);
+    }
     sc_free(made);
     return s;
 }

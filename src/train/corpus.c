@@ -27,7 +27,7 @@ sc_status sc_corpus_open(sc_corpus *c, const sc_objective_setup *x, int64_t most
     if (!s && !(c->length = sc_calloc((size_t)c->parts[0], sizeof *c->length))) s = sc_nomem();
     for (int64_t i = 0; !s && i < c->parts[0]; i++) c->length[i] = c->part[0][i].n;
     c->order.length = c->length;
-    c->order.batch = c->rows;
+    c->order.batch = c->rows * x->parts;
     return s;
 }
 

@@ -62,7 +62,7 @@ static sc_status measure(sc_collection *c)
     if (!(c->length = sc_calloc((size_t)e->count, sizeof *c->length))) return sc_nomem();
     for (int64_t i = 0; i < e->count; i++) c->length[i] = e->at[(i + 1) * e->columns] - e->at[i * e->columns];
     c->order.length = c->length;
-    c->order.batch = c->rows;
+    c->order.batch = c->rows * c->setup->parts;
     return SC_OK;
 }
 

@@ -2,13 +2,19 @@
 /* A model, its loss and the gradients of all its parameters as one plan, kept for batches of the same shape. */
 #include "train/train.h"
 
+#include <stdlib.h>
+
 /* A plan and the shape that it is for. */
 typedef struct pass {
     sc_text_batch shape; /* the sizes alone */
     sc_loss_graph x;
     sc_plan *plan;
     sc_gradient *grad; /* of each parameter; NULL in a pass without */
-    sc_tensor **also;  /* the gradients of x.also */
+    struct turn {
+        int stage; /* after which it is final; -1: there is none, it is 0 */
+        int64_t parameter;
+    } * turn;         /* the gradients, the first to be final first; NULL: not asked for yet */
+    sc_tensor **also; /* the gradients of x.also */
 } pass;
 
 struct sc_learner {
@@ -21,6 +27,9 @@ struct sc_learner {
     float **
         sum; /* memory for sums over batches, and of zeros for a parameter without a gradient; NULL: not needed yet */
     int64_t n, added;
+    int64_t told; /* gradients that somebody was told of in this pass */
+    sc_gradient_final *final;
+    void *user;    /* of final */
     sc_dtype type; /* that products are made in */
     sc_remake remake;
     pass add, loss; /* with gradients and without */
@@ -31,6 +40,7 @@ static void free_pass(pass *p)
     sc_plan_free(p->plan);
     sc_graph_free(p->x.t.g);
     sc_free(p->grad);
+    sc_free(p->turn);
     sc_free(p->also);
     *p = (pass){0};
 }
@@ -264,21 +274,97 @@ static sc_status keep(sc_learner *l)
     return SC_OK;
 }
 
+/* Where a batch's gradient goes: memory that takes it or has the sum of those before, and what is to be added there. */
+static void place(const sc_learner *l, int64_t i, float **gradient, const float **more)
+{
+    const sc_gradient *g = &l->add.grad[i];
+    float *from = g->t ? (float *)sc_plan_data(l->add.plan, g->t) + g->at : NULL;
+    bool first = l->added == 0;
+    *gradient = first && from ? from : l->sum[i];
+    *more = first ? NULL : from;
+}
+
+/* Zeros for parameters that have no gradient. */
+static sc_status make_zeros(sc_learner *l)
+{
+    sc_status s = SC_OK;
+    for (int64_t i = 0; !s && i < l->n; i++) {
+        if (l->add.grad[i].t) continue;
+        s = make_sum(l, i);
+        if (!s) memset(l->sum[i], 0, sizeof **l->sum * (size_t)count_of(l, i));
+    }
+    return s;
+}
+
 sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss)
 {
     sc_status s = l->added == 1 ? keep(l) : SC_OK;
     if (!s) s = run_pass(l, &l->add, b, scale, true, loss);
+    if (!s && !l->added) s = make_zeros(l);
     for (int64_t i = 0; !s && i < l->n; i++) {
-        const sc_gradient *g = &l->add.grad[i];
-        float *from = g->t ? (float *)sc_plan_data(l->add.plan, g->t) + g->at : NULL;
-        if (l->added == 0) {
-            if (!from && (s = make_sum(l, i))) break;
-            if (!from) memset(l->sum[i], 0, sizeof **l->sum * (size_t)count_of(l, i));
-            l->grad[i] = from ? from : l->sum[i];
-        } else {
-            for (int64_t k = 0; from && k < count_of(l, i); k++) l->sum[i][k] += from[k];
-        }
+        const float *more;
+        place(l, i, &l->grad[i], &more);
+        for (int64_t k = 0; more && k < count_of(l, i); k++) l->grad[i][k] += more[k];
     }
+    if (!s) l->added++;
+    return s;
+}
+
+/* ---- the last batch of a step ---- */
+
+static int earlier(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+    if (x->stage != y->stage) return x->stage < y->stage ? -1 : 1;
+    return x->parameter < y->parameter ? -1 : x->parameter > y->parameter;
+}
+
+static sc_status take_turns(sc_learner *l)
+{
+    pass *p = &l->add;
+    if (p->turn) return SC_OK;
+    if (!(p->turn = sc_calloc((size_t)SC_MAX(l->n, 1), sizeof *p->turn))) return sc_nomem();
+    for (int64_t i = 0; i < l->n; i++)
+        p->turn[i] = (struct turn){p->grad[i].t ? sc_plan_last_stage(p->plan, p->grad[i].t) : -1, i};
+    qsort(p->turn, (size_t)l->n, sizeof *p->turn, earlier);
+    return SC_OK;
+}
+
+sc_status sc_learner_order(sc_learner *l, const sc_text_batch *b, int64_t *order)
+{
+    sc_status s = make_pass(l, &l->add, b, true);
+    if (!s) s = take_turns(l);
+    for (int64_t k = 0; !s && k < l->n; k++) order[k] = l->add.turn[k].parameter;
+    return s;
+}
+
+static void tell(void *learner, int stage)
+{
+    sc_learner *l = learner;
+    for (; l->told < l->n && l->add.turn[l->told].stage <= stage; l->told++) {
+        const float *more;
+        int64_t i = l->add.turn[l->told].parameter;
+        place(l, i, &l->grad[i], &more);
+        l->final(l->user, i, l->grad[i], more);
+    }
+}
+
+sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scale, sc_gradient_final *final,
+                              void *user, double *loss)
+{
+    sc_status s = l->added == 1 ? keep(l) : SC_OK;
+    if (!s) s = make_pass(l, &l->add, b, true);
+    if (!s) s = take_turns(l);
+    if (!s && !l->added) s = make_zeros(l);
+    if (s) return s;
+    l->told = 0;
+    l->final = final;
+    l->user = user;
+    l->add.plan->stage_done = tell;
+    l->add.plan->stage_user = l;
+    s = run_pass(l, &l->add, b, scale, true, loss);
+    l->add.plan->stage_done = NULL;
+    if (!s) tell(l, l->add.plan->n_stages);
     if (!s) l->added++;
     return s;
 }

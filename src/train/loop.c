@@ -16,7 +16,9 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
                            .alphabet = &t->task.alphabet,
                            .trained = t->trained,
                            .optimizer = t->optimizer,
-                           .n = t->n};
+                           .n = t->n,
+                           .shards = t->team.shards,
+                           .first = sc_team_first(&t->team)};
 }
 
 static double epoch_of(const sc_trainer *t)
@@ -51,30 +53,35 @@ static sc_status save(sc_trainer *t, int64_t step)
     int64_t every = t->spikes.o.action == SC_SPIKE_ROLLBACK ? t->o.save_every : 1;
     sc_status s = sc_checkpoint_write(&c, t->o.out, step, t->o.keep, every);
     json_decref(c.state);
+    s = sc_team_agree(&t->team, s);
     if (s)
         return sc_fail_in(s, "no checkpoint of step %lld; those before it are whole, go on with --resume",
                           (long long)step);
     snprintf(name, sizeof name, "checkpoint-%lld", (long long)step);
     char *dir = sc_path_join(t->o.out, name);
-    s = dir ? sc_trainer_publish(t, dir) : sc_nomem();
+    s = !dir ? sc_nomem() : c.first ? sc_trainer_publish(t, dir) : SC_OK;
     sc_free(dir);
-    if (s || !t->task.objective->finish) return s;
-    return t->task.objective->finish(t->task.self, t->o.out);
+    if (!s && c.first && t->task.objective->finish) s = t->task.objective->finish(t->task.self, t->o.out);
+    return sc_team_agree(&t->team, s);
 }
 
 /* ---- what is said of the steps ---- */
 
 static void note_step(sc_trainer *t, const sc_train_event *e)
 {
+    if (!t->journal) return;
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)e->step, "epoch", e->epoch,
                           "loss", e->loss, "learning_rate", e->lr, "grad_norm", e->norm, "tokens_per_second",
                           e->tokens_per_second, "seconds", e->seconds);
-    if (o && t->o.peak_flops > 0) json_object_set_new(o, "share_of_peak", json_real(e->flops / t->o.peak_flops));
+    if (o && t->o.peak_flops > 0)
+        json_object_set_new(o, "share_of_peak", json_real(e->flops / (t->o.peak_flops * e->ranks)));
+    if (o && e->ranks > 1) json_object_set_new(o, "communication", json_real(e->communication));
     sc_journal_put(t->journal, o);
 }
 
 static void note_eval(sc_trainer *t, const sc_train_event *e)
 {
+    if (!t->journal) return;
     json_t *o = json_pack("{s:I, s:f}", "step", (json_int_t)e->step, "eval_loss", e->eval_loss);
     if (o && e->ema_loss >= 0) json_object_set_new(o, "ema_eval_loss", json_real(e->ema_loss));
     if (o && e->measure) {
@@ -88,15 +95,23 @@ static void note_eval(sc_trainer *t, const sc_train_event *e)
 /* The means over data that is not trained on. */
 static sc_status measure(sc_trainer *t, sc_measure *sum)
 {
+    const sc_ranks *r = t->team.ranks;
     *sum = (sc_measure){0};
-    for (int64_t i = 0; i < t->task.size.eval_batches; i++) {
+    for (int64_t i = sc_ranks_rank(r); i < t->task.size.eval_batches; i += sc_ranks_count(r)) {
         sc_text_batch b;
-        if (sc_context_cancelled(t->asked)) return SC_ECANCELLED;
+        if (sc_team_stops(&t->team)) return SC_ECANCELLED;
         sc_status s = t->task.objective->eval_batch(t->task.self, i, &b);
         if (!s) s = sc_learner_score(t->learner, &b, sum);
         if (s) return s;
     }
-    return SC_OK;
+    return sc_team_measure(&t->team, sum);
+}
+
+/* The averages where the weights are, on all ranks, and back. */
+static sc_status exchange(sc_trainer *t)
+{
+    sc_optimizer_exchange(t->optimizer, t->ctx);
+    return t->team.shards ? sc_shards_share(t->team.shards) : SC_OK;
 }
 
 static sc_status evaluate(sc_trainer *t, sc_train_event *e)
@@ -107,10 +122,10 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
     e->eval_loss = sum.loss / sum.counted;
     if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
     if (t->o.ema > 0) {
-        sc_optimizer_exchange(t->optimizer, t->ctx);
-        s = measure(t, &sum);
-        sc_optimizer_exchange(t->optimizer, t->ctx);
-        if (s) return s;
+        s = exchange(t);
+        if (!s) s = measure(t, &sum);
+        sc_status back = exchange(t);
+        if (s || back) return s ? s : back;
         e->ema_loss = sum.loss / sum.counted;
     }
     note_eval(t, e);
@@ -119,9 +134,9 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
 
 static sc_status sample(sc_trainer *t, int64_t step)
 {
-    for (int i = 0; i < t->o.n_prompts; i++) {
+    for (int i = 0; t->journal && i < t->o.n_prompts; i++) {
         char *text;
-        if (sc_context_cancelled(t->asked)) return SC_ECANCELLED;
+        if (sc_team_stops(&t->team)) return SC_ECANCELLED;
         sc_status s = sc_train_sample(&text, t->task.model, t->task.tokenizer, t->o.prompts[i], t->o.sample_tokens,
                                       t->o.seed, (uint64_t)(step * t->o.n_prompts + i));
         if (s) return s;
@@ -150,15 +165,17 @@ static bool sample_due(const sc_trainer *t, int64_t step)
 static sc_status catch_up(sc_trainer *t)
 {
     sc_train_event e = {.step = t->first, .steps = t->steps, .eval_loss = -1, .ema_loss = -1};
-    sc_status s = SC_OK;
-    if (eval_due(t, t->first) && !sc_journal_has_eval(t->journal, t->first)) s = evaluate(t, &e);
-    if (!s && sample_due(t, t->first) && !sc_journal_has_sample(t->journal, t->first)) s = sample(t, t->first);
+    bool eval = eval_due(t, t->first) && t->journal && !sc_journal_has_eval(t->journal, t->first),
+         text = sample_due(t, t->first) && t->journal && !sc_journal_has_sample(t->journal, t->first);
+    sc_status s = sc_team_ask(&t->team, &eval);
+    if (!s && eval) s = evaluate(t, &e);
+    if (!s && text) s = sample(t, t->first);
     return s;
 }
 
 static void report_page(sc_trainer *t, const char *status)
 {
-    sc_journal_report(t->journal, status, t->spikes.list);
+    if (t->journal) sc_journal_report(t->journal, status, t->spikes.list);
 }
 
 /* ---- spikes ---- */
@@ -166,8 +183,9 @@ static void report_page(sc_trainer *t, const char *status)
 /* "step 812: the loss is 9.31 …", into text. */
 static void describe_batch(sc_trainer *t, sc_str *out)
 {
-    for (int64_t a = 0; a < t->o.accumulate; a++) {
-        int64_t index = t->place * t->o.accumulate + a;
+    int64_t batches = t->o.accumulate * t->team.parts;
+    for (int64_t a = 0; a < batches; a++) {
+        int64_t index = t->place * batches + a;
         if (a) sc_str_puts(out, "; ");
         if (t->task.objective->describe)
             t->task.objective->describe(t->task.self, index, out);
@@ -203,7 +221,8 @@ static sc_status go_back(sc_trainer *t, const char *dir, json_t *state, int64_t 
     sc_checkpoint c = sc_trainer_checkpoint(t);
     json_t *list = json_incref(t->spikes.list);
     int64_t count = t->spikes.count;
-    sc_status s = sc_checkpoint_read(&c, dir, true);
+    sc_status s = sc_team_agree(&t->team, sc_checkpoint_read(&c, dir, true));
+    if (!s && t->team.shards) s = sc_shards_spread(t->team.shards);
     if (!s) s = sc_spikes_restore(&t->spikes, json_object_get(state, "spikes"));
     if (!s) {
         json_decref(t->spikes.list);
@@ -216,10 +235,21 @@ static sc_status go_back(sc_trainer *t, const char *dir, json_t *state, int64_t 
             json_object_set_new(state, "spikes", sc_spikes_state(&t->spikes)) != 0)
             s = sc_nomem();
     }
-    if (!s) s = sc_checkpoint_write_state(dir, state);
+    if (!s && c.first) s = sc_checkpoint_write_state(dir, state);
     json_decref(list);
-    if (!s) sc_journal_cut(t->journal, *step);
+    s = sc_team_agree(&t->team, s);
+    if (!s && t->journal) sc_journal_cut(t->journal, *step);
     return s;
+}
+
+/* The checkpoint to go back to, *dir on rank 0; SC_ENOTFOUND: there is none. */
+static sc_status find_last(sc_trainer *t, char **dir, json_t **state)
+{
+    sc_status s = SC_ENOTFOUND;
+    if (sc_team_first(&t->team)) s = sc_checkpoint_last(t->ctx, t->o.out, t->o.save_every, dir, state);
+    sc_status met = sc_team_agree(&t->team, s == SC_ENOTFOUND ? SC_OK : s);
+    if (!met) met = sc_team_tell(&t->team, state);
+    return met ? met : *state ? SC_OK : SC_ENOTFOUND;
 }
 
 /* *again: the step is not to be made with this batch. */
@@ -244,7 +274,7 @@ static sc_status meet_spike(sc_trainer *t, const sc_train_event *e, double middl
     char *dir = NULL;
     json_t *state = NULL;
     sc_status s = SC_ENOTFOUND;
-    if (action == SC_SPIKE_ROLLBACK) s = sc_checkpoint_last(t->ctx, t->o.out, t->o.save_every, &dir, &state);
+    if (action == SC_SPIKE_ROLLBACK) s = find_last(t, &dir, &state);
     if (s == SC_ENOTFOUND) {
         s = note_spike(t, e, middle, "skipped the batch");
         t->place++;
@@ -262,36 +292,25 @@ static sc_status meet_spike(sc_trainer *t, const sc_train_event *e, double middl
 
 /* ---- steps ---- */
 
-static sc_status find_gradients(sc_trainer *t, sc_train_event *e)
-{
-    sc_learner_clear(t->learner);
-    t->words = 0;
-    for (int64_t a = 0; a < t->o.accumulate; a++) {
-        double loss;
-        sc_text_batch b;
-        sc_status s = t->task.objective->batch(t->task.self, t->place * t->o.accumulate + a, &b);
-        if (!s) s = sc_learner_add(t->learner, &b, 1 / (double)t->o.accumulate, &loss);
-        if (s) return s;
-        e->loss += loss;
-        t->words += b.words;
-    }
-    e->norm = sc_gradient_norm(t->ctx, sc_learner_gradients(t->learner), t->count, t->n);
-    return SC_OK;
-}
-
 /* One step, or none where its batch is a spike that is left out: *step is how many are made then. */
 static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
 {
     double middle;
     bool again = false;
+    sc_team_step g;
+    double began = sc_now();
     e->step = *step + 1;
-    sc_status s = find_gradients(t, e);
+    sc_status s = sc_team_gradients(&t->team, t->learner, &t->task, t->place, t->count, t->n, &g);
+    e->loss = g.loss;
+    e->norm = g.norm;
+    t->words = g.words;
     if (!s && sc_spikes_look(&t->spikes, e->loss, e->norm, &middle)) s = meet_spike(t, e, middle, step, &again);
     if (s || again) return s;
     double factor = sc_schedule_at(&t->schedule, *step);
     e->lr = t->lr * factor;
-    s = sc_optimizer_step(t->optimizer, t->ctx, sc_learner_gradients(t->learner),
-                          t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1, factor);
+    s = sc_optimizer_step(t->optimizer, t->ctx, g.grad, t->o.clip > 0 ? sc_clip_factor(e->norm, t->o.clip) : 1,
+                          factor);
+    if (!s) s = sc_team_share(&t->team, began);
     if (s) return s;
     sc_spikes_take(&t->spikes, e->loss);
     t->place++;
@@ -300,14 +319,14 @@ static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
 }
 
 /* Saved first, then evaluated, sampled from and shown. */
-static sc_status after_step(sc_trainer *t, sc_train_event *e, int64_t *saved)
+static sc_status after_step(sc_trainer *t, sc_train_event *e)
 {
     sc_status s = SC_OK;
     bool due = is_due(t, e->step, t->o.save_every), eval = eval_due(t, e->step);
     if (is_due(t, e->step, t->o.log_every) || eval) note_step(t, e);
     if (due) {
         if ((s = save(t, e->step))) return s;
-        *saved = e->step;
+        t->saved = e->step;
     }
     if (eval) s = evaluate(t, e);
     if (!s && sample_due(t, e->step)) s = sample(t, e->step);
@@ -315,7 +334,7 @@ static sc_status after_step(sc_trainer *t, sc_train_event *e, int64_t *saved)
     return s;
 }
 
-static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step, int64_t *saved)
+static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step)
 {
     sc_status s = catch_up(t);
     double last = sc_now(), training = 0;
@@ -323,18 +342,21 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
     while (!s && *step < t->steps) {
         sc_train_event e = {.steps = t->steps, .eval_loss = -1, .ema_loss = -1};
         int64_t before = *step;
-        s = sc_context_cancelled(t->asked) ? SC_ECANCELLED : one_step(t, step, &e);
+        s = sc_team_stops(&t->team) ? SC_ECANCELLED : one_step(t, step, &e);
         double now = sc_now();
         if (!s && *step == before + 1) {
             training += now - last;
             made++;
             e.epoch = epoch_of(t);
             e.seconds = t->before + now - t->begun;
-            e.tokens_per_second = (double)t->words / (now - last);
-            e.flops = sc_learner_flops(t->learner) * (double)t->o.accumulate / (now - last);
+            e.tokens_per_second = t->words / (now - last);
+            e.ranks = sc_ranks_count(t->team.ranks);
+            e.flops = sc_learner_flops(t->learner) * (double)(t->team.batches * e.ranks) / (now - last);
+            e.communication = t->team.seconds > 0 ? t->team.waited / t->team.seconds : 0;
+            e.transfer = t->team.seconds > 0 ? t->team.busy / t->team.seconds : 0;
             e.left = training / (double)made * (double)(t->steps - *step);
-            s = after_step(t, &e, saved);
-            if (report) report(user, &e);
+            s = after_step(t, &e);
+            if (report && sc_team_first(&t->team)) report(user, &e);
         }
         last = sc_now();
     }
@@ -343,16 +365,19 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
 
 sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
 {
-    int64_t step = t->first, saved = t->first;
+    int64_t step = t->first;
     char text[600];
     t->begun = sc_now();
+    t->saved = t->first;
     report_page(t, "Running");
-    sc_status s = go(t, report, user, &step, &saved);
+    sc_status s = go(t, report, user, &step);
+    if (s && sc_ranks_broken(t->team.ranks)) s = sc_ranks_wait(t->team.ranks); /* says why */
     if (s == SC_ECANCELLED) {
-        sc_status kept = step > saved ? save(t, step) : SC_OK;
+        sc_status kept = step > t->saved ? save(t, step) : SC_OK;
         if (kept) return kept;
         snprintf(text, sizeof text, "Stopped after step %lld", (long long)step);
         report_page(t, text);
+        t->team.agreed = true;
         return sc_fail(SC_ECANCELLED,
                        "stopped after step %lld of %lld, which is saved; to go on: socle train --resume --out %s",
                        (long long)step, (long long)t->steps, t->o.out);

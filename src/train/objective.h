@@ -53,6 +53,7 @@ typedef struct sc_objective_setup {
     const sc_tokenizer *tokenizer;
     bool lines;            /* each line of a text file is a document */
     const sc_model *model; /* NULL before it is open */
+    int64_t parts;         /* of ranks: the options' batch is one of so many parts of a batch */
 } sc_objective_setup;
 
 typedef struct sc_objective_size {
@@ -67,6 +68,7 @@ enum { SC_LEARNS_DECODER = 1, SC_LEARNS_ENCODER = 2, SC_LEARNS_PAIR = 4 };
 typedef struct sc_objective {
     const char *name, *summary;
     unsigned kinds;      /* that it is for: SC_LEARNS_… */
+    bool together;       /* the examples of a batch are compared with each other, so it cannot be divided */
     const char *measure; /* what sc_measure_value is called in metrics.jsonl; NULL: it has none */
     const char *head;    /* of the class that an encoder must be of, "MaskedLM"; NULL: any */
     /* NULL, or: adds what else of the configuration has to be otherwise, before the model is opened. */

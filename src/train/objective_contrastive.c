@@ -127,6 +127,7 @@ const sc_objective sc_objective_contrastive = {.name = "contrastive",
                                                .summary =
                                                    "vectors of sentences that are near where these mean the same",
                                                .kinds = SC_LEARNS_ENCODER | SC_LEARNS_DECODER,
+                                               .together = true,
                                                .measure = "accuracy",
                                                .head = "Model",
                                                .open = contrastive_open,

@@ -113,18 +113,27 @@ void sc_optimizer_free(sc_optimizer *o)
 int64_t sc_optimizer_steps(const sc_optimizer *o) { return o->steps; }
 void sc_optimizer_set_steps(sc_optimizer *o, int64_t n) { o->steps = n; }
 
-int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4])
+static int moments_of(const sc_slot *s, sc_moment out[4])
 {
     static const char *const names[][2] = {
         [SC_ADAMW] = {"exp_avg", "exp_avg_sq"},  [SC_ADAM] = {"exp_avg", "exp_avg_sq"},
         [SC_SGD] = {"momentum_buffer", ""},      [SC_LION] = {"exp_avg", ""},
         [SC_ADAFACTOR] = {"row_var", "col_var"}, [SC_MUON] = {"momentum_buffer", ""}};
-    const sc_slot *s = &o->slot[i];
     int n = 0;
     if (s->n_m) out[n++] = (sc_moment){names[s->kind][0], s->m, s->n_m};
     if (s->n_v)
         out[n++] = (sc_moment){s->kind == SC_ADAFACTOR && !s->n_m ? "variance" : names[s->kind][1], s->v, s->n_v};
     return n;
+}
+
+int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4]) { return moments_of(&o->slot[i], out); }
+
+int sc_optimizer_moments_like(const sc_optimizer *o, const sc_trained *p, sc_moment out[4])
+{
+    sc_slot s = {.p = *p, .n = p->rows * p->cols};
+    choose(&s, &o->o);
+    measure(&s, &o->o);
+    return moments_of(&s, out);
 }
 
 float *sc_optimizer_average(const sc_optimizer *o, int64_t i) { return o->slot[i].ema; }
@@ -184,6 +193,7 @@ sc_status sc_optimizer_step(sc_optimizer *o, sc_context *ctx, float *const *grad
     o->steps++;
     for (int64_t i = 0; !s && i < o->count; i++) {
         sc_slot *slot = &o->slot[i];
+        if (!slot->n) continue; /* another rank's */
         sc_update u = {.o = o,
                        .s = slot,
                        .ctx = ctx,

@@ -4,7 +4,7 @@
 #ifndef SC_TRAIN_RUN_H
 #define SC_TRAIN_RUN_H
 
-#include "train/train.h"
+#include "train/team.h"
 
 /* ---- the folders of checkpoints (checkpoint_dirs.c) ---- */
 
@@ -172,8 +172,8 @@ sc_status sc_train_sample(char **text, const sc_model *m, const sc_tokenizer *t,
 /* ---- a run (train.c opens it, loop.c goes through it) ---- */
 
 typedef struct sc_trainer {
-    sc_context *ctx;         /* where the work is done: never cancelled, so that a step is whole */
-    const sc_context *asked; /* the caller's, which may be */
+    sc_team team;
+    sc_context *ctx; /* where the work is done: the team's */
     sc_train_options o;
     sc_arena *arena; /* of options */
     int lock;        /* of the run's folder */
@@ -184,10 +184,10 @@ typedef struct sc_trainer {
     const sc_trained *trained;
     int64_t *count; /* elements of each parameter */
     int64_t n;
-    int64_t steps, first;
-    int64_t place;            /* in the data, in steps: skipped ones count */
-    int64_t words;            /* of the last step's batches */
-    double begun, before, lr; /* seconds: now, and in training before this start; the highest rate */
+    int64_t steps, first, saved; /* to be made; when this start began; of the last checkpoint, 0: there is none */
+    int64_t place;               /* in the data, in steps: skipped ones count */
+    double words;                /* of the last step's batches */
+    double begun, before, lr;    /* seconds: now, and in training before this start; the highest rate */
     sc_spikes spikes;
     sc_journal *journal;
     char *command;           /* as typed */

@@ -31,13 +31,20 @@ static sc_status open_tokenizer(sc_task *t, const sc_objective_setup *x, json_t 
     return s;
 }
 
-sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh)
+sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
+                       int64_t parts)
 {
     const sc_model_options make = {.weights = fresh ? SC_WEIGHTS_FRESH : SC_WEIGHTS_FILE, .seed = o->seed};
     json_t *config = NULL, *changes = NULL;
     sc_status s = read_config(&config, path);
-    sc_objective_setup x = {.ctx = ctx, .o = o, .config = config};
+    sc_objective_setup x = {.ctx = ctx, .o = o, .config = config, .parts = parts};
     if (!s) s = sc_objective_choose(&t->objective, o->objective, config, path);
+    if (!s && parts > 1 && t->objective->together)
+        s = sc_fail(
+            SC_EINVAL,
+            "'%s' compares the examples of a batch, so ranks can divide batches only: --accumulate must be a "
+            "multiple of the ranks",
+            t->objective->name);
     if (!s && !(changes = json_object())) s = sc_nomem();
     if (!s) s = open_tokenizer(t, &x, changes);
     x.tokenizer = t->tokenizer;

@@ -160,7 +160,8 @@ static sc_status make_optimizer(sc_trainer *t)
     x.ema = o->ema;
     s = read_groups(t, &x);
     if (!s) s = make_schedule(t);
-    return s ? s : sc_optimizer_new(&t->optimizer, &x, t->trained, t->n);
+    if (!s) s = sc_team_own(&t->team, t->trained, t->n, x.kind);
+    return s ? s : sc_optimizer_new(&t->optimizer, &x, sc_team_trained(&t->team, t->trained), t->n);
 }
 
 static sc_status make_spikes(sc_trainer *t)
@@ -284,8 +285,7 @@ static sc_status make_learner(sc_trainer *t)
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) return sc_nomem();
     for (int64_t i = 0; i < t->n; i++) t->count[i] = t->trained[i].rows * t->trained[i].cols;
-    if (!(s = make_optimizer(t))) s = make_spikes(t);
-    return s;
+    return make_spikes(t);
 }
 
 /* Everything as it was after the checkpoint's step; the model's weights are read already. */
@@ -296,7 +296,7 @@ static sc_status take_up(sc_trainer *t, const char *dir, const json_t *state)
     t->place = json_integer_value(json_object_get(state, "data_step"));
     t->before = json_number_value(json_object_get(state, "seconds"));
     sc_optimizer_set_steps(t->optimizer, t->first);
-    sc_status s = sc_checkpoint_read(&c, dir, false);
+    sc_status s = sc_team_agree(&t->team, sc_checkpoint_read(&c, dir, false));
     return s ? s : sc_spikes_restore(&t->spikes, json_object_get(state, "spikes"));
 }
 
@@ -332,24 +332,59 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     return s ? s : open_journal(t);
 }
 
+/* The folder and the state on rank 0; for the others the state, and whether there is a checkpoint. */
+static sc_status find_run(sc_trainer *t, char **dir, json_t **state, bool *saved)
+{
+    sc_status s = SC_OK;
+    *dir = NULL;
+    *state = NULL;
+    if (sc_team_first(&t->team)) {
+        if (sc_path_is_dir(t->o.out)) s = lock(t);
+        if (!s) s = find_state(t, dir, state);
+    }
+    *saved = *dir != NULL;
+    s = sc_team_agree(&t->team, s);
+    if (!s) s = sc_team_tell(&t->team, state);
+    return s ? s : sc_team_ask(&t->team, saved);
+}
+
+/* The model and the data, with this rank's part of each batch. */
+static sc_status open_task(sc_trainer *t, const char *path, bool fresh)
+{
+    int64_t batch = t->o.batch;
+    sc_status s = sc_team_divide(&t->team, batch, t->o.accumulate, &t->o.batch);
+    if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, path, fresh, t->team.parts);
+    t->o.batch = batch;
+    if (!s) count_steps(t);
+    return s;
+}
+
+/* What each rank does by itself. Weights that are read are rank 0's, who gives them to the others. */
+static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state, bool saved)
+{
+    sc_status s = state ? sc_train_options_fill(&t->o, json_object_get(state, "options"), t->arena) : SC_OK;
+    if (!s) s = take_options(t);
+    if (s) return s;
+    if (saved && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
+    const char *from = saved && !sc_path_exists(t->o.model) ? t->o.out : t->o.model;
+    s = open_task(t, dir ? dir : from, !(saved || t->o.from_weights) || !sc_team_first(&t->team));
+    if (!s) s = make_learner(t);
+    return s ? s : sum_files(t);
+}
+
 static sc_status open_run(sc_trainer *t)
 {
     char *dir;
     json_t *state;
-    sc_status s = sc_path_is_dir(t->o.out) ? lock(t) : SC_OK;
-    if (!s) s = find_state(t, &dir, &state);
-    if (s) return s;
-    if (state) s = sc_train_options_fill(&t->o, json_object_get(state, "options"), t->arena);
-    if (!s) s = take_options(t);
-    if (!s && dir && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
-    if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, dir ? dir : t->o.model, !dir && !t->o.from_weights);
-    if (!s) count_steps(t);
-    if (!s) s = make_learner(t);
-    if (!s) s = sum_files(t);
-    if (!s && state) s = check_state(t, state);
-    if (!s && !(t->options = sc_train_options_json(&t->o))) s = sc_nomem();
-    if (!s && dir) s = take_up(t, dir, state);
-    if (!s) s = open_folder(t, dir);
+    bool saved;
+    sc_status s = find_run(t, &dir, &state, &saved);
+    if (!s) s = sc_team_agree(&t->team, open_parts(t, dir, state, saved));
+    if (!s) s = sc_team_agree(&t->team, make_optimizer(t));
+    if (!s && state) s = sc_team_agree(&t->team, check_state(t, state));
+    if (!s) s = sc_team_agree(&t->team, (t->options = sc_train_options_json(&t->o)) ? SC_OK : sc_nomem());
+    if (!s) s = sc_team_compare(&t->team, t->options, t->files);
+    if (!s && saved) s = take_up(t, dir, state);
+    if (!s) s = sc_team_agree(&t->team, sc_team_first(&t->team) ? open_folder(t, dir) : SC_OK);
     sc_free(dir);
     json_decref(state);
     return s;
@@ -370,16 +405,28 @@ static void close_run(sc_trainer *t)
     if (t->lock >= 0) close(t->lock);
 }
 
+/* After a fault between ranks nobody should have to guess what is left. */
+static sc_status say_how_to_go_on(const sc_trainer *t, sc_status s)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%s", sc_error());
+    if (t->saved > 0)
+        return sc_fail(s, "%s; saved is step %lld, to go on: mpirun … socle train --resume --out %s", text,
+                       (long long)t->saved, t->o.out);
+    return sc_fail(s, "%s; there is no checkpoint yet", text);
+}
+
 sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
 {
-    sc_context own = {.options = ctx->options, .pool = ctx->pool};
-    sc_trainer t = {.ctx = &own, .asked = ctx, .o = *o, .lock = -1, .arena = sc_arena_new()};
-    atomic_init(&own.cancelled, false);
+    sc_trainer t = {.o = *o, .lock = -1, .arena = sc_arena_new()};
+    t.ctx = &t.team.work;
     sc_status s = t.arena ? SC_OK : sc_nomem();
     if (!s && !o->out) s = sc_fail(SC_EINVAL, "a training needs a place for the run");
     if (!s && o->n_args && !(t.command = sc_command_text(o->args, o->n_args))) s = sc_nomem();
+    if (!s) s = sc_team_open(&t.team, ctx);
     if (!s) s = open_run(&t);
     if (!s) s = sc_trainer_loop(&t, report, user);
+    if (s && t.begun > 0 && t.team.ranks && sc_ranks_broken(t.team.ranks)) s = say_how_to_go_on(&t, s);
     close_run(&t);
-    return s;
+    return sc_team_close(&t.team, s);
 }

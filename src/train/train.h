@@ -103,6 +103,8 @@ int64_t sc_optimizer_steps(const sc_optimizer *o); /* made so far */
 void sc_optimizer_set_steps(sc_optimizer *o, int64_t n);
 /* The moments of parameter i, at most 4; returns how many. */
 int sc_optimizer_moments(sc_optimizer *o, int64_t i, sc_moment out[4]);
+/* What it would keep of p: names and sizes, without values. */
+int sc_optimizer_moments_like(const sc_optimizer *o, const sc_trained *p, sc_moment out[4]);
 /* The average of parameter i's values; NULL: none is kept. */
 float *sc_optimizer_average(const sc_optimizer *o, int64_t i);
 /* Puts the averages where the weights are and the weights where the averages were; a second call undoes it. */
@@ -154,6 +156,14 @@ const float *sc_learner_also_gradient(const sc_learner *l, int64_t i);
 /* Adds a batch's gradients, times `scale`: 1 / n where a step has n batches. *loss: the batch's, times scale. SC_ELIMIT:
  * an id or a label outside the vocabulary. */
 sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss);
+/* The same for the last batch of a step, telling of each gradient as soon as it is there, while the pass goes on: `gradient`
+ * with `more` added to it (NULL: nothing) will be what sc_learner_gradients has. It is the callee's, which adds. Called on the
+ * calling thread or one that it waits for. */
+typedef void sc_gradient_final(void *user, int64_t i, float *gradient, const float *more);
+sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scale, sc_gradient_final *final,
+                              void *user, double *loss);
+/* Which gradients are final first in batches of such sizes: order[k] is a parameter. */
+sc_status sc_learner_order(sc_learner *l, const sc_text_batch *b, int64_t *order);
 /* The loss alone, and how well its result fits what was expected, added to the sums. */
 sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum);
 /* Operations of one batch's forward and backward pass, without those that are made twice. */
@@ -189,8 +199,10 @@ typedef struct sc_task {
     sc_alphabet alphabet;
     sc_model *model;
 } sc_task;
-/* path: the model's, or a checkpoint's. The options get what was chosen for a 0. */
-sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh);
+/* path: the model's, or a checkpoint's. parts: in which a batch is divided among processes. The options get what was chosen
+ * for a 0. */
+sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
+                       int64_t parts);
 void sc_task_close(sc_task *t); /* also after a failure */
 
 /* ---- checkpoints (checkpoint.c) ---- */
@@ -203,7 +215,9 @@ typedef struct sc_checkpoint {
     const sc_trained *trained;
     sc_optimizer *optimizer;
     int64_t n;
-    json_t *state; /* trainer_state.json */
+    json_t *state;            /* trainer_state.json */
+    struct sc_shards *shards; /* of several ranks, which all write and read: rank 0 touches the disk; NULL: alone */
+    bool first;               /* rank 0, or alone */
 } sc_checkpoint;
 /* Writes out/checkpoint-STEP, which appears whole or not at all, and is one of `keep` at multiples of step `every`: older
  * ones go, and those at other steps. */
