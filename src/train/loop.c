@@ -58,7 +58,8 @@ static sc_status save(sc_trainer *t, int64_t step)
     char *dir = sc_path_join(t->o.out, name);
     s = dir ? sc_trainer_publish(t, dir) : sc_nomem();
     sc_free(dir);
-    return s;
+    if (s || !t->task.objective->finish) return s;
+    return t->task.objective->finish(t->task.self, t->o.out);
 }
 
 /* ---- what is said of the steps ---- */

@@ -129,6 +129,9 @@ typedef sc_status sc_record_fn(void *user, const sc_record *r);
 /* Calls fn for each record of a file, kinds of which are told by its name: .jsonl, .json (a list), .tsv, FASTA, or else
  * text, with `lines` a record a line. SC_EFORMAT: not text, not UTF-8, not what the name says. */
 sc_status sc_records_each(sc_context *ctx, const char *path, bool lines, sc_record_fn *fn, void *user);
+/* The same of a file's text. */
+sc_status sc_records_of(sc_context *ctx, const char *path, const char *text, int64_t len, bool lines,
+                        sc_record_fn *fn, void *user);
 /* A field by the first of its names, "source|text", that is there; in a table without a header the column counts. */
 sc_status sc_record_text(const sc_record *r, const char *names, int column, sc_field *out);
 bool sc_record_has(const sc_record *r, const char *names, int column);

@@ -74,6 +74,8 @@ static const field fields[] = {
     FIELD("label-smoothing", NUM, smoothing),
     FIELD("scale", NUM, scale),
     FIELD("pooling", STR, pooling),
+    FIELD("precision", STR, precision),
+    FREE("recompute", FLAG, recompute),
     FIELD("seed", SEED, seed),
     FIELD("in-order", FLAG, in_order),
     FREE("save-every", INT, save_every),
