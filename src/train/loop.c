@@ -378,6 +378,9 @@ sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
         snprintf(text, sizeof text, "Stopped after step %lld", (long long)step);
         report_page(t, text);
         t->team.agreed = true;
+        if (!step)
+            return sc_fail(SC_ECANCELLED, "stopped before the first step; to begin: socle train --resume --out %s",
+                           t->o.out);
         return sc_fail(SC_ECANCELLED,
                        "stopped after step %lld of %lld, which is saved; to go on: socle train --resume --out %s",
                        (long long)step, (long long)t->steps, t->o.out);
