@@ -99,7 +99,7 @@ def moves(r):
     program = os.path.join(os.environ.get("SOCLE_BUILD_DIR", "build"), "test_ranks")
     if not os.path.exists(program):
         return print("test_ranks is not built")
-    for ranks in (2, 3, 5):
+    for ranks in (2, 5):
         p = subprocess.run(["mpirun", "-n", str(ranks), program], env=ENV, capture_output=True, text=True, timeout=200)
         text = p.stdout + p.stderr
         # The last test ends ranks as a fault does, and mpirun those that are not there yet.
@@ -111,18 +111,18 @@ def moves(r):
 
 def same_curves(r):
     """Each way to divide a step, and each kind of ownership."""
-    for optimizer, accumulate, more in (("adamw", 1, ["--eval-data", r.eval]), ("adamw", 4, ["--eval-data", r.eval]),
-                                        ("adafactor", 1, []),
-                                        ("muon", 1, ["--ema", "0.9", "--eval-data", r.eval])):
+    for optimizer, accumulate, numbers, more in (("adamw", 1, (2, 4), ["--eval-data", r.eval]), ("adamw", 4, (4,), []),
+                                                 ("adafactor", 1, (4,), []),
+                                                 ("muon", 1, (2,), ["--ema", "0.9", "--eval-data", r.eval])):
         name = f"{optimizer}, {accumulate} batches"
         args = ["--steps", "30", "--optimizer", optimizer, "--accumulate", str(accumulate), "--quiet", *more]
         base = f"{optimizer}{accumulate}-"
         train(0, *r.new(base + "1", *args))
-        for ranks in (2, 4):
+        for ranks in numbers:
             train(ranks, *r.new(f"{base}{ranks}", *args))
             compare(f"{name}, {ranks} ranks and 1", r.out(base + "1"), r.out(f"{base}{ranks}"))
         a = tensors(r.out(base + "1/checkpoint-30/optimizer.safetensors"))
-        b = tensors(r.out(base + "4/checkpoint-30/optimizer.safetensors"))
+        b = tensors(r.out(f"{base}{numbers[-1]}/checkpoint-30/optimizer.safetensors"))
         if a != b or os.path.exists(r.out(base + "1/checkpoint-30/ema.safetensors")) != bool("--ema" in more):
             fail(f"{name}: other tensors in the checkpoint: {set(a.items()) ^ set(b.items())}")
 
@@ -162,9 +162,9 @@ def same_bits(r):
 
 def resumes(r):
     """Stopped with one number of ranks, gone on with another."""
-    for optimizer in ("adamw", "muon"):
+    for optimizer, ways in (("adamw", ((2, 4), (4, 0))), ("muon", ((0, 2),))):
         more = ["--ema", "0.9", "--eval-data", r.eval] if optimizer == "muon" else []
-        for first, then in ((2, 4), (4, 0), (0, 2)):
+        for first, then in ways:
             out = f"resume-{optimizer}-{first}-{then}"
             args = ["--optimizer", optimizer, "--accumulate", "1", "--steps", "30", "--quiet", *more]
             train(first, *r.new(out, *args))

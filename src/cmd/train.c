@@ -191,8 +191,9 @@ static int train(sc_cmd *c)
         !gather(c, &l, "group", &o.groups, &o.n_groups) || !gather(c, &l, "prompt", &o.prompts, &o.n_prompts))
         return sc_cmd_error(c, "out of memory");
     if (!whole_command(c, &l, &o)) return sc_cmd_error(c, "out of memory");
-    sc_status s = sc_measure_limits(ctx, 0, &limits);
-    if (!s) o.peak_flops = v.peak = limits.peak_gflops * 1e9;
+    sc_status s = SC_OK;
+    if (sc_train_rank() == 0) s = sc_measure_limits(ctx, 0, &limits);
+    if (!s && sc_train_rank() == 0) o.peak_flops = v.peak = limits.peak_gflops * 1e9;
     if (!s) s = sc_train(ctx, &o, report, &v);
     if (!s || s == SC_ECANCELLED) say_communication(&v);
     for (int i = 0; i < l.n; i++) free(l.of[i]);

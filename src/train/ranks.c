@@ -25,6 +25,7 @@ enum {
     WATCH_MS = 20,       /* between looks for ranks that are gone */
     BUSY_POLLS = 64,     /* before a wait naps */
     NAP_NS = 20000,
+    YIELDS = 2000,
 };
 
 #define GRACE 0.2 /* seconds */
@@ -204,8 +205,8 @@ static void watch(sc_ranks *r)
 static void nap(const sc_ranks *r, int polls)
 {
     if (polls < BUSY_POLLS) return;
-    if (atomic_load(&r->waiting))
-        sched_yield(); /* nothing to compute meanwhile */
+    if (atomic_load(&r->waiting) && polls < YIELDS)
+        sched_yield(); /* nothing to compute meanwhile; but other processes may have */
     else
         nanosleep(&(struct timespec){0, NAP_NS}, NULL);
 }
