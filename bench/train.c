@@ -2,10 +2,10 @@
 /* What a step of training costs: tokens a second, share of the machine's peak, memory, and which operations take the time.
  *
  *     train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] [--precision f32|bf16] [--recompute]
- *         [--profile] [--json]
+ *         [--profile] [--turns] [--json]
  *
  * A new model of random weights learns from random ids: what its values are changes nothing. --profile adds the time of
- * each kind of step, summed over threads. bench/train_peers.py sets it beside PyTorch. */
+ * each kind of step, summed over threads. --turns: says "ready" when it is, and makes each step after a line on stdin. bench/train_peers.py sets it beside PyTorch. */
 #include "socle/bench.h"
 #include "train/objective.h"
 #include "train/train.h"
@@ -17,7 +17,7 @@
 typedef struct options {
     const char *config;
     long long batch, length, steps, threads;
-    bool profile, json, recompute, bf16;
+    bool profile, json, recompute, bf16, turns;
 } options;
 
 typedef struct bench {
@@ -182,15 +182,15 @@ static void report(bench *b, const sc_limits *before, const sc_limits *after)
     double flops = 3 * tokens * (alone + (work.flops - alone) * (double)(o->length - 1) / 2);
     qsort(b->seconds, (size_t)o->steps, sizeof *b->seconds, ascending);
     double seconds = (b->seconds[o->steps / 2] + b->seconds[(o->steps - 1) / 2]) / 2;
-    double peak = (before->peak_gflops + after->peak_gflops) / 2, gflops = flops / seconds * 1e-9;
+    double peak = SC_MAX(before->peak_gflops, after->peak_gflops), gflops = flops / seconds * 1e-9;
     double arena = (double)sc_learner_arena_bytes(b->learner);
     if (o->json) {
         printf("{\"config\": \"%s\", \"parameters\": %lld, \"tokens\": %.0f, \"threads\": %d, \"steps\": %lld, "
                "\"seconds\": %.6f, \"tokens_per_second\": %.2f, \"gflops\": %.2f, \"peak_gflops\": %.2f, "
-               "\"peak_share\": %.4f, \"peak_memory_bytes\": %.0f, \"arena_bytes\": %.0f, "
+               "\"flops\": %.6g, \"peak_share\": %.4f, \"peak_memory_bytes\": %.0f, \"arena_bytes\": %.0f, "
                "\"optimizer_seconds\": %.6f, \"loss\": %.9g}\n",
                o->config, (long long)b->parameters, tokens, before->threads, o->steps, seconds, tokens / seconds,
-               gflops, peak, gflops / peak, b->memory, arena, b->in_optimizer / (double)o->steps, b->loss);
+               gflops, peak, flops, gflops / peak, b->memory, arena, b->in_optimizer / (double)o->steps, b->loss);
         return;
     }
     printf("%.1f million parameters, %.0f tokens a step, %d threads\n", 1e-6 * (double)b->parameters, tokens,
@@ -225,6 +225,8 @@ static bool take(options *o, int argc, char **argv)
         else if (strcmp(a, "--precision") == 0 && i + 1 < argc &&
                  (!strcmp(argv[i + 1], "bf16") || !strcmp(argv[i + 1], "f32")))
             o->bf16 = strcmp(argv[++i], "bf16") == 0;
+        else if (strcmp(a, "--turns") == 0)
+            o->turns = true;
         else if (strcmp(a, "--json") == 0)
             o->json = true;
         else if (a[0] != '-' && !o->config)
@@ -236,13 +238,30 @@ static bool take(options *o, int argc, char **argv)
            o->steps > 0 && o->steps <= 100000 && o->threads >= 0 && o->threads <= 1024;
 }
 
+/* A line for whoever says when. */
+static void say(bool turns, const char *text)
+{
+    if (!turns) return;
+    puts(text);
+    fflush(stdout);
+}
+
+static bool next_line(void)
+{
+    int c;
+    do c = getchar();
+    while (c != EOF && c != '\n');
+    return c != EOF;
+}
+
 int main(int argc, char **argv)
 {
     bench b = {0};
     sc_limits before, after;
+    char text[32];
     if (!take(&b.o, argc, argv)) {
         fprintf(stderr, "usage: train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] "
-                        "[--precision f32|bf16] [--recompute] [--profile] [--json]\n");
+                        "[--precision f32|bf16] [--recompute] [--profile] [--turns] [--json]\n");
         return 2;
     }
     want(sc_context_new(&b.ctx, &(sc_context_options){.threads = (int)b.o.threads}), "context");
@@ -255,10 +274,14 @@ int main(int argc, char **argv)
         sc_plan *p = sc_learner_plan(b.learner);
         p->spent = b.spent = room((int64_t)p->n_steps * sc_context_threads(b.ctx), sizeof *b.spent);
     }
+    say(b.o.turns, "ready");
     for (int64_t i = 0; i < b.o.steps; i++) {
+        if (b.o.turns && !next_line()) break;
         double begun = sc_now();
         step(&b);
         b.seconds[i] = sc_now() - begun;
+        snprintf(text, sizeof text, "%.6f", b.seconds[i]);
+        say(b.o.turns, text);
     }
     b.memory = peak_memory();
     want(sc_measure_limits(b.ctx, 0, &after), "limits");

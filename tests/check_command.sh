@@ -45,6 +45,10 @@ for verb in $("$socle" --help | awk '/^  [a-z]/ {print $1}'); do
     awk 'length > 80 && !/^  (#|socle)/ {print "FAIL: line over 80 columns: " $0; bad = 1} END {exit bad}' "$tmp/out" || bad=1
     "$socle" help --man | grep -q "^\.SS \"socle $verb" || { echo "FAIL: $verb is not in the man page"; bad=1; }
 done
+# So is every variable of the environment that is read.
+for name in $(grep -ohE "\"(HF|XDG|SOCLE)_[A-Z_]+\"" "$SOCLE_SOURCE_DIR"/src/*/*.c | tr -d '"' | sort -u); do
+    "$socle" help --man | grep -q "$name" || { echo "FAIL: $name is not in the man page"; bad=1; }
+done
 
 # Output that could not be written is a failure.
 if [ -e /dev/full ]; then

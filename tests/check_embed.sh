@@ -107,6 +107,27 @@ broken dense 2_Dense/config.json '"in_features": 12' '"in_features": 13'
 refuses 1 'has shape' embed "$tmp/dense" "$tmp/lines.txt"
 broken pool 1_Pooling/config.json 'pooling_mode_mean_tokens": true' 'pooling_mode_mean_tokens": false'
 refuses 1 'pooling_mode' embed "$tmp/pool" "$tmp/lines.txt"
+# Weights that are not numbers give no answer, where one would look like any other.
+damaged() # MODEL: a copy with the end of its weights overwritten
+{
+    rm -rf "$tmp/damaged"
+    cp -r "$models/$1" "$tmp/damaged"
+    chmod -R u+w "$tmp/damaged"
+    size=$(stat -c %s "$tmp/damaged/model.safetensors")
+    { head -c $((size - 4000)) "$models/$1/model.safetensors"; head -c 4000 /dev/zero | tr '\0' '\377'; } > "$tmp/damaged/model.safetensors"
+}
+damaged bert_embed
+refuses 1 'a vector that is not of numbers' embed "$tmp/damaged" "$tmp/lines.txt"
+refuses 1 'a vector that is not of numbers' similarity "$tmp/damaged" a b
+damaged bert_classes
+refuses 1 'is not a number' classify "$tmp/damaged" hi --json
+damaged bert_tags
+refuses 1 'is not a number' classify "$tmp/damaged" hi
+damaged bert_span
+refuses 1 'is not a number' classify "$tmp/damaged" hi --pair foo
+damaged bert_fill
+refuses 1 'is not a number' fill "$tmp/damaged" 'a [MASK]'
+
 broken class config.json 'BertModel' 'BertForMultipleChoice'
 refuses 1 'has a head that is not known' embed "$tmp/class" "$tmp/lines.txt"
 broken path modules.json '1_Pooling"' '..\/1_Pooling"'

@@ -94,6 +94,14 @@ for args, status, words in (
 text = "the sky is blue because of light\n" * 40
 code, out, err = run("perplexity", model, "-", "--json", "-c", "128", stdin=text.encode())
 check("perplexity", code == 0 and json.loads(out)["perplexity"] > 1, err)
+with tempfile.TemporaryDirectory() as d:  # weights that are not numbers
+    damaged = shutil.copytree(model, os.path.join(d, "damaged"))
+    with open(os.path.join(damaged, "model.safetensors"), "r+b") as f:
+        f.seek(-4000, 2)
+        f.write(b"\xff" * 4000)
+    for verb in (["perplexity", damaged, "-", "--json"], ["run", damaged, "hi"]):
+        code, out, err = run(*verb, stdin=text.encode())
+        check(f"{verb[0]} of damaged weights", code == 1 and not out and "not a number" in err, f"{out} {err}")
 code, out, err = run("bench", model, "--prefill", "16", "--decode", "4", "--repeat", "2", "--json")
 got = json.loads(out) if code == 0 else {}
 check("bench", got.get("prefill_tps", 0) > 0 and got.get("decode_tps", 0) > 0, err)

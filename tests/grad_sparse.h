@@ -18,14 +18,6 @@ static sc_tensor *choice(trial *t, int64_t rows, int64_t cols, int64_t below)
     return sc_reshape(t->g, numbers(t, rows * cols, v), 2, DIMS(rows, cols));
 }
 
-static sc_tensor *concat(trial *t)
-{
-    int64_t a = size(t), n = random_in(&t->seed, 1, 4);
-    sc_tensor *x[4];
-    for (int64_t i = 0; i < n; i++) x[i] = i == 1 && n > 2 ? x[0] : values(t, 3, DIMS(a, 2, size(t)));
-    return sc_concat(t->g, (int)n, x);
-}
-
 static sc_tensor *clamped_glu(trial *t)
 {
     int64_t a = size(t), b = size(t);
@@ -112,7 +104,7 @@ static sc_tensor *scan_selective(trial *t)
     int64_t c = random_in(&t->seed, 1, 11), n = random_in(&t->seed, 0, 3) ? size(t) : 17;
     sc_selective_scan p = {.x = values(t, 2, DIMS(tokens, c))};
     p.dt = within(t, values(t, 2, DIMS(tokens, c)), 0.1f, 1);
-    p.a = within(t, values(t, 2, DIMS(c, n)), -0.2f, -2);
+    p.a = within(t, values(t, 2, DIMS(c, n)), -0.6f, -2);
     p.b = values(t, 2, DIMS(tokens, n));
     p.c = values(t, 2, DIMS(tokens, n));
     if (random_in(&t->seed, 0, 2)) p.d = values(t, 1, &c);
@@ -133,7 +125,7 @@ static sc_tensor *scan_decay(trial *t)
         for (int64_t i = 0; i < tokens * heads; i++)
             if (fabsf(dt[i] - p.dt_min) < 0.05f || fabsf(dt[i] - p.dt_max) < 0.05f) dt[i] = 0.5f;
     }
-    p.a = within(t, values(t, 1, &heads), -0.2f, -2);
+    p.a = within(t, values(t, 1, &heads), -0.6f, -2);
     p.b = values(t, 3, DIMS(tokens, groups, n));
     p.c = values(t, 3, DIMS(tokens, groups, n));
     if (random_in(&t->seed, 0, 2)) p.d = values(t, 1, &heads);
@@ -150,7 +142,7 @@ static sc_tensor *scan_delta(trial *t)
     p.q = values(t, 3, DIMS(tokens, keys, n));
     p.k = values(t, 3, DIMS(tokens, keys, n));
     p.v = values(t, 3, DIMS(tokens, heads, d));
-    p.g = within(t, values(t, 2, DIMS(tokens, heads)), -0.05f, -1);
+    p.g = within(t, values(t, 2, DIMS(tokens, heads)), -0.2f, -1);
     p.beta = within(t, values(t, 2, DIMS(tokens, heads)), 0.1f, 1);
     return sc_scan_delta(t->g, &p, &q, NULL);
 }

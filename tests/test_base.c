@@ -322,9 +322,32 @@ static void context_counts_and_cancels(void **state)
     sc_context_free(NULL);
 }
 
+/* The vectors of RFC 3720, B.4, and one long enough for the tables, whole and in pieces. */
+static void crc32c_matches_the_published_vectors(void **state)
+{
+    (void)state;
+    unsigned char bytes[32];
+    memset(bytes, 0, 32);
+    assert_int_equal(sc_crc32c(0, bytes, 32), 0x8a9136aa);
+    memset(bytes, 0xff, 32);
+    assert_int_equal(sc_crc32c(0, bytes, 32), 0x62a8ab43);
+    for (int i = 0; i < 32; i++) bytes[i] = (unsigned char)i;
+    assert_int_equal(sc_crc32c(0, bytes, 32), 0x46dd794e);
+    assert_int_equal(sc_crc32c(0, "123456789", 9), 0xe3069283);
+    enum { N = 70001 };
+    unsigned char *p = malloc(N);
+    uint32_t whole, parts = 0;
+    for (int i = 0; i < N; i++) p[i] = (unsigned char)(i * 7 + i / 251);
+    whole = sc_crc32c(0, p, N);
+    for (int i = 0; i < N; i += 100) parts = sc_crc32c(parts, p + i, SC_MIN(100, N - i));
+    assert_int_equal(whole, parts);
+    free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crc32c_matches_the_published_vectors),
         cmocka_unit_test(utf8_replaces_as_unicode_says),
         cmocka_unit_test(map_keeps_what_was_put),
         cmocka_unit_test(keys_cannot_be_made_to_collide),

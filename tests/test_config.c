@@ -2,12 +2,11 @@
 /* Configurations: what the keys come to in both of their forms, and that a hostile one is refused by one clear line and
  * before memory is asked for. Rotary tables against those that transformers computes (SOCLE_FIXTURES). */
 #include "core_help.h"
+#include "one_context.h"
 #include "socle/safetensors.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-static sc_context *ctx;
 
 /* A LLaMA of one layer; `more` replaces or adds keys. */
 static json_t *llama(const char *more)
@@ -422,20 +421,6 @@ static void frequencies_are_finite(void **state)
         }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = new_context(1);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,5 +429,5 @@ int main(void)
         cmocka_unit_test(windows_of_layers),          cmocka_unit_test(heads_have_their_width),
         cmocka_unit_test(rotary_tables_match),        cmocka_unit_test(frequencies_are_finite),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, one_thread, no_context);
 }

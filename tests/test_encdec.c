@@ -6,8 +6,7 @@
 #include "infer/infer.h"
 #include "socle/embed.h"
 #include "models.h"
-
-static sc_context *ctx;
+#include "one_context.h"
 
 static const char *const own[] = {"t5", "t5_gated", "bart", "mbart", "marian"};
 static const char *const fixtures[] = {"t5", "flan_t5", "mt5", "bart", "mbart", "pegasus", "marian"};
@@ -654,20 +653,6 @@ static void buckets_are_known(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = new_context(2);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -684,5 +669,5 @@ int main(void)
         cmocka_unit_test(attention_reads_another_batch),
         cmocka_unit_test(buckets_are_known),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, two_threads, no_context);
 }

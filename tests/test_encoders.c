@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Encoders against the answers of transformers: states, heads, poolers, vectors of texts, gaps, classes, tags, answers. */
 #include "models.h"
+#include "one_context.h"
 #include "socle/convert.h"
 #include "socle/embed.h"
 
 #include <jansson.h>
 
 #define OWN SOCLE_SOURCE_DIR "/tests/data/encoders"
-
-static sc_context *ctx;
 
 static const char *const fixtures[] = {"bert",       "bert_base",   "roberta",
                                        "distilbert", "xlm_roberta", "xlm_roberta_seqcls",
@@ -395,19 +394,6 @@ static void wrong_uses_are_refused(void **state)
     json_decref(a);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return sc_context_new(&ctx, NULL);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,5 +411,5 @@ int main(void)
         cmocka_unit_test(nearest_rows_are_in_order),
         cmocka_unit_test(wrong_uses_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, as_many_threads_as_cores, no_context);
 }

@@ -145,6 +145,14 @@ static sc_tensor *sum_rows(trial *t)
     return sc_sum_leading(t->g, sc_mul(t->g, x, x), 1);
 }
 
+static sc_tensor *concat(trial *t)
+{
+    int64_t a = size(t), n = random_in(&t->seed, 1, 4);
+    sc_tensor *x[4];
+    for (int64_t i = 0; i < n; i++) x[i] = i == 1 && n > 2 ? x[0] : values(t, 3, DIMS(a, 2, size(t)));
+    return sc_concat(t->g, (int)n, x);
+}
+
 static sc_tensor *cross_entropy(trial *t)
 {
     int64_t n = size(t), classes = size(t);

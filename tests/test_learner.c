@@ -48,6 +48,54 @@ static double norm_of(const float *x, int64_t n)
     return sqrt(sum);
 }
 
+/* All gradients end to end; malloc's. */
+static float *copy_of(const sc_learner *l, int64_t *count)
+{
+    int64_t n, at = 0;
+    const sc_trained *t = sc_learner_trained(l, &n);
+    for (int64_t i = *count = 0; i < n; i++) *count += t[i].rows * t[i].cols;
+    float *all = malloc(sizeof *all * (size_t)*count);
+    for (int64_t i = 0; i < n; at += t[i].rows * t[i].cols, i++)
+        memcpy(all + at, sc_learner_gradients(l)[i], sizeof *all * (size_t)(t[i].rows * t[i].cols));
+    return all;
+}
+
+/* What is made again instead of kept changes no bit; bf16 gives nearly the same. l has added the
+ * batch once, and has again afterwards. */
+static void check_modes(const sc_text_batch *b, sc_model *m, sc_learner *l, double loss)
+{
+    int64_t count, n, arena = sc_learner_arena_bytes(l);
+    double again, dot = 0, xx = 0, yy = 0;
+    float *want = copy_of(l, &count);
+    sc_learner_compute(l, SC_F32, true);
+    sc_learner_clear(l);
+    assert_int_equal(sc_learner_add(l, b, 1, &again), SC_OK);
+    float *got = copy_of(l, &n);
+    if (again != loss) fail_msg("the loss is %.9g, not %.9g when made again", again, loss);
+    if (sc_learner_arena_bytes(l) > arena + arena / 8) /* one of two small blocks is there anyway */
+        fail_msg("%lld bytes instead of %lld", (long long)sc_learner_arena_bytes(l), (long long)arena);
+    if (memcmp(got, want, sizeof *got * (size_t)count) != 0) fail_msg("gradients differ when made again");
+    free(got);
+    sc_learner_compute(l, SC_BF16, false);
+    sc_learner_clear(l);
+    assert_int_equal(sc_learner_add(l, b, 1, &again), SC_OK);
+    got = copy_of(l, &n);
+    for (int64_t i = 0; i < count; i++) {
+        dot += (double)got[i] * want[i];
+        xx += (double)got[i] * got[i];
+        yy += (double)want[i] * want[i];
+    }
+    if (!(fabs(again - loss) <= 0.01 * loss)) fail_msg("bf16: the loss is %g, not %g", again, loss);
+    if (!(dot >= 0.995 * sqrt(xx * yy)))
+        fail_msg("bf16: the gradient turns by a cosine of %g", dot / sqrt(xx * yy));
+    assert_true(m->backend->bf16 || memcmp(got, want, sizeof *got * (size_t)count) == 0);
+    free(got);
+    free(want);
+    sc_learner_compute(l, SC_F32, false);
+    sc_learner_clear(l);
+    assert_int_equal(sc_learner_add(l, b, 1, &again), SC_OK);
+}
+
 static void check_case(const char *root, const char *name)
 {
     char dir[1300], path[1400];
@@ -97,6 +145,7 @@ static void check_case(const char *root, const char *name)
         fail_msg("%s: %d of %d weights of meta.json", name, (int)met, (int)json_object_size(l2));
     printf("%-20s loss %.6f, %2d gradients within %.1e, %2d norms within %.1e\n", name, loss, (int)checked, worst,
            (int)n, worst_l2);
+    check_modes(&x.b, m, l, loss);
     /* Once more, which adds; and the loss alone. */
     double again;
     sc_measure alone = {0};
@@ -127,6 +176,48 @@ static void gradients_as_pytorch(void **state)
     for (int i = 0; i < SC_COUNT(causal); i++) check_case(root, causal[i]);
 }
 
+/* The same bits for every number of threads, in either precision. */
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    char root[1024], dir[1300];
+    if (!find_fixtures(root)) skip();
+    snprintf(dir, sizeof dir, "%s/gpt2", root);
+    for (int half = 0; half < 2; half++) {
+        float *want = NULL;
+        double loss[3];
+        for (int t = 1; t <= 3; t++) {
+            char path[1400];
+            sc_context *own;
+            sc_safetensors *st;
+            sc_model *m;
+            sc_learner *l;
+            batch x;
+            int64_t n;
+            snprintf(path, sizeof path, "%s/expected.safetensors", dir);
+            assert_int_equal(sc_safetensors_open(&st, path), SC_OK);
+            fill(&x, st);
+            assert_int_equal(sc_context_new(&own, &(sc_context_options){.threads = t}), SC_OK);
+            assert_int_equal(sc_model_open(&m, own, dir, NULL), SC_OK);
+            assert_int_equal(sc_learner_new(&l, m, &sc_objective_causal, NULL), SC_OK);
+            sc_learner_compute(l, half ? SC_BF16 : SC_F32, t == 3);
+            assert_int_equal(sc_learner_add(l, &x.b, 1, &loss[t - 1]), SC_OK);
+            float *got = copy_of(l, &n);
+            assert_true(loss[t - 1] == loss[0]);
+            if (want && memcmp(got, want, sizeof *got * (size_t)n) != 0) fail_msg("%d threads give other bits", t);
+            if (want)
+                free(got);
+            else
+                want = got;
+            sc_learner_free(l);
+            sc_model_free(m);
+            sc_context_free(own);
+            sc_safetensors_free(st);
+        }
+        free(want);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -142,6 +233,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_as_pytorch)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_as_pytorch),
+                                       cmocka_unit_test(threads_change_no_bit)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -4,9 +4,8 @@
  * table of the largest differences. */
 #include "cpu/kernels/kernels.h"
 #include "models.h"
+#include "one_context.h"
 #include "socle/convert.h"
-
-static sc_context *ctx;
 
 static void check_case(const char *root, const char *name)
 {
@@ -138,19 +137,6 @@ static void sixteen_bit_checkpoints_are_their_values(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return sc_context_new(&ctx, NULL);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,5 +144,5 @@ int main(void)
         cmocka_unit_test(sixteen_bit_checkpoints_are_their_values),
         cmocka_unit_test(fixture_models_match),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, as_many_threads_as_cores, no_context);
 }

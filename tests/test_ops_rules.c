@@ -2,8 +2,7 @@
 /* What operations promise beside their values: a token's result is the same bits alone, in any batch and with a cache;
  * what does not fit is refused when the graph is built, by a message that names the operation and the scope. */
 #include "core_help.h"
-
-static sc_context *ctx;
+#include "one_context.h"
 
 typedef struct leaf {
     sc_tensor *t;
@@ -485,20 +484,6 @@ static void leaves_are_checked(void **state)
     sc_graph_free(g);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = new_context(2);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,5 +491,5 @@ int main(void)
         cmocka_unit_test(misfits_are_refused),        cmocka_unit_test(plans_are_refused),
         cmocka_unit_test(leaves_are_checked),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, two_threads, no_context);
 }

@@ -292,6 +292,11 @@ static void as_the_fixtures(void **state)
     s.shape = SC_DECAY_LINEAR;
     s.floor = 0.1;
     check_schedule(st, "lr.wsd_linear", &s);
+    /* d^-0.5 min(n^-0.5, n warmup^-1.5), the fourth step's rate the highest. */
+    s = (sc_schedule){.kind = SC_SCHEDULE_NOAM, .warmup = 4, .total = 20, .width = 64};
+    assert_true(fabs(sc_schedule_at(&s, 0) - 1 / 64.) < 1e-12);
+    assert_true(fabs(sc_schedule_at(&s, 3) - 1 / 16.) < 1e-12);
+    assert_true(fabs(sc_schedule_at(&s, 15) - 1 / 32.) < 1e-12);
     sc_safetensors_free(st);
 }
 

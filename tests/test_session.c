@@ -2,6 +2,7 @@
 /* Sessions over small fresh models: the same bits however a text is cut, batched, forked or trimmed; limits, faults and
  * cancelling leave sequences as they were; generation and beam search end where they should. */
 #include "core_help.h"
+#include "one_context.h"
 
 #include <pthread.h>
 
@@ -41,7 +42,6 @@ static const struct {
 };
 enum { FIRST_RECURRENT = 4 };
 
-static sc_context *ctx;
 static int32_t text[LONG];
 
 static sc_model *model_of(const char *config)
@@ -528,18 +528,9 @@ static void two_threads_share_a_model(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
     uint64_t seed = 3;
     for (int i = 0; i < LONG; i++) text[i] = (int32_t)random_in(&seed, 0, VOCAB - 1);
-    ctx = new_context(2);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
+    return two_threads(state);
 }
 
 int main(void)
@@ -551,5 +542,5 @@ int main(void)
         cmocka_unit_test(generation_ends_where_it_should), cmocka_unit_test(wide_beam_finds_the_best),
         cmocka_unit_test(two_threads_share_a_model),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, no_context);
 }

@@ -3,6 +3,7 @@
  * ends, and few evaluations where guesses are good, hardly more than plain decoding where they are bad. */
 #include "core_help.h"
 #include "infer/infer.h"
+#include "one_context.h"
 
 enum { VOCAB = 61, MOST = 120 };
 
@@ -25,8 +26,6 @@ static const char *const models[] = {
     "\"layer_types\":[\"linear_attention\",\"full_attention\"],\"linear_num_key_heads\":2,"
     "\"linear_num_value_heads\":4,\"linear_key_head_dim\":12,\"linear_value_head_dim\":10}",
 };
-
-static sc_context *ctx;
 
 static sc_model *model_of(const char *config)
 {
@@ -513,20 +512,6 @@ static void look_up_finds_the_last_longest(void **state)
     sc_lookup_clear(&l);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = new_context(1);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,5 +520,5 @@ int main(void)
         cmocka_unit_test(ends_where_plain_decoding_ends), cmocka_unit_test(cancelling_leaves_what_was_said),
         cmocka_unit_test(refuses_what_does_not_fit),      cmocka_unit_test(look_up_finds_the_last_longest),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, one_thread, no_context);
 }

@@ -42,7 +42,7 @@ SC_API const sc_model *sc_embedder_model(const sc_embedder *e);
 SC_API int64_t sc_embedder_width(const sc_embedder *e); /* numbers of a vector */
 
 /* out (n, width). A text's vector is the same bits alone and among others. Texts of like lengths are computed together;
- * progress goes to the context. */
+ * progress goes to the context. SC_EINVAL: a vector has something else than finite numbers, as damaged weights give. */
 SC_API sc_status sc_embedder_embed(sc_embedder *e, const sc_text *texts, int64_t n, float *out);
 
 /* ---- nearest rows ---- */
@@ -67,6 +67,7 @@ SC_API const sc_tokenizer *sc_reader_tokenizer(const sc_reader *r);
 /* The token that stands for a gap, as a text spells it: "[MASK]", "<mask>". NULL: the tokenizer has none. */
 SC_API const char *sc_reader_mask(const sc_reader *r);
 
+/* Each of the following fails with SC_EINVAL where what the model gives is not a number, as damaged weights make it. */
 typedef struct sc_guess {
     int32_t id;
     float probability;

@@ -75,7 +75,8 @@ typedef struct sc_text_result {
 SC_API sc_status sc_pipeline_generate(sc_pipeline *p, const sc_text_request *request, sc_text_result *result);
 
 /* Sum of -log p over a text's tokens after the first of each window, as HuggingFace's strided perplexity: windows of
- * `window` tokens that begin every `stride`, each scoring what the one before did not. */
+ * `window` tokens that begin every `stride`, each scoring what the one before did not. SC_EINVAL: fewer than two tokens, or
+ * logits that are not numbers, as damaged weights give them. */
 typedef struct sc_perplexity {
     double nll, perplexity; /* nats; exp(nll / scored) */
     int64_t tokens, scored;

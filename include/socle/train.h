@@ -32,7 +32,7 @@ typedef struct sc_train_options {
     int64_t batch, length,
         accumulate;        /* sequences, tokens each [8, the model's context up to 512]; batches a step [1] */
     const char *optimizer; /* "adamw", "adam", "sgd", "lion", "adafactor", "muon" ["adamw"] */
-    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd" ["cosine"] */
+    const char *schedule;  /* "cosine", "linear", "constant", "inverse_sqrt", "wsd", "noam" ["cosine"] */
     double lr, beta1, beta2, eps,
         weight_decay;       /* [those usual for the optimiser; decay 0.1]; decay below 0: none */
     double rest_lr;         /* Muon changes matrices between layers; the rate of AdamW for the rest [1e-3] */
@@ -59,6 +59,12 @@ typedef struct sc_train_options {
     double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
     double scale;        /* contrastive: of cosines [20] */
     const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
+    const char
+        *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with
+                              sums, weights and all else f32 ["f32"] */
+    bool
+        recompute; /* of each block keep only what it was given, and make the rest again for its gradients: the same
+                       bits in less memory and more time */
     uint64_t seed;
     bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
     int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
@@ -117,11 +123,19 @@ SC_API int sc_train_rank(void);
  * cores of their own unless mpirun has done so. 0 without. */
 SC_API int sc_train_share_cores(void);
 
-/* sc_model_forward with, beside its outputs, the loss of `labels` and its gradients: loss (1), and grad.NAME for every
- * weight in its shape. labels (B, T) as transformers takes them: the mean cross entropy of each label given the tokens
- * before it, those that are negative left out. The model's weights become f32 in memory of their own, which stay: nothing
- * else may use the model meanwhile. SC_EINVAL: no label counts. SC_EUNSUPPORTED: a model from GGUF, a part without a
- * derivative. */
+/* sc_model_forward with, beside its outputs, a loss and its gradients: loss (1); grad.NAME for every weight, in its shape and
+ * as the model's file calls it, zeros where the loss does not depend on it; and for every matrix of LoRA adapters and virtual
+ * tokens, under the name that their file has. The loss is the one that transformers' class of that head takes from `labels`, a
+ * mean over those that are not negative:
+ *   tokens       the cross entropy with labels (B, T), which causal models predict from the tokens before. Encoder-decoders:
+ *                (B, T) of the decoder. With next_sentence_label (B), BERT's second head adds its own.
+ *   classes      the cross entropy with labels (B); where problem_type is multi_label_classification, binary with labels
+ *                (B, classes) of 0 and 1; of a single class the mean square of what the logit is off numbers (B)
+ *   SC_HEAD_REPLACED  binary cross entropy with labels (B, T) of 0 and 1
+ *   SC_HEAD_NONE the cosine between the mean states of the two rows that there must be; labels are not read
+ * The model's weights become f32 in memory of their own, which stay: nothing else may use the model meanwhile. SC_EINVAL: no
+ * label counts. SC_EUNSUPPORTED: a model from GGUF, SC_HEAD_SPAN, an adapter other than plain LoRA and virtual tokens, a part without a derivative. SC_ELIMIT: a
+ * label that the head has no class for. */
 SC_API sc_status sc_model_gradients(sc_outputs **out, sc_model *m, const sc_named_tensor *in, int64_t n_in,
                                     bool all);
 

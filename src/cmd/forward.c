@@ -96,10 +96,8 @@ const sc_verb sc_verb_forward = {
         "padded, attention_mask. A leading \"in.\" of a name is dropped and tensors that are no input are ignored. "
         "OUT gets logits (batch, tokens, vocabulary), zero at padded places; with --all also hidden_states "
         "(layers + 1, tokens, width) of the first row. Encoder-decoders also take decoder_input_ids and give the "
-        "two "
-        "sides' states. With --grad, IN also has labels, -100 where none counts, and OUT gets loss and grad.NAME "
-        "for "
-        "every weight.",
+        "two sides' states. With --grad, IN also has labels, -100 where none counts, and OUT gets loss and "
+        "grad.NAME for every weight and adapter.",
     .options = options,
     .examples = examples,
     .run = forward};

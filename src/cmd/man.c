@@ -98,6 +98,11 @@ void sc_help_man(FILE *f)
           ".TP\n.B SOCLE_MODELS\nfolder of models; otherwise\n.I $XDG_DATA_HOME/socle/models\nor\n"
           ".I ~/.local/share/socle/models\n"
           ".TP\n.B HF_ENDPOINT\nwhere models are pulled from\n"
-          ".TP\n.B HF_HOME\nwhere the local HuggingFace cache is\n",
+          ".TP\n.B HF_TOKEN\nsent there, for repositories that need one\n"
+          ".TP\n.B HF_HUB_OFFLINE\n1: make no connection\n"
+          ".TP\n.BR HF_HUB_CACHE \", \" HF_HOME\nwhere the local HuggingFace cache is: the folder itself, or the "
+          "one that has it as\n.IR hub ;\notherwise\n.I $XDG_CACHE_HOME/huggingface/hub\nor\n.I "
+          "~/.cache/huggingface/hub\n"
+          ".TP\n.B XDG_STATE_HOME\nwhere a chat keeps its history; otherwise\n.I ~/.local/state\n",
           f);
 }

@@ -194,6 +194,7 @@ sc_status sc_cpu_backend_new(sc_backend **out, sc_context *ctx, unsigned levels)
                            .free = backend_free};
     b->ctx = ctx;
     sc_kernels_init(&b->kernels, levels & sc_cpu_detect());
+    b->base.bf16 = b->kernels.multiply_ordered_bf16 != NULL;
     *out = &b->base;
     return SC_OK;
 }

@@ -3,6 +3,7 @@
  * model's own modules, for a batch at once. */
 #include "infer/infer.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { MOST_BY_DEFAULT = 8192, BATCH_TOKENS = 1024 };
@@ -212,9 +213,14 @@ static sc_status finish(sc_embedder *e, const sc_batch *b, const entry *item, in
         }
         s = sc_plan_run(plan);
     }
-    for (int64_t i = 0; !s && i < n; i++)
-        memcpy(out + item[i].at * e->width, (const float *)sc_plan_data(plan, y) + i * e->width,
-               sizeof *out * (size_t)e->width);
+    for (int64_t i = 0; !s && i < n; i++) {
+        const float *row = (const float *)sc_plan_data(plan, y) + i * e->width;
+        for (int64_t k = 0; !s && k < e->width; k++)
+            if (!isfinite(row[k]))
+                s = sc_fail(SC_EINVAL, "the model gives text %lld a vector that is not of numbers",
+                            (long long)item[i].at);
+        memcpy(out + item[i].at * e->width, row, sizeof *out * (size_t)e->width);
+    }
     sc_plan_free(plan);
     sc_graph_free(g);
     return s;

@@ -25,7 +25,11 @@ static sc_status score_window(sc_pipeline *p, const int32_t *ids, int64_t n, int
         if ((s = sc_session_score(p->session, 0, ids + i, m, &logits))) break;
         for (int64_t k = 0; k < m && i + k + 1 < n; k++) {
             if (i + k + 1 < known) continue;
-            out->nll += nll_of(logits + k * vocab, vocab, ids[i + k + 1]);
+            double nll = nll_of(logits + k * vocab, vocab, ids[i + k + 1]);
+            if (!isfinite(nll))
+                return sc_fail(SC_EINVAL, "the model gives a token of the text %s",
+                               isnan(nll) ? "a probability that is not a number" : "the probability 0");
+            out->nll += nll;
             out->scored++;
         }
     }

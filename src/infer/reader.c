@@ -2,6 +2,7 @@
 /* Masked words, classes of texts and of their tokens, answers in a text: one text through an encoder and its head. */
 #include "infer/infer.h"
 
+#include <float.h>
 #include <math.h>
 
 enum { MOST = 8192 }; /* tokens of a text for a model without a limit */
@@ -88,9 +89,14 @@ static sc_status run(sc_reader *r, const sc_text_ids *x, int64_t wanted, sc_batc
         for (int64_t i = 0, k = 0; i < x->n; i++)
             if (x->ids[i] == r->mask) rows[k++] = (int32_t)i;
     }
-    s = sc_batch_run(b, &text, 1);
-    *logits = s ? NULL : sc_plan_data(b->plan, b->t.logits);
-    return s;
+    if ((s = sc_batch_run(b, &text, 1))) return s;
+    *logits = sc_plan_data(b->plan, b->t.logits);
+    for (int64_t i = 0, n = sc_shape_elements(&b->t.logits->shape); i < n; i++) {
+        if (!((*logits)[i] <= FLT_MAX))
+            return sc_fail(SC_EINVAL, "%s: what the model gives is not a number: its weights are damaged",
+                           r->model->info.path);
+    }
+    return SC_OK;
 }
 
 /* ---- gaps ---- */

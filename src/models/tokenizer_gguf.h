@@ -37,4 +37,9 @@ sc_status sc_gguf_source_respell(sc_gguf_source *x);
 sc_status sc_gguf_source_t5(sc_gguf_source *x);
 sc_status sc_gguf_source_scores(sc_gguf_source *x);
 
+/* Directories without a tokenizer.json: the same from tokenizer.model or spiece.model, or a tokenizer.json of vocab.txt's
+ * words. SC_ENOTFOUND: none of them. (tokenizer_files.c) */
+sc_status sc_gguf_source_spm(sc_gguf_source *x, int64_t vocab, bool *found);
+sc_status sc_gguf_source_words(sc_gguf_source *x);
+
 #endif

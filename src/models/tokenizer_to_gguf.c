@@ -309,6 +309,8 @@ static sc_status write_special(const source *x, sc_gguf_writer *w)
     int64_t unk = special_id(x, "unk_token", "unk_token_id");
     const json_t *named = json_object_get(x->model, "unk_id");
     if (unk < 0 && json_is_integer(named) && json_integer_value(named) < x->n) unk = json_integer_value(named);
+    for (int64_t i = 0; unk < 0 && i < x->n; i++)
+        if (x->type[i] == SC_GGUF_UNKNOWN) unk = i;
     if (!s) s = write_id(w, "tokenizer.ggml.unknown_token_id", unk);
     if (!s) s = write_id(w, "tokenizer.ggml.padding_token_id", special_id(x, "pad_token", "pad_token_id"));
     if (!s) s = sc_gguf_writer_int(w, "tokenizer.ggml.add_bos_token", SC_GGUF_BOOL, n_before > 0);
@@ -387,15 +389,13 @@ static sc_status write_all(const source *x, sc_gguf_writer *w)
     return s ? s : write_chat(x, w);
 }
 
-static sc_status read_file(const char *dir, const char *name, bool required, json_t **out)
+/* *out stays NULL where there is no such file. */
+static sc_status read_file(const char *dir, const char *name, json_t **out)
 {
     char *path = sc_path_join(dir, name);
     sc_status s = SC_OK;
     if (!path) return sc_nomem();
-    if (sc_path_exists(path))
-        s = sc_json_read(out, path, SC_TEXT_MAX_FILE);
-    else if (required)
-        s = sc_fail(SC_ENOTFOUND, "%s: there is no %s", dir, name);
+    if (sc_path_exists(path)) s = sc_json_read(out, path, SC_TEXT_MAX_FILE);
     sc_free(path);
     return s;
 }
@@ -404,15 +404,18 @@ sc_status sc_gguf_writer_tokenizer(sc_gguf_writer *w, const char *dir, int64_t v
 {
     source x = {.dir = dir};
     if (vocab < 1 || vocab > SC_TEXT_MAX_IDS) return sc_fail(SC_EINVAL, "a vocabulary of %lld", (long long)vocab);
-    sc_status s = read_file(dir, "tokenizer.json", true, &x.tokenizer);
-    if (!s) s = read_file(dir, "tokenizer_config.json", false, &x.settings);
-    if (!s) s = read_file(dir, "config.json", false, &x.config);
-    if (!s) s = read_file(dir, "generation_config.json", false, &x.generation);
+    bool pieces = false;
+    sc_status s = read_file(dir, "tokenizer.json", &x.tokenizer);
+    if (!s) s = read_file(dir, "tokenizer_config.json", &x.settings);
+    if (!s) s = read_file(dir, "config.json", &x.config);
+    if (!s) s = read_file(dir, "generation_config.json", &x.generation);
     if (!s) s = sc_tokenizer_load(&x.t, dir);
     if (!s && !(x.arena = sc_arena_new())) s = sc_nomem();
-    if (!s) s = find_kind(&x);
-    if (!s) s = read_tokens(&x, vocab);
-    if (!s) s = read_merges(&x);
+    if (!s && !x.tokenizer) s = sc_gguf_source_spm(&x, vocab, &pieces);
+    if (!s && !x.tokenizer && !pieces) s = sc_gguf_source_words(&x);
+    if (!s && !pieces) s = find_kind(&x);
+    if (!s && !pieces) s = read_tokens(&x, vocab);
+    if (!s && !pieces) s = read_merges(&x);
     if (!s) s = write_all(&x, w);
     sc_tokenizer_free(x.t);
     sc_free(x.token);

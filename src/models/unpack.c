@@ -283,7 +283,7 @@ static sc_status fit_fields(matrix *m)
     if (m->index) { /* the groups are as many as there are scales */
         if (strcmp(m->index->type, "I32") != 0 || count_of(m->index) != m->c)
             return misfit(m->index, "has not one group for each column");
-        m->groups = m->scale->dim[0];
+        m->groups = m->n > 0 ? count_of(m->scale) / m->n : 0;
     }
     if (m->n < 1 || m->c < 1 || m->groups < 1 || count_of(m->scale) != m->groups * m->n)
         return misfit(m->scale, "has not one scale for each group and row");

@@ -270,6 +270,7 @@ struct sc_plan {
 /* Where the work is done. `self` is the backend; functions may be called from the plan's owner only. */
 struct sc_backend {
     const char *name;
+    bool bf16; /* products of f32 values may be asked for in it (sc_linear_in_order) */
     /* An operation that input i of a step is to go through first, a form that this backend's kernel for the step reads
      * faster; NULL: none. One step makes it for all that read the same tensor so. */
     const sc_op *(*lower)(sc_backend *self, const sc_step *s, int i);

@@ -4,10 +4,9 @@
  * Steps run depth first: a step hands each piece it cuts to the next step at once, so that no list of pieces is ever
  * built and memory does not grow with the text. A step that changes text does so in the encoder's scratch of its
  * own level. */
+#include "text/patterns.h"
 #include "text/text.h"
 
-static const char gpt2_pattern[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 /* what the Whitespace pre-tokenizer keeps; its \w counts joiners as well */
 #define RUST_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}"
 static const char word_pattern[] = "[" RUST_WORD "]+|[^" RUST_WORD "\\s]+";
@@ -82,7 +81,7 @@ sc_status sc_pre_add_bytes(sc_tokenizer *t, bool prefix_space, bool regex)
 {
     sc_status s = SC_OK;
     if (prefix_space) s = sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_PREFIX_SPACE});
-    if (!s && regex) s = sc_pre_add_regex(t, gpt2_pattern);
+    if (!s && regex) s = sc_pre_add_regex(t, GPT2_PATTERN);
     return s ? s : sc_pre_add(t, (sc_pre_step){.kind = SC_PRE_BYTES});
 }
 

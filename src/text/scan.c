@@ -2,16 +2,10 @@
 /* The well-known pre-tokenizer patterns by hand. A scanner gives the length of the match at the beginning of valid UTF-8; these
  * patterns match everything, so matches follow on one another. The regular expressions stay what defines them: the tests
  * compare. */
+#include "text/patterns.h"
 #include "text/text.h"
 
 #include <utf8proc.h>
-
-#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define TAIL         "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define SLASHED      "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define WORDS        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define UPPER        "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 
 struct sc_scanner {
     int64_t (*next)(const sc_scanner *s, const uint8_t *p, int64_t n);
@@ -233,15 +227,15 @@ const sc_scanner *sc_scanner_find(const char *pattern, int64_t len)
         const char *pattern;
         const sc_scanner *scanner;
     } table[] = {
-        {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", &gpt2},
+        {GPT2_PATTERN, &gpt2},
         {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", &gpt2},
-        {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" TAIL, &three},
-        {CONTRACTIONS "|" WORDS "|\\p{N}" TAIL, &one},
-        {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z"
-         "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
-         &end},
-        {UPPER "*" LOWER "+" CONTRACTIONS "?|" UPPER "+" LOWER "*" CONTRACTIONS "?|\\p{N}{1,3}" SLASHED, &cased3},
-        {UPPER "*" LOWER "+|" UPPER "+" LOWER "*|\\p{N}" SLASHED, &cased1},
+        {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE, &three},
+        {CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE, &one},
+        {CL100K_PATTERN, &end},
+        {BEFORE UPPER "*" LOWER "+" CONTRACTIONS "?|" BEFORE UPPER "+" LOWER "*" CONTRACTIONS
+                      "?|\\p{N}{1,3}" PUNCT_SLASH,
+         &cased3},
+        {BEFORE UPPER "*" LOWER "+|" BEFORE UPPER "+" LOWER "*|\\p{N}" PUNCT_SLASH, &cased1},
     };
     for (int i = 0; i < SC_COUNT(table); i++) {
         if (same(pattern, len, table[i].pattern)) return table[i].scanner;

@@ -470,6 +470,9 @@ typedef struct sc_gguf_vocab {
     bool squeeze_spaces; /* remove_extra_whitespaces */
     bool no_byte_fallback;
 } sc_gguf_vocab;
+/* What a SentencePiece file says in these words, given to `use`, whose answer is returned; borrowed till then. */
+sc_status sc_spm_read(const void *data, int64_t len, const char *what,
+                      sc_status (*use)(void *user, const sc_gguf_vocab *v, const char *what), void *user);
 /* What the names of tokenizer.ggml.pre stand for. */
 #define SC_GGUF_PRE_GPT2   "ByteLevel" /* the byte-level pre-tokenizer with GPT-2's pattern */
 #define SC_GGUF_PRE_DIGIT  "Digits, individual"

@@ -154,12 +154,9 @@ static sc_status check(const spm *m, const char *what)
     return SC_OK;
 }
 
-sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t len, const char *what)
+sc_status sc_spm_read(const void *data, int64_t len, const char *what,
+                      sc_status (*use)(void *user, const sc_gguf_vocab *v, const char *what), void *user)
 {
-    if (len >= 4 && memcmp(data, "GGUF", 4) == 0)
-        return sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file, not a tokenizer file", what);
-    if (sc_is_tiktoken(data, len))
-        return sc_tokenizer_from_tiktoken(out, data, len, what); /* Llama 3's has this name */
     spm m = {.kind = 1, .add_prefix = true, .squeeze = true, .escape = true};
     m.v = (sc_gguf_vocab){.bos = 1,
                           .eos = 2,
@@ -201,10 +198,24 @@ sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t le
         m.v.sentencepiece = true;
         m.v.squeeze_spaces = m.squeeze;
         m.v.no_byte_fallback = !m.byte_fallback;
-        s = sc_tokenizer_from_gguf_vocab(out, &m.v, what);
+        s = use(user, &m.v, what);
     }
     sc_free(m.tokens);
     sc_free(m.types);
     sc_free(m.scores);
     return s;
+}
+
+static sc_status make(void *out, const sc_gguf_vocab *v, const char *what)
+{
+    return sc_tokenizer_from_gguf_vocab(out, v, what);
+}
+
+sc_status sc_tokenizer_from_spm(sc_tokenizer **out, const void *data, int64_t len, const char *what)
+{
+    if (len >= 4 && memcmp(data, "GGUF", 4) == 0)
+        return sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file, not a tokenizer file", what);
+    if (sc_is_tiktoken(data, len))
+        return sc_tokenizer_from_tiktoken(out, data, len, what); /* Llama 3's has this name */
+    return sc_spm_read(data, len, what, make, out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tiktoken's files: tokens as base64 with their ranks, which are their ids and the order of merging. Neither the pattern that cuts
  * the text nor the special tokens stand in them; the number of ranks tells which of the published vocabularies it is. */
+#include "text/patterns.h"
 #include "text/text.h"
 
 #include <stdlib.h>
@@ -8,16 +9,11 @@
 typedef struct published {
     int64_t ranks;
     const char *name; /* also looked for in the file's name */
-    const char *pre;  /* what tokenizer.ggml.pre calls its pre-tokenizer; NULL: CL100K */
+    const char *pre;  /* what tokenizer.ggml.pre calls its pre-tokenizer; NULL: CL100K_PATTERN */
     const char *bos;  /* put before texts, NULL for none */
     const char *eos;
     const char *special; /* names, each an id on from the last rank or from "=id" */
 } published;
-
-/* Spaces that end the text stay one piece, even over line ends. */
-#define CL100K                                                                                                     \
-    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z"       \
-    "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"
 
 static const published known[] = {
     {100256, "cl100k", NULL, NULL, "<|endoftext|>",
@@ -168,7 +164,7 @@ static sc_status read_all(sc_tokenizer *t, const char *data, int64_t len, const 
             what, (long long)ranks);
     s = read_special(t, k, ranks, what);
     if (!s) s = read_model(t);
-    if (!s) s = k->pre ? sc_pre_add_named(t, k->pre) : sc_pre_add_regex(t, CL100K);
+    if (!s) s = k->pre ? sc_pre_add_named(t, k->pre) : sc_pre_add_regex(t, CL100K_PATTERN);
     if (!s && !k->pre) s = sc_pre_add_bytes(t, false, false);
     if (!s) s = sc_dec_add(t, (sc_decode_step){.kind = SC_DEC_BYTES});
     return s ? s : sc_post_wrap(t, t->bos, -1);

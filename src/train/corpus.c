@@ -49,3 +49,12 @@ sc_status sc_corpus_batch(sc_corpus *c, bool eval, int64_t index, sc_corpus_fn *
     }
     return s;
 }
+
+void sc_corpus_describe(sc_corpus *c, int64_t index, sc_str *out)
+{
+    for (int64_t at = index * c->rows; at < (index + 1) * c->rows; at++) {
+        sc_stretch part = c->part[0][sc_order_at(&c->order, at)];
+        if (at > index * c->rows) sc_str_puts(out, "; ");
+        sc_token_data_describe(&c->data[0], part.at, part.n, out);
+    }
+}

@@ -75,14 +75,14 @@ static void is_no_hidden(sc_learner *l, const sc_tensor *w)
         if (strcmp(l->trained[i].name, w->name) == 0) l->trained[i].hidden = false;
 }
 
-/* Matrices between layers, as the graph of a batch of one token tells them: all but tables that rows are looked up in and
+/* Matrices between layers, as the graph of a batch of a few tokens tells them: all but tables that rows are looked up in and
  * what makes the result. */
 static sc_status find_hidden(sc_learner *l)
 {
     bool pair = l->m->family->encoder_decoder;
-    const sc_text_batch one = {.tokens = 1, .sequences = 1, .source = pair, .rows = 1};
+    const sc_text_batch few = {.tokens = 3, .sequences = 3, .source = pair ? 3 : 0, .rows = 3};
     sc_loss_graph x = {0};
-    sc_status s = l->objective->build(l->self, &x, l->m, &one);
+    sc_status s = l->objective->build(l->self, &x, l->m, &few);
     if (!s && x.t.g->status) s = sc_fail(x.t.g->status, "%s", x.t.g->fault);
     for (int64_t i = 0; !s && i < l->n; i++) l->trained[i].hidden = l->trained[i].rank == 2;
     if (!s) is_no_hidden(l, head_of(x.result));
@@ -254,7 +254,8 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     fill(p->plan, p->x.labels, b->labels, b->rows);
     fill(p->plan, p->x.target, b->target, b->rows);
     float *weight = sc_plan_data(p->plan, p->x.weight);
-    for (int64_t i = 0; weight && i < b->rows; i++) weight[i] = (float)(b->weight[i] * scale);
+    for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
+        weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);
     if ((s = sc_plan_run(p->plan))) return s;
     *loss = *(const float *)sc_plan_data(p->plan, p->x.loss);
     return SC_OK;
@@ -398,6 +399,14 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
     return SC_OK;
 }
 
-double sc_learner_flops(const sc_learner *l) { return l->add.plan ? sc_plan_cost(l->add.plan).flops : 0; }
+double sc_learner_flops(const sc_learner *l)
+{
+    double flops = 0;
+    for (int i = 0; l->add.plan && i < l->add.plan->n_steps; i++) {
+        const sc_step *s = &l->add.plan->step[i];
+        if (!s->out->after) flops += s->op->cost(s).flops;
+    }
+    return flops;
+}
 int64_t sc_learner_arena_bytes(const sc_learner *l) { return l->add.plan ? l->add.plan->arena_bytes : 0; }
 sc_plan *sc_learner_plan(sc_learner *l) { return l->add.plan; }

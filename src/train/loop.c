@@ -10,8 +10,9 @@
 
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 {
+    bool own = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer);
     return (sc_checkpoint){.model = t->task.model,
-                           .tokenizer = !t->o.alphabet && sc_path_is_dir(t->o.tokenizer) ? t->o.tokenizer : NULL,
+                           .tokenizer = own ? t->o.tokenizer : NULL,
                            .alphabet = &t->task.alphabet,
                            .trained = t->trained,
                            .optimizer = t->optimizer,
@@ -37,6 +38,12 @@ json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
     return o;
 }
 
+sc_status sc_trainer_publish(const sc_trainer *t, const char *dir)
+{
+    sc_status s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+    return !s && t->task.objective->finish ? t->task.objective->finish(t->task.self, t->o.out) : s;
+}
+
 static sc_status save(sc_trainer *t, int64_t step)
 {
     sc_checkpoint c = sc_trainer_checkpoint(t);
@@ -52,7 +59,7 @@ static sc_status save(sc_trainer *t, int64_t step)
                           (long long)step);
     snprintf(name, sizeof name, "checkpoint-%lld", (long long)step);
     char *dir = sc_path_join(t->o.out, name);
-    s = !dir ? sc_nomem() : c.first ? sc_checkpoint_publish(t->o.out, dir, t->o.ema_model) : SC_OK;
+    s = !dir ? sc_nomem() : c.first ? sc_trainer_publish(t, dir) : SC_OK;
     sc_free(dir);
     return sc_team_agree(&t->team, s);
 }

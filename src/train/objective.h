@@ -131,6 +131,9 @@ typedef sc_status sc_record_fn(void *user, const sc_record *r);
 /* Calls fn for each record of a file, kinds of which are told by its name: .jsonl, .json (a list), .tsv, FASTA, or else
  * text, with `lines` a record a line. SC_EFORMAT: not text, not UTF-8, not what the name says. */
 sc_status sc_records_each(sc_context *ctx, const char *path, bool lines, sc_record_fn *fn, void *user);
+/* The same of a file's text. */
+sc_status sc_records_of(sc_context *ctx, const char *path, const char *text, int64_t len, bool lines,
+                        sc_record_fn *fn, void *user);
 /* A field by the first of its names, "source|text", that is there; in a table without a header the column counts. */
 sc_status sc_record_text(const sc_record *r, const char *names, int column, sc_field *out);
 bool sc_record_has(const sc_record *r, const char *names, int column);
@@ -146,7 +149,11 @@ typedef struct sc_token_data {
     int32_t *ids;
     int64_t n, cap;
     int64_t *end; /* of each document, in ids */
-    int64_t documents, cap_documents;
+    struct sc_document_source {
+        const char *path; /* borrowed from the options */
+        int64_t line;     /* 0: the file as a whole */
+    } * source;           /* of each document */
+    int64_t documents, cap_documents, cap_sources;
     bool *last; /* (n) the token ends a sentence; with `breaks` */
     int64_t cap_last;
 } sc_token_data;
@@ -155,6 +162,10 @@ typedef struct sc_token_data {
 sc_status sc_token_data_add(sc_token_data *d, const sc_objective_setup *s, const char *const *path, int n,
                             int64_t vocab);
 void sc_token_data_free(sc_token_data *d);
+/* The document that token `at` is in. */
+int64_t sc_token_data_document(const sc_token_data *d, int64_t at);
+/* Appends where n tokens come from: "book.txt tokens 0-255", "a.jsonl line 7 tokens 12-80 to line 9". */
+void sc_token_data_describe(const sc_token_data *d, int64_t at, int64_t n, sc_str *out);
 
 /* A part of it. */
 typedef struct sc_stretch {
@@ -267,6 +278,7 @@ void sc_corpus_size(const sc_corpus *c, sc_objective_size *out);
 /* Calls fn for each part of a batch, which it is to put into c->maker; what is random comes from r. */
 typedef sc_status sc_corpus_fn(void *user, const sc_token_data *d, sc_stretch part, sc_rng *r);
 sc_status sc_corpus_batch(sc_corpus *c, bool eval, int64_t index, sc_corpus_fn *fn, void *user);
+void sc_corpus_describe(sc_corpus *c, int64_t index, sc_str *out); /* as sc_objective.describe */
 /* A whole number from 0 to n - 1. */
 static inline int64_t sc_rng_below(sc_rng *r, int64_t n) { return (int64_t)(sc_rng_uniform(r) * (double)n); }
 

@@ -86,26 +86,12 @@ static sc_status begin_sequence(causal *c, int64_t at)
     return SC_OK;
 }
 
-/* The first document that ends behind `at`. */
-static int64_t document_at(const sc_token_data *d, int64_t at)
-{
-    int64_t lo = 0, hi = d->documents;
-    while (lo < hi) {
-        int64_t mid = lo + (hi - lo) / 2;
-        if (d->end[mid] > at)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
 /* A document's last token is followed by nothing that it could know of. */
 static sc_status divide(causal *c, const sc_token_data *d, int64_t from, int64_t to)
 {
     sc_status s = SC_OK;
     int64_t n = c->length;
-    for (int64_t i = document_at(d, from); !s && i < d->documents && d->end[i] <= from + n; i++) {
+    for (int64_t i = sc_token_data_document(d, from); !s && i < d->documents && d->end[i] <= from + n; i++) {
         int64_t end = d->end[i] - from;
         c->labels[to + end - 1] = -1;
         if (end < n) s = begin_sequence(c, to + end);
@@ -156,6 +142,15 @@ static sc_status causal_batch(void *self, int64_t index, sc_text_batch *out)
     return s ? s : finish(c, c->rows, out);
 }
 
+static void causal_describe(void *self, int64_t index, sc_str *out)
+{
+    causal *c = self;
+    for (int64_t r = 0; r < c->rows; r++) {
+        if (r) sc_str_puts(out, "; ");
+        sc_token_data_describe(&c->data, sc_order_at(&c->order, index * c->rows + r) * c->length, c->length, out);
+    }
+}
+
 static sc_status causal_eval_batch(void *self, int64_t index, sc_text_batch *out)
 {
     causal *c = self;
@@ -183,4 +178,5 @@ const sc_objective sc_objective_causal = {.name = "causal",
                                           .size = causal_size,
                                           .batch = causal_batch,
                                           .eval_batch = causal_eval_batch,
+                                          .describe = causal_describe,
                                           .build = causal_build};

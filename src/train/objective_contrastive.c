@@ -103,7 +103,8 @@ static sc_status contrastive_eval_batch(void *self, int64_t index, sc_text_batch
 static sc_status contrastive_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     const contrastive *x = self;
-    int64_t n = b->rows, others = n * (x->texts.data[0].columns - 1);
+    /* One sequence more may be there to fill up. */
+    int64_t columns = x->texts.data[0].columns, n = b->sequences / columns, others = n * (columns - 1);
     sc_status s = sc_text_graph_new(&out->t, m, b->tokens, b->sequences, 0, NULL, NULL);
     if (s) return s;
     sc_graph *g = out->t.g;

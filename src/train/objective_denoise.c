@@ -189,6 +189,11 @@ static sc_status denoise_build(const void *self, sc_loss_graph *out, const sc_mo
     return sc_build_pair(out, m, b, 0);
 }
 
+static void denoise_describe(void *self, int64_t index, sc_str *out)
+{
+    sc_corpus_describe(&((denoise *)self)->corpus, index, out);
+}
+
 const sc_objective sc_objective_denoise = {.name = "denoise",
                                            .summary = "a text with masked spans and sentences out of order (BART)",
                                            .kinds = SC_LEARNS_PAIR,
@@ -198,4 +203,5 @@ const sc_objective sc_objective_denoise = {.name = "denoise",
                                            .size = denoise_size,
                                            .batch = denoise_batch,
                                            .eval_batch = denoise_eval_batch,
+                                           .describe = denoise_describe,
                                            .build = denoise_build};

@@ -160,6 +160,11 @@ static sc_status mlm_build(const void *self, sc_loss_graph *out, const sc_model 
     return s;
 }
 
+static void mlm_describe(void *self, int64_t index, sc_str *out)
+{
+    sc_corpus_describe(&((mlm *)self)->corpus, index, out);
+}
+
 const sc_objective sc_objective_mlm = {.name = "mlm",
                                        .summary = "masked words of a text (BERT)",
                                        .kinds = SC_LEARNS_ENCODER,
@@ -170,4 +175,5 @@ const sc_objective sc_objective_mlm = {.name = "mlm",
                                        .size = mlm_size,
                                        .batch = mlm_batch,
                                        .eval_batch = mlm_eval_batch,
+                                       .describe = mlm_describe,
                                        .build = mlm_build};

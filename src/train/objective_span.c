@@ -173,6 +173,11 @@ static sc_status span_build(const void *self, sc_loss_graph *out, const sc_model
     return sc_build_pair(out, m, b, 0);
 }
 
+static void span_describe(void *self, int64_t index, sc_str *out)
+{
+    sc_corpus_describe(&((span *)self)->corpus, index, out);
+}
+
 const sc_objective sc_objective_span = {.name = "span",
                                         .summary = "spans that were taken out of a text (T5)",
                                         .kinds = SC_LEARNS_PAIR,
@@ -182,4 +187,5 @@ const sc_objective sc_objective_span = {.name = "span",
                                         .size = span_size,
                                         .batch = span_batch,
                                         .eval_batch = span_eval_batch,
+                                        .describe = span_describe,
                                         .build = span_build};

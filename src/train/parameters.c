@@ -158,7 +158,7 @@ static sc_status place(sc_parameters *l, int64_t i)
     if (!s->shared) {
         t->rank = p->rank;
         memcpy(t->dim, p->dim, sizeof t->dim);
-        set_sizes(t, p->rank > 1 && !p->fixed);
+        set_sizes(t, p->rank > 1 && !p->fixed && sc_model_weight(l->m, p->name)->form != SC_FORM_NEG_EXP);
         t->fixed = p->fixed;
         return SC_OK;
     }
@@ -229,7 +229,7 @@ sc_status sc_parameters_new(sc_parameters **out, sc_model *m)
 
 /* ---- their gradients ---- */
 
-/* The place of the model's parameter that a leaf is, or of the first of a stack; -1: it is none. */
+/* The model's parameter that a leaf is, or the first of a stack; -1: it is none. */
 static int64_t param_of(const sc_parameters *l, const sc_tensor *leaf)
 {
     char name[512];
@@ -263,9 +263,21 @@ static sc_tensor *in_rows(sc_graph *g, const sc_trained *t, sc_tensor **part, in
     return sc_reshape(g, parts == 1 ? x[0] : sc_concat(g, parts, x), t->rank, t->dim);
 }
 
+enum { NOT_LEARNED = -2, OF_NO_MODEL = -1 };
+
+/* Which parameter of the model a constant is, OF_NO_MODEL where it is one of x->also, or NOT_LEARNED. */
+static int64_t learned(const sc_parameters *l, const sc_loss_graph *x, const sc_tensor *leaf)
+{
+    int64_t i = param_of(l, leaf);
+    if (i >= 0) return l->m->param[i].fixed ? NOT_LEARNED : i;
+    for (int64_t k = 0; k < x->n_also; k++)
+        if (x->also[k] == leaf) return OF_NO_MODEL;
+    return NOT_LEARNED;
+}
+
 typedef struct found {
-    int64_t param; /* of the model, -1: none */
-    sc_tensor *grad;
+    int64_t param;   /* of the model */
+    sc_tensor *grad; /* NULL: the loss does not depend on it */
 } found;
 
 /* What is shared, once all its parts are known: those of leaves i .. n. A part without a gradient has zeros. */
@@ -276,7 +288,7 @@ static void put_shared(const sc_parameters *l, sc_graph *g, const found *f, int6
     int parts = (int)SC_MIN(s->at.parts, SC_MAX_INPUTS);
     if (out[s->which].t) return;
     for (int64_t k = i; k < n; k++) {
-        const slot *other = f[k].param < 0 ? NULL : &l->slot[f[k].param];
+        const slot *other = f[k].param < 0 || !f[k].grad ? NULL : &l->slot[f[k].param];
         if (other && other->which == s->which && other->at.part < parts) part[other->at.part] = f[k].grad;
     }
     for (int k = 0; k < parts; k++)
@@ -315,16 +327,16 @@ sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_grap
     found *f = sc_calloc((size_t)count, sizeof *f);
     sc_status s = leaf && grad && f ? SC_OK : sc_nomem();
     for (int64_t i = 0; !s && i < count; i++)
-        if (g->tensor[i]->leaf == SC_PARAM) leaf[leaves++] = g->tensor[i];
+        if (g->tensor[i]->leaf == SC_PARAM && (f[leaves].param = learned(l, x, g->tensor[i])) != NOT_LEARNED)
+            leaf[leaves++] = g->tensor[i];
     if (!s) sc_grad_remaking(g, x->loss, leaf, leaves, how, grad);
     for (int64_t i = 0; !s && i < leaves; i++) {
         for (int64_t k = 0; k < x->n_also; k++)
             if (leaf[i] == x->also[k]) also[k] = grad[i];
-        f[i] = (found){grad[i] ? param_of(l, leaf[i]) : -1, grad[i]};
-        if (f[i].param >= 0 && l->m->param[f[i].param].fixed) f[i].param = -1;
+        f[i].grad = grad[i];
     }
     for (int64_t i = 0; !s && !g->status && i < leaves; i++) {
-        if (f[i].param < 0) continue;
+        if (f[i].param < 0 || !f[i].grad) continue;
         if (l->slot[f[i].param].shared)
             put_shared(l, g, f, i, leaves, out);
         else

@@ -210,25 +210,26 @@ static bool is_fasta(const char *path)
     return false;
 }
 
+sc_status sc_records_of(sc_context *ctx, const char *path, const char *text, int64_t len, bool lines,
+                        sc_record_fn *fn, void *user)
+{
+    reading r = {ctx, path, text, len, fn, user};
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) r.text += 3, r.len -= 3; /* a byte order mark */
+    if (r.len && memchr(r.text, 0, (size_t)r.len))
+        return sc_fail(SC_EFORMAT, "%s is not text: it has bytes of 0", path);
+    if (!sc_utf8_valid(r.text, r.len)) return sc_fail(SC_EFORMAT, "%s is not UTF-8", path);
+    if (sc_path_has_suffix(path, ".jsonl")) return read_jsonl(&r);
+    if (sc_path_has_suffix(path, ".json")) return read_json(&r);
+    if (sc_path_has_suffix(path, ".tsv")) return read_tsv(&r);
+    return is_fasta(path) ? read_fasta(&r) : read_text(&r, lines);
+}
+
 sc_status sc_records_each(sc_context *ctx, const char *path, bool lines, sc_record_fn *fn, void *user)
 {
     sc_buffer *file;
     sc_status s = sc_file_map(&file, path);
     if (s) return s;
-    reading r = {ctx, path, file->data, file->size, fn, user};
-    if (r.len >= 3 && memcmp(r.text, "\xef\xbb\xbf", 3) == 0) r.text += 3, r.len -= 3; /* a byte order mark */
-    if (r.len && memchr(r.text, 0, (size_t)r.len))
-        s = sc_fail(SC_EFORMAT, "%s is not text: it has bytes of 0", path);
-    else if (!sc_utf8_valid(r.text, r.len))
-        s = sc_fail(SC_EFORMAT, "%s is not UTF-8", path);
-    else if (sc_path_has_suffix(path, ".jsonl"))
-        s = read_jsonl(&r);
-    else if (sc_path_has_suffix(path, ".json"))
-        s = read_json(&r);
-    else if (sc_path_has_suffix(path, ".tsv"))
-        s = read_tsv(&r);
-    else
-        s = is_fasta(path) ? read_fasta(&r) : read_text(&r, lines);
+    s = sc_records_of(ctx, path, file->data, file->size, lines, fn, user);
     sc_buffer_unref(file);
     return s;
 }

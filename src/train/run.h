@@ -197,6 +197,8 @@ typedef struct sc_trainer {
 /* What trainer_state.json says of the run after `step` steps; owned, NULL without memory. */
 json_t *sc_trainer_state(const sc_trainer *t, int64_t step);
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t);
+/* Makes the run's folder the model of a checkpoint's. */
+sc_status sc_trainer_publish(const sc_trainer *t, const char *dir);
 sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user);
 
 #endif

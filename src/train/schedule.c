@@ -24,10 +24,17 @@ static double wsd(const sc_schedule *s, int64_t step)
     return f * (1 - s->floor) + s->floor;
 }
 
+static double noam(const sc_schedule *s, int64_t step)
+{
+    double n = (double)step + 1, warm = (double)SC_MAX(s->warmup, 1);
+    return SC_MIN(1 / sqrt(n), n / (warm * sqrt(warm))) / sqrt((double)SC_MAX(s->width, 1));
+}
+
 double sc_schedule_at(const sc_schedule *s, int64_t step)
 {
     double warm = (double)SC_MAX(s->warmup, 1), rest = (double)SC_MAX(s->total - s->warmup, 1);
     if (s->kind == SC_SCHEDULE_WSD) return wsd(s, step);
+    if (s->kind == SC_SCHEDULE_NOAM) return noam(s, step);
     if (step < s->warmup) return (double)step / warm;
     double share = (double)(step - s->warmup) / rest;
     switch (s->kind) {

@@ -51,6 +51,9 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
     x.lines = t->alphabet.lines;
     if (!s) s = sc_objective_changes(changes, t->objective, &x);
     if (!s) s = sc_model_open_changed(&t->model, ctx, path, &make, changes);
+    if (!s && o->n_prompts && (t->model->info.source_vocab || t->model->info.head != SC_HEAD_NEXT))
+        s = sc_fail(SC_EINVAL, "--prompt: samples are of decoders; %s is none", path);
+    if (!s && fresh) sc_fresh_weights(t->model);
     x.model = t->model;
     if (!s) s = t->objective->open(&t->self, &x);
     if (!s) t->objective->size(t->self, &t->size);

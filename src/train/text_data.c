@@ -8,6 +8,7 @@ void sc_token_data_free(sc_token_data *d)
 {
     sc_free(d->ids);
     sc_free(d->end);
+    sc_free(d->source);
     sc_free(d->last);
     *d = (sc_token_data){0};
 }
@@ -75,7 +76,7 @@ static sc_status add_piece(const adding *a, const char *text, int64_t len)
     return s;
 }
 
-static sc_status add_text(const adding *a, const char *text, int64_t len)
+static sc_status add_text(const adding *a, const char *text, int64_t len, const sc_record *from)
 {
     sc_token_data *d = a->d;
     sc_status s = SC_OK;
@@ -96,7 +97,10 @@ static sc_status add_text(const adding *a, const char *text, int64_t len)
     int32_t eos = sc_tokenizer_eos(a->setup->tokenizer);
     if (!s && d->ends && eos >= 0) s = add_ids(a, &eos, 1);
     if (s || d->n == before) return s;
-    if (!sc_grow(&d->end, &d->cap_documents, d->documents + 1, sizeof *d->end)) return sc_nomem();
+    if (!sc_grow(&d->end, &d->cap_documents, d->documents + 1, sizeof *d->end) ||
+        !sc_grow(&d->source, &d->cap_sources, d->documents + 1, sizeof *d->source))
+        return sc_nomem();
+    d->source[d->documents] = (struct sc_document_source){from->path, from->line};
     d->end[d->documents++] = d->n;
     return SC_OK;
 }
@@ -107,7 +111,7 @@ static sc_status add_record(void *user, const sc_record *r)
     sc_field text;
     sc_status s = sc_record_document(r, &text);
     if (s) return s;
-    s = add_text(a, text.p, text.n);
+    s = add_text(a, text.p, text.n, r);
     return s ? sc_fail_in(s, "%s", r->path) : SC_OK;
 }
 
@@ -139,4 +143,40 @@ sc_status sc_token_data_cut(const sc_token_data *d, int64_t most, sc_stretch **o
     *out = x;
     *n = count;
     return SC_OK;
+}
+
+/* ---- where tokens come from ---- */
+
+int64_t sc_token_data_document(const sc_token_data *d, int64_t at)
+{
+    int64_t lo = 0, hi = d->documents;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (d->end[mid] > at)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+static void put_source(const sc_token_data *d, int64_t document, const char *path, sc_str *out)
+{
+    const struct sc_document_source *s = &d->source[document];
+    if (!path || strcmp(path, s->path) != 0) sc_str_printf(out, "%s ", sc_path_base(s->path));
+    if (s->line) sc_str_printf(out, "line %lld ", (long long)s->line);
+}
+
+void sc_token_data_describe(const sc_token_data *d, int64_t at, int64_t n, sc_str *out)
+{
+    int64_t first = sc_token_data_document(d, at), last = sc_token_data_document(d, at + n - 1);
+    int64_t from = first ? d->end[first - 1] : 0, to = last ? d->end[last - 1] : 0;
+    put_source(d, first, NULL, out);
+    if (first == last) {
+        sc_str_printf(out, "tokens %lld-%lld", (long long)(at - from), (long long)(at + n - 1 - from));
+        return;
+    }
+    sc_str_printf(out, "token %lld to ", (long long)(at - from));
+    put_source(d, last, d->source[first].path, out);
+    sc_str_printf(out, "token %lld", (long long)(at + n - 1 - to));
 }

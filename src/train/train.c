@@ -33,6 +33,7 @@ static sc_status take_options(sc_trainer *t)
     if (!x->schedule) x->schedule = "cosine";
     if (!x->tokenizer) x->tokenizer = x->model;
     if (!x->decayed) x->decayed = "matrices";
+    if (!x->precision) x->precision = "f32";
     if (!x->muon_scale) x->muon_scale = "original";
     if (!x->sample_every) x->sample_every = x->save_every;
     if (!x->sample_tokens) x->sample_tokens = 64;
@@ -113,7 +114,7 @@ static sc_status read_groups(sc_trainer *t, sc_optimizer_options *x)
 
 static sc_status make_schedule(sc_trainer *t)
 {
-    static const char *const names[] = {"constant", "linear", "cosine", "inverse_sqrt", "wsd"};
+    static const char *const names[] = {"constant", "linear", "cosine", "inverse_sqrt", "wsd", "noam"};
     int kind;
     sc_status s = pick("schedule", t->o.schedule, names, SC_COUNT(names), &kind);
     if (s) return s;
@@ -122,6 +123,7 @@ static sc_status make_schedule(sc_trainer *t)
                                 .warmup = (int64_t)(SC_MAX(t->o.warmup, 0) * (double)t->steps),
                                 .decay = t->steps / 5,
                                 .shape = SC_DECAY_SQRT,
+                                .width = t->task.model->info.width,
                                 .cycles = 0.5};
     return SC_OK;
 }
@@ -145,6 +147,7 @@ static sc_status make_optimizer(sc_trainer *t)
     if (!s) s = pick("choice of what decays", o->decayed, decayed, SC_COUNT(decayed), &what);
     if (s) return s;
     sc_optimizer_options x = sc_optimizer_defaults((sc_optimizer_kind)kind);
+    if (strcmp(o->schedule, "noam") == 0) x.lr = 1; /* the schedule's numbers are rates */
     settle(&o->lr, &x.lr);
     settle(&o->beta1, &x.beta1);
     settle(&o->beta2, &x.beta2);
@@ -171,7 +174,11 @@ static sc_status make_spikes(sc_trainer *t)
     return sc_spikes_new(&t->spikes, &o);
 }
 
-/* ---- data ---- */
+static void count_steps(sc_trainer *t)
+{
+    double per_step = (double)(t->o.batch * t->o.accumulate);
+    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
+}
 
 /* What the run is made of, by content. */
 static sc_status sum_files(sc_trainer *t)
@@ -258,9 +265,22 @@ static sc_status check_state(const sc_trainer *t, const json_t *state)
 
 /* ---- opening ---- */
 
+static sc_status choose_precision(sc_trainer *t)
+{
+    static const char *const names[] = {"f32", "bf16"};
+    int which;
+    sc_status s = pick("precision", t->o.precision, names, SC_COUNT(names), &which);
+    if (s) return s;
+    if (which && !t->task.model->backend->bf16)
+        sc_log(t->ctx, SC_LOG_WARNING, "this machine does not multiply bf16: it trains in f32");
+    sc_learner_compute(t->learner, which ? SC_BF16 : SC_F32, t->o.recompute);
+    return SC_OK;
+}
+
 static sc_status make_learner(sc_trainer *t)
 {
     sc_status s = sc_learner_new(&t->learner, t->task.model, t->task.objective, t->task.self);
+    if (!s) s = choose_precision(t);
     if (s) return s;
     t->trained = sc_learner_trained(t->learner, &t->n);
     if (!(t->count = sc_calloc((size_t)t->n, sizeof *t->count))) return sc_nomem();
@@ -302,7 +322,7 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     if (s) return s;
     sc_checkpoint_clean(t->o.out);
     if (dir)
-        s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+        s = sc_trainer_publish(t, dir);
     else {
         json_t *state = sc_trainer_state(t, 0);
         s = state ? sc_checkpoint_write_state(t->o.out, state) : sc_nomem();
@@ -310,12 +330,6 @@ static sc_status open_folder(sc_trainer *t, const char *dir)
     }
     if (!s && t->command) s = append_command(t);
     return s ? s : open_journal(t);
-}
-
-static void count_steps(sc_trainer *t)
-{
-    double per_step = (double)(t->o.batch * t->o.accumulate);
-    t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
 }
 
 /* The folder and the state on rank 0; for the others the state, and whether there is a checkpoint. */

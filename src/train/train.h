@@ -12,7 +12,8 @@ typedef enum sc_schedule_kind {
     SC_SCHEDULE_LINEAR,
     SC_SCHEDULE_COSINE,
     SC_SCHEDULE_INVERSE_SQRT,
-    SC_SCHEDULE_WSD, /* warm-up, stable, decay (Hu et al. 2024, "MiniCPM") */
+    SC_SCHEDULE_WSD,  /* warm-up, stable, decay (Hu et al. 2024, "MiniCPM") */
+    SC_SCHEDULE_NOAM, /* width^-0.5 min(n^-0.5, n warmup^-1.5) at step n, from 1 (Vaswani et al. 2017) */
 } sc_schedule_kind;
 
 typedef enum sc_decay_kind { SC_DECAY_LINEAR, SC_DECAY_COSINE, SC_DECAY_SQRT } sc_decay_kind;
@@ -23,6 +24,7 @@ typedef struct sc_schedule {
     int64_t decay;         /* steps at the end, of SC_SCHEDULE_WSD */
     sc_decay_kind shape;   /* of that decay; SC_DECAY_SQRT: 1 - sqrt of the share done */
     double floor;          /* of SC_SCHEDULE_WSD: the factor that warm-up begins from and decay ends at */
+    int64_t width;         /* of the model, for SC_SCHEDULE_NOAM */
     double cycles;         /* of SC_SCHEDULE_COSINE: 0.5 falls once from 1 to 0 */
 } sc_schedule;
 
@@ -164,7 +166,7 @@ sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scal
 sc_status sc_learner_order(sc_learner *l, const sc_text_batch *b, int64_t *order);
 /* The loss alone, and how well its result fits what was expected, added to the sums. */
 sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum);
-/* Operations of one batch's forward and backward pass. */
+/* Operations of one batch's forward and backward pass, without those that are made twice. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
 /* The plan of the last sc_learner_add; NULL before. */
@@ -184,6 +186,9 @@ sc_status sc_alphabet_tokenizer(sc_tokenizer **out, const sc_alphabet *a);
 void sc_alphabet_free(sc_alphabet *a);
 
 /* ---- what a run begins with (task.c) ---- */
+
+/* Spreads the weights of a new model as its configuration or family says. (fresh.c) */
+void sc_fresh_weights(sc_model *m);
 
 /* Starts as {0}. */
 typedef struct sc_task {
