@@ -61,7 +61,6 @@ static sc_status save(sc_trainer *t, int64_t step)
     char *dir = sc_path_join(t->o.out, name);
     s = !dir ? sc_nomem() : c.first ? sc_trainer_publish(t, dir) : SC_OK;
     sc_free(dir);
-    if (!s && c.first && t->task.objective->finish) s = t->task.objective->finish(t->task.self, t->o.out);
     return sc_team_agree(&t->team, s);
 }
 
