@@ -2,9 +2,8 @@
 /* Loss and gradients of a call (sc_model_gradients) as transformers and PEFT have them, for encoders, encoder-decoders, the
  * recurrent pair and adapters; that padding and other rows change nothing; and what does not fit is refused by name. */
 #include "models.h"
+#include "one_context.h"
 #include "socle/train.h"
-
-static sc_context *ctx;
 
 static const sc_named_tensor *output(const sc_outputs *o, const char *name)
 {
@@ -306,19 +305,6 @@ static void what_does_not_fit_is_refused(void **state)
     sc_model_free(m);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return sc_context_new(&ctx, &(sc_context_options){.threads = 2});
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,5 +313,5 @@ int main(void)
         cmocka_unit_test(losses_of_classes),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, two_threads, no_context);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loss of a model and the gradients of all its weights, as PyTorch has them: every causal model of the fixtures. */
 #include "models.h"
+#include "one_context.h"
 #include "train/train.h"
 
 #include <dirent.h>
-
-static sc_context *ctx;
 
 typedef struct batch {
     sc_text_batch b;
@@ -218,22 +217,9 @@ static void threads_change_no_bit(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return sc_context_new(&ctx, &(sc_context_options){.threads = 2});
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    sc_context_free(ctx);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_as_pytorch),
                                        cmocka_unit_test(threads_change_no_bit)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, two_threads, no_context);
 }
