@@ -72,8 +72,10 @@ typedef struct sc_verdict {
     bool changed;               /* the text is another now */
     char detail[SC_DETAIL_MAX]; /* for the report's examples: the phrase that was found; may be empty */
     int64_t copies;             /* more of it that are wanted: what mixing repeats */
-    struct sc_verdict_count {   /* things in it: "email": 3 */
-        const char *name;       /* lives as long as the stage */
+    int32_t other_file;         /* 1 more than the file of the document that this one is merged with; 0: none */
+    int64_t other_place;
+    struct sc_verdict_count { /* things in it: "email": 3 */
+        const char *name;     /* lives as long as the stage */
         int64_t n;
     } count[SC_VERDICT_COUNTS];
     int n_counts;
