@@ -12,10 +12,8 @@
  * outside of the heap until counts come down to theirs, and words lie in one stream behind their counts, one cache line for most. */
 #include "vocab/vocab.h"
 
-/* A word in the stream: its count in two halves, its length, its symbols. Places in the stream are 32 bits wide. */
-enum { HEAD = 3 };
-#define MAX_STREAM UINT32_MAX
-#define NO_WORD    UINT32_MAX
+enum { HEAD = SC_WORD_HEAD };
+#define NO_WORD UINT32_MAX
 
 typedef struct pair_count {
     uint64_t key; /* left << 32 | right; EMPTY for a free place */
@@ -57,11 +55,8 @@ typedef struct side {
 typedef struct learner {
     sc_token_list *tokens;
     const sc_recipe *r;
-    const sc_characters *chars;
-    bool bytes, breaks; /* breaks: what is left out parts a word */
-    uint32_t *u;        /* the stream */
-    int64_t u_n, u_cap;
-    int64_t open; /* where the word being written begins, or -1 */
+    uint32_t *u; /* the stream of words */
+    int64_t u_n;
     pair_count *pair;
     int64_t pairs, pair_cap;
     uint64_t secret;
@@ -75,53 +70,6 @@ typedef struct learner {
     int64_t length_cap;
     sc_str text;
 } learner;
-
-/* ---- words ---- */
-
-static sc_status end_word(learner *m, int64_t count)
-{
-    if (m->open < 0) return SC_OK;
-    int64_t len = m->u_n - m->open - HEAD;
-    if (len < 2) {
-        m->u_n = m->open; /* nothing to merge */
-    } else {
-        m->u[m->open] = (uint32_t)count;
-        m->u[m->open + 1] = (uint32_t)((uint64_t)count >> 32);
-        m->u[m->open + 2] = (uint32_t)len;
-    }
-    m->open = -1;
-    return SC_OK;
-}
-
-static sc_status put_symbol(learner *m, int32_t id)
-{
-    if (m->u_n + HEAD + 1 >= MAX_STREAM)
-        return sc_fail(SC_ELIMIT, "the different words of the text have more than 2^32 characters");
-    if (!sc_grow(&m->u, &m->u_cap, m->u_n + HEAD + 1, sizeof *m->u)) return sc_nomem();
-    if (m->open < 0) {
-        m->open = m->u_n;
-        m->u_n += HEAD;
-    }
-    m->u[m->u_n++] = (uint32_t)id;
-    return SC_OK;
-}
-
-static sc_status put_word(void *user, const sc_tally_word *w)
-{
-    learner *m = user;
-    sc_status s = SC_OK;
-    for (int32_t i = 0; i < w->n && !s;) {
-        int k;
-        uint32_t cp = sc_word_symbol(w->p + i, w->n - i, m->bytes, &k);
-        int32_t id = (i ? m->chars->next : m->chars->first)[cp];
-        i += k;
-        if (id >= 0)
-            s = put_symbol(m, id);
-        else if (m->breaks)
-            s = end_word(m, w->count);
-    }
-    return s ? s : end_word(m, w->count);
-}
 
 static inline int64_t count_of(const uint32_t *w) { return (int64_t)((uint64_t)w[1] << 32 | w[0]); }
 
@@ -531,11 +479,13 @@ static void side_free(side *x)
 sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
                           const sc_recipe *r)
 {
-    learner m = {.tokens = l, .r = r, .chars = c, .bytes = w->bytes, .open = -1, .secret = sc_hash_secret()};
-    m.breaks = r->in.coverage < 1;
-    m.text.len = 0;
-    sc_status s = sc_words_each(w, put_word, &m);
-    if (!s) s = reserve_pairs(&m, 1);
+    learner m = {.tokens = l, .r = r, .secret = sc_hash_secret()};
+    sc_word_stream words;
+    sc_status s = sc_word_stream_make(&words, w, c, &(sc_stream_options){.least = 2, .breaks = r->in.coverage < 1});
+    if (s) return s;
+    m.u = words.u;
+    m.u_n = words.n;
+    s = reserve_pairs(&m, 1);
     if (!s) s = count_pairs(&m);
     if (!s && !sc_grow(&m.length, &m.length_cap, l->n, sizeof *m.length)) s = sc_nomem();
     for (int64_t i = 0; i < l->n && !s; i++) m.length[i] = 1;
@@ -546,7 +496,7 @@ sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, 
     side_free(&m.right);
     for (int i = 0; i < SC_COUNT(m.waiting); i++) sc_free(m.waiting[i].p);
     sc_free(m.heap.p);
-    sc_free(m.u);
+    sc_free(words.u);
     sc_free(m.pair);
     sc_free(m.places);
     sc_free(m.length);

@@ -89,6 +89,9 @@ static sc_status check(const sc_recipe *r)
     if (x->min_frequency < 0 || x->max_token_length < 0 || x->limit_alphabet < 0 || x->seed_size < 0 ||
         x->memory < 0)
         return sc_fail(SC_EINVAL, "a length, a count or a limit below 0");
+    if (r->kind == SC_KIND_UNIGRAM && x->max_token_length > 64)
+        return sc_fail(SC_EINVAL, "pieces of unigram have at most 64 characters, not %lld",
+                       (long long)x->max_token_length);
     if (r->kind != SC_KIND_BYTES && x->pattern)
         return sc_fail(SC_EINVAL, "a pattern is byte-bpe's alone; %s cuts at spaces", x->kind);
     if (r->kind == SC_KIND_BYTES && (x->limit_alphabet || x->coverage < 1))

@@ -20,19 +20,27 @@ static sc_status learn(sc_token_list *l, sc_context *ctx, const sc_words *w, con
                        sc_tokenizer_report *report)
 {
     sc_characters c = {0};
+    sc_token_list letters = {0};
+    bool apart = r->kind == SC_KIND_UNIGRAM; /* characters get their places by their scores */
     sc_status s = add_specials(l, r);
-    if (!s) s = sc_characters_choose(&c, l, w, r);
-    if (s) return s;
+    if (!s && apart) s = sc_token_list_begin(&letters);
+    if (!s) s = sc_characters_choose(&c, apart ? &letters : l, w, r);
+    if (s) {
+        sc_token_list_free(&letters);
+        return s;
+    }
+    int64_t need = l->n + letters.n;
     report->alphabet = c.kept;
     report->left_out = c.left_out;
     report->uncovered = c.occurrences ? (double)c.occurrences_left_out / (double)c.occurrences : 0;
-    if (l->n > r->in.size)
+    if (need > r->in.size)
         s = sc_fail(
             SC_EINVAL,
             "a vocabulary of %lld tokens has no room for the %lld that special tokens and the alphabet need",
-            (long long)r->in.size, (long long)l->n);
-    if (!s) s = sc_merges_learn(l, ctx, w, &c, r);
+            (long long)r->in.size, (long long)need);
+    if (!s) s = apart ? sc_unigram_learn(l, ctx, w, &c, &letters, r) : sc_merges_learn(l, ctx, w, &c, r);
     sc_characters_free(&c);
+    sc_token_list_free(&letters);
     return s;
 }
 

@@ -118,10 +118,53 @@ void sc_characters_free(sc_characters *c);
 /* The code point that spells the next symbol of p[0..n); *k the bytes it takes. `bytes` as sc_words has it. */
 uint32_t sc_word_symbol(const char *p, int64_t n, bool bytes, int *k);
 
+/* Words in a row as their characters' tokens, each behind a head of its count in two halves and its length. Places in the
+ * stream are 32 bits wide (stream.c). */
+enum { SC_WORD_HEAD = 3 };
+typedef struct sc_word_stream {
+    uint32_t *u;
+    int64_t n, cap;
+    int64_t words;
+} sc_word_stream;
+typedef struct sc_stream_options {
+    int64_t least, most; /* characters of a word: shorter ones are left out, longer ones cut; most 0: no limit */
+    int64_t rare;        /* words with a lower count are left out */
+    bool breaks;         /* a character that is no token parts a word; else its neighbours meet */
+} sc_stream_options;
+sc_status sc_word_stream_make(sc_word_stream *out, const sc_words *w, const sc_characters *c,
+                              const sc_stream_options *o);
+
 /* Learns merges until l has r->in.size tokens (merge.c). */
 sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
                           const sc_recipe *r);
-/* Learns Unigram's pieces and their scores until l has r->in.size (unigram.c). */
-sc_status sc_unigram_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_recipe *r);
+/* Adds Unigram's pieces and their scores to l until it has r->in.size (unigram.c). letters: the tokens of the characters. */
+sc_status sc_unigram_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
+                           const sc_token_list *letters, const sc_recipe *r);
+
+/* The pieces that Unigram begins with (seed.c). Characters are pieces 0 to letters - 1, each piece comes after the one that
+ * it goes on from: the longest other piece that it begins with. So the pieces that a text begins with are the longest of
+ * them, its parent, and so on: no tree has to be walked. */
+typedef struct sc_piece_node {
+    double prob; /* see unigram.c */
+    int32_t parent, length;
+} sc_piece_node;
+typedef struct sc_seed_word {
+    int64_t count;
+    uint32_t at, length;
+} sc_seed_word;
+typedef struct sc_seed {
+    uint32_t *symbol; /* [symbols] the words' characters, from 1 on; 0 after each word */
+    int32_t *longest; /* [symbols] the longest piece that begins here */
+    int64_t symbols;
+    sc_seed_word *word;
+    int64_t words;
+    sc_piece_node *piece;
+    uint32_t *where; /* [pieces] a place where it is found */
+    double *freq;    /* [pieces] how often it is found */
+    int64_t pieces, letters;
+} sc_seed;
+/* letter: [token ids] the number of a character's token among the letters. */
+sc_status sc_seed_make(sc_seed *out, const sc_word_stream *words, int64_t letters, int64_t longest, int64_t size);
+void sc_seed_free(sc_seed *x);
 
 #endif
