@@ -193,7 +193,14 @@ static void tables(void **state)
     const sc_verb *const *verbs = sc_verbs(&count);
     for (int i = 0; i < count; i++) {
         const sc_verb *v = verbs[i];
-        assert_ptr_equal(sc_verb_named(v->name), v);
+        char name[64], *word[2] = {name, NULL};
+        assert_true(strlen(v->name) < sizeof name);
+        strcpy(name, v->name);
+        if ((word[1] = strchr(name, ' '))) *word[1]++ = 0;
+        assert_ptr_equal(sc_verb_named(word[1] ? 2 : 1, word), v);
+        for (int k = 0; k < count; k++) /* a word is a verb, or the first of a group's, which stand together */
+            assert_true(strcmp(verbs[k]->name, name) != 0 || (k == i && !word[1]));
+        if (word[1] && i > 0 && sc_verb_group(name) != v) assert_true(sc_verb_in_group(verbs[i - 1], name));
         assert_non_null(v->args);
         assert_true(isupper((unsigned char)v->summary[0]));
         assert_true(v->summary[strlen(v->summary) - 1] != '.');
@@ -207,7 +214,7 @@ static void tables(void **state)
             strcpy(line, e->line);
             int argc = split(line, argv, 64);
             assert_true(argc > 0);
-            const sc_verb *named = sc_verb_named(argv[0]);
+            const sc_verb *named = sc_verb_named(argc, argv);
             if (!named) fail_msg("%s: the example '%s' names no verb", v->name, e->line);
             int rc = sc_cmd_parse(&c, named, argc, argv);
             sc_cmd_end(&c);

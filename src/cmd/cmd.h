@@ -68,7 +68,7 @@ typedef struct sc_example {
 } sc_example;
 
 typedef struct sc_verb {
-    const char *name, *summary; /* the summary without a full stop */
+    const char *name, *summary; /* "tokenize" or two words, "tokenizer train"; the summary without a full stop */
     const char *args;           /* positional arguments: "MODEL [PROMPT]"; "" for none */
     const char *about;          /* more paragraphs of help, separated by blank lines; may be NULL */
     int min_args, max_args;     /* positional arguments; max_args -1: any number */
@@ -86,7 +86,12 @@ typedef struct sc_verb {
 
 /* All verbs, in the order of verbs.def; *count of them. */
 const sc_verb *const *sc_verbs(int *count);
-const sc_verb *sc_verb_named(const char *name); /* NULL: there is none */
+/* The verb that the first words, or word, of a command line name; NULL: there is none. */
+const sc_verb *sc_verb_named(int n, char *const *word);
+/* Verbs of two words with the same first one are a group. The first verb of a group; NULL: there is no such group. */
+const sc_verb *sc_verb_group(const char *name);
+bool sc_verb_in_group(const sc_verb *v, const char *group);
+int sc_verb_first(const sc_verb *v); /* letters of the name's first word */
 
 /* ---- what the user typed (options.c). Asking for an option that the verb's table lacks is a mistake in the verb
  * and ends the program with a message. ---- */
@@ -171,6 +176,7 @@ int sc_chat_run(sc_cmd *c, const sc_chat *chat);
 
 /* ---- help (help.c, man.c) ---- */
 void sc_help_program(FILE *f);
+void sc_help_group(FILE *f, const char *name);
 void sc_help_verb(FILE *f, const sc_verb *v);
 void sc_help_man(FILE *f);
 extern const sc_option sc_global_options[]; /* before or instead of a verb; ended by {0} */

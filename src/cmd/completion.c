@@ -24,8 +24,8 @@ static void bash_values(FILE *f, const sc_verb *v)
 {
     for (const sc_option *o = v->options; o && o->name; o++) {
         if (o->kind == SC_OPT_FLAG) continue;
-        fprintf(f, "        %s:--%s", v->name, o->name);
-        if (o->letter) fprintf(f, "|%s:-%c", v->name, o->letter);
+        fprintf(f, "        '%s:--%s'", v->name, o->name);
+        if (o->letter) fprintf(f, "|'%s:-%c'", v->name, o->letter);
         fputs(") ", f);
         if (o->kind == SC_OPT_CHOICE) {
             fputs("COMPREPLY=($(compgen -W '", f);
@@ -42,6 +42,42 @@ static void bash_values(FILE *f, const sc_verb *v)
     }
 }
 
+/* Whether verb i is the first of its group in the table, where those of a group stand together. */
+static bool leads_group(int i)
+{
+    int count;
+    const sc_verb *const *verbs = sc_verbs(&count);
+    int n = sc_verb_first(verbs[i]);
+    return verbs[i]->name[n] && (i == 0 || strncmp(verbs[i - 1]->name, verbs[i]->name, (size_t)n + 1) != 0);
+}
+
+/* What may come first after `socle`, apart by spaces. */
+static void first_words(FILE *f)
+{
+    int count;
+    const sc_verb *const *verbs = sc_verbs(&count);
+    for (int i = 0; i < count; i++)
+        if (!strchr(verbs[i]->name, ' ') || leads_group(i))
+            fprintf(f, "%s%.*s", i ? " " : "", sc_verb_first(verbs[i]), verbs[i]->name);
+}
+
+/* The second word of a group's verbs, beginning with verb i. */
+static void bash_group(FILE *f, int i)
+{
+    int count, n;
+    const sc_verb *const *verbs = sc_verbs(&count);
+    n = sc_verb_first(verbs[i]);
+    fprintf(f,
+            "        %.*s)\n            if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+            "                COMPREPLY=($(compgen -W '",
+            n, verbs[i]->name);
+    for (int k = i; k < count && strncmp(verbs[k]->name, verbs[i]->name, (size_t)n + 1) == 0; k++)
+        fprintf(f, "%s ", verbs[k]->name + n + 1);
+    fputs("--help' -- \"$cur\"))\n                return\n            fi\n"
+          "            verb=\"$verb ${COMP_WORDS[2]}\" ;;\n",
+          f);
+}
+
 static void bash(FILE *f)
 {
     int count;
@@ -53,17 +89,20 @@ static void bash(FILE *f)
           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '",
           f);
-    for (int i = 0; i < count; i++) fprintf(f, "%s ", verbs[i]->name);
-    fputs("--help --version' -- \"$cur\"))\n        return\n    fi\n    case $verb:$prev in\n", f);
+    first_words(f);
+    fputs(" --help --version' -- \"$cur\"))\n        return\n    fi\n    case $verb in\n", f);
+    for (int i = 0; i < count; i++)
+        if (leads_group(i)) bash_group(f, i);
+    fputs("    esac\n    case $verb:$prev in\n", f);
     for (int i = 0; i < count; i++) bash_values(f, verbs[i]);
     fputs("    esac\n    case $verb:$cur in\n", f);
     for (int i = 0; i < count; i++) {
-        fprintf(f, "        %s:-*) COMPREPLY=($(compgen -W '", verbs[i]->name);
+        fprintf(f, "        '%s:-'*) COMPREPLY=($(compgen -W '", verbs[i]->name);
         bash_words(f, verbs[i]);
         fputs("' -- \"$cur\")) ;;\n", f);
     }
     fputs("        help:*) COMPREPLY=($(compgen -W '", f);
-    for (int i = 0; i < count; i++) fprintf(f, "%s%s", i ? " " : "", verbs[i]->name);
+    first_words(f);
     fputs("' -- \"$cur\")) ;;\n"
           "        completion:*) COMPREPLY=($(compgen -W 'bash zsh' -- \"$cur\")) ;;\n"
           "        *) _socle_names -f ;;\n    esac\n}\n"
@@ -109,22 +148,45 @@ static void zsh_option(FILE *f, const sc_option *o, const char *dashes, const ch
     fputc('\'', f);
 }
 
+static void zsh_group(FILE *f, int i)
+{
+    int count, n;
+    const sc_verb *const *verbs = sc_verbs(&count);
+    n = sc_verb_first(verbs[i]);
+    fprintf(f, "        %.*s)\n            if (( CURRENT == 2 )); then\n                verbs=(\n", n,
+            verbs[i]->name);
+    for (int k = i; k < count && strncmp(verbs[k]->name, verbs[i]->name, (size_t)n + 1) == 0; k++) {
+        fprintf(f, "                    '%s:", verbs[k]->name + n + 1);
+        zsh_text(f, verbs[k]->summary);
+        fputs("'\n", f);
+    }
+    fputs(
+        "                )\n                _describe -t verbs verb verbs\n                return\n            fi\n"
+        "            verb=\"$verb $words[2]\"\n            shift words\n            (( CURRENT-- )) ;;\n",
+        f);
+}
+
 static void zsh(FILE *f)
 {
     int count;
     const sc_verb *const *verbs = sc_verbs(&count);
     fputs("#compdef socle\n_socle() {\n    local -a verbs\n    verbs=(\n", f);
     for (int i = 0; i < count; i++) {
-        fprintf(f, "        '%s:", verbs[i]->name);
-        zsh_text(f, verbs[i]->summary);
+        bool group = strchr(verbs[i]->name, ' ');
+        if (group && !leads_group(i)) continue;
+        fprintf(f, "        '%.*s:", sc_verb_first(verbs[i]), verbs[i]->name);
+        zsh_text(f, group ? "More verbs" : verbs[i]->summary);
         fputs("'\n", f);
     }
     fputs("    )\n    if (( CURRENT == 2 )); then\n        _describe -t verbs verb verbs\n        return\n    fi\n"
           "    local verb=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $verb in\n",
           f);
+    for (int i = 0; i < count; i++)
+        if (leads_group(i)) zsh_group(f, i);
+    fputs("    esac\n    case $verb in\n", f);
     for (int i = 0; i < count; i++) {
         const sc_verb *v = verbs[i];
-        fprintf(f, "        %s)\n            _arguments -s '(-h --help)'{-h,--help}'[show help]'", v->name);
+        fprintf(f, "        '%s')\n            _arguments -s '(-h --help)'{-h,--help}'[show help]'", v->name);
         for (const sc_option *o = v->options; o && o->name; o++) {
             char letter[2] = {o->letter, 0};
             if (o->letter) zsh_option(f, o, "-", letter);

@@ -73,13 +73,25 @@ static void option_row(FILE *f, const sc_option *o)
     wrap(f, text, INDENT, INDENT);
 }
 
+static void verb_row(FILE *f, const sc_verb *v) { fprintf(f, "  %-18s %s\n", v->name, v->summary); }
+
 void sc_help_program(FILE *f)
 {
     int count;
     const sc_verb *const *verbs = sc_verbs(&count);
     fputs("socle: foundation models in one command\n\nusage: socle VERB [OPTION...] [ARGUMENT...]\n\n", f);
-    for (int i = 0; i < count; i++) fprintf(f, "  %-12s %s\n", verbs[i]->name, verbs[i]->summary);
+    for (int i = 0; i < count; i++) verb_row(f, verbs[i]);
     fputs("\nsocle VERB --help shows what a verb takes, with examples.\n", f);
+}
+
+void sc_help_group(FILE *f, const char *name)
+{
+    int count;
+    const sc_verb *const *verbs = sc_verbs(&count);
+    fprintf(f, "usage: socle %s VERB [OPTION...] [ARGUMENT...]\n\n", name);
+    for (int i = 0; i < count; i++)
+        if (sc_verb_in_group(verbs[i], name)) verb_row(f, verbs[i]);
+    fprintf(f, "\nsocle %s VERB --help shows what a verb takes, with examples.\n", name);
 }
 
 void sc_help_verb(FILE *f, const sc_verb *v)
@@ -109,8 +121,15 @@ static int help(sc_cmd *c)
         sc_help_program(stdout);
         return 0;
     }
-    const sc_verb *v = sc_verb_named(name);
-    if (!v) return sc_cmd_usage(c, "no verb '%s'", name);
+    const char *second = sc_cmd_arg(c, 1);
+    char *words[] = {(char *)(uintptr_t)name, (char *)(uintptr_t)second};
+    const sc_verb *v = sc_verb_named(second ? 2 : 1, words);
+    if (!v && sc_verb_group(name) && !second) {
+        sc_help_group(stdout, name);
+        return 0;
+    }
+    if (!v || (second && !strchr(v->name, ' ')))
+        return sc_cmd_usage(c, "no verb '%s%s%s'", name, second ? " " : "", second ? second : "");
     sc_help_verb(stdout, v);
     return 0;
 }
@@ -122,7 +141,7 @@ static const sc_example examples[] = {
 const sc_verb sc_verb_help = {.name = "help",
                               .summary = "Show what a verb takes, or the manual",
                               .args = "[VERB]",
-                              .max_args = 1,
+                              .max_args = 2,
                               .options = options,
                               .examples = examples,
                               .run = help};

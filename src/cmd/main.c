@@ -5,6 +5,18 @@
 #include <errno.h>
 #include <string.h>
 
+/* `socle data`, `socle data --help` and `socle data something`: what the group has. */
+static int group_of_verbs(const char *name, const char *second)
+{
+    bool asked = second && (strcmp(second, "--help") == 0 || strcmp(second, "-h") == 0);
+    if (second && !asked) {
+        sc_cmd_message("no verb '%s %s' (see socle %s --help)", name, second, name);
+        return 2;
+    }
+    sc_help_group(asked ? stdout : stderr, name);
+    return asked ? 0 : 2;
+}
+
 static int unknown_verb(const char *name)
 {
     const char *names[64];
@@ -54,8 +66,9 @@ static int dispatch(int argc, char **argv)
         sc_cmd_message("no option %s before the verb (see socle --help)", first);
         return 2;
     }
-    const sc_verb *v = sc_verb_named(first);
-    return v ? run_verb(v, argc - 1, argv + 1) : unknown_verb(first);
+    const sc_verb *v = sc_verb_named(argc - 1, argv + 1);
+    if (v) return run_verb(v, argc - 1, argv + 1);
+    return sc_verb_group(first) ? group_of_verbs(first, argc > 2 ? argv[2] : NULL) : unknown_verb(first);
 }
 
 int main(int argc, char **argv)

@@ -154,7 +154,7 @@ int sc_cmd_parse(sc_cmd *c, const sc_verb *verb, int argc, char **argv)
         return 2;
     }
     bool only_args = false;
-    for (int i = 1; i < argc; i++) {
+    for (int i = strchr(verb->name, ' ') ? 2 : 1; i < argc; i++) {
         const char *a = argv[i];
         int rc = 0;
         if (only_args || a[0] != '-' || a[1] == 0)

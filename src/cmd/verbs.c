@@ -21,9 +21,28 @@ const sc_verb *const *sc_verbs(int *count)
     return verbs;
 }
 
-const sc_verb *sc_verb_named(const char *name)
+int sc_verb_first(const sc_verb *v) { return (int)strcspn(v->name, " "); }
+
+bool sc_verb_in_group(const sc_verb *v, const char *group)
+{
+    size_t n = strlen(group);
+    return strncmp(v->name, group, n) == 0 && v->name[n] == ' ';
+}
+
+const sc_verb *sc_verb_named(int n, char *const *word)
+{
+    for (int i = 0; i < VERBS && n > 0; i++) {
+        const char *name = verbs[i]->name;
+        if (sc_verb_in_group(verbs[i], word[0]) ? n > 1 && strcmp(name + strlen(word[0]) + 1, word[1]) == 0
+                                                : strcmp(name, word[0]) == 0)
+            return verbs[i];
+    }
+    return NULL;
+}
+
+const sc_verb *sc_verb_group(const char *name)
 {
     for (int i = 0; i < VERBS; i++)
-        if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
+        if (sc_verb_in_group(verbs[i], name)) return verbs[i];
     return NULL;
 }
