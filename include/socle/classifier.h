@@ -46,25 +46,27 @@ typedef struct sc_class {
 /* The labels of a text, at most k, the likeliest first, none below `threshold`, into out (k), *found of them. The text counts as
  * one line whatever line ends it has; labels in it are left out. Text of which nothing is known has none (*found 0). Time is
  * linear in the text's length. SC_ENOMEM. */
-SC_API sc_status sc_classifier_predict(sc_classifier_reader *r, const char *text, int64_t len, int64_t k, float threshold,
-                                       sc_class *out, int64_t *found);
+SC_API sc_status sc_classifier_predict(sc_classifier_reader *r, const char *text, int64_t len, int64_t k,
+                                       float threshold, sc_class *out, int64_t *found);
 
 /* ---- training ---- */
 
 typedef struct sc_classifier_options {
-    const char *loss;    /* as sc_classifier_loss */
-    int64_t width;       /* numbers of a vector */
-    int64_t epochs;      /* passes over the text */
-    double rate;         /* learning rate at the beginning; it falls to 0 in a line */
-    int64_t min_count;   /* words seen less often have no vector of their own */
-    int64_t min_label;   /* labels seen less often are left out */
-    int64_t word_ngrams; /* longest n-grams of words */
+    const char *loss;          /* as sc_classifier_loss */
+    int64_t width;             /* numbers of a vector */
+    int64_t epochs;            /* passes over the text */
+    double rate;               /* learning rate at the beginning; it falls to 0 in a line */
+    int64_t min_count;         /* words seen less often have no vector of their own */
+    int64_t min_label;         /* labels seen less often are left out */
+    int64_t word_ngrams;       /* longest n-grams of words */
     int64_t shortest, longest; /* n-grams of characters; 0, 0: none */
     int64_t bucket;            /* rows that n-grams share; without n-grams there are none */
     int64_t negatives;         /* of negative sampling */
-    const char *pretrained;    /* word vectors to begin with, any file that sc_vectors_open reads, of `width`; NULL: none */
+    const char
+        *pretrained; /* word vectors to begin with, any file that sc_vectors_open reads, of `width`; NULL: none */
     uint64_t seed;
-    bool deterministic; /* one thread: the same seed gives the same bits. Else all of the context's threads, without locks */
+    bool
+        deterministic; /* one thread: the same seed gives the same bits. Else all of the context's threads, without locks */
 } sc_classifier_options;
 /* softmax, 100, 5, 0.1, 1, 0, 1, 0, 0, 2000000, 5, NULL, 1, false: fastText's */
 SC_API sc_classifier_options sc_classifier_defaults(void);
@@ -100,8 +102,9 @@ typedef struct sc_classifier_quantise_options {
 SC_API sc_classifier_quantise_options sc_classifier_quantise_defaults(void);
 
 /* A quantised copy. text (len): lines for `retrain`, else NULL. SC_EINVAL: it is quantised already, or fewer than 256 rows. */
-SC_API sc_status sc_classifier_quantise(sc_classifier **out, sc_context *ctx, const sc_classifier *c, const char *text,
-                                        int64_t len, const sc_classifier_quantise_options *options);
+SC_API sc_status sc_classifier_quantise(sc_classifier **out, sc_context *ctx, const sc_classifier *c,
+                                        const char *text, int64_t len,
+                                        const sc_classifier_quantise_options *options);
 
 /* ---- testing ---- */
 
@@ -115,8 +118,8 @@ typedef struct sc_classifier_test {
 } sc_classifier_test;
 /* The k likeliest labels above the threshold, compared with those of each line. Labels that the classifier does not know are left
  * out, as fastText does. The context's threads share the lines. */
-SC_API sc_status sc_classifier_test_lines(sc_classifier_test *out, sc_context *ctx, const sc_classifier *c, const char *text,
-                                          int64_t len, int64_t k, float threshold);
+SC_API sc_status sc_classifier_test_lines(sc_classifier_test *out, sc_context *ctx, const sc_classifier *c,
+                                          const char *text, int64_t len, int64_t k, float threshold);
 
 #ifdef __cplusplus
 }

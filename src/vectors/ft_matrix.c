@@ -58,8 +58,8 @@ sc_status sc_ft_matrix_new(sc_ft_matrix *m, float **data, int64_t rows, int64_t 
 {
     int64_t bytes;
     if (!sc_mul_ok(rows, width * (int64_t)sizeof(float), &bytes) || bytes > sc_memory_size())
-        return sc_fail(SC_ELIMIT, "%lld vectors of %lld numbers would take more than this machine's memory", (long long)rows,
-                       (long long)width);
+        return sc_fail(SC_ELIMIT, "%lld vectors of %lld numbers would take more than this machine's memory",
+                       (long long)rows, (long long)width);
     if (!(*data = sc_malloc((size_t)bytes))) return sc_nomem();
     *m = (sc_ft_matrix){.rows = rows, .width = width, .data = *data, .own = {*data}};
     return SC_OK;

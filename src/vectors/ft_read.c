@@ -2,7 +2,7 @@
 /* fastText's .bin and .ftz. */
 #include "vectors/fasttext.h"
 
-enum { OLDEST = 11, NEWEST = 12, MAX_WIDTH = 1 << 16, CHOICES = 256, MAX_WORD_NGRAMS = 64 };
+enum { OLDEST = 11, NEWEST = 12, MAX_WIDTH = 1 << 16, CHOICES = 256 };
 
 typedef struct cursor {
     const char *p, *end, *name;
@@ -60,19 +60,19 @@ static sc_status read_settings(sc_ft_settings *o, cursor *c)
     if (magic != SC_FT_MAGIC) return sc_fail(SC_EFORMAT, "%s: no fastText model", c->name);
     if (version < OLDEST || version > NEWEST)
         return sc_fail(SC_EUNSUPPORTED, "%s: fastText's version %d", c->name, version);
-    int32_t *field[] = {&o->width,       &o->window, &o->epochs, &o->min_count, &o->negatives, &o->word_ngrams,
-                        &o->loss,        &o->model,  &o->bucket, &o->shortest,  &o->longest,   &o->rate_update};
+    int32_t *field[] = {&o->width, &o->window, &o->epochs, &o->min_count, &o->negatives, &o->word_ngrams,
+                        &o->loss,  &o->model,  &o->bucket, &o->shortest,  &o->longest,   &o->rate_update};
     for (int i = 0; i < SC_COUNT(field); i++) *field[i] = take_i32(c);
     take(c, &o->sample, sizeof o->sample);
     if (version == OLDEST && o->model == SC_FT_SUPERVISED) o->longest = 0;
     if (c->bad || o->bucket < 0 || o->shortest < 0 || o->longest < 0 || o->longest > SC_FT_LONGEST ||
         (o->longest > 0 && !o->bucket))
-        return sc_fail(SC_EFORMAT, "%s: %d buckets for n-grams of %d to %d characters", c->name, o->bucket, o->shortest,
-                       o->longest);
+        return sc_fail(SC_EFORMAT, "%s: %d buckets for n-grams of %d to %d characters", c->name, o->bucket,
+                       o->shortest, o->longest);
     if (o->width < 1 || o->width > MAX_WIDTH || o->model < SC_FT_CBOW || o->model > SC_FT_SUPERVISED ||
-        o->loss < SC_FT_HIERARCHICAL || o->loss > SC_FT_ONE_VS_ALL || o->word_ngrams > MAX_WORD_NGRAMS)
-        return sc_fail(SC_EFORMAT, "%s: model %d with loss %d, vectors of %d numbers and n-grams of %d words", c->name,
-                       o->model, o->loss, o->width, o->word_ngrams);
+        o->loss < SC_FT_HIERARCHICAL || o->loss > SC_FT_ONE_VS_ALL || o->word_ngrams > SC_FT_MOST_WORDS)
+        return sc_fail(SC_EFORMAT, "%s: model %d with loss %d, vectors of %d numbers and n-grams of %d words",
+                       c->name, o->model, o->loss, o->width, o->word_ngrams);
     return SC_OK;
 }
 
@@ -159,7 +159,8 @@ static void read_codes(sc_ft_matrix *m, cursor *c)
     if (!sc_mul_ok(m->rows, m->subs, &need) || need != bytes) c->bad = true;
 }
 
-static sc_status read_matrix(sc_ft_matrix *m, cursor *c, bool quantised, int64_t rows, int64_t width, const char *what)
+static sc_status read_matrix(sc_ft_matrix *m, cursor *c, bool quantised, int64_t rows, int64_t width,
+                             const char *what)
 {
     if (quantised) {
         read_codes(m, c);
@@ -171,8 +172,10 @@ static sc_status read_matrix(sc_ft_matrix *m, cursor *c, bool quantised, int64_t
         m->data = take_block(c, all, sizeof(float));
     }
     if (c->bad || m->width != width || m->rows < rows)
-        return sc_fail(SC_EFORMAT, "%s: the %s matrix has %lld rows of %lld where %lld of %lld are needed, or the file ends in it",
-                       c->name, what, (long long)m->rows, (long long)m->width, (long long)rows, (long long)width);
+        return sc_fail(
+            SC_EFORMAT,
+            "%s: the %s matrix has %lld rows of %lld where %lld of %lld are needed, or the file ends in it",
+            c->name, what, (long long)m->rows, (long long)m->width, (long long)rows, (long long)width);
     return SC_OK;
 }
 

@@ -20,8 +20,9 @@ static void put_flag(sink *s, bool x) { put(s, &(char){x}, 1); }
 
 static void put_settings(sink *s, const sc_ft_settings *o)
 {
-    const int32_t field[] = {SC_FT_MAGIC,      VERSION,     o->width,  o->window, o->epochs,   o->min_count, o->negatives,
-                             o->word_ngrams, o->loss, o->model,  o->bucket, o->shortest, o->longest,   o->rate_update};
+    const int32_t field[] = {SC_FT_MAGIC,  VERSION,      o->width,       o->window,     o->epochs,
+                             o->min_count, o->negatives, o->word_ngrams, o->loss,       o->model,
+                             o->bucket,    o->shortest,  o->longest,     o->rate_update};
     for (int i = 0; i < SC_COUNT(field); i++) put_i32(s, field[i]);
     put(s, &o->sample, sizeof o->sample);
 }
@@ -44,7 +45,8 @@ static void put_dictionary(sink *s, const sc_ft_model *m)
         if (k->place[i].bucket >= 0) put_i32(s, k->place[i].bucket), put_i32(s, k->place[i].row);
 }
 
-static void put_quantiser(sink *s, int64_t width, int32_t sub, int32_t subs, int32_t last, const sc_ft_float *centroids)
+static void put_quantiser(sink *s, int64_t width, int32_t sub, int32_t subs, int32_t last,
+                          const sc_ft_float *centroids)
 {
     put_i32(s, (int32_t)width);
     put_i32(s, subs);
