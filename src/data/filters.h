@@ -71,6 +71,43 @@ const sc_stop_list *sc_stop_words_at(int i);             /* NULL after the last 
 /* How many different ones of the list are in w, counted until there are `enough`. */
 int sc_stop_count(const sc_words *w, const sc_stop_list *list, int enough);
 
+enum { SC_BARE_WORD = 48 };
+/* The word in small letters without the punctuation around it; its bytes, 0 where it is longer. */
+int64_t sc_word_bare(const sc_words *w, const sc_text_word *word, char out[SC_BARE_WORD]);
+
+/* ---- harmful words (harmful.c, harmful.def) ---- */
+
+typedef enum sc_harmful_kind {
+    SC_HARMFUL_adult,
+    SC_HARMFUL_hate,
+    SC_HARMFUL_spam,
+    SC_HARMFUL_KINDS
+} sc_harmful_kind;
+enum { SC_HARMFUL_LANGUAGES = 200, SC_LANGUAGE_NAME = 16 };
+typedef struct sc_harmful_words {
+    char language[SC_LANGUAGE_NAME];
+    bool parts; /* looked for as parts of the text, not as words */
+    struct sc_harmful_word {
+        const char *p;
+        int64_t n;
+        sc_harmful_kind kind;
+    } * word;
+    int64_t words, cap;
+    sc_map index;
+} sc_harmful_words;
+typedef struct sc_harmful {
+    sc_arena *arena;
+    sc_harmful_words *list;
+    int n;
+} sc_harmful;
+/* The lists that are here, or those of a JSON file: {"en": {"adult": ["word"], "hate": [], "spam": []}}. */
+sc_status sc_harmful_open(sc_harmful *out, const char *path);
+void sc_harmful_free(sc_harmful *h);
+const char *sc_harmful_name(int kind); /* NULL after the last */
+/* Words of the language's list in w, by kind; of English where the language is not known, none where it has no list. */
+void sc_harmful_count(const sc_harmful *h, const sc_words *w, const char *language,
+                      int64_t count[SC_HARMFUL_KINDS]);
+
 /* ---- quality rules (rules.c, rules.def) ---- */
 
 typedef enum sc_rule {
@@ -93,7 +130,7 @@ typedef struct sc_rule_info {
 } sc_rule_info;
 const sc_rule_info *sc_rule_at(int i);
 
-enum { SC_RULE_LANGUAGES = 256, SC_LANGUAGE_NAME = 16 };
+enum { SC_RULE_LANGUAGES = 256 };
 /* Thresholds for one language; NAN: the rule is off. */
 typedef struct sc_thresholds {
     char language[SC_LANGUAGE_NAME]; /* "" in the first: what holds for all others */
@@ -135,23 +172,23 @@ void sc_rule_work_free(sc_rule_work *w);
 enum { SC_RULES_REPETITION = 1, SC_RULES_QUALITY = 2, SC_RULES_C4 = 4, SC_RULES_FINEWEB = 8, SC_RULES_ALL = 15 };
 
 /* What was measured and decided of a text. */
-typedef struct sc_verdict {
+typedef struct sc_judgement {
     int rule;                        /* the first rule that it fails, -1: none */
     double value[SC_RULES];          /* what was measured, of line rules how many lines failed; NAN: it was not */
     int64_t lines_dropped[SC_RULES]; /* by line rules; of c4_citations the lines that lost marks */
     bool changed;                    /* lines or marks were taken out: `text` has what is left */
-} sc_verdict;
+} sc_judgement;
 /* Applies the rules of `groups` that are on: repetition, quality, C4's, FineWeb's on what C4's left. `all`: measures on after a
  * rule that the text fails. `text` (its old content is dropped) is written to only where the text changes. */
 sc_status sc_rules_judge(sc_rule_work *w, const sc_thresholds *t, int groups, bool all, const char *p, int64_t n,
-                         sc_str *text, sc_verdict *out);
+                         sc_str *text, sc_judgement *out);
 
 /* ---- between the files of the rules ---- */
 /* Notes what was measured for a rule. true: the text fails it or one before, and no more need be measured. */
 typedef struct sc_measure {
     sc_rule_work *w;
     const sc_thresholds *t;
-    sc_verdict *v;
+    sc_judgement *v;
     bool all;
 } sc_measure;
 bool sc_measured(sc_measure *m, sc_rule rule, double value);
@@ -188,7 +225,8 @@ int64_t sc_personal_mask(sc_str *out, const char *p, int64_t n, unsigned kinds, 
 int64_t sc_personal_number(const char *p, int64_t n, int64_t i, unsigned kinds, sc_personal_kind *kind);
 int64_t sc_personal_iban(const char *p, int64_t n, int64_t i);
 int64_t sc_personal_ipv6(const char *p, int64_t n, int64_t i);
-int64_t sc_personal_key(const char *p, int64_t n, int64_t i);
+int64_t sc_personal_key(const char *p, int64_t n, int64_t i,
+                        int64_t *start); /* *start: where it begins, i or behind */
 static inline bool sc_is_digit(char c) { return c >= '0' && c <= '9'; }
 static inline bool sc_is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 static inline bool sc_is_name(char c) { return sc_is_digit(c) || sc_is_letter(c) || c == '_'; } /* \w of ASCII */

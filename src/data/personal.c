@@ -106,7 +106,7 @@ static bool wants(unsigned kinds, sc_personal_kind k) { return kinds >> k & 1; }
 static bool begins(const char *p, int64_t n, int64_t i, unsigned kinds, sc_personal *out)
 {
     sc_personal_kind kind;
-    int64_t len = 0;
+    int64_t len = 0, at = i;
     char c = p[i];
     if (sc_is_digit(c) || c == '+' || c == '(') {
         if ((len = sc_personal_number(p, n, i, kinds, &kind))) {
@@ -118,9 +118,10 @@ static bool begins(const char *p, int64_t n, int64_t i, unsigned kinds, sc_perso
         kind = SC_PERSONAL_ip;
     else if (wants(kinds, SC_PERSONAL_iban) && c >= 'A' && c <= 'Z' && (len = sc_personal_iban(p, n, i)))
         kind = SC_PERSONAL_iban;
-    else if (wants(kinds, SC_PERSONAL_key) && (sc_is_letter(c) || c == '-') && (len = sc_personal_key(p, n, i)))
+    else if (wants(kinds, SC_PERSONAL_key) && (sc_is_letter(c) || c == '-') &&
+             (len = sc_personal_key(p, n, i, &at)))
         kind = SC_PERSONAL_key;
-    if (len) *out = (sc_personal){i, len, kind};
+    if (len) *out = (sc_personal){at, len, kind};
     return len > 0;
 }
 

@@ -99,8 +99,8 @@ static int64_t private_key(const char *p, int64_t n, int64_t i)
     return at - i;
 }
 
-/* name = value, name: "value" where the name says that it is a secret; all of it from the name on. */
-static int64_t by_name(const char *p, int64_t n, int64_t i)
+/* name = value, name: "value" where the name says that it is a secret; *start: where the value is. */
+static int64_t by_name(const char *p, int64_t n, int64_t i, int64_t *start)
 {
     static const char *const names[] = {"api_key",      "api-key",       "apikey",     "secret_key",
                                         "secret-key",   "client_secret", "password",   "passwd",
@@ -111,18 +111,19 @@ static int64_t by_name(const char *p, int64_t n, int64_t i)
         if (n - i > len && sc_has_word(p, i, i + len, names[k])) at = i + len;
     }
     if (!at) return 0;
-    while (at < n && strchr("\"' ", p[at]) && at < n) at++;
+    while (at < n && strchr("\"' ", p[at])) at++;
     if (at >= n || (p[at] != '=' && p[at] != ':')) return 0;
     at++;
     while (at < n && strchr("\"' ", p[at])) at++;
     int64_t from = at;
     while (at < n && at - from < LONGEST && (allowed(p[at], PLAIN | DASHES) || strchr("+/=.!@$%^&*", p[at]))) at++;
-    return at - from >= 12 && random_looking(p + from, at - from) ? at - i : 0;
+    return at - from >= 12 && random_looking(p + from, at - from) ? (*start = from, at - from) : 0;
 }
 
-int64_t sc_personal_key(const char *p, int64_t n, int64_t i)
+int64_t sc_personal_key(const char *p, int64_t n, int64_t i, int64_t *start)
 {
     int64_t len = 0;
+    *start = i;
     switch (p[i]) {
     case '-': return private_key(p, n, i);
     case 'e': len = web_token(p, n, i); break;
@@ -137,5 +138,5 @@ int64_t sc_personal_key(const char *p, int64_t n, int64_t i)
     default: return strchr("ghxnrd", p[i]) ? by_form(p, n, i) : 0;
     }
     if (!len) len = by_form(p, n, i);
-    return len ? len : by_name(p, n, i);
+    return len ? len : by_name(p, n, i, start);
 }

@@ -107,10 +107,10 @@ static sc_status judge_fineweb(sc_measure *m)
 }
 
 sc_status sc_rules_judge(sc_rule_work *w, const sc_thresholds *t, int groups, bool all, const char *p, int64_t n,
-                         sc_str *text, sc_verdict *out)
+                         sc_str *text, sc_judgement *out)
 {
     sc_measure m = {w, t, out, all};
-    *out = (sc_verdict){.rule = -1};
+    *out = (sc_judgement){.rule = -1};
     for (int i = 0; i < SC_RULES; i++) out->value[i] = NAN;
     sc_status s = sc_words_cut(&w->words, p, n);
     if (!s && (groups & SC_RULES_REPETITION)) s = sc_rules_repetition(&m);

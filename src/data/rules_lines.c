@@ -129,7 +129,7 @@ static bool lower_text(sc_rule_work *w)
 sc_status sc_rules_lines(sc_measure *m, sc_str *text)
 {
     sc_rule_work *w = m->w;
-    sc_verdict *v = m->v;
+    sc_judgement *v = m->v;
     const sc_words *x = &w->words;
     double value[2] = {0}, sentences = 0;
     bool marks = isfinite(m->t->of[SC_RULE_c4_citations]), opens = false, stop = false;

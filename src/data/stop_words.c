@@ -89,7 +89,7 @@ const sc_stop_list *sc_stop_words(const char *language)
     return NULL;
 }
 
-enum { MOST_WORDS = 32, MOST_BYTES = 48 };
+enum { MOST_WORDS = 32 };
 typedef struct item {
     const char *p;
     int64_t n;
@@ -107,23 +107,22 @@ static int split(const sc_stop_list *list, item out[MOST_WORDS])
     return n;
 }
 
-/* The word in small letters without the punctuation around it; 0 bytes where it is longer than any stop word. */
-static int64_t bare(const sc_words *w, const sc_text_word *word, char out[MOST_BYTES])
+int64_t sc_word_bare(const sc_words *w, const sc_text_word *word, char out[SC_BARE_WORD])
 {
     int64_t n = 0, last = 0;
-    if (word->n >= 2 * MOST_BYTES) return 0;
+    if (word->n >= 2 * SC_BARE_WORD) return 0;
     for (int64_t i = word->at, end = i + word->n; i < end;) {
         uint32_t c;
         int len = sc_utf8_decode(w->p + i, end - i, &c);
         bool punct = w->classes[c] & SC_CHAR_PUNCT;
         i += len;
         if (punct && !n) continue;
-        if (n + 4 > MOST_BYTES) return 0;
+        if (n + 4 > SC_BARE_WORD) return 0;
         uint32_t low[2];
         if (c < 0x80)
             out[n++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
         else
-            for (int k = 0, m = sc_uni_lower(c, low); k < m && n + 4 <= MOST_BYTES; k++)
+            for (int k = 0, m = sc_uni_lower(c, low); k < m && n + 4 <= SC_BARE_WORD; k++)
                 n += sc_utf8_encode(low[k], out + n);
         if (!punct) last = n;
     }
@@ -146,8 +145,8 @@ int sc_stop_count(const sc_words *w, const sc_stop_list *list, int enough)
         return count;
     }
     for (int64_t i = 0; i < w->words && count < enough; i++) {
-        char word[MOST_BYTES];
-        int64_t len = bare(w, &w->word[i], word);
+        char word[SC_BARE_WORD];
+        int64_t len = sc_word_bare(w, &w->word[i], word);
         for (int k = 0; len && k < n; k++) {
             bool is = list->kind == SC_STOP_ENDINGS ? ends_with(word, len, &stop[k])
                                                     : len == stop[k].n && !memcmp(word, stop[k].p, (size_t)len);
