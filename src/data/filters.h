@@ -230,7 +230,8 @@ int64_t sc_personal_key(const char *p, int64_t n, int64_t i,
 static inline bool sc_is_digit(char c) { return c >= '0' && c <= '9'; }
 static inline bool sc_is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 static inline bool sc_is_name(char c) { return sc_is_digit(c) || sc_is_letter(c) || c == '_'; } /* \w of ASCII */
-/* Whether p[from..to) holds the word, small letters; capitals in p count as small ones. */
+/* Whether the word (small letters) begins and ends in p[from..to); capitals in p count as small ones. One that begins with a letter of ASCII
+ * must not be part of a longer word. */
 bool sc_has_word(const char *p, int64_t from, int64_t to, const char *word);
 
 #endif

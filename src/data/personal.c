@@ -27,8 +27,11 @@ static bool same(const char *p, const char *word, int64_t n)
 bool sc_has_word(const char *p, int64_t from, int64_t to, const char *word)
 {
     int64_t len = (int64_t)strlen(word);
-    for (int64_t i = from; i + len <= to; i++)
-        if (same(p + i, word, len)) return true;
+    bool whole = sc_is_letter(word[0]);
+    for (int64_t i = from; i + len <= to; i++) {
+        bool inside = whole && ((i > 0 && sc_is_letter(p[i - 1])) || (i + len < to && sc_is_letter(p[i + len])));
+        if (!inside && same(p + i, word, len)) return true;
+    }
     return false;
 }
 

@@ -47,8 +47,8 @@ static bool starts(const char *p, int64_t n, int64_t i, const char *with)
     return n - i >= (int64_t)len && !memcmp(p + i, with, len);
 }
 
-/* Digits and letters, and many different ones: words and sums repeat theirs. */
-static bool random_looking(const char *p, int64_t n)
+/* At least so many digits, letters, and many different ones: words and sums repeat theirs. */
+static bool random_looking(const char *p, int64_t n, int least)
 {
     int count[128] = {0}, digits = 0, letters = 0;
     double bits = 0;
@@ -59,7 +59,7 @@ static bool random_looking(const char *p, int64_t n)
     }
     for (int c = 0; c < 128; c++)
         if (count[c]) bits -= count[c] * log2((double)count[c] / (double)n);
-    return digits >= 2 && letters >= 2 && bits / (double)n > 3;
+    return digits >= least && letters >= 2 && bits / (double)n > 3;
 }
 
 static int64_t by_form(const char *p, int64_t n, int64_t i)
@@ -68,7 +68,7 @@ static int64_t by_form(const char *p, int64_t n, int64_t i)
         if (!starts(p, n, i, forms[k].prefix)) continue;
         int64_t at = i + (int64_t)strlen(forms[k].prefix), from = at;
         while (at < n && at - from <= forms[k].most && allowed(p[at], forms[k].of)) at++;
-        if (at - from >= forms[k].least && at - from <= forms[k].most && random_looking(p + from, at - from))
+        if (at - from >= forms[k].least && at - from <= forms[k].most && random_looking(p + from, at - from, 1))
             return at - i;
     }
     return 0;
@@ -117,7 +117,7 @@ static int64_t by_name(const char *p, int64_t n, int64_t i, int64_t *start)
     while (at < n && strchr("\"' ", p[at])) at++;
     int64_t from = at;
     while (at < n && at - from < LONGEST && (allowed(p[at], PLAIN | DASHES) || strchr("+/=.!@$%^&*", p[at]))) at++;
-    return at - from >= 12 && random_looking(p + from, at - from) ? (*start = from, at - from) : 0;
+    return at - from >= 12 && random_looking(p + from, at - from, 2) ? (*start = from, at - from) : 0;
 }
 
 int64_t sc_personal_key(const char *p, int64_t n, int64_t i, int64_t *start)

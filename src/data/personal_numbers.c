@@ -133,7 +133,7 @@ static bool is_card(const number *x)
 static bool is_ipv4(const char *p, int64_t i, const number *x)
 {
     static const char *const words[] = {"version", "ver.",     "release", "section", "chapter",
-                                        "rfc",     "firmware", "build",   "버전"};
+                                        "rfc",     "firmware", "build",   "oid",     "버전"};
     int octet[4], small = 0;
     const char *d = x->digit;
     if (x->groups != 4 || !separated(x, 4, ".")) return false;
@@ -141,7 +141,7 @@ static bool is_ipv4(const char *p, int64_t i, const number *x)
         if (x->group[g] > 3 || (x->group[g] > 1 && *d == '0')) return false;
         octet[g] = value(d, x->group[g]);
         if (octet[g] > 255) return false;
-        small += octet[g] < 10;
+        small += octet[g] < 20;
     }
     int a = octet[0], b = octet[1], c = octet[2];
     if (small == 4 || (i > 0 && (p[i - 1] | 32) == 'v')) return false; /* numbers of sections and versions */
@@ -228,9 +228,9 @@ static int64_t international(const char *p, int64_t n, int64_t i)
 /* Behind a word that says so, any 7 to 12 digits in groups that begin with 0 or have separators. */
 static int announced(const char *p, int64_t i, const number *x)
 {
-    static const char *const words[] = {"tel",  "phone",  "mobile",  "cell",     "fax",  "whatsapp",
-                                        "전화", "연락처", "핸드폰",  "휴대폰",   "팩스", "電話",
-                                        "电话", "手机",   "telefon", "téléphone"};
+    static const char *const words[] = {"tel",  "phone",    "telephone", "cellphone", "mobile",  "cell",
+                                        "fax",  "whatsapp", "전화",      "연락처",    "핸드폰",  "휴대폰",
+                                        "팩스", "電話",     "电话",      "手机",      "telefon", "téléphone"};
     if (x->digits < 7 || x->digits > 12 || x->groups > 5) return 0;
     if (x->groups == 1 && x->digit[0] != '0' && x->digits < 10) return 0;
     if (x->groups == 2 && x->group[0] == 4 && x->group[1] == 4 && x->digit[0] == '1' && x->digit[1] >= '5')
@@ -293,7 +293,8 @@ int64_t sc_personal_number(const char *p, int64_t n, int64_t i, unsigned kinds, 
     bool over = goes_on(p, n, i + x.n);
     if (!over && (kinds >> SC_PERSONAL_rrn & 1) && is_rrn(p, i, &x)) return *kind = SC_PERSONAL_rrn, x.n;
     if (!over && (kinds >> SC_PERSONAL_card & 1) && is_card(&x)) return *kind = SC_PERSONAL_card, x.n;
-    if (!over && (kinds >> SC_PERSONAL_ip & 1) && is_ipv4(p, i, &x)) return *kind = SC_PERSONAL_ip, x.n;
+    bool tagged = i + x.n + 1 < n && p[i + x.n] == '-' && sc_is_letter(p[i + x.n + 1]); /* 12.4.254.14-rc1 */
+    if (!over && !tagged && (kinds >> SC_PERSONAL_ip & 1) && is_ipv4(p, i, &x)) return *kind = SC_PERSONAL_ip, x.n;
     if (!over && (kinds >> SC_PERSONAL_ssn & 1) && is_ssn(&x)) return *kind = SC_PERSONAL_ssn, x.n;
     if (phones && (len = phone(p, n, i, &x))) return len;
     return 0;

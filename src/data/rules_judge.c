@@ -102,7 +102,7 @@ static sc_status judge_fineweb(sc_measure *m)
         if (sc_measured(m, SC_RULE_fineweb_dup_line_chars, share((double)chars, (double)(w->chars - w->newlines))))
             return SC_OK;
     }
-    sc_measured(m, SC_RULE_fineweb_newlines, share((double)w->newlines, count_words(m).words));
+    sc_measured(m, SC_RULE_fineweb_newlines, share(SC_MAX(lines - 1, 0), count_words(m).words));
     return SC_OK;
 }
 

@@ -192,13 +192,14 @@ int64_t sc_line_sentences(const sc_words *w, const char *p, int64_t n)
     sc_words at = {.classes = w->classes, .p = p, .n = n};
     int64_t sentences = 0;
     bool inside = false, ended = false, wide = false;
+    uint32_t before = 0;
     for (int64_t i = 0; i < n;) {
         int len;
         uint32_t c;
         uint8_t is = look(&at, i, n, &len, &c);
         if (is & SC_CHAR_END) {
-            ended = inside;
-            wide = c >= 0x3000; /* no space follows these */
+            ended = inside && !(c == '.' && before == '.'); /* an ellipsis is a pause */
+            wide = c >= 0x3000;                             /* no space follows these */
         } else if (!(is & (SC_CHAR_QUOTE | SC_CHAR_PUNCT)) || (is & SC_CHAR_WHITE)) {
             if (ended && (wide || (is & SC_CHAR_WHITE))) {
                 sentences++;
@@ -207,6 +208,7 @@ int64_t sc_line_sentences(const sc_words *w, const char *p, int64_t n)
             ended = false;
             if (!(is & SC_CHAR_WHITE)) inside = true;
         }
+        before = c;
         i += len;
     }
     return sentences + inside;
