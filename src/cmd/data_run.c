@@ -2,6 +2,7 @@
 /* socle data run: sources through the stages. */
 #include "cmd/cmd.h"
 #include "socle/data.h"
+#include "socle/train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ static int data_run(sc_cmd *c)
     if (!sc_cmd_str(c, "out")) return sc_cmd_usage(c, "--out is needed");
     if (!sc_cmd_str(c, "config") && !sc_cmd_argc(c))
         return sc_cmd_usage(c, "sources are needed: files, folders, patterns, or --config");
+    if (!sc_cmd_int(c, "threads")) c->threads = sc_train_share_cores();
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
     json_t *o = settings_of(c);
@@ -43,9 +45,16 @@ static int data_run(sc_cmd *c)
                          .settings = text,
                          .out = sc_cmd_str(c, "out"),
                          .restart = sc_cmd_flag(c, "restart")};
-    sc_status s = sc_data_run(ctx, &x, NULL, c);
+    sc_data_result r;
+    sc_status s = sc_data_run(ctx, &x, &r);
     free(text);
-    return s ? sc_cmd_fail(c) : 0;
+    sc_cmd_clear_progress(c);
+    if (s) return sc_cmd_fail(c);
+    if (sc_train_rank() == 0)
+        sc_cmd_note(c, "%s%lld documents read, %lld left, %lld tokens in %lld shards",
+                    r.before ? "was finished: " : "", (long long)r.read, (long long)r.kept, (long long)r.tokens,
+                    (long long)r.shards);
+    return 0;
 }
 
 static const sc_option options[] = {

@@ -8,6 +8,9 @@ static const sc_setting settings[] = {
     {"sources", SC_SET_ANY, .help = "files, folders or patterns, or objects with \"path\" and more"},
     {"stages", SC_SET_ANY, .help = "names of stages, or objects with \"stage\" and its settings"},
     {"tokenizer", SC_SET_TEXT, .help = "a folder or file of a tokenizer"},
+    {"shard_size", SC_SET_SIZE, "64M", 1, 1e15, "bytes of tokens in a shard, about"},
+    {"shuffle", SC_SET_BOOL, "true", .help = "put documents into an order drawn by chance"},
+    {"pack", SC_SET_INT, "0", 0, 1 << 20, "put documents whole into sequences of so many tokens; 0: end to end"},
     {"documents", SC_SET_BOOL, "false", .help = "write the texts that are left, as JSONL"},
     {"memory", SC_SET_SIZE, "512M", 16 << 20, 1e15, "memory for what has to be held, about"},
     {"part_size", SC_SET_SIZE, "64M", 1, 1e15, "bytes of the sources in a part, which is done or not"},
@@ -125,7 +128,10 @@ static sc_status read_step(sc_config *c, json_t *list, size_t i)
 static sc_status read_steps(sc_config *c)
 {
     json_t *list = json_object_get(c->json, "stages");
-    if (!list || json_is_null(list)) return SC_OK;
+    if (!list || json_is_null(list)) {
+        list = json_array();
+        if (!list || json_object_set_new(c->json, "stages", list)) return sc_nomem();
+    }
     if (!json_is_array(list)) return sc_fail(SC_EINVAL, "\"stages\" is no list");
     if (json_array_size(list) > MOST_STEPS)
         return sc_fail(SC_ELIMIT, "%zu stages, at most %d", json_array_size(list), MOST_STEPS);
@@ -154,6 +160,26 @@ static sc_status read_json(sc_config *c, const sc_data_options *o)
     return s;
 }
 
+/* Without a tokenizer texts are what comes out. With one, tokens are made before they are counted by mixing, or at the end. */
+static sc_status complete(sc_config *c)
+{
+    int at = c->n_steps;
+    for (int i = c->n_steps - 1; i >= 0; i--) {
+        if (strcmp(c->step[i].stage->name, "tokens") == 0) at = -1;
+        if (at > 0 && strcmp(c->step[i].stage->name, "mix") == 0) at = i;
+    }
+    if (!c->tokenizer_path) c->documents = true;
+    if (c->tokenizer_path && c->shard > c->memory / 4)
+        return sc_fail(SC_EINVAL, "shards of %lld bytes need four times the memory: \"memory\" is %lld",
+                       (long long)c->shard, (long long)c->memory);
+    if (!c->tokenizer_path || at < 0) return SC_OK;
+    json_t *list = json_object_get(c->json, "stages"), *o = json_pack("{s:s}", "stage", "tokens");
+    if (!o || json_array_insert_new(list, (size_t)at, o)) return sc_nomem();
+    memmove(&c->step[at + 1], &c->step[at], (size_t)(c->n_steps++ - at) * sizeof *c->step);
+    c->step[at] = (sc_step){.stage = &sc_stage_tokens, .json = o, .where = "stage tokens"};
+    return SC_OK;
+}
+
 sc_status sc_config_read(sc_config *c, const sc_data_options *o)
 {
     *c = (sc_config){0};
@@ -161,7 +187,10 @@ sc_status sc_config_read(sc_config *c, const sc_data_options *o)
     sc_settings x = {o->config ? o->config : "the configuration", c->json, settings};
     if (!s) s = sc_settings_check(&x, NULL);
     if (!s) {
-        c->tokenizer = sc_setting_text(&x, "tokenizer");
+        c->tokenizer_path = sc_setting_text(&x, "tokenizer");
+        c->shard = sc_setting_int(&x, "shard_size");
+        c->shuffle = sc_setting_bool(&x, "shuffle");
+        c->pack = sc_setting_int(&x, "pack");
         c->documents = sc_setting_bool(&x, "documents");
         c->memory = sc_setting_int(&x, "memory");
         c->part = sc_setting_int(&x, "part_size");
@@ -170,13 +199,14 @@ sc_status sc_config_read(sc_config *c, const sc_data_options *o)
         s = read_sources(c);
     }
     if (!s) s = read_steps(c);
+    if (!s) s = complete(c);
     if (s) sc_config_free(c);
     return s;
 }
 
 sc_status sc_config_open(sc_config *c, sc_context *ctx)
 {
-    sc_status s = SC_OK;
+    sc_status s = c->tokenizer_path ? sc_tokenizer_load(&c->tokenizer, c->tokenizer_path) : SC_OK;
     for (int i = 0; !s && i < c->n_steps; i++) {
         sc_step *t = &c->step[i];
         sc_stage_setup x = {.ctx = ctx,
@@ -193,6 +223,7 @@ void sc_config_free(sc_config *c)
 {
     for (int i = 0; i < c->n_steps; i++)
         if (c->step[i].stage->free) c->step[i].stage->free(c->step[i].self);
+    sc_tokenizer_free(c->tokenizer);
     sc_free(c->step);
     sc_free(c->source);
     json_decref(c->json);

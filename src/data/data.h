@@ -40,7 +40,8 @@ typedef struct sc_document {
     int64_t record; /* which of its part's records */
     /* Where the file's own counting has it: a line, a byte of a WARC file. For people. */
     int64_t place;
-    int32_t *ids; /* tokens, where the stage `tokens` has been; owned */
+    int64_t copies; /* more of it that are wanted: what mixing repeats */
+    int32_t *ids;   /* tokens, where the stage `tokens` has been; owned */
     int64_t n_ids, cap_ids;
 } sc_document;
 
@@ -70,7 +71,7 @@ typedef struct sc_verdict {
     bool has_value;
     bool changed;               /* the text is another now */
     char detail[SC_DETAIL_MAX]; /* for the report's examples: the phrase that was found; may be empty */
-    int64_t copies;             /* more of it that follow it: what mixing repeats */
+    int64_t copies;             /* more of it that are wanted: what mixing repeats */
     struct sc_verdict_count {   /* things in it: "email": 3 */
         const char *name;       /* lives as long as the stage */
         int64_t n;
@@ -192,12 +193,12 @@ sc_status sc_bytes_line(sc_bytes *b, sc_str *line, int64_t most, bool *cut, bool
 typedef struct sc_stage_setup {
     sc_context *ctx;
     sc_settings settings;
-    int64_t memory; /* bytes that it may hold while it decides */
+    int64_t memory; /* bytes that the run may hold, about */
     uint64_t seed;
-    const char *tokenizer; /* a folder or file; NULL: none was given */
+    const sc_tokenizer *tokenizer; /* NULL: none was given */
 } sc_stage_setup;
 
-struct sc_global; /* run.h */
+struct sc_global; /* global.h */
 
 typedef struct sc_stage {
     const char *name, *summary;

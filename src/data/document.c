@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/data.h"
 
+/* Many documents lie ready, so none keeps much. */
+enum { KEEP_ROOM = 64 << 10 };
+
 static void empty(sc_str *s)
 {
+    if (s->cap > KEEP_ROOM) sc_str_free(s);
     s->len = 0;
     s->oom = false;
     if (s->p) s->p[0] = 0;
@@ -15,6 +19,11 @@ void sc_document_clear(sc_document *d)
     empty(&old.url);
     empty(&old.id);
     empty(&old.charset);
+    if (old.cap_ids * (int64_t)sizeof *old.ids > KEEP_ROOM) {
+        sc_free(old.ids);
+        old.ids = NULL;
+        old.cap_ids = 0;
+    }
     *d = (sc_document){.text = old.text,
                        .url = old.url,
                        .id = old.id,

@@ -25,6 +25,7 @@ void sc_frame_put(sc_str *out, const sc_document *d)
     put_number(out, d->record);
     put_number(out, d->place);
     put_number(out, d->markup);
+    put_number(out, d->copies);
     put_text(out, d->language, (int64_t)strlen(d->language));
     put_text(out, d->domain, (int64_t)strlen(d->domain));
     put_text(out, d->url.p, d->url.len);
@@ -109,6 +110,7 @@ sc_status sc_frame_get(sc_document *d, const char *p, int64_t n)
     d->record = get_number(&b);
     d->place = get_number(&b);
     d->markup = (sc_markup)get_number(&b);
+    d->copies = get_number(&b);
     get_label(&b, d->language, sizeof d->language);
     get_label(&b, d->domain, sizeof d->domain);
     get_text(&b, &d->url);

@@ -3,7 +3,7 @@
 #ifndef SC_DATA_RUN_H
 #define SC_DATA_RUN_H
 
-#include "data/data.h"
+#include "data/global.h"
 #include "socle/data.h"
 
 /* ---- what is to be done (config.c) ---- */
@@ -29,8 +29,11 @@ typedef struct sc_config {
     int n_sources;
     sc_step *step;
     int n_steps;
-    const char *tokenizer;
-    int64_t memory, part, largest;
+    const char *tokenizer_path;
+    sc_tokenizer *tokenizer;              /* NULL: none was given */
+    int64_t memory, part, largest, shard; /* bytes */
+    bool shuffle;
+    int64_t pack; /* tokens of sequences that documents are put into whole; 0: no such */
     uint64_t seed;
     bool documents; /* cleaned texts are wanted */
 } sc_config;
@@ -139,20 +142,88 @@ json_t *sc_summary_json(const sc_summary *s);
 sc_status sc_summary_add_json(sc_summary *s, const json_t *o);
 void sc_summary_free(sc_summary *s);
 
-/* ---- one part (part.c) ---- */
+/* ---- a run and its passes (run.c, passes.c) ---- */
+
+/* Parts go through as many passes as there are stages that decide about all documents, and one more. */
+typedef struct sc_pass {
+    int number;
+    int told; /* the step whose decisions this pass begins with; -1: the first pass, which reads the sources */
+    int first,
+        last;  /* the steps after that, up to `last`, which looks at all documents; in the last pass: the end */
+    bool ends; /* it is the last pass */
+} sc_pass;
 
 typedef struct sc_run {
     sc_context *ctx;
     sc_config config;
     sc_parts plan;
+    sc_pass *pass;
+    int passes;
     const char *out;
     char *work; /* the folder of what is not finished */
-    sc_data_report *report;
-    void *user;
+    int lock, rank, ranks;
+    int phase; /* how many there were */
+    int64_t shards;
+    char plan_sum[20]; /* of the plan: two runs are the same where this is */
+    bool finished;
 } sc_run;
-
-/* The documents of part `part` through all stages, into its piece; what is counted, into its .json, which is written last. */
-sc_status sc_part_run(sc_run *r, int64_t part);
 char *sc_run_path(const sc_run *r, const char *fmt, ...) SC_PRINTF(2, 3); /* in the work folder; owned */
+char *sc_out_path(const sc_run *r, const char *fmt, ...) SC_PRINTF(2, 3); /* in the run's; owned */
+/* Everything from the sources to notes and counts of the last pass. */
+sc_status sc_passes_make(sc_run *r);
+sc_status sc_passes_run(sc_run *r);
+
+/* ---- who does what (work.c) ---- */
+
+void sc_work_ranks(sc_run *r); /* sets rank and ranks */
+/* Joins those at work in the folder, which is made; nobody else joins or leaves until sc_work_ready. */
+sc_status sc_work_enter(sc_run *r);
+void sc_work_ready(sc_run *r);
+/* Whether nobody else is there; then nobody joins until sc_work_close. */
+bool sc_work_leave(sc_run *r);
+void sc_work_close(sc_run *r);
+
+typedef struct sc_phase {
+    const char *what; /* for progress */
+    int number;       /* no two phases of a run have the same */
+    int64_t tasks;
+    bool threads; /* one task a thread; else one after another */
+    sc_status (*done)(void *user, int64_t task, bool *there);
+    sc_status (*run)(void *user, int64_t task);
+    void *user;
+    int64_t first; /* work.c's */
+} sc_phase;
+/* Returns when all tasks are done, by whomever. */
+sc_status sc_work_all(sc_run *r, const sc_phase *p);
+
+/* ---- one part (part.c) ---- */
+
+/* The documents of part `part` through a pass: into its .docs, notes of them into its .notes, what is counted into its .json,
+ * which is written last. */
+sc_status sc_part_run(sc_run *r, const sc_pass *p, int64_t part);
+/* A document by its ref, from the piece of that pass. */
+sc_status sc_part_document(const sc_run *r, int pass, uint64_t ref, sc_document *d);
+
+/* ---- deciding about all documents (global.c) ---- */
+
+/* Lets the stage at the end of a pass decide about its documents. */
+sc_status sc_decide(sc_run *r, const sc_pass *p);
+/* Decisions about a part's documents of that pass, in their order. */
+sc_status sc_decisions_open(sc_merge **out, const sc_run *r, int pass, int64_t part);
+
+/* ---- the end (shards.c, finish.c) ---- */
+
+/* Tokens of the last pass's documents, sorted, to shards. */
+sc_status sc_shards_write(sc_run *r);
+/* Texts as JSONL, packed with zstd where the build has it. (texts.c) */
+typedef struct sc_texts sc_texts;
+sc_status sc_texts_open(sc_texts **out, const sc_run *r, int64_t part);
+sc_status sc_texts_add(sc_texts *t, const sc_document *d);
+sc_status sc_texts_commit(sc_texts *t);
+void sc_texts_close(sc_texts *t);
+/* Sums up what parts counted, sees that it adds up, and writes data.json. */
+sc_status sc_finish(sc_run *r);
+/* What the parts of a pass counted, in the order of the parts: one stage's, and the documents before or after the pass. */
+sc_status sc_pass_summary(const sc_run *r, int pass, const char *which, sc_summary *out);
 
 #endif

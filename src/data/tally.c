@@ -254,13 +254,14 @@ void sc_summary_add(sc_summary *s, const sc_config *c, const sc_document *d)
 {
     int64_t chars = 0;
     for (int64_t i = 0; i < d->text.len; i++) chars += ((unsigned char)d->text.p[i] & 0xc0) != 0x80;
-    int64_t x[SC_TALLY_VALUES] = {1, d->text.len, chars, d->n_ids};
-    s->documents++;
-    s->bytes += d->text.len;
-    s->chars += chars;
-    s->tokens += d->n_ids;
-    s->lengths[sc_tally_bin(chars)]++;
-    if (d->n_ids) s->token_lengths[sc_tally_bin(d->n_ids)]++;
+    int64_t times = 1 + d->copies;
+    int64_t x[SC_TALLY_VALUES] = {times, times * d->text.len, times * chars, times * d->n_ids};
+    s->documents += x[0];
+    s->bytes += x[1];
+    s->chars += x[2];
+    s->tokens += x[3];
+    s->lengths[sc_tally_bin(chars)] += times;
+    if (d->n_ids) s->token_lengths[sc_tally_bin(d->n_ids)] += times;
     add_row(&s->languages, d->language, x);
     add_row(&s->domains, d->domain, x);
     add_row(&s->sources, c->source[d->source].name, x);
@@ -268,7 +269,7 @@ void sc_summary_add(sc_summary *s, const sc_config *c, const sc_document *d)
         char name[SC_LABEL_MAX + 16];
         double at = (double)(int64_t)(d->score[i].value * 20) / 20;
         snprintf(name, sizeof name, "%s %.2f", d->score[i].name, SC_MAX(-1e6, SC_MIN(1e6, at)));
-        sc_counts_at(&s->scores, name)[0]++;
+        sc_counts_at(&s->scores, name)[0] += times;
     }
 }
 
