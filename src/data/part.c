@@ -3,7 +3,10 @@
  * threads and a third is written, so results come out in the order of the input and memory is that of three batches. */
 #include "data/run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { BATCH = 256, BATCH_BYTES = 4 << 20, DECISION = 64, FRAME_MAX = INT32_MAX };
 
@@ -155,17 +158,48 @@ static sc_status read_frame(sc_bytes *b, sc_str *room, sc_document *d, int64_t *
     return s ? s : sc_frame_get(d, room->p, n);
 }
 
+/* Many are read like that, most of them short. */
+enum { AT_ONCE = 16 << 10 };
+
+static sc_status read_rest(int fd, char *p, int64_t n, int64_t at, int64_t *got)
+{
+    for (*got = 0; *got < n;) {
+        ssize_t k = pread(fd, p + *got, (size_t)(n - *got), at + *got);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return sc_fail(SC_EIO, "cannot read a piece between passes: %s", strerror(errno));
+        if (k == 0) break;
+        *got += k;
+    }
+    return SC_OK;
+}
+
+static sc_status read_document(int fd, int64_t at, sc_str *room, sc_document *d)
+{
+    char first[AT_ONCE];
+    int64_t got, more = 0;
+    uint32_t n;
+    sc_status s = read_rest(fd, first, AT_ONCE, at, &got);
+    if (s) return s;
+    if (got < (int64_t)sizeof n) return sc_fail(SC_EFORMAT, "a piece between passes is cut off");
+    memcpy(&n, first, sizeof n);
+    int64_t have = SC_MIN(got - (int64_t)sizeof n, (int64_t)n);
+    if (have == n) return sc_frame_get(d, first + sizeof n, n);
+    if (n > FRAME_MAX || !sc_grow(&room->p, &room->cap, n, 1)) return sc_nomem();
+    memcpy(room->p, first + sizeof n, (size_t)have);
+    s = read_rest(fd, room->p + have, n - have, at + (int64_t)sizeof n + have, &more);
+    if (!s && have + more < n) s = sc_fail(SC_EFORMAT, "a piece between passes is cut off");
+    return s ? s : sc_frame_get(d, room->p, n);
+}
+
 sc_status sc_part_document(const sc_run *r, int pass, uint64_t ref, sc_document *d)
 {
     char *path = sc_run_path(r, "pass-%d/part-%06lld.docs", pass, (long long)sc_ref_part(ref));
-    sc_bytes *b = NULL;
     sc_str room = {0};
-    int64_t bytes;
-    bool end = false;
-    sc_status s = path ? sc_bytes_open(&b, path, sc_ref_place(ref)) : sc_nomem();
-    if (!s) s = read_frame(b, &room, d, &bytes, &end);
-    if (!s && end) s = sc_fail(SC_EFORMAT, "%s has no document there", path);
-    sc_bytes_close(b);
+    if (!path) return sc_nomem();
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    sc_status s = fd < 0 ? sc_fail(SC_EIO, "cannot read %s: %s", path, strerror(errno))
+                         : read_document(fd, sc_ref_place(ref), &room, d);
+    if (fd >= 0) close(fd);
     sc_str_free(&room);
     sc_free(path);
     return s;
