@@ -125,13 +125,6 @@ void sc_unit_row(const sc_kernels *k, int64_t n, const float *x, float eps, floa
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
 
-/* x (rows, n), ldx apart, to y (n, rows). */
-static inline void sc_turn(int64_t rows, int64_t n, const float *x, int64_t ldx, float *y)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < n; i++) y[i * rows + r] = x[r * ldx + i];
-}
-
 /* The rows of x in panels for k->multiply_panels: as few as there can be, all of nearly the same size. */
 static inline int64_t sc_panel_count(int64_t rows, const sc_kernels *k) { return sc_tasks_of(rows, k->panel_rows); }
 static inline int64_t sc_panel_begin(int64_t rows, int64_t count, int64_t i)

@@ -6,9 +6,10 @@
 
 #include <stdlib.h>
 
-/* A portion is worth some microseconds at least: taking one costs a tenth of one. */
-#define LEAST 5e5
-enum { LEFT = 8 }; /* of what a run has left, a portion is this part */
+/* A portion is worth some twenty microseconds at least: beginning another in the middle of a matrix costs the prefetches of
+ * its neighbour. */
+#define LEAST 2e6
+enum { LEFT = 4 }; /* of what a run has left, a portion is this part */
 
 /* What steps cost, in floating-point operations at the rate of a product; a byte takes as long as some of them. */
 typedef struct priced {
