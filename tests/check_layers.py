@@ -17,6 +17,7 @@ ALLOWED = {
     "cuda": "base tensor ops",
     "io": "base tensor",
     "text": "base",
+    "world": "base",
     "nn": "base tensor ops io",
     "models": "base tensor ops io nn text",
     "infer": "base tensor ops io text nn models",
