@@ -85,7 +85,9 @@ static int sound_of_zeros(int zeros)
 int sc_final_sound(const char *p, int64_t n)
 {
     static const char digits[] = {2, 1, 0, 2, 0, 0, 2, 1, 1, 0}; /* 영 일 이 삼 사 오 육 칠 팔 구 */
+    static const char closing_title[] = "》";
     while (n > 0 && strchr(" \"')]", p[n - 1])) n--;
+    if (n > 3 && memcmp(p + n - 3, closing_title, 3) == 0) n -= 3;
     if (n == 0) return 0;
     if (p[n - 1] >= '0' && p[n - 1] <= '9') {
         int zeros = 0;
