@@ -18,6 +18,7 @@ ALLOWED = {
     "io": "base tensor",
     "text": "base",
     "report": "base",
+    "world": "base",
     "nn": "base tensor ops io",
     "models": "base tensor ops io nn text",
     "infer": "base tensor ops io text nn models",

@@ -43,6 +43,8 @@ typedef enum sc_law_form {
                         without limits of size (Dc / D)^alphaD (eq. 1.1, 1.2) */
     SC_LAW_KAPLAN_STEPS, /* (Nc / N)^alphaN + (Sc / S)^alphaS (eq. 1.6) with S in tokens, as it is where all batches are
                         alike: p = Nc, alphaN, Sc, alphaS */
+    SC_LAW_KAPLAN_COMPUTE, /* (Cc / C)^alphaC (eq. 1.3) of the runs that no run with as little compute beats:
+                              p = Cc, alphaC, and the operations for a token and a parameter that C is counted with */
     SC_LAW_FORMS
 } sc_law_form;
 
@@ -58,6 +60,7 @@ SC_API const char *sc_law_formula(sc_law_form form);          /* as text, "L = E
 SC_API const char *sc_law_parameter(sc_law_form form, int i); /* "alpha", …; NULL: there are fewer */
 SC_API double sc_law_loss(const sc_law *law, double n, double d);
 /* Of all sizes with kappa N D = c the one with the least loss: *n, and with it *d and *loss, which may be NULL. */
+/* (SC_LAW_KAPLAN_COMPUTE has no best size.) */
 SC_API void sc_law_optimum(const sc_law *law, double kappa, double c, double *n, double *d, double *loss);
 
 /* 0: the default, in brackets. */
