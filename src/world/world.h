@@ -231,6 +231,17 @@ void sc_say_fact(sc_draft *d, sc_str *out, const sc_relation *r, int id, sc_subj
 void sc_say_question(sc_draft *d, sc_str *question, sc_str *answer, const sc_relation *r, int id,
                      const char *subject);
 
+/* ---- what instructions are made of, too ---- */
+void sc_write_review(sc_draft *d, sc_str *out, bool good); /* reviews.c */
+void sc_tell_story(sc_draft *d, sc_str *out, int hero);    /* stories.c; of one that sc_any_hero gave */
+int sc_any_hero(sc_draft *d);
+typedef struct sc_pair {
+    sc_str of[SC_TONGUES];
+    int difficulty;
+} sc_pair;
+void sc_make_pair(sc_draft *d, sc_pair *p); /* translation.c; the same in both languages; p is zeros before */
+void sc_pair_end(sc_pair *p);
+
 /* ---- pages (pages.c) ---- */
 
 enum { SC_SECTIONS = 4 };
