@@ -21,6 +21,7 @@ ALLOWED = {
     "nn": "base tensor ops io",
     "models": "base tensor ops io nn text",
     "infer": "base tensor ops io text nn models",
+    "data": "base io text vectors report world",
     "train": "base tensor ops io text nn models infer",
     "eval": "base tensor ops io text nn models infer train",
     "retrieve": "base io text",

@@ -209,6 +209,30 @@ static void check_matmul_nn_acc(const sc_kernels *k, const sc_kernels *ref)
     check_nn_shape(k, ref, 5, 130, 1000);
 }
 
+/* The bits of the product with p itself. */
+static void check_matmul_tn_acc(const sc_kernels *k, const sc_kernels *ref)
+{
+    (void)ref;
+    for (int nx = 1; nx <= 9; nx++)
+        for (int i = 1; i < LENGTHS - 2; i++) {
+            int n = lengths[i], len = random_below(20), ldp = nx + random_below(3);
+            block bp = normals((int64_t)len * ldp, 1, 1), bt = floats((int64_t)nx * len, 2),
+                  bv = normals((int64_t)len * n, 3, 1), by = normals((int64_t)nx * n, 0, 1),
+                  bz = floats((int64_t)nx * n, 1);
+            float *p = bp.p, *turned = bt.p, *y = by.p, *z = bz.p;
+            for (int r = 0; r < nx * len; r++) turned[r] = p[r % len * ldp + r / len];
+            memcpy(z, y, by.bytes);
+            k->matmul_tn_acc(nx, n, len, p, ldp, bv.p, n, y, n);
+            k->matmul_nn_acc(nx, n, len, turned, len, bv.p, n, z, n);
+            check_same(y, z, (int64_t)nx * n, "of p turned");
+            drop(bp);
+            drop(bt);
+            drop(bv);
+            drop(by);
+            drop(bz);
+        }
+}
+
 #include "kernels_panels.h"
 #include "kernels_ordered.h"
 

@@ -2,7 +2,8 @@
 /* The gradients of attention's inputs. A task is one key head of one sequence, whose keys and values no other task adds to.
  * It goes through blocks of rows (G query heads a token, as in attention.c); a block's scores are made again over all
  * keys that it sees, then
- *     p = softmax(s), dv += p^T dy, dp = dy v^T, ds = p (dp - sum p dp), dq = scale ds k, dk += scale ds^T q,
+ *     s = (scale q) k^T, p = softmax(s), dv += p^T dy, dp = dy v^T, ds = p (dp - sum p dp), dq = scale ds k,
+ *     dk += ds^T (scale q),
  * and a bias gets ds by distance. The results lie one after another: dq, dk, dv, of sinks (T, H), of a bias (S, H, 2M + 1):
  * what their shares are of each token, and of each sequence. */
 #include "cpu/cpu.h"
@@ -44,13 +45,13 @@ static int64_t tasks(const sc_step *s)
     return g.sequences * g.kv_heads;
 }
 
-/* q and dy of a block, its dq, and four matrices of its rows by all keys of the longest sequence that there can be; and
- * what is added up for those keys. */
+/* q and dy of a block, its dq, and up to three matrices of its rows by all keys of the longest sequence that there can be;
+ * those keys and values turned, and what is added up for them. */
 static int64_t scratch(const sc_step *s)
 {
     geometry g = measure(s);
     int64_t rows = g.block * g.group;
-    return (rows * (2 * g.d + g.dv + 4 * g.keys) + (g.d + g.dv) * g.keys) * (int64_t)sizeof(float) +
+    return (rows * (2 * g.d + g.dv + 3 * g.keys) + 2 * (g.d + g.dv) * g.keys) * (int64_t)sizeof(float) +
            (g.ranges + 1) * (int64_t)sizeof(sc_key_range);
 }
 
@@ -62,12 +63,22 @@ typedef struct task {
     int64_t seq, head, first, first_key, n; /* the sequence's first token and first key, and its keys */
     const float *k, *v;                     /* of this head; rows ldk and ldv apart */
     int64_t ldk, ldv;
-    float *q, *dy, *dq, *score, *p, *dp, *turned; /* of a block */
-    float *dk, *dv;                               /* (n, D) */
-    float *sink, *bias;                           /* the gradients of all */
+    const float *kt, *vt;                /* turned: (D, n) */
+    float *q, *dy, *dq, *score, *p, *dp; /* of a block; q scaled; p is score where no cap needs both */
+    float *dk, *dv;                      /* (n, D) */
+    float *sink, *bias;                  /* the gradients of all */
     sc_key_range *range; /* the keys that a block sees, whose columns stand side by side in its matrices */
     int64_t ranges;
 } task;
+
+/* x (rows, n), ldx apart, to y (n, rows): a few columns at a time, whose lines of y stay in the first cache. */
+static void turn(int64_t rows, int64_t n, const float *x, int64_t ldx, float *y)
+{
+    enum { COLUMNS = 16 };
+    for (int64_t from = 0; from < n; from += COLUMNS)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = from; i < SC_MIN(from + COLUMNS, n); i++) y[i * rows + r] = x[r * ldx + i];
+}
 
 /* The query head of a block's row. */
 static int64_t head_of(const task *t, int64_t r) { return t->head * t->g.group + r % t->g.group; }
@@ -87,8 +98,13 @@ static void place_scores(const task *t, int64_t r, int64_t at, const sc_key_rang
     int64_t n = range->to - range->from;
     if (a->alibi) sc_alibi(sc_alibi_slope(head_of(t, r), t->g.heads), at - range->from, n, p);
     for (int64_t j = 0; range->again && j < n; j++) p[j] += logf((float)(1 + range->again));
-    for (int64_t j = 0; j < n; j++)
-        if (!sc_attention_sees(a, at, range->from + j)) p[j] = -INFINITY;
+    int64_t globals = a->window > 0 ? a->globals : 0,
+            low = a->window <= 0 ? 0 : at - (a->causal ? a->window - 1 : a->window / 2),
+            high = a->causal       ? at + 1
+                   : a->window > 0 ? SC_MAX(at + a->window / 2 + 1, globals)
+                                   : range->to;
+    for (int64_t j = SC_MAX(globals, range->from); j < SC_MIN(low, range->to); j++) p[j - range->from] = -INFINITY;
+    for (int64_t j = SC_MAX(high, range->from); j < range->to; j++) p[j - range->from] = -INFINITY;
 }
 
 /* Scores of one row over n keys, into weights; those that the row does not see are 0. Returns the share that a sink
@@ -105,8 +121,8 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t n)
         t->kn->scale(n, score, 1 / a->cap, score);
         t->kn->unary[SC_UNARY_TANH](n, score, score);
         t->kn->scale(n, score, a->cap, score);
+        memcpy(p, score, sizeof *p * (size_t)n);
     }
-    memcpy(p, score, sizeof *p * (size_t)n);
     for (int64_t i = 0, c = 0; i < t->ranges; i++) {
         place_scores(t, r, at, &t->range[i], p + c);
         c += t->range[i].to - t->range[i].from;
@@ -126,7 +142,7 @@ static float soften(const task *t, int64_t r, int64_t at, int64_t n)
     return share / sum;
 }
 
-/* dp becomes the gradient of the products q k; a sink's and a bias's go to their places. Row r is of the token at place
+/* dp becomes the gradient of the scaled products q k; a sink's and a bias's go to their places. Row r is of the token at place
  * `at`. */
 static void score_gradient(const task *t, int64_t r, int64_t at, int64_t n, float sink_share)
 {
@@ -143,7 +159,6 @@ static void score_gradient(const task *t, int64_t r, int64_t at, int64_t n, floa
         for (int64_t i = 0, c = 0; i < t->ranges; i++)
             for (int64_t j = t->range[i].from; j < t->range[i].to; j++) bias[bias_of(t, j - at)] += dp[c++];
     }
-    t->kn->scale(n, dp, a->scale, dp);
     if (t->s->in[SINKS]) t->sink[(t->first + at) * g->heads + head_of(t, r)] = -sink_share * sum;
 }
 
@@ -160,37 +175,36 @@ static void block(task *t, int64_t first, int64_t count)
     for (int64_t i = 0; i < t->ranges; i++) n += t->range[i].to - t->range[i].from;
     for (int64_t r = 0; r < rows; r++) {
         int64_t token = t->first + first + r / g->group, head = head_of(t, r);
-        memcpy(t->q + r * d, (const float *)t->s->in_data[QUERY] + token * q->stride[0] + head * q->stride[1],
-               sizeof(float) * (size_t)d);
+        kn->scale(d, (const float *)t->s->in_data[QUERY] + token * q->stride[0] + head * q->stride[1], a->scale,
+                  t->q + r * d);
         memcpy(t->dy + r * g->dv, (const float *)t->s->in_data[GRADIENT] + (token * g->heads + head) * g->dv,
                sizeof(float) * (size_t)g->dv);
     }
+    memset(t->score, 0, sizeof(float) * (size_t)(rows * n));
+    memset(t->dp, 0, sizeof(float) * (size_t)(rows * n));
     for (int64_t i = 0, c = 0; i < t->ranges; i++) {
         int64_t from = t->range[i].from, some = t->range[i].to - from;
-        kn->matmul_nt(rows, some, d, t->q, d, t->k + from * t->ldk, t->ldk, t->score + c, n);
-        kn->matmul_nt(rows, some, g->dv, t->dy, g->dv, t->v + from * t->ldv, t->ldv, t->dp + c, n);
+        kn->matmul_nn_acc(rows, some, d, t->q, d, t->kt + from, t->n, t->score + c, n);
+        kn->matmul_nn_acc(rows, some, g->dv, t->dy, g->dv, t->vt + from, t->n, t->dp + c, n);
         c += some;
     }
-    kn->scale(rows * n, t->score, a->scale, t->score);
     for (int64_t r = 0; r < rows; r++) share[r] = soften(t, r, first + r / g->group, n);
-    sc_turn(rows, n, t->p, n, t->turned);
     for (int64_t i = 0, c = 0; i < t->ranges; i++) {
         int64_t from = t->range[i].from, some = t->range[i].to - from;
-        kn->matmul_nn_acc(some, g->dv, rows, t->turned + c * rows, rows, t->dy, g->dv, t->dv + from * g->dv, g->dv);
+        kn->matmul_tn_acc(some, g->dv, rows, t->p + c, n, t->dy, g->dv, t->dv + from * g->dv, g->dv);
         c += some;
     }
     for (int64_t r = 0; r < rows; r++) score_gradient(t, r, first + r / g->group, n, share[r]);
-    sc_turn(rows, n, t->dp, n, t->turned);
     memset(t->dq, 0, sizeof(float) * (size_t)(rows * d));
     for (int64_t i = 0, c = 0; i < t->ranges; i++) {
         int64_t from = t->range[i].from, some = t->range[i].to - from;
-        kn->matmul_nn_acc(some, d, rows, t->turned + c * rows, rows, t->q, d, t->dk + from * d, d);
+        kn->matmul_tn_acc(some, d, rows, t->dp + c, n, t->q, d, t->dk + from * d, d);
         kn->matmul_nn_acc(rows, d, some, t->dp + c, n, t->k + from * t->ldk, t->ldk, t->dq, d);
         c += some;
     }
     for (int64_t r = 0; r < rows; r++) {
         int64_t row = (t->first + first + r / g->group) * g->heads + head_of(t, r);
-        memcpy((float *)t->s->out_data + row * d, t->dq + r * d, sizeof(float) * (size_t)d);
+        kn->scale(d, t->dq + r * d, a->scale, (float *)t->s->out_data + row * d);
     }
 }
 
@@ -230,13 +244,15 @@ static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin, int6
     t.dy = t.q + rows * g->d;
     t.dq = t.dy + rows * g->dv;
     t.score = t.dq + rows * g->d;
-    t.p = t.score + rows * g->keys;
-    t.dp = t.p + rows * g->keys;
-    t.turned = t.dp + rows * g->keys;
-    t.dk = t.turned + rows * g->keys;
+    t.dp = t.score + rows * g->keys;
+    t.dk = t.dp + rows * g->keys;
     t.dv = t.dk + g->d * g->keys;
+    float *kt = t.dv + g->dv * g->keys, *vt = kt + g->d * g->keys, *other = vt + g->dv * g->keys;
+    t.kt = kt;
+    t.vt = vt;
+    t.p = SC_ATTR(s, sc_attention_attr)->cap > 0 ? other : t.score;
     const size_t align = sizeof(int64_t);
-    t.range = (void *)(((uintptr_t)(t.dv + g->dv * g->keys) + align - 1) / align * align);
+    t.range = (void *)(((uintptr_t)(other + rows * g->keys) + align - 1) / align * align);
     t.ldk = k->stride[0];
     t.ldv = v->stride[0];
     t.sink = (float *)s->out_data + sc_tensor_count(s->in[QUERY]) + sc_tensor_count(k) + sc_tensor_count(v);
@@ -249,6 +265,8 @@ static sc_status run(const sc_step *s, const sc_kernels *kn, int64_t begin, int6
         t.n = keys[t.seq + 1] - t.first_key;
         t.k = (const float *)s->in_data[KEY] + t.first_key * t.ldk + t.head * k->stride[1];
         t.v = (const float *)s->in_data[VALUE] + t.first_key * t.ldv + t.head * v->stride[1];
+        turn(t.n, g->d, t.k, t.ldk, kt);
+        turn(t.n, g->dv, t.v, t.ldv, vt);
         work(&t, start[t.seq + 1] - t.first);
     }
     return SC_OK;

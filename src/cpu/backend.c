@@ -14,11 +14,11 @@ typedef struct cpu_backend {
 } cpu_backend;
 
 typedef struct cpu_state {
-    /* Of each member and stage, [member * stages + stage]: the first task of the member's run that nobody took. Between
-     * runs they are where that begins. */
+    sc_portions portions;
+    /* Of each member and stage, [member * stages + stage]: the first portion of the member's run that nobody took.
+     * Between runs they are where that begins. */
     atomic_llong *next;
-    int64_t *tasks; /* of each stage */
-    bool bound;     /* the steps have their weights in the kernels' layout */
+    bool bound; /* the steps have their weights in the kernels' layout */
     sc_buffer *scratch;
     int64_t scratch_stride;
     atomic_int status; /* the first fault of a run */
@@ -59,13 +59,16 @@ static void plan_free(sc_backend *self, sc_plan *p)
     cpu_state *st = p->backend_state;
     if (!st) return;
     sc_free(st->next);
-    sc_free(st->tasks);
+    sc_portions_free(&st->portions);
     sc_buffer_unref(st->scratch);
     sc_free(st);
 }
 
-/* Where member m's run of a stage's tasks begins; that of the next is its end. */
-static int64_t run_begin(int64_t tasks, int m, int threads) { return tasks * m / threads; }
+/* Where member m's run of a stage's portions begins; that of the next is its end. */
+static int64_t run_begin(const cpu_state *st, int stage, int m, int threads)
+{
+    return st->portions.begin[(int64_t)stage * threads + m];
+}
 
 static sc_status plan_ready(sc_backend *self, sc_plan *p)
 {
@@ -74,15 +77,14 @@ static sc_status plan_ready(sc_backend *self, sc_plan *p)
     if (!st) return sc_nomem();
     int threads = sc_context_threads(b->ctx);
     st->next = sc_calloc((size_t)p->n_stages * (size_t)threads, sizeof *st->next);
-    st->tasks = sc_calloc((size_t)p->n_stages, sizeof *st->tasks);
     st->scratch_stride = (p->scratch_bytes + 127) & ~(int64_t)63; /* threads do not share cache lines */
-    if (!st->next || !st->tasks) return sc_nomem();
+    if (!st->next) return sc_nomem();
     sc_status s = sc_buffer_new(&st->scratch, st->scratch_stride * threads);
+    if (!s) s = sc_portions_new(&st->portions, p, threads);
     if (s) return s;
-    for (int i = 0; i < p->n_steps; i++) st->tasks[p->step[i].stage] += p->step[i].tasks;
     for (int m = 0; m < threads; m++)
         for (int i = 0; i < p->n_stages; i++)
-            atomic_init(&st->next[(int64_t)m * p->n_stages + i], run_begin(st->tasks[i], m, threads));
+            atomic_init(&st->next[(int64_t)m * p->n_stages + i], run_begin(st, i, m, threads));
     return SC_OK;
 }
 
@@ -94,23 +96,14 @@ static void fault(cpu_state *st, sc_status s)
         snprintf(st->fault, sizeof st->fault, "%s", sc_error());
 }
 
-/* Tasks first .. end of a stage, which may lie in several of its steps. */
-static void run_tasks(sc_plan *p, int stage, int member, int64_t first, int64_t end, const sc_kernels *k,
-                      void *scratch)
+static void run_portion(sc_plan *p, const sc_portion *x, int member, const sc_kernels *k, void *scratch)
 {
-    cpu_state *st = p->backend_state;
-    double *spent = p->spent ? p->spent + (int64_t)member * p->n_steps : NULL;
-    for (int i = p->stage_begin[stage]; i < p->stage_begin[stage + 1] && first < end; i++) {
-        const sc_step *s = &p->step[i];
-        int64_t from = first - s->first_task;
-        if (from >= s->tasks) continue;
-        int64_t to = SC_MIN(end - s->first_task, s->tasks);
-        double begun = spent ? sc_now() : 0;
-        sc_status status = ((const sc_cpu_op *)s->kernel)->run(s, k, from, to, scratch);
-        if (spent) spent[i] += sc_now() - begun;
-        if (status) fault(st, status);
-        first = s->first_task + to;
-    }
+    const sc_step *s = &p->step[x->step];
+    double *spent = p->spent ? p->spent + (int64_t)member * p->n_steps + x->step : NULL;
+    double begun = spent ? sc_now() : 0;
+    sc_status status = ((const sc_cpu_op *)s->kernel)->run(s, k, x->from, x->to, scratch);
+    if (spent) *spent += sc_now() - begun;
+    if (status) fault(p->backend_state, status);
 }
 
 typedef struct job {
@@ -122,16 +115,13 @@ typedef struct job {
 static void run_stage(sc_plan *p, int stage, int member, int threads, const sc_kernels *k, void *scratch)
 {
     cpu_state *st = p->backend_state;
-    int64_t tasks = st->tasks[stage];
     for (int i = 0; i < threads; i++) {
         int whose = (member + i) % threads;
-        int64_t end = run_begin(tasks, whose + 1, threads), all = end - run_begin(tasks, whose, threads);
+        int64_t end = run_begin(st, stage, whose + 1, threads);
         atomic_llong *next = &st->next[(int64_t)whose * p->n_stages + stage];
-        /* Several takes a run, so that a slow member holds nobody up; large enough that taking costs nothing. */
-        int64_t take = SC_MAX(all / 8, 1);
         while (atomic_load_explicit(next, memory_order_relaxed) < end) {
-            int64_t first = atomic_fetch_add_explicit(next, take, memory_order_relaxed);
-            if (first < end) run_tasks(p, stage, member, first, SC_MIN(first + take, end), k, scratch);
+            int64_t x = atomic_fetch_add_explicit(next, 1, memory_order_relaxed);
+            if (x < end) run_portion(p, &st->portions.portion[x], member, k, scratch);
         }
     }
 }
@@ -151,7 +141,7 @@ static void work(void *arg, int member)
             atomic_store_explicit(&st->stop_after, stage, memory_order_relaxed);
         sc_pool_barrier(pool);
         atomic_store_explicit(&st->next[(int64_t)member * p->n_stages + stage],
-                              run_begin(st->tasks[stage], member, threads), memory_order_relaxed);
+                              run_begin(st, stage, member, threads), memory_order_relaxed);
         if (atomic_load_explicit(&st->stop_after, memory_order_relaxed) <= stage) return;
         if (member == 0 && p->stage_done) p->stage_done(p->stage_user, stage);
     }

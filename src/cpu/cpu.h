@@ -57,6 +57,23 @@ void sc_cpu_matrix_times(const sc_kernels *k, const sc_cpu_matrix *w, int64_t ro
                          int64_t tokens, const void *x, int64_t ldx, float *y, int64_t ldy, float *room,
                          int64_t *have);
 
+/* How the tasks of a plan are handed out to threads. (portions.c) */
+typedef struct sc_portion {
+    int step;
+    int64_t from, to; /* tasks of it */
+} sc_portion;
+
+typedef struct sc_portions {
+    sc_portion *portion;
+    int64_t n, room;
+    /* Of each stage and thread, [stage * threads + thread]: the first portion of its run, which ends where the next one
+     * begins. One entry more at the end. */
+    int64_t *begin;
+} sc_portions;
+/* Of {0}. The portions of all threads have every task of every step once. To be freed also after a failure. */
+sc_status sc_portions_new(sc_portions *p, const sc_plan *plan, int threads);
+void sc_portions_free(sc_portions *p);
+
 /* Weights in the kernels' own layout, for all plans of a backend. (own_layout.c) */
 typedef struct sc_cpu_own sc_cpu_own;
 sc_cpu_own *sc_cpu_own_new(void); /* NULL without memory */
@@ -107,13 +124,6 @@ void sc_unit_row(const sc_kernels *k, int64_t n, const float *x, float eps, floa
 
 /* Cutting n elements into tasks of `grain`: enough for many threads, few enough to cost nothing. */
 static inline int64_t sc_tasks_of(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
-
-/* x (rows, n), ldx apart, to y (n, rows). */
-static inline void sc_turn(int64_t rows, int64_t n, const float *x, int64_t ldx, float *y)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < n; i++) y[i * rows + r] = x[r * ldx + i];
-}
 
 /* The rows of x in panels for k->multiply_panels: as few as there can be, all of nearly the same size. */
 static inline int64_t sc_panel_count(int64_t rows, const sc_kernels *k) { return sc_tasks_of(rows, k->panel_rows); }

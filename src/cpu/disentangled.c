@@ -142,9 +142,8 @@ typedef struct result {
 
 /* A thread's room. */
 typedef struct room {
-    float *p, *ds, *turned;   /* (BLOCK, length), and turned */
+    float *p, *ds;            /* (BLOCK, length) */
     float *by_query, *by_key; /* (BLOCK, width): also what add_positions needs */
-    float *turned_by;         /* (width, BLOCK) */
 } room;
 
 static int64_t grad_groups(const sc_step *s) { return SC_MIN(s->in[3]->shape.dim[0] - 1, SC_DISENTANGLED_GROUPS); }
@@ -153,7 +152,7 @@ static int64_t grad_tasks(const sc_step *s) { return grad_groups(s) * s->in[0]->
 
 static int64_t grad_scratch(const sc_step *s)
 {
-    return 3 * BLOCK * (s->in[0]->shape.dim[0] + width(s)) * (int64_t)sizeof(float);
+    return 2 * BLOCK * (s->in[0]->shape.dim[0] + width(s)) * (int64_t)sizeof(float);
 }
 
 static result result_of(const sc_step *s, int64_t group, int64_t head)
@@ -181,11 +180,10 @@ static result result_of(const sc_step *s, int64_t group, int64_t head)
  * table the position rows. dx += by table; dtable += by^T x. */
 static void position_gradient(const sc_kernels *kn, int64_t rows, int64_t count, int64_t d, const float *by,
                               int64_t ldp, const float *x, int64_t ldx, const float *table, int64_t ldt, float *dx,
-                              float *dtable, int64_t ld, float *turned)
+                              float *dtable, int64_t ld)
 {
     kn->matmul_nn_acc(rows, d, count, by, ldp, table, ldt, dx, ld);
-    sc_turn(rows, count, by, ldp, turned);
-    kn->matmul_nn_acc(count, d, rows, turned, rows, x, ldx, dtable, ld);
+    kn->matmul_tn_acc(count, d, rows, by, ldp, x, ldx, dtable, ld);
 }
 
 /* n queries from `first` on and m keys from `key` on; ds: what the scores of the pairs get. */
@@ -207,11 +205,11 @@ static void add_position_gradients(const sc_step *s, const sc_kernels *kn, const
     if (pk)
         position_gradient(kn, n, count, d, m->by_query, ldp, head_rows(s, 0, queries_at, head), s->in[0]->stride[0],
                           head_rows(s, 4, low, head), pk->stride[0], to->dq + queries_at * to->ld,
-                          to->dpos_key + low * to->ld, to->ld, m->turned_by);
+                          to->dpos_key + low * to->ld, to->ld);
     if (pq)
         position_gradient(kn, keys, count, d, m->by_key, ldp, head_rows(s, 1, keys_at, head), s->in[1]->stride[0],
                           head_rows(s, 5, low, head), pq->stride[0], to->dk + keys_at * to->ld,
-                          to->dpos_query + low * to->ld, to->ld, m->turned_by);
+                          to->dpos_query + low * to->ld, to->ld);
 }
 
 static void block_gradient(const sc_step *s, const sc_kernels *kn, const room *m, const result *to, int64_t head,
@@ -221,8 +219,7 @@ static void block_gradient(const sc_step *s, const sc_kernels *kn, const room *m
     const float *q = head_rows(s, 0, at, head), *dy = (const float *)s->in_data[6] + at * ld + head * d;
     soften(s, kn, head, start, length, first, n, m->p, m->by_query);
     kn->matmul_nt(n, length, d, dy, ld, head_rows(s, 2, start, head), s->in[2]->stride[0], m->ds, length);
-    sc_turn(n, length, m->p, length, m->turned);
-    kn->matmul_nn_acc(length, d, n, m->turned, n, dy, ld, to->dv + start * ld, ld);
+    kn->matmul_tn_acc(length, d, n, m->p, length, dy, ld, to->dv + start * ld, ld);
     for (int64_t i = 0; i < n; i++) {
         float *p = m->p + i * length, *ds = m->ds + i * length, sum = kn->dot(length, p, ds);
         for (int64_t j = 0; j < length; j++) ds[j] = p[j] * (ds[j] - sum);
@@ -230,8 +227,7 @@ static void block_gradient(const sc_step *s, const sc_kernels *kn, const room *m
     }
     kn->matmul_nn_acc(n, d, length, m->ds, length, head_rows(s, 1, start, head), s->in[1]->stride[0],
                       to->dq + at * ld, ld);
-    sc_turn(n, length, m->ds, length, m->turned);
-    kn->matmul_nn_acc(length, d, n, m->turned, n, q, s->in[0]->stride[0], to->dk + start * ld, ld);
+    kn->matmul_tn_acc(length, d, n, m->ds, length, q, s->in[0]->stride[0], to->dk + start * ld, ld);
     for (int64_t j = 0; (s->in[4] || s->in[5]) && j < length; j += BLOCK)
         add_position_gradients(s, kn, m, to, head, start, first, n, j, SC_MIN(length - j, BLOCK), m->ds + j,
                                length);
@@ -244,10 +240,8 @@ static sc_status grad_run(const sc_step *s, const sc_kernels *kn, int64_t begin,
             sequences = s->in[3]->shape.dim[0] - 1, groups = grad_groups(s), rows = width(s);
     room m = {.by_query = scratch_room};
     m.by_key = m.by_query + BLOCK * rows;
-    m.turned_by = m.by_key + BLOCK * rows;
-    m.p = m.turned_by + BLOCK * rows;
+    m.p = m.by_key + BLOCK * rows;
     m.ds = m.p + BLOCK * tokens;
-    m.turned = m.ds + BLOCK * tokens;
     for (int64_t task = begin; task < end; task++) {
         int64_t group = task / heads, head = task % heads;
         result to = result_of(s, group, head);

@@ -4,6 +4,7 @@
 #define SC_IO_INTERNAL_H
 
 #include "base/base.h"
+#include "socle/bytes.h"
 #include "socle/gguf.h"
 #include "socle/safetensors.h"
 #include "socle/vectors.h"
@@ -106,6 +107,19 @@ bool sc_vectors_header(const sc_vectors *v, int64_t *n, int64_t *width, int64_t 
 /* A fastText word's vector; *parts: of how many rows it is the mean. */
 void sc_vectors_parts(const sc_vectors *v, const char *word, int64_t len, int64_t row, float *out, int64_t *parts);
 sc_status sc_vectors_open_buffer(sc_vectors **out, sc_buffer *bytes, const char *name, int64_t limit);
+
+/* ---- bytes that may be compressed (bytes.c) ---- */
+/* Where they come from. read: up to n bytes into p, how many; 0 at the end, -1 with errno; close may be NULL. */
+typedef struct sc_bytes_source {
+    int64_t (*read)(void *user, void *p, int64_t n);
+    void (*close)(void *user); /* with the reader; not where opening failed */
+    void *user;
+    int64_t size; /* 0: not known */
+} sc_bytes_source;
+sc_status sc_bytes_open_source(sc_bytes **out, const char *name, const sc_bytes_source *source,
+                               const sc_bytes_options *options);
+/* Lines of a reader that becomes theirs; not where this fails. */
+sc_status sc_line_reader_of(sc_line_reader **out, sc_bytes *bytes, const sc_line_options *options);
 
 /* ---- fetching (fetch.c; without libcurl all fail with SC_EUNSUPPORTED) ---- */
 typedef struct sc_fetch {

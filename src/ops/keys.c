@@ -122,14 +122,6 @@ int64_t sc_attention_keys(const sc_attention_attr *a, int64_t head, int64_t firs
     return tidy(out, 2);
 }
 
-bool sc_attention_sees(const sc_attention_attr *a, int64_t query, int64_t key)
-{
-    if (a->causal && key > query) return false;
-    if (a->window <= 0 || key < a->globals) return true;
-    return key >= query - (a->causal ? a->window - 1 : a->window / 2) &&
-           (a->causal || key <= query + a->window / 2);
-}
-
 /* Keys of one query, in blocks of no pattern. */
 static double keys_of(const sc_attention_attr *a, int64_t query, int64_t keys)
 {

@@ -300,8 +300,6 @@ int64_t sc_attention_keys(const sc_attention_attr *a, int64_t head, int64_t firs
 int64_t sc_attention_keys_most(const sc_attention_attr *a, int64_t keys);
 /* Pairs of a query and a key that it sees, of one head; within a block of a pattern as if none were causal. For costs. */
 double sc_attention_pairs(const sc_attention_attr *a, int64_t first, int64_t end, int64_t keys);
-/* Whether the key is one that the query sees as far as order and window go. */
-bool sc_attention_sees(const sc_attention_attr *a, int64_t query, int64_t key);
 sc_status sc_attention_keys_check(const sc_attention_attr *a);
 
 /* One layer's cache: k and v are SC_STATE tensors (pages, Hkv, SC_ATTENTION_TILE, D) of f32, f16, bf16 or q8_0, or v a view

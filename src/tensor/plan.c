@@ -386,13 +386,10 @@ static sc_status bind(planner *pl)
 static sc_status choose_kernels(sc_plan *p)
 {
     for (int st = 0; st < p->n_stages; st++) {
-        int64_t tasks = 0;
         for (int i = p->stage_begin[st]; i < p->stage_begin[st + 1]; i++) {
             sc_step *s = &p->step[i];
             sc_status status = p->backend->prepare(p->backend, s, &p->scratch_bytes);
             if (status) return sc_fail_in(status, "'%s'", s->out->name);
-            s->first_task = tasks;
-            tasks += s->tasks;
         }
     }
     return SC_OK;

@@ -242,7 +242,6 @@ struct sc_step {
     void *out_data;
     int stage;     /* steps of one stage do not depend on each other; stages run one after another */
     int64_t tasks; /* units that may run in any order and on any thread; their number depends on shapes alone */
-    int64_t first_task; /* of this step within its stage */
     const void *kernel; /* the backend's */
     const void *own;    /* the backend's: a weight in a form of its own, NULL: there is none */
 };

@@ -108,12 +108,12 @@ KERNEL void matmul_nt(int64_t nx, int64_t nw, int64_t k, const float *x, int64_t
     }
 }
 
-/* ---- y += p v ----
+/* ---- y += p v, where p's element j of row i is p[i * ldp + j * step] ----
  * Lanes along the columns of v; each output is one chain of fused additions in the order of j, beginning with y. */
 
 /* clang-format off */
 VEC void tile_nn(const int rows, const int vectors, const int n, int64_t k, const float *p, int64_t ldp,
-                 const float *v, int64_t ldv, float *y, int64_t ldy)
+                 int64_t step, const float *v, int64_t ldv, float *y, int64_t ldy)
 {
     vf acc[ACC_ROWS][8];
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int d = 0; d < vectors; d++)
@@ -123,7 +123,7 @@ VEC void tile_nn(const int rows, const int vectors, const int n, int64_t k, cons
         UNROLL for (int d = 0; d < vectors; d++)
             b[d] = n < W ? v_load_n(v + j * ldv + d * W, n) : v_load(v + j * ldv + d * W);
         UNROLL for (int i = 0; i < rows; i++) {
-            vf a = v_set(p[i * ldp + j]);
+            vf a = v_set(p[i * ldp + j * step]);
             UNROLL for (int d = 0; d < vectors; d++) acc[i][d] = v_fma(a, b[d], acc[i][d]);
         }
     }
@@ -135,14 +135,14 @@ VEC void tile_nn(const int rows, const int vectors, const int n, int64_t k, cons
 /* clang-format on */
 
 #define ACC_STRIP(rows, vectors)                                                                                   \
-    KERNEL void acc_strip_##rows(int64_t n, int64_t k, const float *p, int64_t ldp, const float *v, int64_t ldv,   \
-                                 float *y, int64_t ldy)                                                            \
+    KERNEL void acc_strip_##rows(int64_t n, int64_t k, const float *p, int64_t ldp, int64_t step, const float *v,  \
+                                 int64_t ldv, float *y, int64_t ldy)                                               \
     {                                                                                                              \
         int64_t d = 0;                                                                                             \
         for (; d + vectors * W <= n; d += vectors * W)                                                             \
-            tile_nn(rows, vectors, W, k, p, ldp, v + d, ldv, y + d, ldy);                                          \
-        for (; d + W <= n; d += W) tile_nn(rows, 1, W, k, p, ldp, v + d, ldv, y + d, ldy);                         \
-        if (d < n) tile_nn(rows, 1, (int)(n - d), k, p, ldp, v + d, ldv, y + d, ldy);                              \
+            tile_nn(rows, vectors, W, k, p, ldp, step, v + d, ldv, y + d, ldy);                                    \
+        for (; d + W <= n; d += W) tile_nn(rows, 1, W, k, p, ldp, step, v + d, ldv, y + d, ldy);                   \
+        if (d < n) tile_nn(rows, 1, (int)(n - d), k, p, ldp, step, v + d, ldv, y + d, ldy);                        \
     }
 ACC_STRIP(1, 8)
 ACC_STRIP(4, ACC_VECTORS)
@@ -151,8 +151,16 @@ KERNEL void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int6
                           int64_t ldv, float *y, int64_t ldy)
 {
     int64_t i = 0;
-    for (; i + 4 <= nx; i += 4) acc_strip_4(n, k, p + i * ldp, ldp, v, ldv, y + i * ldy, ldy);
-    for (; i < nx; i++) acc_strip_1(n, k, p + i * ldp, ldp, v, ldv, y + i * ldy, ldy);
+    for (; i + 4 <= nx; i += 4) acc_strip_4(n, k, p + i * ldp, ldp, 1, v, ldv, y + i * ldy, ldy);
+    for (; i < nx; i++) acc_strip_1(n, k, p + i * ldp, ldp, 1, v, ldv, y + i * ldy, ldy);
+}
+
+KERNEL void matmul_tn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int64_t ldp, const float *v,
+                          int64_t ldv, float *y, int64_t ldy)
+{
+    int64_t i = 0;
+    for (; i + 4 <= nx; i += 4) acc_strip_4(n, k, p + i, 1, ldp, v, ldv, y + i * ldy, ldy);
+    for (; i < nx; i++) acc_strip_1(n, k, p + i, 1, ldp, v, ldv, y + i * ldy, ldy);
 }
 
 /* ---- element by element ---- */
@@ -512,6 +520,7 @@ static void set_math(sc_kernels *k)
 {
     k->matmul_nt = matmul_nt;
     k->matmul_nn_acc = matmul_nn_acc;
+    k->matmul_tn_acc = matmul_tn_acc;
     k->add = add;
     k->mul = mul;
     k->scale = scale;

@@ -26,6 +26,17 @@ static void matmul_nn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int6
         }
 }
 
+static void matmul_tn_acc(int64_t nx, int64_t n, int64_t k, const float *p, int64_t ldp, const float *v,
+                          int64_t ldv, float *y, int64_t ldy)
+{
+    for (int64_t i = 0; i < nx; i++)
+        for (int64_t d = 0; d < n; d++) {
+            double sum = y[i * ldy + d];
+            for (int64_t j = 0; j < k; j++) sum += (double)p[j * ldp + i] * v[j * ldv + d];
+            y[i * ldy + d] = (float)sum;
+        }
+}
+
 static void add(int64_t n, const float *a, const float *b, float *y)
 {
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
@@ -181,6 +192,7 @@ void sc_kernels_ref_math(sc_kernels *k)
 {
     k->matmul_nt = matmul_nt;
     k->matmul_nn_acc = matmul_nn_acc;
+    k->matmul_tn_acc = matmul_tn_acc;
     k->add = add;
     k->mul = mul;
     k->scale = scale;
