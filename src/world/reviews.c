@@ -67,9 +67,8 @@ static const char *const remarks[SC_TONGUES][2][SUBJECTS + 1][REMARKS] = {
       {"꼭 추천한다.", "당장이라도 다시 하고 싶다.", "돈이 아깝지 않다.", "[무척 기뻤다|뜻밖에 좋았다].",
        "직접 가서 보기를.", "기대보다 훨씬 좋았다."}}},
 };
-static const char *const turns[SC_TONGUES][4] = {
-    {"Still: ", "To be fair: ", "On the other hand: ", "I must say: "},
-    {"그래도 ", "하지만 ", "한편 ", "다만 "}};
+static const char *const turns[SC_TONGUES][4] = {{"Still: ", "To be fair: ", "On the other hand: ", "I must say: "},
+                                                 {"그래도 ", "하지만 ", "한편 ", "다만 "}};
 static const char *const openings[SC_TONGUES][SUBJECTS][3] = {
     {{"I saw {s} in {town}.", "{s}, {a art} by {by}.", "My {kin} told me of {s}."},
      {"We ate {dish} at the restaurant of {who} in {town}.", "A restaurant in {town}, near the {place}.",

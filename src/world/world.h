@@ -27,7 +27,9 @@ typedef struct sc_draft {
     sc_rng rng;
     sc_tongue tongue;
     sc_split split;
-    int64_t shots;
+    int64_t shots, index; /* the item's number */
+    uint64_t seed;
+    bool one_tongue; /* one language was asked for */
     /* what a generator fills */
     const char *kind, *language; /* set before; a generator may set others */
     sc_str text, prompt, answer;
@@ -241,6 +243,10 @@ typedef struct sc_pair {
 } sc_pair;
 void sc_make_pair(sc_draft *d, sc_pair *p); /* translation.c; the same in both languages; p is zeros before */
 void sc_pair_end(sc_pair *p);
+
+/* ---- crawls (warc.c) ---- */
+sc_status sc_warc_begin(sc_writer *w, bool gz);
+sc_status sc_warc_put(sc_writer *w, bool gz, int64_t number, const char *url, const char *html);
 
 /* ---- pages (pages.c) ---- */
 
