@@ -65,29 +65,6 @@ typedef struct sc_http {
 sc_status sc_http_parse(sc_http *h, const char *p, int64_t n, int64_t most);
 void sc_http_free(sc_http *h);
 
-/* ---- HTML (html_clean.c, html_parse.c, html_text.c) ---- */
-
-typedef struct sc_html_options {
-    bool markdown;  /* "# " before headings, fences around code */
-    bool title;     /* the page's title is the first line */
-    bool all;       /* everything visible, not the main text alone */
-    bool tables;    /* rows as lines, cells parted by " | "; else tables are left out */
-    int64_t memory; /* bytes that a page's tree may have; 0: 256 MiB */
-} sc_html_options;
-
-typedef struct sc_html sc_html; /* room of one thread */
-sc_status sc_html_new(sc_html **out);
-void sc_html_free(sc_html *h);
-
-typedef struct sc_html_result {
-    const char *text; /* in the room, until the next page */
-    int64_t len;
-    char language[16]; /* of the page's element; "" */
-    int64_t blocks, kept;
-} sc_html_result;
-/* The main text of the page p[0..n), which is UTF-8. SC_ELIMIT: its tree is too large. */
-sc_status sc_html_text(sc_html *h, const char *p, int64_t n, const sc_html_options *o, sc_html_result *r);
-
 /* ---- Unicode (unicode.c, mojibake.c) ---- */
 
 typedef enum sc_unicode_flag {
