@@ -4,7 +4,7 @@
 #define SC_DATA_NEAR_H
 
 #include "data/global.h"
-#include "data/words.h"
+#include "data/grams.h"
 
 enum { SC_NEAR_HASHES = 1024 };
 
@@ -18,9 +18,9 @@ typedef struct sc_near {
 
 /* The most rows of `hashes` with which a pair at the threshold shares a band with a chance of at least `caught`. */
 void sc_near_bands(double threshold, int hashes, double caught, int *bands, int *rows);
-sc_status sc_near_set(const sc_near *n, sc_words *w, const sc_document *d);
+sc_status sc_near_set(const sc_near *n, sc_grams *w, const sc_document *d);
 /* The least value of each hash over the grams. */
-void sc_near_signature(const sc_near *n, const sc_words *w, uint32_t *out);
+void sc_near_signature(const sc_near *n, const sc_grams *w, uint32_t *out);
 /* From pairs (key the later, ref the earlier, bytes sc_same) to decisions. greedy: a document goes only where it is like one
  * that stays. (near_groups.c) */
 sc_status sc_near_groups(const sc_deciding *x, bool greedy, sc_spill *out);

@@ -2,7 +2,7 @@
 /* Takes out what evaluations ask: documents that have n words in a row in common with a text of an evaluation set, as GPT-3's
  * data was treated (Brown et al. 2020, appendix C). */
 #include "data/data.h"
-#include "data/words.h"
+#include "data/grams.h"
 
 enum { MOST_N = 64, LINE_MAX_BYTES = 16 << 20, MOST_DEPTH = 16 };
 
@@ -61,7 +61,7 @@ static sc_status grow(decontaminate *d)
 
 typedef struct reading {
     decontaminate *d;
-    sc_words words;
+    sc_grams words;
     const sc_settings *settings;
     int64_t texts;
 } reading;
@@ -69,10 +69,10 @@ typedef struct reading {
 static sc_status add_text(reading *r, const char *p, int64_t n)
 {
     decontaminate *d = r->d;
-    sc_status s = sc_words_of(&r->words, p, n, false);
+    sc_status s = sc_grams_words(&r->words, p, n, false);
     if (s || r->words.n < d->least) return s;
     int64_t length = SC_MIN(d->n, r->words.n);
-    s = sc_words_grams(&r->words, length);
+    s = sc_grams_make(&r->words, length);
     d->length[length] = true;
     r->texts++;
     for (int64_t i = 0; !s && i < r->words.grams; i++) {
@@ -164,7 +164,7 @@ static sc_status decontaminate_open(void **self, const sc_stage_setup *x)
         s = add_file(&r, sc_setting_item(o, "against", i));
         if (s) sc_fail_in(s, "%s", o->where);
     }
-    sc_words_free(&r.words);
+    sc_grams_free(&r.words);
     if (s)
         decontaminate_free(d);
     else
@@ -180,7 +180,7 @@ typedef struct match {
 } match;
 
 typedef struct room {
-    sc_words words;
+    sc_grams words;
     match *match;
     int64_t n, cap;
     sc_str text;
@@ -196,7 +196,7 @@ static sc_status decontaminate_room(void **out, const void *self)
 static void decontaminate_room_free(void *p)
 {
     room *r = p;
-    sc_words_free(&r->words);
+    sc_grams_free(&r->words);
     sc_free(r->match);
     sc_str_free(&r->text);
     sc_free(r);
@@ -210,11 +210,11 @@ static int by_place(const void *a, const void *b)
 
 static sc_status find(const decontaminate *d, room *r, const sc_document *doc)
 {
-    sc_status s = sc_words_of(&r->words, doc->text.p ? doc->text.p : "", doc->text.len, false);
+    sc_status s = sc_grams_words(&r->words, doc->text.p ? doc->text.p : "", doc->text.len, false);
     r->n = 0;
     for (int64_t n = d->least; !s && n <= d->n; n++) {
         if (!d->length[n] || r->words.n < n) continue;
-        s = sc_words_grams(&r->words, n);
+        s = sc_grams_make(&r->words, n);
         for (int64_t i = 0; !s && i < r->words.grams; i++) {
             if (!has(d, r->words.gram[i] | 1)) continue;
             if (!sc_grow(&r->match, &r->cap, r->n + 1, sizeof *r->match)) return sc_nomem();

@@ -60,23 +60,23 @@ static sc_status near_open(void **self, const sc_stage_setup *x)
 static sc_status near_room(void **out, const void *self)
 {
     (void)self;
-    *out = sc_calloc(1, sizeof(sc_words));
+    *out = sc_calloc(1, sizeof(sc_grams));
     return *out ? SC_OK : sc_nomem();
 }
 
 static void near_room_free(void *p)
 {
-    sc_words_free(p);
+    sc_grams_free(p);
     sc_free(p);
 }
 
-sc_status sc_near_set(const sc_near *n, sc_words *w, const sc_document *d)
+sc_status sc_near_set(const sc_near *n, sc_grams *w, const sc_document *d)
 {
-    sc_status s = sc_words_of(w, d->text.p ? d->text.p : "", d->text.len, n->characters);
-    return s ? s : sc_words_grams(w, n->n);
+    sc_status s = sc_grams_words(w, d->text.p ? d->text.p : "", d->text.len, n->characters);
+    return s ? s : sc_grams_make(w, n->n);
 }
 
-void sc_near_signature(const sc_near *n, const sc_words *w, uint32_t *out)
+void sc_near_signature(const sc_near *n, const sc_grams *w, uint32_t *out)
 {
     int k = n->bands * n->rows;
     for (int i = 0; i < k; i++) out[i] = UINT32_MAX;
@@ -95,7 +95,7 @@ static sc_status near_note(const void *self, void *room, const sc_document *d, s
 {
     const sc_near *n = self;
     uint32_t signature[SC_NEAR_HASHES];
-    sc_words *w = room;
+    sc_grams *w = room;
     sc_status s = sc_near_set(n, w, d);
     if (s || !w->grams) return s;
     sc_near_signature(n, w, signature);
@@ -142,18 +142,18 @@ typedef struct comparing {
     const sc_near *near;
     const sc_deciding *x;
     sc_document d;
-    sc_words left, right;
+    sc_grams left, right;
     uint64_t ref; /* of `left` */
     bool have;
     sc_same same; /* of `left` */
 } comparing;
 
-static sc_status load(comparing *c, uint64_t ref, sc_words *w)
+static sc_status load(comparing *c, uint64_t ref, sc_grams *w)
 {
     sc_document_clear(&c->d);
     sc_status s = sc_deciding_document(c->x, ref, &c->d);
     if (!s) s = sc_near_set(c->near, w, &c->d);
-    if (!s) sc_words_set(w);
+    if (!s) sc_grams_set(w);
     return s;
 }
 
@@ -169,7 +169,7 @@ static sc_status compare(comparing *c, const sc_note *pair, sc_spill *out)
     c->same.similarity = 1;
     if (!s && c->near->compare) {
         s = load(c, pair->ref, &c->right);
-        c->same.similarity = (float)sc_words_jaccard(&c->left, &c->right);
+        c->same.similarity = (float)sc_grams_jaccard(&c->left, &c->right);
     }
     if (s || c->same.similarity < c->near->threshold) return s;
     return sc_spill_add(out, pair->ref, pair->key, &c->same, sizeof c->same);
@@ -192,8 +192,8 @@ static sc_status compare_pairs(const sc_near *n, const sc_deciding *x, int64_t p
     }
     sc_merge_close(m);
     sc_document_free(&c.d);
-    sc_words_free(&c.left);
-    sc_words_free(&c.right);
+    sc_grams_free(&c.left);
+    sc_grams_free(&c.right);
     return s;
 }
 

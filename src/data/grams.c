@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Texts as words, for comparing: letters and digits in lower case; of scripts that put no spaces between words each character
  * is one. */
-#include "data/words.h"
+#include "data/grams.h"
 
 #include <utf8proc.h>
 
@@ -47,14 +47,14 @@ static uint32_t fold(uint32_t c)
     }
 }
 
-static bool put(sc_words *w, uint64_t hash, int64_t begin, int64_t end)
+static bool put(sc_grams *w, uint64_t hash, int64_t begin, int64_t end)
 {
     if (!sc_grow(&w->word, &w->cap, w->n + 1, sizeof *w->word)) return false;
-    w->word[w->n++] = (sc_word){mix(hash), begin, end};
+    w->word[w->n++] = (sc_gram_word){mix(hash), begin, end};
     return true;
 }
 
-sc_status sc_words_of(sc_words *w, const char *p, int64_t n, bool characters)
+sc_status sc_grams_words(sc_grams *w, const char *p, int64_t n, bool characters)
 {
     uint64_t hash = 0;
     int64_t begin = -1;
@@ -80,16 +80,16 @@ sc_status sc_words_of(sc_words *w, const char *p, int64_t n, bool characters)
     return room ? SC_OK : sc_nomem();
 }
 
-void sc_words_free(sc_words *w)
+void sc_grams_free(sc_grams *w)
 {
     sc_free(w->word);
     sc_free(w->gram);
-    *w = (sc_words){0};
+    *w = (sc_grams){0};
 }
 
 #define BASE 0x2545f4914f6cdd1du
 
-sc_status sc_words_grams(sc_words *w, int64_t n)
+sc_status sc_grams_make(sc_grams *w, int64_t n)
 {
     uint64_t sum = 0, power = 1;
     w->grams = 0;
@@ -111,7 +111,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void sc_words_set(sc_words *w)
+void sc_grams_set(sc_grams *w)
 {
     int64_t n = 0;
     if (w->grams) qsort(w->gram, (size_t)w->grams, sizeof *w->gram, by_value);
@@ -120,7 +120,7 @@ void sc_words_set(sc_words *w)
     w->grams = n;
 }
 
-double sc_words_jaccard(const sc_words *a, const sc_words *b)
+double sc_grams_jaccard(const sc_grams *a, const sc_grams *b)
 {
     int64_t i = 0, k = 0, both = 0;
     while (i < a->grams && k < b->grams) {
