@@ -19,6 +19,7 @@ ALLOWED = {
     "text": "base",
     "report": "base",
     "world": "base",
+    "vocab": "base text",
     "nn": "base tensor ops io",
     "models": "base tensor ops io nn text",
     "infer": "base tensor ops io text nn models",
