@@ -28,6 +28,10 @@ SC_API int64_t sc_vectors_find(const sc_vectors *v, const char *word, int64_t le
  * in the list, and those of its character n-grams. SC_ENOTFOUND: the word is not in the list, or has no parts. */
 SC_API sc_status sc_vectors_get(const sc_vectors *v, const char *word, int64_t len, float *out);
 
+/* What vectors are written as: word2vec's two formats, whose first line has the numbers of words and of floats, and GloVe's lines.
+ * The words of the text formats have no spaces. */
+typedef enum sc_vectors_format { SC_VECTORS_TEXT, SC_VECTORS_BINARY, SC_VECTORS_GLOVE } sc_vectors_format;
+
 /* ---- nearness: cosines of the listed words' vectors. One owner; borrows v and ctx ---- */
 
 typedef struct sc_word_space sc_word_space;

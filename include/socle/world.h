@@ -43,6 +43,7 @@ typedef struct sc_world_item {
     const char *json;     /* the same with its labels as one JSON object, without a newline */
     const char *prompt;   /* tasks: what comes before the answer; else NULL */
     const char *answer;   /* tasks: one line that begins with a space as it stands after the prompt; else NULL */
+    const char *url;      /* of a crawl's pages; else NULL */
     int difficulty;       /* tasks: 1 or more (digits, letters, steps); else 0 */
 } sc_world_item;
 
@@ -56,7 +57,7 @@ SC_API sc_status sc_world_next(sc_world_stream *s, sc_world_item *out);
  * limit; one of both must be given). The name of `path` says the form:
  *   .jsonl        an object a line: "text", "kind", "language", and by kind "label", "prompt", "answer", "difficulty",
  *                 "source", "target", "question", "messages", "url"
- *   .warc(.gz)    a crawl (kinds pages and crawl alone): HTML behind HTTP headers, with .gz a gzip member a record
+ *   .warc(.gz)    a crawl (kind crawl alone): HTML behind HTTP headers, with .gz a gzip member a record
  *   else          plain text, documents separated by an empty line
  * The file appears whole or not at all. `made`, which may be NULL, gets what was written. */
 typedef struct sc_world_made {

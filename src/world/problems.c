@@ -98,7 +98,8 @@ static void make_problem(sc_draft *d)
 {
     int which = (int)sc_below(d, SC_COUNT(problems)), told = 0;
     const problem *p = &problems[which];
-    const sc_word *things = sc_any_word(d, strstr(p->told[SC_EN][0], " ate ") || sc_chance(d, 2) ? SC_FOOD : SC_THING);
+    const sc_word *things =
+        sc_any_word(d, strstr(p->told[SC_EN][0], " ate ") || sc_chance(d, 2) ? SC_FOOD : SC_THING);
     int64_t x[3];
     char answer[32];
     for (int i = 0; i < 3; i++) x[i] = p->hi[i] ? sc_between(d, p->lo[i], p->hi[i]) : 0;

@@ -146,6 +146,8 @@ sc_status sc_world_open(sc_world_stream **out, const sc_world_options *o)
         return sc_fail(SC_EINVAL, "language \"%s\": expected en or ko", o->language);
     if (o->shots < 0 || o->shots > MAX_SHOTS)
         return sc_fail(SC_EINVAL, "%lld shots: expected 0 to %d", (long long)o->shots, MAX_SHOTS);
+    if (o->shots && !g->about.task && strcmp(o->kind, "fewshot") != 0)
+        return sc_fail(SC_EINVAL, "%s: shots are for tasks", o->kind);
     if (o->first < 0) return sc_fail(SC_EINVAL, "first item %lld: expected 0 or more", (long long)o->first);
     sc_world_stream *s = sc_calloc(1, sizeof *s);
     if (!s) return sc_nomem();
@@ -159,7 +161,8 @@ sc_status sc_world_open(sc_world_stream **out, const sc_world_options *o)
     s->seed = o->seed;
     s->stream = sc_hash(g->about.name, strlen(g->about.name));
     s->next = o->first;
-    s->d = (sc_draft){.w = s->w, .split = split, .shots = o->shots};
+    s->d = (sc_draft){
+        .w = s->w, .split = split, .shots = o->shots, .seed = o->seed, .one_tongue = o->language != NULL};
     *out = s;
     return SC_OK;
 }
@@ -179,6 +182,7 @@ static void draw(sc_world_stream *s, int64_t i)
 {
     sc_draft *d = &s->d;
     clear(d);
+    d->index = i;
     d->rng = sc_rng_make(s->seed, s->stream + (uint64_t)i * 2);
     bool korean = sc_chance(d, 2);
     d->tongue = s->language ? (s->language[0] == 'k' ? SC_KO : SC_EN) : korean ? SC_KO : SC_EN;
@@ -227,6 +231,7 @@ sc_status sc_world_next(sc_world_stream *s, sc_world_item *out)
                            .json = s->json,
                            .prompt = d->prompt.len ? d->prompt.p : NULL,
                            .answer = d->prompt.len ? d->answer.p : NULL,
+                           .url = d->more ? json_string_value(json_object_get(d->more, "url")) : NULL,
                            .difficulty = d->difficulty};
     return SC_OK;
 }

@@ -45,6 +45,10 @@ static sc_status draw_tasks(sc_task_set *set, sc_world_stream *s, int64_t n)
         int64_t at;
         status = sc_world_next(s, &item);
         if (status) break;
+        if (!item.prompt) {
+            status = sc_fail(SC_EINVAL, "%s: texts of this kind are no tasks", item.kind);
+            break;
+        }
         int level = SC_MIN(item.difficulty, LEVELS - 1);
         seen_level[level] = true;
         levels = 0;
@@ -67,8 +71,6 @@ sc_status sc_tasks_make(sc_task_set **out, const sc_world_options *options, int6
 {
     if (n < 1 || n > MAX_TASKS) return sc_fail(SC_EINVAL, "%lld tasks: expected 1 to %d", (long long)n, MAX_TASKS);
     sc_world_options o = *options;
-    const sc_generator *g = o.kind ? sc_generator_named(o.kind) : NULL;
-    if (g && !g->about.task) return sc_fail(SC_EINVAL, "%s: texts of this kind are no tasks", o.kind);
     if (!o.split) o.split = "eval";
     sc_world_stream *s;
     sc_status status = sc_world_open(&s, &o);

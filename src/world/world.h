@@ -27,7 +27,9 @@ typedef struct sc_draft {
     sc_rng rng;
     sc_tongue tongue;
     sc_split split;
-    int64_t shots;
+    int64_t shots, index; /* the item's number */
+    uint64_t seed;
+    bool one_tongue; /* one language was asked for */
     /* what a generator fills */
     const char *kind, *language; /* set before; a generator may set others */
     sc_str text, prompt, answer;
@@ -230,6 +232,21 @@ void sc_say_fact(sc_draft *d, sc_str *out, const sc_relation *r, int id, sc_subj
 /* Appends a question, about `subject` in place of a name where it is not NULL, and its short answer. */
 void sc_say_question(sc_draft *d, sc_str *question, sc_str *answer, const sc_relation *r, int id,
                      const char *subject);
+
+/* ---- what instructions are made of, too ---- */
+void sc_write_review(sc_draft *d, sc_str *out, bool good); /* reviews.c */
+void sc_tell_story(sc_draft *d, sc_str *out, int hero);    /* stories.c; of one that sc_any_hero gave */
+int sc_any_hero(sc_draft *d);
+typedef struct sc_pair {
+    sc_str of[SC_TONGUES];
+    int difficulty;
+} sc_pair;
+void sc_make_pair(sc_draft *d, sc_pair *p); /* translation.c; the same in both languages; p is zeros before */
+void sc_pair_end(sc_pair *p);
+
+/* ---- crawls (warc.c) ---- */
+sc_status sc_warc_begin(sc_writer *w, bool gz);
+sc_status sc_warc_put(sc_writer *w, bool gz, int64_t number, const char *url, const char *html);
 
 /* ---- pages (pages.c) ---- */
 
