@@ -135,7 +135,7 @@ static sc_status read_source(part *p, sc_document *d, bool *got)
 static sc_status read_exactly(sc_bytes *b, char *p, int64_t n, bool *end)
 {
     for (int64_t at = 0, got; at < n; at += got) {
-        sc_status s = sc_bytes_read(b, p + at, n - at, &got);
+        sc_status s = sc_bytes_read(b, p + at, n - at, &got, NULL);
         if (s) return s;
         if (!got && at == 0 && end) {
             *end = true;
