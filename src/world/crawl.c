@@ -106,7 +106,7 @@ static void write_page(sc_draft *d, body *b)
 {
     sc_page p = {0};
     sc_entity_kind of = (sc_entity_kind)sc_below(d, SC_ENTITIES);
-    sc_page_write(d, &p, of, sc_any_of(d, of));
+    sc_world_page_write(d, &p, of, sc_any_of(d, of));
     snprintf(b->title, sizeof b->title, "%s", p.title);
     sc_str_puts(&b->html, "<h1>");
     put_escaped(&b->html, p.title);

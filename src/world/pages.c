@@ -89,7 +89,7 @@ static void say_around(sc_draft *d, sc_page *p)
     }
 }
 
-void sc_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id)
+void sc_world_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id)
 {
     p->of = of;
     p->id = id;
@@ -113,7 +113,7 @@ static void page(sc_draft *d)
     static const sc_entity_kind of[] = {SC_PERSON, SC_PERSON, SC_TOWN, SC_TOWN, SC_SPECIES, SC_WORK};
     sc_page p = {0};
     sc_entity_kind kind = of[sc_below(d, SC_COUNT(of))];
-    sc_page_write(d, &p, kind, sc_any_of(d, kind));
+    sc_world_page_write(d, &p, kind, sc_any_of(d, kind));
     sc_str_printf(&d->text, "%s\n", p.title);
     for (int i = 0; i < p.sections; i++) {
         if (p.heading[i][0]) sc_str_printf(&d->text, "%s\n", p.heading[i]);

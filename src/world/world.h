@@ -259,7 +259,7 @@ typedef struct sc_page {
     sc_str text[SC_SECTIONS];         /* a paragraph each */
     int sections;
 } sc_page;
-void sc_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id); /* p is zeros before */
+void sc_world_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id); /* p is zeros before */
 void sc_page_end(sc_page *p);
 
 #endif
