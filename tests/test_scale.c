@@ -150,7 +150,8 @@ static void the_same_seed_gives_the_same_bits(void **state)
     sc_law_fit *a = fit(SC_LAW_HOFFMANN, p, 20, true), *b = fit(SC_LAW_HOFFMANN, p, 20, true);
     assert_memory_equal(a->law.p, b->law.p, sizeof a->law.p);
     assert_int_equal(a->replicates, 20);
-    assert_memory_equal(a->replicate, b->replicate, 20 * sizeof *a->replicate);
+    for (int i = 0; i < 20; i++) /* not the bytes between their fields */
+        assert_memory_equal(a->replicate[i].p, b->replicate[i].p, sizeof a->replicate[i].p);
     sc_law_fit_free(a);
     sc_law_fit_free(b);
     free_points(p);
