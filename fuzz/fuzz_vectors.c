@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a file of word vectors, of whichever format they claim: every word that is listed has a vector. */
-#include "io/io.h"
+#include "vectors/vectors.h"
 
 #include <stdlib.h>
 

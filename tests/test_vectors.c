@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Static word vectors: every format against the programs that define it, nearest words, analogies, pairs, and malformed files. */
 #include "core_help.h"
-#include "io/io.h"
+#include "vectors/vectors.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -32,6 +32,7 @@ typedef struct sc_bytes_counts {
     int64_t members; /* begun: of a compressed file its members or frames, else 1 */
     int64_t broken;  /* members that were invalid, cut off or beyond a limit, and stretches that belong to none */
     int64_t lost;    /* bytes of the file that were passed over because of them */
+    bool packed;     /* the file is gzip or zstd */
     int64_t member;  /* where in the file the member began that the last bytes came from; a plain file: 0 */
 } sc_bytes_counts;
 
@@ -60,6 +61,8 @@ typedef struct sc_line_options {
     sc_bytes_options bytes;
     int64_t longest; /* bytes of a line, without its end; 0: 16 MiB */
     bool cut;        /* a longer line is cut at a character's end there, else left out; both are counted */
+    bool behind;     /* what comes before the first line's end is not given: bytes.start may be within a line */
+    int64_t to;      /* lines that begin at this byte of the unpacked file or behind it are not given; 0: all are */
 } sc_line_options;
 
 typedef struct sc_line_counts {
@@ -67,6 +70,7 @@ typedef struct sc_line_counts {
     int64_t lines;  /* that were met, empty ones too: the number of the one given last, from 1 */
     int64_t longer; /* left out or cut because of their length */
     int64_t torn;   /* left out because a broken member took a part of them */
+    int64_t begin;  /* where in the unpacked file the one given last began */
 } sc_line_counts;
 
 SC_API sc_status sc_line_reader_open(sc_line_reader **out, const char *path, const sc_line_options *options);

@@ -105,7 +105,7 @@ static const sc_option options[] = {
     {"sep", 0, SC_OPT_STR, "TOKEN", "wordpiece: ends texts"},
     {"add-bos", 0, SC_OPT_FLAG, .help = "put bos before each text that is encoded"},
     {"add-eos", 0, SC_OPT_FLAG, .help = "put eos after each text that is encoded"},
-    {"chat-template", 0, SC_OPT_FILE, "FILE", "Jinja, for tokenizer_config.json"},
+    {"chat-template", 0, SC_OPT_FILE, "FILE", "a chat template in Jinja, for tokenizer_config.json"},
     {"initial-alphabet", 0, SC_OPT_STR, "CHARS", "characters that are tokens in any case (byte-bpe: all bytes)"},
     {"limit-alphabet", 0, SC_OPT_INT, "N", "bpe, wordpiece: keep the N most frequent characters", .lo = 1,
      .hi = 1114112},

@@ -2,7 +2,7 @@
 /* Word vectors brought to length 1: nearest words, analogies (Mikolov et al. 2013), and how well cosines follow people's scores
  * of likeness. */
 #include "infer/infer.h"
-#include "socle/vectors.h"
+#include "vectors/vectors.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -279,7 +279,12 @@ sc_status sc_bytes_read(sc_bytes *b, void *p, int64_t cap, int64_t *n, bool *gap
     return SC_OK;
 }
 
-sc_bytes_counts sc_bytes_count(const sc_bytes *b) { return b->count; }
+sc_bytes_counts sc_bytes_count(const sc_bytes *b)
+{
+    sc_bytes_counts c = b->count;
+    c.packed = b->codec != NULL;
+    return c;
+}
 
 /* ---- opening ---- */
 

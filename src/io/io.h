@@ -7,7 +7,6 @@
 #include "socle/bytes.h"
 #include "socle/gguf.h"
 #include "socle/safetensors.h"
-#include "socle/vectors.h"
 
 /* Both formats are little-endian and used in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines are not supported");
@@ -72,41 +71,6 @@ void sc_stream_free(sc_stream *s);
 
 /* Elements of a shape; SC_ELIMIT where they do not fit 2^63. Checks rank and signs. */
 sc_status sc_shape_count(int64_t *out, int rank, const int64_t *dim);
-
-/* ---- static word vectors (vectors.c and a reader a format: vectors_*.c) ---- */
-struct sc_vectors {
-    const char *kind, *name; /* name: of the file, for messages */
-    sc_buffer *file;
-    const char *p; /* its bytes */
-    int64_t size;
-    int64_t n, width;
-    struct sc_vector_word {
-        const char *p; /* in the file */
-        int64_t len;
-    } * word;
-    sc_map index;
-    float *table; /* (n, width); NULL: of fastText's rows */
-    struct {
-        const char *rows; /* floats of any alignment, (words + bucket, width) */
-        int64_t words, bucket;
-        int32_t shortest, longest; /* n-grams, in characters; longest 0: none */
-    } parts;
-};
-/* Each fills in n (at most limit), width, words and vectors; kind and p are set. */
-sc_status sc_vectors_read_text(sc_vectors *v, int64_t limit, bool header);
-sc_status sc_vectors_read_binary(sc_vectors *v, int64_t limit);
-sc_status sc_vectors_read_fasttext(sc_vectors *v, int64_t limit);
-/* Room for n words and, where `table`, their vectors; the file must have at least `least` bytes a word. */
-sc_status sc_vectors_reserve(sc_vectors *v, int64_t n, int64_t width, int64_t least, bool table);
-/* Takes a word into the index unless it is there. */
-sc_status sc_vectors_put(sc_vectors *v, int64_t i, const char *p, int64_t len);
-/* A decimal number that fills p[0..n) exactly. */
-bool sc_decimal(const char *p, int64_t n, float *out);
-/* "N WIDTH" in a first line; *next: where the second one begins. */
-bool sc_vectors_header(const sc_vectors *v, int64_t *n, int64_t *width, int64_t *next);
-/* A fastText word's vector; *parts: of how many rows it is the mean. */
-void sc_vectors_parts(const sc_vectors *v, const char *word, int64_t len, int64_t row, float *out, int64_t *parts);
-sc_status sc_vectors_open_buffer(sc_vectors **out, sc_buffer *bytes, const char *name, int64_t limit);
 
 /* ---- bytes that may be compressed (bytes.c) ---- */
 /* Where they come from. read: up to n bytes into p, how many; 0 at the end, -1 with errno; close may be NULL. */

@@ -13,7 +13,8 @@ struct sc_line_reader {
     int64_t seen;       /* bytes behind `at` that have no line's end */
     bool end, gap;      /* the file ended; gap: what was lost lies behind p[n) */
     bool skip; /* the rest of a line that is too long, or a line whose beginning was lost, is passed over */
-    int64_t lines, longer, torn;
+    int64_t lines, longer, torn, begin;
+    int64_t offset; /* of p[n) in the unpacked file */
 };
 
 sc_status sc_line_reader_of(sc_line_reader **out, sc_bytes *bytes, const sc_line_options *options)
@@ -27,6 +28,8 @@ sc_status sc_line_reader_of(sc_line_reader **out, sc_bytes *bytes, const sc_line
         return sc_fail(SC_EINVAL, "longest line: %lld bytes", (long long)options->longest);
     }
     l->bytes = bytes;
+    l->skip = l->o.behind;
+    l->offset = l->o.bytes.start;
     *out = l;
     return SC_OK;
 }
@@ -75,6 +78,7 @@ static sc_status more(sc_line_reader *l)
         l->skip = true;
     }
     l->n += got;
+    l->offset += got;
     return SC_OK;
 }
 
@@ -85,7 +89,7 @@ static sc_status drop_mark(sc_line_reader *l)
         sc_status s = more(l);
         if (s) return s;
     }
-    if (l->n >= 3 && memcmp(l->p, "\xef\xbb\xbf", 3) == 0) l->at = 3;
+    if (l->n >= 3 && !l->o.bytes.start && memcmp(l->p, "\xef\xbb\xbf", 3) == 0) l->at = 3;
     return SC_OK;
 }
 
@@ -110,6 +114,14 @@ sc_status sc_line_reader_next(sc_line_reader *l, const char **p, int64_t *n)
 {
     sc_status s = l->cap ? SC_OK : drop_mark(l);
     while (!s) {
+        int64_t begin = l->offset - (l->n - l->at);
+        bool over = l->o.to && !l->skip && begin >= l->o.to;
+        if (over) {
+            *p = NULL;
+            *n = 0;
+            return SC_OK;
+        }
+        if (!l->skip) l->begin = begin;
         const char *from = l->p + l->at;
         const char *nl =
             l->n - l->at > l->seen ? memchr(from + l->seen, '\n', (size_t)(l->n - l->at - l->seen)) : NULL;
@@ -149,5 +161,5 @@ sc_status sc_line_reader_next(sc_line_reader *l, const char **p, int64_t *n)
 
 sc_line_counts sc_line_reader_count(const sc_line_reader *l)
 {
-    return (sc_line_counts){sc_bytes_count(l->bytes), l->lines, l->longer, l->torn};
+    return (sc_line_counts){sc_bytes_count(l->bytes), l->lines, l->longer, l->torn, l->begin};
 }

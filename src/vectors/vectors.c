@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Static word vectors: which format a file has, and looking words up. */
-#include "io/io.h"
+#include "vectors/vectors.h"
 
 enum { MAGIC_FASTTEXT = 793712314, MAX_WORDS = 1 << 28, MAX_WIDTH = 1 << 16 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fastText's .bin (Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information"): settings, dictionary, and one
  * matrix with a row for each word and, after those, for each bucket that n-grams are hashed into. Little-endian. */
-#include "io/io.h"
+#include "vectors/vectors.h"
 
 enum { OLDEST = 11, NEWEST = 12, SUPERVISED = 3, LONGEST_NGRAM = 64 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Word vectors as lines, "word number number …": GloVe's, and word2vec's with a first line that says how many there are. And
  * word2vec's binary form, where a space ends the word and the numbers are f32. */
-#include "io/io.h"
+#include "vectors/vectors.h"
 
 #include <math.h>
 #include <stdlib.h>
