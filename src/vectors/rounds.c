@@ -6,13 +6,13 @@
  * Each example keeps its h and e until then, as what they were computed from changes. */
 #include "vectors/learn.h"
 
-enum { ROUND = 512 };
+enum { ROUND = 512, SHOW_EVERY = 256 };
 
 typedef struct rounds {
     sc_learner *a;
     int members, quota; /* examples a lane and round */
     bool more[SC_LANES];
-    int64_t group; /* the unit of its first lane */
+    int64_t group, done; /* the unit of its first lane; rounds */
     bool over;
 } rounds;
 
@@ -79,8 +79,8 @@ static void next_round(rounds *r)
             r->more[i] = r->group + i < a->units;
             if (r->more[i]) sc_learner_start_unit(a, &a->lane[i], r->group + i);
         }
-        sc_learner_show(a);
     }
+    if (!any || ++r->done % SHOW_EVERY == 0) sc_learner_show(a);
     for (int i = 0; i < SC_LANES; i++) a->lane[i].rate = sc_learner_rate(a, words);
     if (atomic_load(&a->oom)) r->over = true;
 }
