@@ -518,6 +518,7 @@ static void bits_do_not_depend_on_threads_or_stops(void **state)
         o.hierarchical = ways[w].hierarchical;
         o.deterministic = ways[w].deterministic;
         o.epochs = 6; /* several groups of units */
+        o.window = 2;
         for (int run = 0; run < 4; run++) {
             sc_context *ctx = NULL;
             sc_context_options how = {.threads = alone ? 1 : 1 + run % 3};
