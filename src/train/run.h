@@ -4,6 +4,7 @@
 #ifndef SC_TRAIN_RUN_H
 #define SC_TRAIN_RUN_H
 
+#include "report/report.h"
 #include "train/team.h"
 
 /* ---- the folders of checkpoints (checkpoint_dirs.c) ---- */
@@ -93,33 +94,12 @@ sc_status sc_lines_cut(sc_lines *l, int64_t step, void (*each)(void *user, const
 sc_status sc_lines_put(sc_lines *l, const json_t *o); /* what a failed write left is taken back */
 void sc_lines_close(sc_lines *l);
 
-/* ---- pictures (chart.c) ---- */
+/* ---- the page (report.c) ---- */
 
 /* What is known of a step; NAN: it was not measured. */
 typedef struct sc_point {
     double step, seconds, loss, eval_loss, ema_loss, lr, norm, tokens_per_second, share;
 } sc_point;
-
-/* A line: one of the fields of all points, by its offset. */
-typedef struct sc_series {
-    const char *name, *colour; /* colour: a class of the page's style */
-    size_t at;
-} sc_series;
-#define SC_SERIES(name, colour, field) ((sc_series){name, colour, offsetof(sc_point, field)})
-
-typedef struct sc_chart {
-    const char *title;
-    bool wide;     /* values of several orders of magnitude are drawn by their logarithm */
-    double factor; /* of the values: 100 for percent; 0: 1 */
-    sc_series series[3];
-    int n_series;
-    const double *mark; /* n_marks steps to point out */
-    int n_marks;
-} sc_chart;
-/* An <svg> of the series over the steps; nothing where none has a value. */
-void sc_chart_draw(sc_str *out, const sc_chart *c, const sc_point *p, int64_t n);
-
-/* ---- the page (report.c) ---- */
 
 typedef struct sc_sample {
     int64_t step;
