@@ -31,6 +31,10 @@ typedef struct sc_data_result {
  * no sense, or another one than that of the run in `out`; SC_ENOTFOUND: a source without files. */
 SC_API sc_status sc_data_run(sc_context *ctx, const sc_data_options *o, sc_data_result *result);
 
+/* Writes report.html into the folder of a finished run, from its data.json: what is left after each stage, what each rule dropped
+ * with examples, languages, lengths. sc_data_run has done that already. */
+SC_API sc_status sc_data_page(const char *dir);
+
 /* The stages and the formats of sources there are, and their settings; NULL: there are fewer. */
 SC_API const char *sc_data_stage_at(int i, const char **summary);
 SC_API const char *sc_data_format_at(int i, const char **summary);
@@ -56,11 +60,15 @@ SC_API void sc_data_shards_free(sc_data_shards *s);
 SC_API const sc_data_shards_info *sc_data_shards_get(const sc_data_shards *s);
 /* The path of shard i, and what it holds; NULL: there are fewer. */
 SC_API const char *sc_data_shards_file(const sc_data_shards *s, int64_t i, int64_t *tokens, uint32_t *crc);
-/* Tokens at .. at + n of all shards in a row, which must be there. Any number of threads may read. */
+/* Tokens at .. at + n of all shards in a row, which must be there; in a damaged file's place of one that the vocabulary does not
+ * have comes INT32_MAX. Any number of threads may read. */
 SC_API void sc_data_shards_read(const sc_data_shards *s, int64_t at, int64_t n, int32_t *out);
 /* The token behind a document's last; the number of its source in the configuration, -1: it only fills up. */
 SC_API int64_t sc_data_shards_end(const sc_data_shards *s, int64_t document);
 SC_API int sc_data_shards_source(const sc_data_shards *s, int64_t document);
+/* The same for vocabularies of the same tokens: what sc_data_shards_info has of those that made shards. */
+struct sc_tokenizer;
+SC_API uint64_t sc_data_fingerprint(const struct sc_tokenizer *t);
 /* Reads everything: checksums, and whether all ids are of the vocabulary. ctx may be NULL. */
 SC_API sc_status sc_data_shards_check(const sc_data_shards *s, sc_context *ctx);
 

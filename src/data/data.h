@@ -11,6 +11,7 @@
 #define SC_DATA_INTERNAL_H
 
 #include "base/base.h"
+#include "socle/bytes.h"
 #include "socle/tokenizer.h"
 
 /* ---- documents (document.c) ---- */
@@ -72,8 +73,10 @@ typedef struct sc_verdict {
     bool changed;               /* the text is another now */
     char detail[SC_DETAIL_MAX]; /* for the report's examples: the phrase that was found; may be empty */
     int64_t copies;             /* more of it that are wanted: what mixing repeats */
-    struct sc_verdict_count {   /* things in it: "email": 3 */
-        const char *name;       /* lives as long as the stage */
+    int32_t other_file;         /* 1 more than the file of the document that this one is merged with; 0: none */
+    int64_t other_place;
+    struct sc_verdict_count { /* things in it: "email": 3 */
+        const char *name;     /* lives as long as the stage */
         int64_t n;
     } count[SC_VERDICT_COUNTS];
     int n_counts;
@@ -174,19 +177,6 @@ const sc_format *sc_format_at(int i); /* NULL: there are fewer */
 const sc_format *sc_format_named(const char *name);
 /* By the name's end; NULL: none. *packed: it ends in .gz or .zst, so it cannot be cut. */
 const sc_format *sc_format_of(const char *path, bool *packed);
-
-/* Bytes of a file, unpacked where its name says .gz or .zst. (bytes.c) */
-typedef struct sc_bytes sc_bytes;
-/* From byte `from` on; packed files only from 0. */
-sc_status sc_bytes_open(sc_bytes **out, const char *path, int64_t from);
-void sc_bytes_close(sc_bytes *b);
-/* Up to n bytes; *got 0: the end. */
-sc_status sc_bytes_read(sc_bytes *b, void *p, int64_t n, int64_t *got);
-int64_t sc_bytes_tell(const sc_bytes *b); /* bytes of the file itself */
-int64_t sc_bytes_at(const sc_bytes *b);   /* bytes given out, and where they began */
-/* A line without its end into `line` (replaced). Of a longer one the first `most` bytes, and *cut is set. SC_OK with *more
- * false: there is none. */
-sc_status sc_bytes_line(sc_bytes *b, sc_str *line, int64_t most, bool *cut, bool *more);
 
 /* ---- stages ---- */
 

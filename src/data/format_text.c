@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plain text: a file, its lines, or what stands between empty lines, is a document. */
-#include "data/data.h"
+#include "data/source.h"
 
 typedef enum unit { FILES, LINES, PARAGRAPHS } unit;
 
 typedef struct text {
-    sc_bytes *bytes;
+    sc_source_lines lines;
+    sc_bytes *bytes; /* of FILES, which is read as it is: it may be UTF-16 */
     unit unit;
-    int64_t to, largest;
-    sc_str line;
-    bool held; /* `line` is the next document's first */
-    int64_t held_at;
+    int64_t largest;
+    sc_str rest; /* of FILES: read, and the next document's */
+    struct sc_damage told;
+    sc_found held; /* of the others: what was met behind the document that was given */
+    bool end;
 } text;
 
 static void text_free(void *self)
 {
     text *t = self;
     if (!t) return;
+    sc_source_lines_close(&t->lines);
     sc_bytes_close(t->bytes);
-    sc_str_free(&t->line);
+    sc_str_free(&t->rest);
     sc_free(t);
 }
 
@@ -31,12 +34,14 @@ static sc_status text_open(void **self, const sc_reader_setup *x)
     sc_status s = SC_OK;
     int i = 0;
     while (i < SC_COUNT(words) && strcmp(words[i], word) != 0) i++;
+    t->unit = (unit)i;
+    t->largest = x->largest;
     if (i == SC_COUNT(words))
         s = sc_fail(SC_EINVAL, "%s: 'documents' is file, lines or paragraphs, not '%s'", x->settings.where, word);
-    t->unit = (unit)i;
-    t->to = x->to;
-    t->largest = x->largest;
-    if (!s) s = sc_bytes_open(&t->bytes, x->path, 0);
+    else if (t->unit == FILES)
+        s = sc_bytes_open(&t->bytes, x->path, NULL);
+    else
+        s = sc_source_lines_open(&t->lines, x, x->largest, false);
     if (s)
         text_free(t);
     else
@@ -44,55 +49,82 @@ static sc_status text_open(void **self, const sc_reader_setup *x)
     return s;
 }
 
-/* Whether a line is the last of its document. */
-static bool ends(const text *t, const sc_str *document)
+/* Where p[0..n) is cut: behind a line of its second half, else behind a character. */
+static int64_t cut_at(const char *p, int64_t n)
 {
-    if (t->unit == LINES) return document->len > 0;
-    return t->unit == PARAGRAPHS && document->len > 0 && t->line.len == 0;
+    const char *nl = memrchr(p + n / 2, '\n', (size_t)(n - n / 2));
+    return nl ? nl + 1 - p : SC_MAX(1, n - sc_utf8_unfinished(p, n));
+}
+
+/* The whole file; one that is too long goes on as another document, and so does what is behind a gap. */
+static sc_status next_file(text *t, sc_document *d, sc_found *found)
+{
+    char buf[1 << 16];
+    struct sc_damage now = {.broken = sc_bytes_count(t->bytes).broken};
+    if (sc_damage_tell(&t->told, &now, found)) return SC_OK;
+    d->place = sc_bytes_count(t->bytes).out - t->rest.len;
+    sc_str_append(&d->text, t->rest.p ? t->rest.p : "", t->rest.len);
+    t->rest.len = 0;
+    while (!t->end && d->text.len <= t->largest) {
+        int64_t got;
+        bool gap;
+        sc_status s = sc_bytes_read(t->bytes, buf, sizeof buf, &got, &gap);
+        if (s) return s;
+        t->end = got == 0;
+        sc_str *to = gap && d->text.len ? &t->rest : &d->text;
+        sc_str_append(to, buf, got);
+        if (d->text.oom || t->rest.oom) return sc_nomem();
+        if (t->rest.len) break;
+    }
+    if (d->text.len > t->largest) { /* then t->rest is empty */
+        int64_t n = cut_at(d->text.p, t->largest);
+        sc_str_append(&t->rest, d->text.p + n, d->text.len - n);
+        d->text.len = n;
+        d->text.p[n] = 0;
+        return t->rest.oom ? sc_nomem() : SC_OK;
+    }
+    if (d->text.len) return SC_OK;
+    now.broken = sc_bytes_count(t->bytes).broken;
+    if (!sc_damage_tell(&t->told, &now, found)) found->what = SC_READ_END;
+    return SC_OK;
 }
 
 static sc_status text_next(void *self, sc_document *d, sc_found *found)
 {
     text *t = self;
-    bool cut = false, more = true;
-    d->place = t->held ? t->held_at : sc_bytes_at(t->bytes);
+    if (t->unit == FILES) return next_file(t, d, found);
+    *found = t->held;
+    t->held = (sc_found){0};
+    if (found->what != SC_READ_DOCUMENT) return SC_OK;
     for (;;) {
-        int64_t at = sc_bytes_at(t->bytes);
-        if (!t->held) {
-            sc_status s = sc_bytes_line(t->bytes, &t->line, t->largest, &cut, &more);
-            if (s) return s;
-        }
-        if (!more) break;
-        if (cut) {
-            t->held = false;
-            if (!d->text.len) {
-                found->what = SC_READ_BROKEN;
-                found->reason = "too_large";
-                return SC_OK;
-            }
-        }
-        /* A text that is too long goes on as another document. */
-        if (d->text.len && d->text.len + t->line.len + 1 > t->largest) {
-            t->held = true;
-            t->held_at = at;
-            break;
-        }
-        t->held = false;
-        bool paragraph_begins = t->unit != FILES && d->text.len == 0;
-        if (paragraph_begins && t->line.len == 0) {
-            d->place = sc_bytes_at(t->bytes);
-            continue;
-        }
-        if (ends(t, &d->text)) break;
-        sc_str_append(&d->text, t->line.p ? t->line.p : "", t->line.len);
+        sc_status s = sc_source_lines_next(&t->lines, found);
+        if (s) return s;
+        if (found->what != SC_READ_DOCUMENT) break;
+        const char *p = t->lines.p;
+        int64_t n = t->lines.n;
+        bool first = !d->text.len;
+        if (first) d->place = sc_line_reader_count(t->lines.lines).begin;
+        /* A paragraph that is too long goes on as another document. */
+        if (!first && d->text.len + n + 1 > t->largest) break;
+        t->lines.p = NULL;
+        if (!n && first) continue;
+        if (!n) break;
+        sc_str_append(&d->text, p, n);
         if (t->unit == LINES) break;
         sc_str_putc(&d->text, '\n');
     }
-    if (!d->text.len) found->what = SC_READ_END;
+    if (d->text.len && found->what != SC_READ_DOCUMENT) {
+        t->held = *found;
+        *found = (sc_found){0};
+    }
     return sc_document_oom(d) ? sc_nomem() : SC_OK;
 }
 
-static int64_t text_tell(const void *self) { return sc_bytes_tell(((const text *)self)->bytes); }
+static int64_t text_tell(const void *self)
+{
+    const text *t = self;
+    return t->bytes ? sc_bytes_count(t->bytes).in : sc_line_reader_count(t->lines.lines).bytes.in;
+}
 
 static const sc_setting settings[] = {
     {"documents", SC_SET_TEXT, "file",

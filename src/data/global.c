@@ -2,6 +2,8 @@
 /* Deciding about all documents: steps of tasks over sorted notes. */
 #include "data/run.h"
 
+#include <stdlib.h>
+
 void sc_notes_add(sc_notes *x, uint64_t key, const void *p, int64_t n)
 {
     struct {
@@ -14,12 +16,38 @@ void sc_notes_add(sc_notes *x, uint64_t key, const void *p, int64_t n)
 
 sc_status sc_deciding_notes(const sc_deciding *x, sc_merge **out, uint64_t lo, uint64_t hi)
 {
+    *out = NULL;
     return sc_merge_open(out, x->path, x->paths, lo, hi, x->memory / 2);
+}
+
+sc_status sc_deciding_share(const sc_deciding *x, sc_merge **out, int64_t i, int64_t n)
+{
+    uint64_t lo = (uint64_t)(((unsigned __int128)i << 64) / (uint64_t)n);
+    uint64_t hi = (uint64_t)(((unsigned __int128)(i + 1) << 64) / (uint64_t)n) - 1; /* of the last: all ones */
+    return sc_deciding_notes(x, out, lo, hi);
+}
+
+const char *sc_deciding_source(const sc_deciding *x, const char *number)
+{
+    long i = strtol(number, NULL, 10);
+    return i >= 0 && i < x->run->config.n_sources ? x->run->config.source[i].name : number;
+}
+
+void sc_merge_with(sc_verdict *v, const char *reason, const sc_note *decision)
+{
+    sc_same same = {0};
+    if (decision->n == sizeof same) memcpy(&same, decision->p, sizeof same);
+    v->fate = SC_MERGE;
+    v->reason = reason;
+    v->has_value = true;
+    v->value = same.similarity;
+    v->other_file = same.file + 1;
+    v->other_place = same.place;
 }
 
 sc_status sc_deciding_document(const sc_deciding *x, uint64_t ref, sc_document *d)
 {
-    return sc_part_document(x->run, x->pass, ref, d);
+    return sc_piece_document(x->run, x->pass, ref, d);
 }
 
 static void free_paths(char **path, int64_t n)

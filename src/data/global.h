@@ -52,9 +52,24 @@ typedef struct sc_deciding {
     char **path;    /* files with the notes: the parts', or what the step before wrote */
     int64_t paths;
 } sc_deciding;
+/* *out is NULL after a failure. */
 sc_status sc_deciding_notes(const sc_deciding *x, sc_merge **out, uint64_t lo, uint64_t hi);
+/* Share i of n of all keys. */
+sc_status sc_deciding_share(const sc_deciding *x, sc_merge **out, int64_t i, int64_t n);
 /* The document, into d, which is clear. */
 sc_status sc_deciding_document(const sc_deciding *x, uint64_t ref, sc_document *d);
+
+/* The name of a source, by its number as text. */
+const char *sc_deciding_source(const sc_deciding *x, const char *number);
+
+/* The document that stands for one that is merged: the bytes of such a decision. */
+typedef struct sc_same {
+    float similarity;
+    int32_t file; /* of the plan */
+    int64_t place;
+} sc_same;
+/* Says so in the verdict. */
+void sc_merge_with(sc_verdict *v, const char *reason, const sc_note *decision);
 
 /* A stage's `apply` is not called; in its place: */
 typedef struct sc_global {

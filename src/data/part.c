@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { BATCH = 256, BATCH_BYTES = 4 << 20, DECISION = 64, FRAME_MAX = INT32_MAX };
+enum { BATCH = 256, BATCH_BYTES = 4 << 20, DECISION = 64 };
 
 typedef struct item {
     sc_document doc;
@@ -41,9 +41,7 @@ typedef struct part {
     int64_t records;
     sc_tally read; /* of records */
     /* the others read what the pass before wrote */
-    sc_bytes *docs;
-    int64_t at; /* in it */
-    sc_str frame;
+    sc_piece *docs;
     sc_merge *decisions;
     sc_note decision;
     bool more; /* there is a decision */
@@ -129,48 +127,6 @@ static sc_status read_source(part *p, sc_document *d, bool *got)
 
 /* ---- reading what a pass wrote ---- */
 
-static sc_status read_exactly(sc_bytes *b, char *p, int64_t n, bool *end)
-{
-    for (int64_t at = 0, got; at < n; at += got) {
-        sc_status s = sc_bytes_read(b, p + at, n - at, &got);
-        if (s) return s;
-        if (!got && at == 0 && end) {
-            *end = true;
-            return SC_OK;
-        }
-        if (!got) return sc_fail(SC_EFORMAT, "a piece between passes is cut off");
-    }
-    return SC_OK;
-}
-
-static sc_status read_frame(sc_bytes *b, sc_str *room, sc_document *d, int64_t *bytes, bool *end)
-{
-    uint32_t n;
-    *end = false;
-    sc_status s = read_exactly(b, (char *)&n, sizeof n, end);
-    if (s || *end) return s;
-    if (n > FRAME_MAX || !sc_grow(&room->p, &room->cap, (int64_t)n + 1, 1)) return sc_nomem();
-    s = read_exactly(b, room->p, n, NULL);
-    *bytes = (int64_t)sizeof n + n;
-    return s ? s : sc_frame_get(d, room->p, n);
-}
-
-sc_status sc_part_document(const sc_run *r, int pass, uint64_t ref, sc_document *d)
-{
-    char *path = sc_run_path(r, "pass-%d/part-%06lld.docs", pass, (long long)sc_ref_part(ref));
-    sc_bytes *b = NULL;
-    sc_str room = {0};
-    int64_t bytes;
-    bool end = false;
-    sc_status s = path ? sc_bytes_open(&b, path, sc_ref_place(ref)) : sc_nomem();
-    if (!s) s = read_frame(b, &room, d, &bytes, &end);
-    if (!s && end) s = sc_fail(SC_EFORMAT, "%s has no document there", path);
-    sc_bytes_close(b);
-    sc_str_free(&room);
-    sc_free(path);
-    return s;
-}
-
 static sc_status next_decision(part *p)
 {
     return p->decisions ? sc_merge_next(p->decisions, &p->decision, &p->more) : SC_OK;
@@ -178,13 +134,11 @@ static sc_status next_decision(part *p)
 
 static sc_status read_piece(part *p, item *x, bool *got)
 {
-    int64_t bytes = 0;
-    uint64_t ref = sc_ref(p->index, p->at);
-    sc_status s = read_frame(p->docs, &p->frame, &x->doc, &bytes, &p->ended);
-    *got = !s && !p->ended;
-    if (!*got) return s;
-    p->at += bytes;
-    x->decided = p->more && p->decision.key == ref;
+    int64_t place = 0;
+    sc_status s = sc_piece_next(p->docs, &x->doc, &place, got);
+    p->ended = !*got;
+    if (s || !*got) return s;
+    x->decided = p->more && p->decision.key == sc_ref(p->index, place);
     if (!x->decided) return SC_OK;
     x->decision = p->decision;
     x->decision.n = SC_MIN(p->decision.n, DECISION);
@@ -195,7 +149,7 @@ static sc_status read_piece(part *p, item *x, bool *got)
 
 static sc_status read_batch(part *p, batch *b)
 {
-    int64_t bytes = 0, most = SC_MIN(BATCH_BYTES, p->run->config.memory / 16);
+    int64_t bytes = 0, most = SC_MIN(BATCH_BYTES, p->run->config.memory / 16 + 1);
     b->n = 0;
     while (!p->ended && b->n < BATCH && bytes < most) {
         item *x = &b->item[b->n];
@@ -452,9 +406,7 @@ static sc_status open_input(part *p)
     int before = p->pass->number - 1;
     p->slice = p->run->plan.part[p->index];
     if (before < 0) return SC_OK;
-    char *path = sc_run_path(p->run, "pass-%d/part-%06lld.docs", before, (long long)p->index);
-    sc_status s = path ? sc_bytes_open(&p->docs, path, 0) : sc_nomem();
-    sc_free(path);
+    sc_status s = sc_piece_open(&p->docs, p->run, before, p->index);
     if (!s) s = sc_decisions_open(&p->decisions, p->run, before, p->index);
     return s ? s : next_decision(p);
 }
@@ -505,9 +457,8 @@ static void close_part(part *p)
         sc_free(p->batch[i]);
     }
     sc_tally_free(&p->read);
-    sc_bytes_close(p->docs);
+    sc_piece_close(p->docs);
     sc_merge_close(p->decisions);
-    sc_str_free(&p->frame);
     sc_writer_close(p->piece);
     sc_spill_close(p->spill);
     sc_texts_close(p->texts);

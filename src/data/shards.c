@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-uint64_t sc_shard_fingerprint(const sc_tokenizer *t)
+uint64_t sc_data_fingerprint(const sc_tokenizer *t)
 {
     uint64_t x = sc_hash("tokens", 6);
     for (int64_t i = 0; i < sc_tokenizer_vocab_size(t); i++) {
@@ -315,7 +315,7 @@ static sc_status divide(writing *w, int64_t bytes)
 
 sc_status sc_shards_write(sc_run *r)
 {
-    writing w = {.run = r, .fingerprint = sc_shard_fingerprint(r->config.tokenizer)};
+    writing w = {.run = r, .fingerprint = sc_data_fingerprint(r->config.tokenizer)};
     sc_summary sum = {0};
     int64_t parts = r->plan.n_parts;
     sc_status s = sc_pass_summary(r, r->passes - 1, "after", &sum);

@@ -15,7 +15,7 @@ typedef struct sc_shard_header {
     uint32_t version, token_bytes; /* 2 or 4 */
     int64_t tokens, documents;
     int64_t sequence;       /* documents lie whole in sequences of so many tokens; 0: they do not */
-    uint64_t tokenizer;     /* sc_shard_fingerprint */
+    uint64_t tokenizer;     /* sc_data_fingerprint */
     int32_t eos;            /* that each document ends with; -1: none */
     uint32_t vocab;         /* ids are below */
     uint32_t number, count; /* of all shards */
@@ -26,8 +26,5 @@ typedef struct sc_shard_header {
 _Static_assert(sizeof(sc_shard_header) == 128, "the format's");
 
 static inline int64_t sc_shard_padded(int64_t n) { return (n + 7) / 8 * 8; }
-struct sc_tokenizer;
-/* The same for vocabularies of the same tokens. */
-uint64_t sc_shard_fingerprint(const struct sc_tokenizer *t);
 
 #endif

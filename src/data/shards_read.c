@@ -188,10 +188,11 @@ void sc_data_shards_read(const sc_data_shards *s, int64_t at, int64_t n, int32_t
         const one *x = with_token(s, at);
         int64_t from = at - x->first_token, k = SC_MIN(n, x->h.tokens - from);
         const uint16_t *narrow = (const uint16_t *)x->tokens + from;
-        if (x->h.token_bytes == 2)
-            for (int64_t i = 0; i < k; i++) out[i] = narrow[i];
-        else
-            memcpy(out, x->tokens + from * 4, (size_t)k * sizeof *out);
+        const uint32_t *wide = (const uint32_t *)x->tokens + from;
+        for (int64_t i = 0; i < k; i++) {
+            uint32_t id = x->h.token_bytes == 2 ? narrow[i] : wide[i];
+            out[i] = id < x->h.vocab ? (int32_t)id : INT32_MAX;
+        }
         at += k;
         out += k;
         n -= k;

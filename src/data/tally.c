@@ -116,6 +116,10 @@ static json_t *example_json(const sc_parts *p, const sc_document *d, const sc_ve
     json_object_set_new(o, "language", text_or_null(d->language, (int64_t)strlen(d->language)));
     if (v->has_value) json_object_set_new(o, "value", json_real(v->value));
     if (v->detail[0]) json_object_set_new(o, "detail", json_string(v->detail));
+    if (v->other_file > 0 && v->other_file <= p->n_files) {
+        json_object_set_new(o, "other_file", json_string(p->file[v->other_file - 1].path));
+        json_object_set_new(o, "other_place", json_integer(v->other_place));
+    }
     json_object_set_new(o, "bytes", json_integer(d->text.len));
     json_object_set_new(o, "text", excerpt(d));
     return o;

@@ -4,6 +4,7 @@
 #define SC_IO_INTERNAL_H
 
 #include "base/base.h"
+#include "socle/bytes.h"
 #include "socle/gguf.h"
 #include "socle/safetensors.h"
 
@@ -70,6 +71,19 @@ void sc_stream_free(sc_stream *s);
 
 /* Elements of a shape; SC_ELIMIT where they do not fit 2^63. Checks rank and signs. */
 sc_status sc_shape_count(int64_t *out, int rank, const int64_t *dim);
+
+/* ---- bytes that may be compressed (bytes.c) ---- */
+/* Where they come from. read: up to n bytes into p, how many; 0 at the end, -1 with errno; close may be NULL. */
+typedef struct sc_bytes_source {
+    int64_t (*read)(void *user, void *p, int64_t n);
+    void (*close)(void *user); /* with the reader; not where opening failed */
+    void *user;
+    int64_t size; /* 0: not known */
+} sc_bytes_source;
+sc_status sc_bytes_open_source(sc_bytes **out, const char *name, const sc_bytes_source *source,
+                               const sc_bytes_options *options);
+/* Lines of a reader that becomes theirs; not where this fails. */
+sc_status sc_line_reader_of(sc_line_reader **out, sc_bytes *bytes, const sc_line_options *options);
 
 /* ---- fetching (fetch.c; without libcurl all fail with SC_EUNSUPPORTED) ---- */
 typedef struct sc_fetch {

@@ -40,6 +40,11 @@ static int64_t different(const double *x, const double *y, int64_t n, int64_t mo
 static bool enough(sc_law_form form, const sc_law_data *d)
 {
     int n = sc_law_count(form);
+    if (form == SC_LAW_KAPLAN_COMPUTE) {
+        for (int64_t i = 1; i < d->n; i++)
+            if (!same(d->x[i] + d->y[i], d->x[0] + d->y[0])) return true;
+        return false;
+    }
     return different(d->x, d->y, d->n, n) >= n && different(d->x, NULL, d->n, 2) >= 2 &&
            different(d->y, NULL, d->n, 2) >= 2;
 }
@@ -53,14 +58,26 @@ static void find_middle(sc_law_data *d)
     }
 }
 
+/* Whether another run with about as little compute has less loss. */
+static bool beaten(const sc_scale_points *p, const sc_scale_point *q)
+{
+    static const double as_little = 1.05;
+    for (int64_t i = 0; i < p->n; i++) {
+        const sc_scale_point *o = &p->point[i];
+        if (!o->held_out && o->c <= as_little * q->c && o->loss < q->loss) return true;
+    }
+    return false;
+}
+
 static sc_status gather(sc_law_data *d, sc_law_form form, const sc_scale_points *p)
 {
     sc_status s = room(d, p->n);
     if (s) return s;
     d->n = 0;
+    d->kappa = sc_scale_kappa(p);
     for (int64_t i = 0; i < p->n; i++) {
         const sc_scale_point *q = &p->point[i];
-        if (q->held_out) continue;
+        if (q->held_out || (form == SC_LAW_KAPLAN_COMPUTE && beaten(p, q))) continue;
         if (!(q->n > 0 && q->d > 0 && q->loss > 0) || !isfinite(q->n) || !isfinite(q->d) || !isfinite(q->loss))
             return sc_fail(SC_EINVAL, "run '%s' has %g parameters, %g tokens and a loss of %g",
                            q->name ? q->name : "", q->n, q->d, q->loss);
@@ -69,10 +86,9 @@ static sc_status gather(sc_law_data *d, sc_law_form form, const sc_scale_points 
         d->z[d->n++] = log(q->loss);
     }
     if (!enough(form, d))
-        return sc_fail(
-            SC_EINVAL,
-            "%lld runs cannot tell the law %s: it takes %d of different sizes and tokens, at least two of each",
-            (long long)d->n, sc_law_formula(form), sc_law_count(form));
+        return sc_fail(SC_EINVAL, "%lld runs cannot tell the law %s: it takes %d of different sizes or tokens%s",
+                       (long long)d->n, sc_law_formula(form), sc_law_count(form),
+                       form == SC_LAW_KAPLAN_COMPUTE ? "" : ", at least two of each");
     find_middle(d);
     return SC_OK;
 }
@@ -140,6 +156,7 @@ static sc_status bootstrap(sc_law_fit *f, sc_context *ctx, const sc_law_data *d,
         do resample(&again, d, f, form, best, o->cases, &r);
         while (!enough(form, &again) && ++tries < TRIES);
         if (tries == TRIES) continue;
+        again.kappa = d->kappa;
         again.x0 = d->x0;
         again.y0 = d->y0;
         double lowest = sc_law_minimise(form, &again, delta, from.t);

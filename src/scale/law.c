@@ -11,6 +11,7 @@ static const struct {
     [SC_LAW_HOFFMANN] = {"Hoffmann", "L = E + A/N^α + B/D^β", {"E", "A", "alpha", "B", "beta"}, 5},
     [SC_LAW_KAPLAN] = {"Kaplan", "L = ((Nc/N)^(αN/αD) + Dc/D)^αD", {"Nc", "alphaN", "Dc", "alphaD"}, 4},
     [SC_LAW_KAPLAN_STEPS] = {"Kaplan, steps", "L = (Nc/N)^αN + (Sc/S)^αS", {"Nc", "alphaN", "Sc", "alphaS"}, 4},
+    [SC_LAW_KAPLAN_COMPUTE] = {"Kaplan, compute", "L = (Cc/C)^αC", {"Cc", "alphaC"}, 2},
 };
 
 const char *sc_law_name(sc_law_form form) { return laws[form].name; }
@@ -27,6 +28,7 @@ double sc_law_loss(const sc_law *law, double n, double d)
     switch (law->form) {
     case SC_LAW_KAPLAN: return pow(pow(p[0] / n, p[1] / p[3]) + p[2] / d, p[3]);
     case SC_LAW_KAPLAN_STEPS: return pow(p[0] / n, p[1]) + pow(p[2] / d, p[3]);
+    case SC_LAW_KAPLAN_COMPUTE: return pow(p[0] / (p[2] * n * d), p[1]);
     default: return p[0] + p[1] * pow(n, -p[2]) + p[3] * pow(d, -p[4]);
     }
 }
@@ -53,6 +55,7 @@ void sc_law_optimum(const sc_law *law, double kappa, double c, double *n, double
  * With x = log N - x0 and y = log D - y0:
  *   Hoffmann       log(exp(t0) + exp(t1 - exp(t2) x) + exp(t3 - exp(t4) y))
  *   Kaplan, steps  the same without its first term: t0 … t3 are t1 … t4 above
+ *   Kaplan, compute  t0 - exp(t1) (x + y)
  *   Kaplan         aD log(exp(t0 - aN/aD x) + exp(t2 - y)), aN = exp(t1), aD = exp(t3) */
 
 static double log_of_sum(const double *term, int n, double *share)
@@ -67,6 +70,14 @@ static double log_of_sum(const double *term, int n, double *share)
 double sc_law_log(sc_law_form form, const double *t, double x, double y, double *derivative)
 {
     double share[3];
+    if (form == SC_LAW_KAPLAN_COMPUTE) {
+        double slope = exp(t[1]) * (x + y);
+        if (derivative) {
+            derivative[0] = 1;
+            derivative[1] = -slope;
+        }
+        return t[0] - slope;
+    }
     if (form == SC_LAW_KAPLAN) {
         double an = exp(t[1]), ad = exp(t[3]), slope = an / ad * x;
         double sum = log_of_sum((double[]){t[0] - slope, t[2] - y}, 2, share);
@@ -112,6 +123,11 @@ void sc_law_from(sc_law *law, const sc_law_data *d, const double *t)
         p[2] = exp(d->y0 + t[2] / exp(t[3]));
         p[3] = exp(t[3]);
         break;
+    case SC_LAW_KAPLAN_COMPUTE:
+        p[0] = d->kappa * exp(t[0] / exp(t[1]) + d->x0 + d->y0);
+        p[1] = exp(t[1]);
+        p[2] = d->kappa;
+        break;
     default:
         p[0] = exp(t[0]);
         p[2] = exp(t[2]);
@@ -149,6 +165,11 @@ bool sc_law_start(sc_law_form form, const sc_law_data *d, int i, double *t)
     for (int64_t k = 0; k < d->n; k++) middle += d->z[k] / (double)d->n;
     int a = i % EXPONENTS, b = i / EXPONENTS % EXPONENTS, s = i / (EXPONENTS * EXPONENTS) % SHARES,
         e = i / (EXPONENTS * EXPONENTS * SHARES);
+    if (form == SC_LAW_KAPLAN_COMPUTE) {
+        t[0] = middle;
+        t[1] = log(exponent[a]);
+        return i < EXPONENTS;
+    }
     if (form != SC_LAW_HOFFMANN) {
         if (e > 0) return false;
         double size = log(share[s]), tokens = log1p(-share[s]),

@@ -13,6 +13,7 @@ enum { SC_SCALE_MAX_POINTS = 100000 };
 typedef struct sc_law_data {
     double *x, *y, *z; /* log N, log D, log L */
     int64_t n;
+    double kappa;  /* operations for a token and a parameter */
     double x0, y0; /* the means of x and y, which laws are fitted around: parameters hang together less there */
 } sc_law_data;
 

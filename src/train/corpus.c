@@ -44,7 +44,9 @@ sc_status sc_corpus_batch(sc_corpus *c, bool eval, int64_t index, sc_corpus_fn *
     sc_maker_begin(&c->maker);
     for (int64_t at = from; !s && at < (eval ? SC_MIN(to, c->parts[1]) : to); at++) {
         sc_rng r = sc_rng_make(eval ? 0 : c->seed, sc_hash("spoil", 5) + (uint64_t)at);
-        s = fn(user, &c->data[eval], c->part[eval][eval ? at : sc_order_at(&c->order, at)], &r);
+        sc_passage part;
+        s = sc_token_data_passage(&c->data[eval], c->part[eval][eval ? at : sc_order_at(&c->order, at)], &part);
+        if (!s) s = fn(user, &part, &r);
         c->maker.examples++;
     }
     return s;

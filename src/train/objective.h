@@ -142,7 +142,7 @@ sc_status sc_record_document(const sc_record *r, sc_field *out);
 
 /* ---- documents as token ids (text_data.c) ---- */
 
-/* Documents end to end. Starts as {0}. */
+/* Documents end to end: in memory, or in shards that are mapped. Starts as {0}. */
 typedef struct sc_token_data {
     bool ends;   /* given: the tokenizer's end-of-text token follows each, where it has one */
     bool breaks; /* given: sentences are wanted */
@@ -156,12 +156,26 @@ typedef struct sc_token_data {
     int64_t documents, cap_documents, cap_sources;
     bool *last; /* (n) the token ends a sentence; with `breaks` */
     int64_t cap_last;
+    /* In place of ids, end, source and last: shards, and which tokens of the vocabulary end a sentence. */
+    struct sc_data_shards *shards;
+    const char *path; /* of them */
+    int32_t eos;      /* that their documents end with, where `ends` does not ask for it; -1: none */
+    bool *stops;
+    int64_t vocab; /* that `stops` has */
+    int32_t *room; /* of a passage */
+    bool *room_last;
+    int64_t cap_room, cap_room_last;
 } sc_token_data;
-/* The documents of files. SC_EFORMAT: as sc_records_each, or without "text"; SC_EINVAL: no text in one; SC_ELIMIT: an id
- * that `vocab` rows of embeddings do not have. */
+/* The documents of files, or of shards that `socle data run` made, which stand alone. SC_EFORMAT: as sc_records_each, or without
+ * "text"; SC_EINVAL: no text in one, shards of another tokenizer; SC_ELIMIT: an id that `vocab` rows of embeddings do not have. */
 sc_status sc_token_data_add(sc_token_data *d, const sc_objective_setup *s, const char *const *path, int n,
                             int64_t vocab);
 void sc_token_data_free(sc_token_data *d);
+/* Whether a path is of shards: a folder, or a shard. */
+bool sc_is_shards(const char *path);
+/* The token behind a document's last. */
+int64_t sc_token_data_end(const sc_token_data *d, int64_t document);
+void sc_token_data_read(const sc_token_data *d, int64_t at, int64_t n, int32_t *to);
 /* The document that token `at` is in. */
 int64_t sc_token_data_document(const sc_token_data *d, int64_t at);
 /* Appends where n tokens come from: "book.txt tokens 0-255", "a.jsonl line 7 tokens 12-80 to line 9". */
@@ -171,6 +185,13 @@ void sc_token_data_describe(const sc_token_data *d, int64_t at, int64_t n, sc_st
 typedef struct sc_stretch {
     int64_t at, n;
 } sc_stretch;
+/* A stretch's tokens, and which of them end a sentence (with `breaks`); valid until the next one. */
+typedef struct sc_passage {
+    const int32_t *ids;
+    const bool *last;
+    int64_t n;
+} sc_passage;
+sc_status sc_token_data_passage(sc_token_data *d, sc_stretch part, sc_passage *out);
 /* Cuts documents into stretches of at most `most`. */
 sc_status sc_token_data_cut(const sc_token_data *d, int64_t most, sc_stretch **out, int64_t *n);
 
@@ -276,7 +297,7 @@ sc_status sc_corpus_open(sc_corpus *c, const sc_objective_setup *x, int64_t most
 void sc_corpus_free(sc_corpus *c);
 void sc_corpus_size(const sc_corpus *c, sc_objective_size *out);
 /* Calls fn for each part of a batch, which it is to put into c->maker; what is random comes from r. */
-typedef sc_status sc_corpus_fn(void *user, const sc_token_data *d, sc_stretch part, sc_rng *r);
+typedef sc_status sc_corpus_fn(void *user, const sc_passage *part, sc_rng *r);
 sc_status sc_corpus_batch(sc_corpus *c, bool eval, int64_t index, sc_corpus_fn *fn, void *user);
 void sc_corpus_describe(sc_corpus *c, int64_t index, sc_str *out); /* as sc_objective.describe */
 /* A whole number from 0 to n - 1. */

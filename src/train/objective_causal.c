@@ -91,8 +91,9 @@ static sc_status divide(causal *c, const sc_token_data *d, int64_t from, int64_t
 {
     sc_status s = SC_OK;
     int64_t n = c->length;
-    for (int64_t i = sc_token_data_document(d, from); !s && i < d->documents && d->end[i] <= from + n; i++) {
-        int64_t end = d->end[i] - from;
+    for (int64_t i = sc_token_data_document(d, from); !s && i < d->documents; i++) {
+        int64_t end = sc_token_data_end(d, i) - from;
+        if (end > n) break;
         c->labels[to + end - 1] = -1;
         if (end < n) s = begin_sequence(c, to + end);
     }
@@ -102,8 +103,8 @@ static sc_status divide(causal *c, const sc_token_data *d, int64_t from, int64_t
 static sc_status put(causal *c, const sc_token_data *d, int64_t sequence, int64_t row)
 {
     int64_t n = c->length;
-    memcpy(c->ids + row * n, d->ids + sequence * n, (size_t)n * sizeof *c->ids);
-    memcpy(c->labels + row * n, d->ids + sequence * n + 1, (size_t)n * sizeof *c->labels);
+    sc_token_data_read(d, sequence * n, n, c->ids + row * n);
+    sc_token_data_read(d, sequence * n + 1, n, c->labels + row * n);
     sc_status s = begin_sequence(c, row * n);
     return s || !c->pack ? s : divide(c, d, sequence * n, row * n);
 }

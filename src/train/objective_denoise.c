@@ -90,18 +90,18 @@ static void shuffle(sc_rng *r, int64_t *x, int64_t n)
 }
 
 /* The part's sentences in any order, into x->text. */
-static void permute(denoise *x, const sc_token_data *d, sc_stretch part, sc_rng *r)
+static void permute(denoise *x, const sc_passage *part, sc_rng *r)
 {
     int64_t n = 0, at = 0;
     x->start[n++] = 0;
-    for (int64_t i = 0; x->permute && i < part.n - 1; i++)
-        if (d->last[part.at + i]) x->start[n++] = i + 1;
-    x->start[n] = part.n;
+    for (int64_t i = 0; x->permute && i < part->n - 1; i++)
+        if (part->last[i]) x->start[n++] = i + 1;
+    x->start[n] = part->n;
     for (int64_t i = 0; i < n; i++) x->order[i] = i;
     shuffle(r, x->order, n);
     for (int64_t i = 0; i < n; i++) {
         int64_t from = x->start[x->order[i]], len = x->start[x->order[i] + 1] - from;
-        memcpy(x->text + at, d->ids + part.at + from, (size_t)len * sizeof *x->text);
+        memcpy(x->text + at, part->ids + from, (size_t)len * sizeof *x->text);
         at += len;
     }
 }
@@ -143,13 +143,13 @@ static int64_t choose_spans(denoise *x, int64_t n, sc_rng *r)
     return gaps;
 }
 
-static sc_status spoil(void *user, const sc_token_data *d, sc_stretch part, sc_rng *r)
+static sc_status spoil(void *user, const sc_passage *part, sc_rng *r)
 {
     denoise *x = user;
     sc_maker *m = &x->corpus.maker;
     int64_t at = 0, n = 0;
-    permute(x, d, part, r);
-    int64_t gaps = choose_spans(x, part.n, r);
+    permute(x, part, r);
+    int64_t gaps = choose_spans(x, part->n, r);
     sc_maker_text(m, &m->source, x->before, NULL, x->n_before, false);
     for (int64_t i = 0; i < gaps; i++) {
         if (x->length[i] >= 0) {
@@ -160,8 +160,8 @@ static sc_status spoil(void *user, const sc_token_data *d, sc_stretch part, sc_r
     }
     sc_maker_text(m, &m->source, x->after, NULL, x->n_after, true);
     for (int64_t i = 0; i < x->n_before; i++) x->labels[n++] = x->before[i];
-    memcpy(x->labels + n, d->ids + part.at, (size_t)part.n * sizeof *x->labels);
-    n += part.n;
+    memcpy(x->labels + n, part->ids, (size_t)part->n * sizeof *x->labels);
+    n += part->n;
     for (int64_t i = 0; i < x->n_after; i++) x->labels[n++] = x->after[i];
     sc_maker_answer(m, x->labels, n, x->ids.wraps ? x->labels[n - 1] : x->ids.start);
     return SC_OK;

@@ -119,15 +119,15 @@ static sc_status choose(mlm *m, sc_rng *r, const int32_t *ids, int64_t n)
     return SC_OK;
 }
 
-static sc_status spoil(void *user, const sc_token_data *d, sc_stretch part, sc_rng *r)
+static sc_status spoil(void *user, const sc_passage *part, sc_rng *r)
 {
     mlm *m = user;
     sc_maker *b = &m->corpus.maker;
-    const int32_t *ids = d->ids + part.at;
-    sc_status s = choose(m, r, ids, part.n);
+    const int32_t *ids = part->ids;
+    sc_status s = choose(m, r, ids, part->n);
     if (s) return s;
     sc_maker_text(b, &b->text, m->before, NULL, m->n_before, false);
-    for (int64_t i = 0; i < part.n; i++) {
+    for (int64_t i = 0; i < part->n; i++) {
         int32_t id = ids[i];
         if (m->chosen[i]) {
             double x = sc_rng_uniform(r);

@@ -125,18 +125,18 @@ static void divide(span *x, sc_rng *r, int64_t n, int64_t parts, int64_t *length
     }
 }
 
-static sc_status spoil(void *user, const sc_token_data *d, sc_stretch part, sc_rng *r)
+static sc_status spoil(void *user, const sc_passage *part, sc_rng *r)
 {
     span *x = user;
     sc_maker *m = &x->corpus.maker;
-    const int32_t *at = d->ids + part.at;
+    const int32_t *at = part->ids;
     int64_t gone = 0, spans = 0, n = 0;
-    if (part.n > 1) {
-        measure(x, part.n, &gone, &spans);
+    if (part->n > 1) {
+        measure(x, part->n, &gone, &spans);
         divide(x, r, gone, spans, x->out);
-        divide(x, r, part.n - gone, spans, x->kept);
+        divide(x, r, part->n - gone, spans, x->kept);
     }
-    sc_maker_text(m, &m->source, at, NULL, spans ? 0 : part.n, false);
+    sc_maker_text(m, &m->source, at, NULL, spans ? 0 : part->n, false);
     for (int64_t i = 0; i < spans; i++) {
         sc_maker_text(m, &m->source, at, NULL, x->kept[i], true);
         sc_maker_text(m, &m->source, &x->sentinel[i], NULL, 1, true);

@@ -266,7 +266,10 @@ sc_status sc_files_state(json_t **out, const char *const *path, int n)
     sc_status s = list ? SC_OK : sc_nomem();
     for (int i = 0; !s && i < n; i++) {
         json_t *sum = NULL;
-        s = file_sum(path[i], &sum);
+        /* Of a folder of shards: its index, which has the sums of all. */
+        char *index = sc_path_is_dir(path[i]) ? sc_path_join(path[i], "index.json") : NULL;
+        s = file_sum(index ? index : path[i], &sum);
+        sc_free(index);
         if (!s && json_array_append_new(list, sum) != 0) s = sc_nomem();
     }
     if (s)
