@@ -12,7 +12,7 @@ extern "C" {
 /* Words and their vectors as a file has them. Immutable once open: any number of threads may read it. */
 typedef struct sc_vectors sc_vectors;
 
-/* Reads word2vec's text and binary formats, GloVe's text, and fastText's .bin (not quantised), told apart by what is in the
+/* Reads word2vec's text and binary formats, GloVe's text, and fastText's .bin and .ftz, told apart by what is in the
  * file. limit: only the first so many words, which are the most frequent ones; 0: all. Of a word that stands there twice the
  * first counts. SC_EFORMAT names the place of what is malformed. */
 SC_API sc_status sc_vectors_open(sc_vectors **out, const char *path, int64_t limit);
