@@ -23,14 +23,9 @@ ALLOWED = {
     "models": "base tensor ops io nn text",
     "infer": "base tensor ops io text nn models vectors",
     "data": "base io text vectors report world",
-<<<<<<< HEAD
     "train": "base tensor ops io text nn models infer report",
     "scale": "base tensor ops io text nn models infer report train world",
     "eval": "base tensor ops io text nn models infer report train",
-=======
-    "train": "base tensor ops io text nn models infer",
-    "eval": "base tensor ops io text nn models infer train",
->>>>>>> fasttext
     "retrieve": "base io text",
     "serve": "base io text infer retrieve",
     "agent": "base io text infer retrieve serve",
