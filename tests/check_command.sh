@@ -39,11 +39,18 @@ expect 2 '' "no completion for 'fish'" "$socle" completion fish
 # A name cannot steer the terminal.
 expect 2 '' '^socle: no verb .\?\[31mred' "$socle" $'\033[31mred'
 
-for verb in $("$socle" --help | awk '/^  [a-z]/ {print $1}'); do
-    expect 0 "^usage: socle $verb" '' "$socle" "$verb" --help
-    expect 0 '^Examples:$' '' "$socle" help "$verb"
+verbs=$("$socle" --help | awk '/^  [a-z]/ {print substr($0, 3, 20)}')
+[ "$(grep -c . <<<"$verbs")" -ge 20 ] || { echo "FAIL: few verbs in the help: $verbs"; bad=1; }
+while read -r verb; do # one word or two
+    expect 0 "^usage: socle $verb" '' "$socle" $verb --help
+    expect 0 '^Examples:$' '' "$socle" help $verb
     awk 'length > 80 && !/^  (#|socle)/ {print "FAIL: line over 80 columns: " $0; bad = 1} END {exit bad}' "$tmp/out" || bad=1
     "$socle" help --man | grep -q "^\.SS \"socle $verb" || { echo "FAIL: $verb is not in the man page"; bad=1; }
+done <<<"$verbs"
+for group in $(awk 'NF == 2 {print $1}' <<<"$verbs" | sort -u); do
+    expect 0 "^usage: socle $group VERB" '' "$socle" "$group" --help
+    expect 2 '' "^usage: socle $group VERB" "$socle" "$group"
+    expect 2 '' "no verb '$group nothing'" "$socle" "$group" nothing
 done
 # So is every variable of the environment that is read.
 for name in $(grep -ohE "\"(HF|XDG|SOCLE)_[A-Z_]+\"" "$SOCLE_SOURCE_DIR"/src/*/*.c | tr -d '"' | sort -u); do

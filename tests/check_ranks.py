@@ -49,9 +49,10 @@ def curve(out):
     return all
 
 
-def compare(name, a, b, keys=("loss", "grad_norm", "eval_loss", "ema_eval_loss", "learning_rate"), limit=1e-5):
+def compare(name, a, b, keys=("loss", "grad_norm", "eval_loss", "ema_eval_loss", "learning_rate")):
+    """The first steps differ by the order of sums, later ones by what an optimiser makes of that."""
     a, b = curve(a), curve(b)
-    worst = 0
+    worst = early = 0
     if sorted(a) != sorted(b):
         fail(f"{name}: steps {sorted(a)} and {sorted(b)}")
     for step in a:
@@ -60,11 +61,12 @@ def compare(name, a, b, keys=("loss", "grad_norm", "eval_loss", "ema_eval_loss",
             if (x is None) != (y is None):
                 fail(f"{name}: step {step} has {key} in one of the runs only")
             elif x is not None:
-                worst = max(worst, abs(x - y) / max(abs(x), 1e-30))
-    print(f"{name}: {len(a)} steps, largest relative difference {worst:.1e}")
-    if not worst <= limit:
-        fail(f"{name}: {worst:.1e} is more than {limit:g}")
-    return worst
+                difference = abs(x - y) / max(abs(x), 1e-30)
+                worst = max(worst, difference)
+                early = max(early, difference if step <= 5 else 0)
+    print(f"{name}: {len(a)} steps, largest relative difference {worst:.1e}, of the first five {early:.1e}")
+    if not (worst <= 1e-4 and early <= 5e-6):
+        fail(f"{name}: more than 1e-4, or than 5e-6 in the first five steps")
 
 
 def tensors(path):

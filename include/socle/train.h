@@ -119,6 +119,8 @@ SC_API sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_r
 SC_API const char *sc_train_mpi(void);
 /* Rank of this process among those that mpirun started; 0 without. */
 SC_API int sc_train_rank(void);
+/* How many processes mpirun started together; 1 without. */
+SC_API int sc_train_ranks(void);
 /* Threads that are this process's share of the machine's cores, where mpirun started several on it; then they are kept to
  * cores of their own unless mpirun has done so. 0 without. */
 SC_API int sc_train_share_cores(void);

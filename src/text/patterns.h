@@ -17,5 +17,10 @@
 #define CL100K_PATTERN                                                                                             \
     "'(?i:[sdmt]|ll|ve|re)|" WORDS                                                                                 \
     "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"
+#define LLAMA3_PATTERN CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE
+#define QWEN2_PATTERN  CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE
+#define O200K_PATTERN                                                                                              \
+    BEFORE UPPER "*" LOWER "+" CONTRACTIONS "?|" BEFORE UPPER "+" LOWER "*" CONTRACTIONS "?|\\p{N}{1,"             \
+                                                                                         "3}" PUNCT_SLASH
 
 #endif

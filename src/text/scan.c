@@ -229,16 +229,26 @@ const sc_scanner *sc_scanner_find(const char *pattern, int64_t len)
     } table[] = {
         {GPT2_PATTERN, &gpt2},
         {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", &gpt2},
-        {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}" PUNCT_SPACE, &three},
-        {CONTRACTIONS "|" WORDS "|\\p{N}" PUNCT_SPACE, &one},
+        {LLAMA3_PATTERN, &three},
+        {QWEN2_PATTERN, &one},
         {CL100K_PATTERN, &end},
-        {BEFORE UPPER "*" LOWER "+" CONTRACTIONS "?|" BEFORE UPPER "+" LOWER "*" CONTRACTIONS
-                      "?|\\p{N}{1,3}" PUNCT_SLASH,
-         &cased3},
+        {O200K_PATTERN, &cased3},
         {BEFORE UPPER "*" LOWER "+|" BEFORE UPPER "+" LOWER "*|\\p{N}" PUNCT_SLASH, &cased1},
     };
     for (int i = 0; i < SC_COUNT(table); i++) {
         if (same(pattern, len, table[i].pattern)) return table[i].scanner;
+    }
+    return NULL;
+}
+
+const char *sc_pattern_named(const char *name)
+{
+    static const char *const table[][2] = {
+        {"gpt2", GPT2_PATTERN},   {"llama3", LLAMA3_PATTERN}, {"cl100k", LLAMA3_PATTERN},
+        {"qwen2", QWEN2_PATTERN}, {"o200k", O200K_PATTERN},
+    };
+    for (int i = 0; i < SC_COUNT(table); i++) {
+        if (strcmp(name, table[i][0]) == 0) return table[i][1];
     }
     return NULL;
 }

@@ -91,6 +91,8 @@ typedef struct sc_scanner sc_scanner;
 const sc_scanner *sc_scanner_find(const char *pattern, int64_t len); /* NULL: not one of them */
 /* The length of the match that p[0..n), n > 0, begins with: there always is one. p is UTF-8. */
 int64_t sc_scanner_next(const sc_scanner *s, const char *p, int64_t n);
+/* The pattern of this name: gpt2, llama3 (cl100k), qwen2, o200k. NULL: none. */
+const char *sc_pattern_named(const char *name);
 
 /* ---- patterns ---- */
 

@@ -45,16 +45,39 @@ static void measure(sc_slot *s, const sc_optimizer_options *o)
     }
 }
 
-static sc_status make_slot(sc_slot *s, const sc_optimizer_options *o, const sc_trained *p)
+static void make_slot(sc_slot *s, const sc_optimizer_options *o, const sc_trained *p)
 {
     s->p = *p;
     s->n = p->rows * p->cols;
     choose(s, o);
     measure(s, o);
-    s->m = sc_calloc((size_t)SC_MAX(s->n_m, 1), sizeof *s->m);
-    s->v = sc_calloc((size_t)SC_MAX(s->n_v, 1), sizeof *s->v);
-    if (o->ema > 0) s->ema = sc_calloc((size_t)SC_MAX(s->n, 1), sizeof *s->ema);
-    return s->m && s->v && (s->ema || !(o->ema > 0)) ? SC_OK : sc_nomem();
+}
+
+/* One piece of memory for all, since it is large and gone through from end to end: large pages. */
+static sc_status make_moments(sc_optimizer *o, bool ema)
+{
+    enum { LINE = 16 }; /* floats of a cache line */
+    int64_t all = LINE, bytes;
+    for (int64_t i = 0; i < o->count; i++) {
+        const sc_slot *s = &o->slot[i];
+        int64_t some = s->n_m + s->n_v + (ema ? s->n : 0) + 3 * LINE;
+        if (!sc_add_ok(all, some, &all)) return sc_fail(SC_ELIMIT, "'%s' is too large", s->p.name);
+    }
+    if (!sc_mul_ok(all, (int64_t)sizeof(float), &bytes))
+        return sc_fail(SC_ELIMIT, "moments of %lld elements", (long long)all);
+    sc_status status = sc_buffer_new(&o->memory, bytes);
+    if (status) return status;
+    float *at = memset(o->memory->data, 0, (size_t)bytes);
+    for (int64_t i = 0; i < o->count; i++) {
+        sc_slot *s = &o->slot[i];
+        float **part[] = {&s->m, &s->v, &s->ema};
+        int64_t n[] = {s->n_m, s->n_v, s->n};
+        for (int k = 0; k < (ema ? 3 : 2); k++) {
+            *part[k] = at;
+            at += (n[k] + LINE - 1) / LINE * LINE;
+        }
+    }
+    return SC_OK;
 }
 
 static sc_status check_groups(const sc_optimizer_options *o, const sc_trained *p, int64_t n)
@@ -75,11 +98,12 @@ sc_status sc_optimizer_new(sc_optimizer **out, const sc_optimizer_options *optio
     if (s) return s;
     if (!o || !(o->slot = sc_calloc((size_t)SC_MAX(n, 1), sizeof *o->slot))) s = sc_nomem();
     for (int64_t i = 0; !s && i < n; i++) {
-        s = make_slot(&o->slot[i], options, &p[i]);
+        make_slot(&o->slot[i], options, &p[i]);
         o->count = i + 1;
         pieces = SC_MAX(pieces, sc_update_pieces(&(sc_update){.s = &o->slot[i]}));
         cols = SC_MAX(cols, p[i].cols);
     }
+    if (!s) s = make_moments(o, options->ema > 0);
     if (!s) {
         o->o = *options;
         o->o.group = NULL; /* they have been looked at */
@@ -98,12 +122,8 @@ sc_status sc_optimizer_new(sc_optimizer **out, const sc_optimizer_options *optio
 void sc_optimizer_free(sc_optimizer *o)
 {
     if (!o) return;
-    for (int64_t i = 0; i < o->count; i++) {
-        sc_free(o->slot[i].m);
-        sc_free(o->slot[i].v);
-        sc_free(o->slot[i].ema);
-    }
     sc_muon_free(o);
+    sc_buffer_unref(o->memory);
     sc_free(o->slot);
     sc_free(o->part);
     sc_free(o->columns);

@@ -27,6 +27,7 @@ struct sc_optimizer {
     sc_optimizer_options o;
     sc_slot *slot;
     int64_t count, steps;
+    sc_buffer *memory;   /* of all slots' moments and averages */
     double *part;        /* of sums over pieces, for the largest parameter */
     double *columns;     /* Adafactor: sums of each column over each block of rows */
     sc_backend *backend; /* Muon's products */

@@ -29,10 +29,6 @@ sc_status sc_checkpoint_publish(const char *out, const char *dir, bool average);
 /* ---- options and data of a run that goes on (state.c) ---- */
 
 char *sc_path_absolute(const char *path); /* owned; as it is where there is no such file; NULL without memory */
-/* All options by their names at the command line, paths absolute; owned, NULL without memory. */
-json_t *sc_train_options_json(const sc_train_options *o);
-/* Those that are 0 or NULL in *o; texts in the arena. */
-sc_status sc_train_options_fill(sc_train_options *o, const json_t *all, sc_arena *arena);
 /* SC_EINVAL, naming the option: it is another than that of the run in `out` and would change what that gives. */
 sc_status sc_train_options_same(const sc_train_options *o, const json_t *all, const char *out);
 /* Paths, sizes and checksums; owned. */

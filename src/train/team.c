@@ -212,6 +212,12 @@ int sc_train_rank(void)
     return sc_rank_place_read(&p) ? p.rank : 0;
 }
 
+int sc_train_ranks(void)
+{
+    sc_rank_place p;
+    return sc_rank_place_read(&p) ? p.count : 1;
+}
+
 /* How many of the processes on this machine have to share the CPUs that mpirun bound this one to. */
 static int sharers(const sc_rank_place *p)
 {

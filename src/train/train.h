@@ -185,6 +185,13 @@ sc_status sc_alphabet_make(sc_alphabet *out, const sc_objective *o, unsigned kin
 sc_status sc_alphabet_tokenizer(sc_tokenizer **out, const sc_alphabet *a);
 void sc_alphabet_free(sc_alphabet *a);
 
+/* ---- options as JSON (state.c) ---- */
+
+/* All options by their names at the command line, paths absolute; owned, NULL without memory. */
+json_t *sc_train_options_json(const sc_train_options *o);
+/* Those that are 0 or NULL in *o; texts in the arena. */
+sc_status sc_train_options_fill(sc_train_options *o, const json_t *all, sc_arena *arena);
+
 /* ---- what a run begins with (task.c) ---- */
 
 /* Spreads the weights of a new model as its configuration or family says. (fresh.c) */
