@@ -314,7 +314,7 @@ static int by_compute(const void *a, const void *b)
     return x->c < y->c ? -1 : x->c > y->c;
 }
 
-sc_status sc_summary_abilities(sc_summary *x, const char *dir)
+sc_status sc_scale_summary_abilities(sc_scale_summary *x, const char *dir)
 {
     sc_ladder *l = NULL;
     int64_t n = 0;

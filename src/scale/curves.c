@@ -47,7 +47,7 @@ static bool start(drawing *d, const sc_chart *chart)
     return d->arena != NULL;
 }
 
-static void range(const sc_summary *x, size_t field, double *lo, double *hi)
+static void range(const sc_scale_summary *x, size_t field, double *lo, double *hi)
 {
     *lo = INFINITY;
     *hi = 0;
@@ -62,7 +62,7 @@ static void range(const sc_summary *x, size_t field, double *lo, double *hi)
 static double along(double lo, double hi, int i) { return lo * pow(hi / lo, (double)i / (ALONG - 1)); }
 
 /* Runs that were fitted, and those that were not. */
-static void put_runs(drawing *d, const sc_summary *x, size_t field)
+static void put_runs(drawing *d, const sc_scale_summary *x, size_t field)
 {
     sc_series *fitted = begin(d, "run", SC_SERIES_DOTS, 0, x->points->n),
               *held = begin(d, "held out", SC_SERIES_DOTS, 6, x->points->n);
@@ -75,7 +75,7 @@ static void put_runs(drawing *d, const sc_summary *x, size_t field)
 }
 
 /* Loss over compute: all runs, what was predicted of those held out, and the least that each law says. */
-static void draw_compute(sc_page *p, const sc_summary *x)
+static void draw_compute(sc_page *p, const sc_scale_summary *x)
 {
     drawing d;
     double lo, hi;
@@ -112,7 +112,7 @@ static void draw_compute(sc_page *p, const sc_summary *x)
 }
 
 /* Loss over size on each level of compute, its parabola and its minimum. */
-static void draw_levels(sc_page *p, const sc_summary *x)
+static void draw_levels(sc_page *p, const sc_scale_summary *x)
 {
     enum { MOST = 9 };
     drawing d;
@@ -149,7 +149,7 @@ static void draw_levels(sc_page *p, const sc_summary *x)
 }
 
 /* The best size, or number of tokens, over compute. */
-static void draw_best(sc_page *p, const sc_summary *x, bool tokens)
+static void draw_best(sc_page *p, const sc_scale_summary *x, bool tokens)
 {
     drawing d;
     double lo, hi;
@@ -187,7 +187,7 @@ static void draw_best(sc_page *p, const sc_summary *x, bool tokens)
 }
 
 /* Loss over tokens, a curve for each of at most as many sizes as there are colours. */
-static void draw_sizes(sc_page *p, const sc_summary *x)
+static void draw_sizes(sc_page *p, const sc_scale_summary *x)
 {
     drawing d;
     double lo, hi, sizes[SC_COLOURS];
@@ -221,7 +221,7 @@ static void draw_sizes(sc_page *p, const sc_summary *x)
 }
 
 /* What the law says of each run, beside what it was. */
-static void draw_truth(sc_page *p, const sc_summary *x)
+static void draw_truth(sc_page *p, const sc_scale_summary *x)
 {
     drawing d;
     double lo, hi;
@@ -244,7 +244,7 @@ static void draw_truth(sc_page *p, const sc_summary *x)
     draw(&d, p);
 }
 
-void sc_summary_charts(sc_page *p, const sc_summary *x)
+void sc_scale_summary_charts(sc_page *p, const sc_scale_summary *x)
 {
     sc_page_charts(p, false);
     draw_compute(p, x);
@@ -258,7 +258,7 @@ void sc_summary_charts(sc_page *p, const sc_summary *x)
 
 /* ---- abilities ---- */
 
-static void draw_ability(sc_page *p, const sc_summary *x, const char *title, const char *what, size_t field,
+static void draw_ability(sc_page *p, const sc_scale_summary *x, const char *title, const char *what, size_t field,
                          double factor)
 {
     drawing d;
@@ -282,7 +282,7 @@ static void draw_ability(sc_page *p, const sc_summary *x, const char *title, con
     draw(&d, p);
 }
 
-void sc_summary_ability_charts(sc_page *p, const sc_summary *x)
+void sc_scale_summary_ability_charts(sc_page *p, const sc_scale_summary *x)
 {
     if (!x->ables) return;
     sc_page_charts(p, false);

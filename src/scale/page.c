@@ -46,7 +46,7 @@ static char *add_fact(facts *f, const char *name)
     return f->text[f->n++];
 }
 
-static void put_facts(sc_page *p, const sc_summary *x)
+static void put_facts(sc_page *p, const sc_scale_summary *x)
 {
     facts f = {0};
     double sum = 0;
@@ -74,7 +74,7 @@ static void put_facts(sc_page *p, const sc_summary *x)
     sc_page_facts(p, f.list, f.n);
 }
 
-static void put_predictions(sc_page *p, const sc_summary *x)
+static void put_predictions(sc_page *p, const sc_scale_summary *x)
 {
     static const char *const head[] = {"run", "parameters", "tokens", "law", "loss by the law", "loss of the run",
                                        "off"};
@@ -100,7 +100,7 @@ static void put_predictions(sc_page *p, const sc_summary *x)
     sc_page_table_end(p);
 }
 
-static void put_laws(sc_page *p, const sc_summary *x)
+static void put_laws(sc_page *p, const sc_scale_summary *x)
 {
     static const char *const head[] = {"law", "formula", "parameter", "value", "", "runs", "deviation of log L"};
     char text[200];
@@ -140,7 +140,7 @@ static void put_laws(sc_page *p, const sc_summary *x)
     sc_page_table_end(p);
 }
 
-static void put_optima(sc_page *p, const sc_summary *x)
+static void put_optima(sc_page *p, const sc_scale_summary *x)
 {
     static const char *const head[] = {"operations", "parameters", "tokens", "tokens a parameter", "loss"};
     char text[160];
@@ -162,7 +162,7 @@ static void put_optima(sc_page *p, const sc_summary *x)
     sc_page_table_end(p);
 }
 
-static void put_levels(sc_page *p, const sc_summary *x)
+static void put_levels(sc_page *p, const sc_scale_summary *x)
 {
     static const char *const head[] = {"operations", "runs", "best size", "its tokens", "its loss", ""};
     static const char *const laws[] = {"", "goes with compute to the power", "factor"};
@@ -196,7 +196,7 @@ static void put_levels(sc_page *p, const sc_summary *x)
     sc_page_table_end(p);
 }
 
-static void put_runs(sc_page *p, const sc_summary *x)
+static void put_runs(sc_page *p, const sc_scale_summary *x)
 {
     static const char *const head[] = {"run", "level", "parameters", "tokens", "operations", "loss", "off the law"};
     const sc_law_fit *law = x->fit[SC_LAW_HOFFMANN] ? x->fit[SC_LAW_HOFFMANN] : x->fit[SC_LAW_KAPLAN_COMPUTE];
@@ -222,7 +222,7 @@ static void put_runs(sc_page *p, const sc_summary *x)
     sc_page_table_end(p);
 }
 
-static void put_abilities(sc_page *p, const sc_summary *x)
+static void put_abilities(sc_page *p, const sc_scale_summary *x)
 {
     static const char *const head[] = {
         "run", "operations", "tasks", "n", "exact", "near", "log probability a token"};
@@ -231,7 +231,7 @@ static void put_abilities(sc_page *p, const sc_summary *x)
         p, "Abilities",
         "What the runs make of tasks. An ability that comes suddenly when answers are right or wrong may come "
         "evenly where they are measured by degrees.");
-    sc_summary_ability_charts(p, x);
+    sc_scale_summary_ability_charts(p, x);
     sc_page_table(p, head, SC_COUNT(head));
     for (int64_t i = 0; i < x->ables; i++)
         for (int k = 0; k < x->able[i].kinds; k++) {
@@ -248,7 +248,7 @@ static void put_abilities(sc_page *p, const sc_summary *x)
     sc_page_table_end(p);
 }
 
-sc_status sc_summary_page(const sc_summary *x, const sc_scale_report *o, const char *path)
+sc_status sc_scale_summary_page(const sc_scale_summary *x, const sc_scale_report *o, const char *path)
 {
     sc_page p = {0};
     char when[64] = "", status[128];
@@ -258,7 +258,7 @@ sc_status sc_summary_page(const sc_summary *x, const sc_scale_report *o, const c
     snprintf(status, sizeof status, "%lld runs; as of %s", (long long)x->points->n, when);
     sc_page_begin(&p, o->title ? o->title : "Scaling laws", status);
     put_facts(&p, x);
-    sc_summary_charts(&p, x);
+    sc_scale_summary_charts(&p, x);
     put_predictions(&p, x);
     put_abilities(&p, x);
     put_optima(&p, x);

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-static void close_summary(sc_summary *x)
+static void close_summary(sc_scale_summary *x)
 {
     for (int i = 0; i < SC_LAW_FORMS; i++) sc_law_fit_free(x->fit[i]);
     sc_isoflops_free(x->iso);
@@ -13,7 +13,7 @@ static void close_summary(sc_summary *x)
 }
 
 /* Laws that the points cannot tell are left out; the first reason stays where none can. */
-static sc_status fit_laws(sc_summary *x, sc_context *ctx, const sc_law_options *o)
+static sc_status fit_laws(sc_scale_summary *x, sc_context *ctx, const sc_law_options *o)
 {
     static const sc_law_form order[] = {SC_LAW_KAPLAN_COMPUTE, SC_LAW_KAPLAN_STEPS, SC_LAW_KAPLAN, SC_LAW_HOFFMANN};
     bool any = false;
@@ -26,7 +26,7 @@ static sc_status fit_laws(sc_summary *x, sc_context *ctx, const sc_law_options *
     return any ? SC_OK : s;
 }
 
-static void ask(sc_summary *x, const char *name, double n, double d, double actual)
+static void ask(sc_scale_summary *x, const char *name, double n, double d, double actual)
 {
     if (x->n_asked == SC_MOST_ASKED) return;
     sc_asked *a = &x->asked[x->n_asked++];
@@ -35,7 +35,7 @@ static void ask(sc_summary *x, const char *name, double n, double d, double actu
         a->said[k] = x->fit[k] ? sc_law_fit_predict(x->fit[k], n, d) : (sc_interval){NAN, NAN, NAN};
 }
 
-static sc_status answer(sc_summary *x, const sc_scale_report *o)
+static sc_status answer(sc_scale_summary *x, const sc_scale_report *o)
 {
     for (int64_t i = 0; i < x->points->n; i++) {
         const sc_scale_point *p = &x->points->point[i];
@@ -102,7 +102,7 @@ static json_t *iso_json(const sc_isoflops *x)
     return o;
 }
 
-static json_t *asked_json(const sc_summary *x, const sc_asked *a)
+static json_t *asked_json(const sc_scale_summary *x, const sc_asked *a)
 {
     json_t *laws = json_object();
     for (int k = 0; k < SC_LAW_FORMS; k++) {
@@ -115,7 +115,7 @@ static json_t *asked_json(const sc_summary *x, const sc_asked *a)
                      number(a->actual), "laws", laws);
 }
 
-json_t *sc_summary_json(const sc_summary *x)
+json_t *sc_scale_summary_json(const sc_scale_summary *x)
 {
     json_t *laws = json_array(), *optima = json_array(), *asked = json_array();
     for (int k = 0; k < SC_LAW_FORMS; k++)
@@ -134,7 +134,7 @@ json_t *sc_summary_json(const sc_summary *x)
 sc_status sc_scale_report_make(char **out, sc_context *ctx, const sc_scale_points *points, const char *dir,
                                const sc_scale_report *o, const char *html)
 {
-    sc_summary *x = sc_calloc(1, sizeof *x);
+    sc_scale_summary *x = sc_calloc(1, sizeof *x);
     if (!x) return sc_nomem();
     x->points = points;
     x->kappa = o->kappa > 0 ? o->kappa : sc_scale_kappa(points);
@@ -142,10 +142,10 @@ sc_status sc_scale_report_make(char **out, sc_context *ctx, const sc_scale_point
     const sc_law_fit *noise = x->fit[SC_LAW_HOFFMANN];
     if (!s) s = sc_isoflops_new(&x->iso, points, noise);
     if (!s) s = answer(x, o);
-    if (!s && dir) s = sc_summary_abilities(x, dir);
-    if (!s && html) s = sc_summary_page(x, o, html);
+    if (!s && dir) s = sc_scale_summary_abilities(x, dir);
+    if (!s && html) s = sc_scale_summary_page(x, o, html);
     if (!s) {
-        json_t *all = sc_summary_json(x);
+        json_t *all = sc_scale_summary_json(x);
         char *text = all ? json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
         json_decref(all);
         if (text)

@@ -23,7 +23,7 @@ typedef struct sc_able {
     sc_ability kind[SC_MOST_KINDS]; /* whose names are owned */
 } sc_able;
 
-typedef struct sc_summary {
+typedef struct sc_scale_summary {
     const sc_scale_points *points;
     sc_law_fit *fit[SC_LAW_FORMS]; /* NULL: the points cannot tell it */
     sc_isoflops *iso;
@@ -34,17 +34,18 @@ typedef struct sc_summary {
     int n_asked;
     sc_able *able;
     int64_t ables, cap_ables;
-} sc_summary;
+} sc_scale_summary;
 
 /* tasks.json of all runs of a ladder's folder. (abilities.c) */
-sc_status sc_summary_abilities(sc_summary *x, const char *dir);
+sc_status sc_scale_summary_abilities(sc_scale_summary *x, const char *dir);
 void sc_able_free(sc_able *a);
 
-json_t *sc_summary_json(const sc_summary *x);                                               /* (summary.c) */
-sc_status sc_summary_page(const sc_summary *x, const sc_scale_report *o, const char *path); /* (page.c, curves.c) */
+json_t *sc_scale_summary_json(const sc_scale_summary *x); /* (summary.c) */
+sc_status sc_scale_summary_page(const sc_scale_summary *x, const sc_scale_report *o,
+                                const char *path); /* (page.c, curves.c) */
 
 /* The pictures. (curves.c) */
-void sc_summary_charts(sc_page *p, const sc_summary *x);
-void sc_summary_ability_charts(sc_page *p, const sc_summary *x);
+void sc_scale_summary_charts(sc_page *p, const sc_scale_summary *x);
+void sc_scale_summary_ability_charts(sc_page *p, const sc_scale_summary *x);
 
 #endif
