@@ -37,6 +37,7 @@ static const char style[] =
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--edge);"
     "padding:5px 10px 5px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{color:var(--soft);"
     "font-weight:500}\n"
+    ".wide td,.wide th{overflow-wrap:normal}.wide .said{overflow-wrap:anywhere}\n"
     ".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:0 32px}\n"
     ".said{white-space:pre-wrap;unicode-bidi:isolate;min-width:12em}.said i{color:var(--soft);font-style:normal}"
     "td.n{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
@@ -45,7 +46,7 @@ static const char style[] =
     "color:var(--soft);padding:2px 0;font-variant-numeric:tabular-nums}.bars div{height:14px;border-radius:3px;"
     "min-width:1px;background:var(--k);margin-top:4px}\n"
     "@media(max-width:600px){body{padding:12px}svg text{font-size:19px}.line{stroke-width:2.6}.bars "
-    "td:first-child{max-width:9em}.key{margin:0 12px 0 0}figcaption{margin-bottom:8px}.wide "
+    "td:first-child{max-width:9em}.key{margin:0 0 0 10px}figcaption{margin-bottom:8px}.wide "
     "table{font-size:13px}}\n";
 
 /* Letters that pictures and bars are coloured by. */

@@ -82,10 +82,11 @@ typedef struct sizes {
 
 static void find_sizes(sizes *x, const json_t *config, double factor)
 {
-    enum { FEWEST = 2, NARROWEST = 8, EVEN = 8 };
+    enum { FEWEST = 2, NARROWEST = 8, EVEN = 8, SHALLOWEST = 2 };
     *x = (sizes){
         .width = value_of(config, WIDTH), .layers = value_of(config, LAYERS), .heads = value_of(config, HEADS)};
-    x->to_layers = SC_MAX(llround(factor * (double)x->layers), 1);
+    /* A single layer does what more of them do not only more of (Kaplan et al. 2020, section 3.2, leave it out). */
+    x->to_layers = SC_MAX(llround(factor * (double)x->layers), SC_MIN(x->layers, SHALLOWEST));
     if (!x->heads) {
         x->to_width = rounded(factor * (double)x->width, EVEN);
         return;
