@@ -97,12 +97,14 @@ def measure(kind, precision, args, say):
                        "layer_norm_epsilon": 1e-5, **shape}, f)
         own = [tool("bench/train", "SOCLE_BENCH_TRAIN"), os.path.join(folder, "config.json"), "--batch", rows, "--length",
                length, "--threads", args.threads, "--precision", precision, "--steps", args.repeat, "--turns", "--json"]
-        workers = [Worker("socle", own), Worker("socle --recompute", own + ["--recompute"])]
+        commands = [("socle", own, {}), ("socle --recompute", own + ["--recompute"], {})]
         for mode, env in PEERS.items():
-            workers.append(Worker("PyTorch " + mode, [sys.executable, os.path.abspath(__file__), "--worker",
-                                                      json.dumps([kind, precision, mode, args.threads])], env))
-        for w in workers:
-            w.ready()
+            commands.append(("PyTorch " + mode, [sys.executable, os.path.abspath(__file__), "--worker",
+                                                 json.dumps([kind, precision, mode, args.threads])], env))
+        workers = []
+        for command in commands:  # one after another: the first thing that socle's does is to measure the machine's peak
+            workers.append(Worker(*command))
+            workers[-1].ready()
         say(f"{kind} {precision}: ready")
         for _ in range(args.repeat):
             if args.wait:
