@@ -47,7 +47,7 @@ void sc_merge_with(sc_verdict *v, const char *reason, const sc_note *decision)
 
 sc_status sc_deciding_document(const sc_deciding *x, uint64_t ref, sc_document *d)
 {
-    return sc_part_document(x->run, x->pass, ref, d);
+    return sc_piece_document(x->run, x->pass, ref, d);
 }
 
 static void free_paths(char **path, int64_t n)

@@ -57,15 +57,27 @@ static sc_status check_list(const sc_settings *s, const sc_setting *r, const jso
     return json_is_array(v) ? SC_OK : sc_fail(SC_EINVAL, "%s: '%s' is a list of texts", s->where, r->name);
 }
 
+static sc_status check_range(const sc_settings *s, const sc_setting *r, double x)
+{
+    if ((r->lo == 0 && r->hi == 0) || (x >= r->lo && x <= r->hi)) return SC_OK;
+    return sc_fail(SC_EINVAL, "%s: '%s' is %.15g, not within %.15g to %.15g", s->where, r->name, x, r->lo, r->hi);
+}
+
 static sc_status check_number(const sc_settings *s, const sc_setting *r, const json_t *v)
 {
-    double x = json_number_value(v);
     bool whole = r->kind != SC_SET_NUM;
     if (whole ? !json_is_integer(v) : !json_is_number(v))
         return sc_fail(SC_EINVAL, "%s: '%s' is a%s number", s->where, r->name, whole ? " whole" : "");
-    if ((r->lo != 0 || r->hi != 0) && !(x >= r->lo && x <= r->hi))
-        return sc_fail(SC_EINVAL, "%s: '%s' is %g, not within %g to %g", s->where, r->name, x, r->lo, r->hi);
-    return SC_OK;
+    return check_range(s, r, json_number_value(v));
+}
+
+static sc_status check_size(const sc_settings *s, const sc_setting *r, const json_t *v)
+{
+    if (!json_is_string(v)) return check_number(s, r, v);
+    int64_t n = sc_size_parse(json_string_value(v));
+    return n >= 0 ? check_range(s, r, (double)n)
+                  : sc_fail(SC_EINVAL, "%s: '%s' is a size such as 64M, not '%s'", s->where, r->name,
+                            json_string_value(v));
 }
 
 static sc_status check_one(const sc_settings *s, const sc_setting *r, const json_t *v)
@@ -73,12 +85,7 @@ static sc_status check_one(const sc_settings *s, const sc_setting *r, const json
     switch (r->kind) {
     case SC_SET_INT:
     case SC_SET_NUM: return check_number(s, r, v);
-    case SC_SET_SIZE:
-        if (!json_is_string(v)) return check_number(s, r, v);
-        return sc_size_parse(json_string_value(v)) >= 0
-                   ? SC_OK
-                   : sc_fail(SC_EINVAL, "%s: '%s' is a size such as 64M, not '%s'", s->where, r->name,
-                             json_string_value(v));
+    case SC_SET_SIZE: return check_size(s, r, v);
     case SC_SET_BOOL:
         return json_is_boolean(v) ? SC_OK : sc_fail(SC_EINVAL, "%s: '%s' is true or false", s->where, r->name);
     case SC_SET_TEXT:

@@ -3,12 +3,9 @@
  * threads and a third is written, so results come out in the order of the input and memory is that of three batches. */
 #include "data/run.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { BATCH = 256, BATCH_BYTES = 4 << 20, DECISION = 64, FRAME_MAX = INT32_MAX };
+enum { BATCH = 256, BATCH_BYTES = 4 << 20, DECISION = 64 };
 
 typedef struct item {
     sc_document doc;
@@ -44,9 +41,7 @@ typedef struct part {
     int64_t records;
     sc_tally read; /* of records */
     /* the others read what the pass before wrote */
-    sc_bytes *docs;
-    int64_t at; /* in it */
-    sc_str frame;
+    sc_piece *docs;
     sc_merge *decisions;
     sc_note decision;
     bool more; /* there is a decision */
@@ -132,79 +127,6 @@ static sc_status read_source(part *p, sc_document *d, bool *got)
 
 /* ---- reading what a pass wrote ---- */
 
-static sc_status read_exactly(sc_bytes *b, char *p, int64_t n, bool *end)
-{
-    for (int64_t at = 0, got; at < n; at += got) {
-        sc_status s = sc_bytes_read(b, p + at, n - at, &got, NULL);
-        if (s) return s;
-        if (!got && at == 0 && end) {
-            *end = true;
-            return SC_OK;
-        }
-        if (!got) return sc_fail(SC_EFORMAT, "a piece between passes is cut off");
-    }
-    return SC_OK;
-}
-
-static sc_status read_frame(sc_bytes *b, sc_str *room, sc_document *d, int64_t *bytes, bool *end)
-{
-    uint32_t n;
-    *end = false;
-    sc_status s = read_exactly(b, (char *)&n, sizeof n, end);
-    if (s || *end) return s;
-    if (n > FRAME_MAX || !sc_grow(&room->p, &room->cap, (int64_t)n + 1, 1)) return sc_nomem();
-    s = read_exactly(b, room->p, n, NULL);
-    *bytes = (int64_t)sizeof n + n;
-    return s ? s : sc_frame_get(d, room->p, n);
-}
-
-/* Many are read like that, most of them short. */
-enum { AT_ONCE = 16 << 10 };
-
-static sc_status read_rest(int fd, char *p, int64_t n, int64_t at, int64_t *got)
-{
-    for (*got = 0; *got < n;) {
-        ssize_t k = pread(fd, p + *got, (size_t)(n - *got), at + *got);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return sc_fail(SC_EIO, "cannot read a piece between passes: %s", strerror(errno));
-        if (k == 0) break;
-        *got += k;
-    }
-    return SC_OK;
-}
-
-static sc_status read_document(int fd, int64_t at, sc_str *room, sc_document *d)
-{
-    char first[AT_ONCE];
-    int64_t got, more = 0;
-    uint32_t n;
-    sc_status s = read_rest(fd, first, AT_ONCE, at, &got);
-    if (s) return s;
-    if (got < (int64_t)sizeof n) return sc_fail(SC_EFORMAT, "a piece between passes is cut off");
-    memcpy(&n, first, sizeof n);
-    int64_t have = SC_MIN(got - (int64_t)sizeof n, (int64_t)n);
-    if (have == n) return sc_frame_get(d, first + sizeof n, n);
-    if (n > FRAME_MAX || !sc_grow(&room->p, &room->cap, n, 1)) return sc_nomem();
-    memcpy(room->p, first + sizeof n, (size_t)have);
-    s = read_rest(fd, room->p + have, n - have, at + (int64_t)sizeof n + have, &more);
-    if (!s && have + more < n) s = sc_fail(SC_EFORMAT, "a piece between passes is cut off");
-    return s ? s : sc_frame_get(d, room->p, n);
-}
-
-sc_status sc_part_document(const sc_run *r, int pass, uint64_t ref, sc_document *d)
-{
-    char *path = sc_run_path(r, "pass-%d/part-%06lld.docs", pass, (long long)sc_ref_part(ref));
-    sc_str room = {0};
-    if (!path) return sc_nomem();
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    sc_status s = fd < 0 ? sc_fail(SC_EIO, "cannot read %s: %s", path, strerror(errno))
-                         : read_document(fd, sc_ref_place(ref), &room, d);
-    if (fd >= 0) close(fd);
-    sc_str_free(&room);
-    sc_free(path);
-    return s;
-}
-
 static sc_status next_decision(part *p)
 {
     return p->decisions ? sc_merge_next(p->decisions, &p->decision, &p->more) : SC_OK;
@@ -212,13 +134,11 @@ static sc_status next_decision(part *p)
 
 static sc_status read_piece(part *p, item *x, bool *got)
 {
-    int64_t bytes = 0;
-    uint64_t ref = sc_ref(p->index, p->at);
-    sc_status s = read_frame(p->docs, &p->frame, &x->doc, &bytes, &p->ended);
-    *got = !s && !p->ended;
-    if (!*got) return s;
-    p->at += bytes;
-    x->decided = p->more && p->decision.key == ref;
+    int64_t place = 0;
+    sc_status s = sc_piece_next(p->docs, &x->doc, &place, got);
+    p->ended = !*got;
+    if (s || !*got) return s;
+    x->decided = p->more && p->decision.key == sc_ref(p->index, place);
     if (!x->decided) return SC_OK;
     x->decision = p->decision;
     x->decision.n = SC_MIN(p->decision.n, DECISION);
@@ -229,7 +149,7 @@ static sc_status read_piece(part *p, item *x, bool *got)
 
 static sc_status read_batch(part *p, batch *b)
 {
-    int64_t bytes = 0, most = SC_MIN(BATCH_BYTES, p->run->config.memory / 16);
+    int64_t bytes = 0, most = SC_MIN(BATCH_BYTES, p->run->config.memory / 16 + 1);
     b->n = 0;
     while (!p->ended && b->n < BATCH && bytes < most) {
         item *x = &b->item[b->n];
@@ -486,9 +406,7 @@ static sc_status open_input(part *p)
     int before = p->pass->number - 1;
     p->slice = p->run->plan.part[p->index];
     if (before < 0) return SC_OK;
-    char *path = sc_run_path(p->run, "pass-%d/part-%06lld.docs", before, (long long)p->index);
-    sc_status s = path ? sc_bytes_open(&p->docs, path, 0) : sc_nomem();
-    sc_free(path);
+    sc_status s = sc_piece_open(&p->docs, p->run, before, p->index);
     if (!s) s = sc_decisions_open(&p->decisions, p->run, before, p->index);
     return s ? s : next_decision(p);
 }
@@ -539,9 +457,8 @@ static void close_part(part *p)
         sc_free(p->batch[i]);
     }
     sc_tally_free(&p->read);
-    sc_bytes_close(p->docs);
+    sc_piece_close(p->docs);
     sc_merge_close(p->decisions);
-    sc_str_free(&p->frame);
     sc_writer_close(p->piece);
     sc_spill_close(p->spill);
     sc_texts_close(p->texts);

@@ -201,8 +201,16 @@ sc_status sc_work_all(sc_run *r, const sc_phase *p);
 /* The documents of part `part` through a pass: into its .docs, notes of them into its .notes, what is counted into its .json,
  * which is written last. */
 sc_status sc_part_run(sc_run *r, const sc_pass *p, int64_t part);
+
+/* ---- what a pass writes for the next one (piece.c) ---- */
+
+typedef struct sc_piece sc_piece;
+sc_status sc_piece_open(sc_piece **out, const sc_run *r, int pass, int64_t part);
+void sc_piece_close(sc_piece *p);
+/* The next document, into d, which is clear, and its place in the piece; *more false: there is none. */
+sc_status sc_piece_next(sc_piece *p, sc_document *d, int64_t *place, bool *more);
 /* A document by its ref, from the piece of that pass. */
-sc_status sc_part_document(const sc_run *r, int pass, uint64_t ref, sc_document *d);
+sc_status sc_piece_document(const sc_run *r, int pass, uint64_t ref, sc_document *d);
 
 /* ---- deciding about all documents (global.c) ---- */
 

@@ -106,14 +106,14 @@ static sc_status add_json(reading *r, const json_t *v, int depth)
     return s;
 }
 
-static sc_status add_line(reading *r, const char *path, int64_t number, const sc_str *line, bool json)
+static sc_status add_line(reading *r, const char *path, int64_t number, const char *p, int64_t n, bool json)
 {
-    if (!line->len) return SC_OK;
-    if (!json) return add_text(r, line->p, line->len);
+    if (!n) return SC_OK;
+    if (!json) return add_text(r, p, n);
     char what[64];
     json_t *o = NULL;
     snprintf(what, sizeof what, "line %lld", (long long)number);
-    sc_status s = sc_json_parse(&o, line->p, line->len, what);
+    sc_status s = sc_json_parse(&o, p, n, what);
     s = s ? sc_fail_in(s, "%s", path) : add_json(r, o, 0);
     json_decref(o);
     return s;
@@ -121,23 +121,20 @@ static sc_status add_line(reading *r, const char *path, int64_t number, const sc
 
 static sc_status add_file(reading *r, const char *path)
 {
-    sc_bytes *b;
-    sc_str line = {0};
-    bool cut, more = true, packed;
-    const sc_format *f = sc_format_of(path, &packed);
-    int64_t number = 0, before = r->texts;
-    sc_status s = sc_bytes_open(&b, path, 0);
+    sc_line_options o = {.bytes = {.strict = true}, .longest = LINE_MAX_BYTES};
+    sc_line_reader *l;
+    const char *p = "";
+    int64_t n, before = r->texts;
+    bool json = sc_path_is(path, ".jsonl") || sc_path_is(path, ".ndjson");
+    sc_status s = sc_line_reader_open(&l, path, &o);
     if (s) return s;
-    while (!s && !(s = sc_bytes_line(b, &line, LINE_MAX_BYTES, &cut, &more)) && more) {
-        number++;
-        s = cut ? sc_fail(SC_ELIMIT, "%s: line %lld is longer than %d bytes", path, (long long)number,
-                          LINE_MAX_BYTES)
-                : add_line(r, path, number, &line, f == &sc_format_jsonl);
-    }
+    while (!s && !(s = sc_line_reader_next(l, &p, &n)) && p)
+        s = add_line(r, path, sc_line_reader_count(l).lines, p, n, json);
+    if (!s && sc_line_reader_count(l).longer)
+        s = sc_fail(SC_ELIMIT, "%s has a line of more than %d bytes", path, LINE_MAX_BYTES);
     if (!s && r->texts == before)
         s = sc_fail(SC_EINVAL, "%s has no text of %lld words or more to look for", path, (long long)r->d->least);
-    sc_bytes_close(b);
-    sc_str_free(&line);
+    sc_line_reader_close(l);
     return s;
 }
 
