@@ -234,4 +234,7 @@ sc_status sc_finish(sc_run *r);
 /* What the parts of a pass counted, in the order of the parts: one stage's, and the documents before or after the pass. */
 sc_status sc_pass_summary(const sc_run *r, int pass, const char *which, sc_summary *out);
 
+/* ---- the page of what was counted (report.c) ---- */
+sc_status sc_data_page_write(const json_t *o, const char *path); /* o: data.json */
+
 #endif
