@@ -26,7 +26,7 @@ typedef struct sc_tokenizer_recipe {
     int64_t
         size; /* tokens in all, special ones included: up to 2^21; 0: 32000. Fewer where the text gives no more. */
 
-    /* Texts. A file whose name ends in .jsonl has one text a line, others one a line of text (with its end for byte-bpe and
+    /* Texts; gzip and zstd are unpacked. A file whose name ends in .jsonl (.gz, .zst) has one text a line, others one a line of text (with its end for byte-bpe and
      * wordpiece, as HuggingFace's trainers read files) or, with `documents`, one a file. "-" is standard input. Bytes that are not UTF-8
      * are left out and counted. Lines and documents are cut after at most 1 MiB, near a space; words therefore too. */
     const char *const *file;

@@ -11,7 +11,7 @@
 #define TEXT_MAX    (1LL << 30) /* bytes of all lines */
 #define ENTRIES_MAX 100000      /* of one folder */
 
-enum { LEAST_LETTERS = 24, LONGEST_LINE = 600, HELD_OUT = 10 /* one message of so many */ };
+enum { LEAST_LETTERS = 32, LONGEST_LINE = 600, HELD_OUT = 10 /* one message of so many */ };
 
 static const sc_language_row rows[] = {
 #define L(code, name, folders) {code, name, folders},

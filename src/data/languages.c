@@ -9,12 +9,13 @@
 enum {
     WIDTH = 24,
     SHORTEST = 1,
-    LONGEST = 4,
+    LONGEST = 5,
     EPOCHS = 6,
-    BUCKET = 1 << 18,
-    WORD_COUNT = 40,
-    CUTOFF = 80000,
-    AGAIN = 3
+    BUCKET = 1 << 19,
+    WORD_COUNT = 5,
+    CUTOFF = 120000,
+    AGAIN = 3,
+    REPEATED = 4 /* at most, lines of languages with few */
 };
 
 sc_status sc_languages_path(char **out)
@@ -53,15 +54,21 @@ sc_languages_options sc_languages_defaults(void)
 
 /* ---- making ---- */
 
-/* Labelled lines of those learned from, or of those held out. */
-static sc_status labelled(sc_str *out, const sc_language_lines *l, const sc_languages_row *row, bool held_out)
+/* Labelled lines of those learned from, or of those held out. Of languages with few lines the former come several times: how often a
+ * language is met on this machine says nothing about the texts that are asked about. */
+static sc_status labelled(sc_str *out, const sc_language_lines *l, const sc_languages_row *row, bool held_out,
+                          int64_t most)
 {
     for (int64_t i = 0; i < l->n; i++) {
         const sc_language_line *x = &l->line[i];
-        if (x->held_out != held_out || !row[x->label].used) continue;
-        sc_str_printf(out, "__label__%s ", row[x->label].code);
-        sc_str_append(out, l->text.p + x->at, x->len);
-        sc_str_putc(out, '\n');
+        const sc_languages_row *r = &row[x->label];
+        if (x->held_out != held_out || !r->used) continue;
+        int64_t times = held_out ? 1 : SC_MAX(SC_MIN(most / r->trained, REPEATED), 1);
+        for (int64_t k = 0; k < times; k++) {
+            sc_str_printf(out, "__label__%s ", r->code);
+            sc_str_append(out, l->text.p + x->at, x->len);
+            sc_str_putc(out, '\n');
+        }
     }
     return out->oom ? sc_nomem() : SC_OK;
 }
@@ -168,8 +175,8 @@ sc_status sc_languages_build(sc_languages_report *report, sc_context *ctx, const
         return sc_fail(SC_EINVAL, "%lld to %lld lines", (long long)o.least, (long long)o.most);
     sc_status s = sc_language_gather(&l, ctx, o.root, o.n_roots, o.most);
     if (!s) s = count(&r, &l, o.least);
-    if (!s) s = labelled(&train, &l, r.row, false);
-    if (!s) s = labelled(&held_out, &l, r.row, true);
+    if (!s) s = labelled(&train, &l, r.row, false, o.most);
+    if (!s) s = labelled(&held_out, &l, r.row, true, o.most);
     sc_language_lines_free(&l);
     if (!s && o.lines) s = write_lines(o.lines, "train.txt", &train);
     if (!s && o.lines) s = write_lines(o.lines, "test.txt", &held_out);

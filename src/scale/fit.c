@@ -86,10 +86,9 @@ static sc_status gather(sc_law_data *d, sc_law_form form, const sc_scale_points 
         d->z[d->n++] = log(q->loss);
     }
     if (!enough(form, d))
-        return sc_fail(
-            SC_EINVAL,
-            "%lld runs cannot tell the law %s: it takes %d of different sizes or tokens%s", (long long)d->n,
-            sc_law_formula(form), sc_law_count(form), form == SC_LAW_KAPLAN_COMPUTE ? "" : ", at least two of each");
+        return sc_fail(SC_EINVAL, "%lld runs cannot tell the law %s: it takes %d of different sizes or tokens%s",
+                       (long long)d->n, sc_law_formula(form), sc_law_count(form),
+                       form == SC_LAW_KAPLAN_COMPUTE ? "" : ", at least two of each");
     find_middle(d);
     return SC_OK;
 }

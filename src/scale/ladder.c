@@ -199,9 +199,14 @@ static sc_status add_level(plan *p, int level, double c, int64_t sizes, bool hel
     int64_t last = 0;
     sc_status s = balanced(p, c, &middle);
     for (int64_t i = 0; !s && i < sizes; i++) {
+        enum { TRIES = 12 };
         sc_size z;
         double wanted = middle * pow(p->o.spread, (double)i - (double)(sizes - 1) / 2);
-        if ((s = sc_size_near(&z, p->ctx, &p->sizing, wanted)) || z.parameters == last) continue;
+        /* The nearest may be the last one again, where sizes are far apart: then the next larger one. */
+        for (int k = 0; k < TRIES && !(s = sc_size_near(&z, p->ctx, &p->sizing, wanted)) && z.parameters <= last;
+             k++)
+            wanted *= 1.15;
+        if (s || z.parameters <= last) continue;
         last = z.parameters;
         s = add_run(p, &z, c / z.operations, level, held_out);
         sc_progress(p->ctx, "sizes", i + 1, sizes);

@@ -2,6 +2,8 @@
 /* Which characters of the words become tokens. */
 #include "vocab/vocab.h"
 
+enum { SPACE = 0x2581 }; /* SC_LOWLINE */
+
 uint32_t sc_word_symbol(const char *p, int64_t n, bool bytes, int *k)
 {
     uint32_t cp;
@@ -17,16 +19,16 @@ uint32_t sc_word_symbol(const char *p, int64_t n, bool bytes, int *k)
     return cp;
 }
 
-typedef struct census {
+typedef struct occurrence {
     int64_t *count;  /* [SC_CODEPOINTS] */
     uint8_t *inside; /* [SC_CODEPOINTS] met behind a word's first character */
     int64_t of_byte[256];
     bool bytes;
-} census;
+} occurrence;
 
-static sc_status count_word(void *user, const sc_tally_word *w)
+static sc_status count_word(void *user, const sc_census_word *w)
 {
-    census *c = user;
+    occurrence *c = user;
     if (c->bytes) {
         for (int32_t i = 0; i < w->n; i++) c->of_byte[(uint8_t)w->p[i]] += w->count;
         return SC_OK;
@@ -64,7 +66,7 @@ static int64_t passed_over(const ranked *list, int64_t n, int64_t occurrences, c
     return SC_MAX(drop, i);
 }
 
-static void add_initial(census *c, const sc_recipe *r)
+static void add_initial(occurrence *c, const sc_recipe *r)
 {
     const char *p = r->in.initial_alphabet;
     if (!p && c->bytes)
@@ -72,6 +74,7 @@ static void add_initial(census *c, const sc_recipe *r)
             int k;
             c->count[sc_word_symbol((const char *)&(char){(char)b}, 1, true, &k)] = INT64_MAX;
         }
+    if (c->count[SPACE]) c->count[SPACE] = INT64_MAX; /* what words begin with, however long they are */
     for (int64_t i = 0, n = p ? (int64_t)strlen(p) : 0; i < n;) {
         uint32_t cp;
         i += sc_utf8_decode(p + i, n - i, &cp);
@@ -80,7 +83,7 @@ static void add_initial(census *c, const sc_recipe *r)
 }
 
 /* Fills `kept`: 1 for each character that becomes a token. */
-static sc_status choose(sc_characters *out, census *c, const sc_recipe *r, uint8_t *kept)
+static sc_status choose(sc_characters *out, occurrence *c, const sc_recipe *r, uint8_t *kept)
 {
     int64_t n = 0;
     c->count[0] = 0; /* NUL cannot stand in a key of a tokenizer.json */
@@ -119,7 +122,7 @@ static bool is_token(const sc_token_list *l, uint32_t cp)
     return sc_map_get(&l->map, text, sc_utf8_encode(cp, text), &id);
 }
 
-static sc_status assign(sc_characters *out, sc_token_list *l, const census *c, const uint8_t *kept,
+static sc_status assign(sc_characters *out, sc_token_list *l, const occurrence *c, const uint8_t *kept,
                         const sc_recipe *r)
 {
     sc_status s = SC_OK;
@@ -135,17 +138,17 @@ static sc_status assign(sc_characters *out, sc_token_list *l, const census *c, c
     return s;
 }
 
-sc_status sc_characters_choose(sc_characters *out, sc_token_list *l, const sc_words *w, const sc_recipe *r)
+sc_status sc_characters_choose(sc_characters *out, sc_token_list *l, const sc_train_words *w, const sc_recipe *r)
 {
     *out = (sc_characters){0};
-    census c = {.count = sc_calloc(SC_CODEPOINTS, sizeof *c.count),
-                .inside = sc_calloc(SC_CODEPOINTS, 1),
-                .bytes = w->bytes};
+    occurrence c = {.count = sc_calloc(SC_CODEPOINTS, sizeof *c.count),
+                    .inside = sc_calloc(SC_CODEPOINTS, 1),
+                    .bytes = w->bytes};
     uint8_t *kept = sc_calloc(SC_CODEPOINTS, 1);
     out->first = sc_malloc(SC_CODEPOINTS * sizeof *out->first);
     out->next = r->prefix ? sc_malloc(SC_CODEPOINTS * sizeof *out->next) : out->first;
     sc_status s = c.count && c.inside && kept && out->first && out->next ? SC_OK : sc_nomem();
-    if (!s) s = sc_words_each(w, count_word, &c);
+    if (!s) s = sc_train_words_each(w, count_word, &c);
     for (int b = 0; !s && b < 256; b++) {
         int k;
         if (c.of_byte[b]) c.count[sc_word_symbol((const char *)&(char){(char)b}, 1, true, &k)] = c.of_byte[b];

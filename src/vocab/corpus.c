@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files as counted words. Threads take blocks of whole lines in turn and count into tables of their own; the tables are then
  * put together by shares of the hashes. */
+#include "socle/bytes.h"
 #include "vocab/vocab.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 /* What is read of the files, in order; one thread at a time. */
 typedef struct source {
     pthread_mutex_t lock;
     const sc_recipe *r;
-    int file; /* the one being read */
-    int fd;   /* -1: it has to be opened */
+    int file;        /* the one being read */
+    sc_bytes *bytes; /* NULL: it has to be opened */
     bool jsonl, ended;
     char *carry; /* the beginning of a line that the last block did not end */
     int64_t carry_n, carry_cap;
-    int64_t line; /* lines of this file before the carry */
-    int64_t done, total;
-    bool begins; /* nothing was read of this file */
+    int64_t line;        /* lines of this file before the carry */
+    int64_t read;        /* bytes of text */
+    int64_t done, total; /* bytes of files, of those before this one and of all */
+    bool begins;         /* nothing was read of this file */
 } source;
 
 typedef struct block {
@@ -34,7 +34,7 @@ typedef struct block {
 typedef struct worker {
     struct counting *job;
     sc_tokenizer *cut; /* the layout's steps and a model that counts */
-    sc_tally *tally;
+    sc_census *census;
     sc_encoder *e;
     block b;
     int64_t words, records, invalid;
@@ -48,7 +48,7 @@ typedef struct counting {
     source src;
     worker *worker;
     int workers;
-    sc_tally *met, *table;
+    sc_census *met, *table;
     atomic_bool stop;
 } counting;
 
@@ -63,32 +63,27 @@ static const char *path_of(const source *x)
 static sc_status open_next(source *x)
 {
     const char *path = x->r->in.file[x->file];
-    x->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (x->fd < 0) return sc_fail(errno == ENOENT ? SC_ENOTFOUND : SC_EIO, "%s: %s", path, strerror(errno));
-    if (sc_path_is_dir(path)) return sc_fail(SC_EINVAL, "%s is a folder", path);
-    x->jsonl = sc_path_has_suffix(path, ".jsonl");
+    sc_status s = sc_bytes_open(&x->bytes, path, &(sc_bytes_options){.strict = true});
+    x->jsonl = sc_path_is(path, ".jsonl");
     x->line = 0;
     x->begins = true;
-    return SC_OK;
+    return s;
 }
 
 static void close_file(source *x)
 {
-    if (x->fd > STDIN_FILENO) close(x->fd);
-    x->fd = -1;
+    if (x->bytes) x->done += sc_bytes_count(x->bytes).in;
+    sc_bytes_close(x->bytes);
+    x->bytes = NULL;
 }
 
 /* Reads until b has `most` bytes or the file ends. */
 static sc_status fill(source *x, block *b, int64_t most, bool *end)
 {
     if (!sc_grow(&b->p, &b->cap, most, 1)) return sc_nomem();
-    while (b->n < most) {
-        ssize_t k = read(x->fd, b->p + b->n, (size_t)(most - b->n));
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return sc_fail(SC_EIO, "%s: cannot read: %s", path_of(x), strerror(errno));
-        if (k == 0) break;
-        b->n += k;
-        x->done += k;
+    for (int64_t k = 1; b->n < most && k > 0; b->n += k, x->read += k) {
+        sc_status s = sc_bytes_read(x->bytes, b->p + b->n, most - b->n, &k, NULL);
+        if (s) return s;
     }
     *end = b->n < most;
     return SC_OK;
@@ -164,7 +159,7 @@ static sc_status take(source *x, block *b)
     b->n = 0;
     while (!x->ended && b->n == 0) {
         bool end = false;
-        sc_status s = x->fd < 0 ? open_next(x) : SC_OK;
+        sc_status s = !x->bytes ? open_next(x) : SC_OK;
         b->path = path_of(x);
         b->jsonl = x->jsonl;
         if (!s) s = read_block(x, b, &end);
@@ -172,9 +167,8 @@ static sc_status take(source *x, block *b)
             x->ended = true;
             return s;
         }
-        if (x->begins && b->n >= 3 && memcmp(b->p, "\xef\xbb\xbf", 3) == 0) { /* a byte-order mark */
+        if (x->begins && b->n >= 3 && memcmp(b->p, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
             memmove(b->p, b->p + 3, (size_t)(b->n -= 3));
-        }
         x->begins = false;
         if (!end) continue;
         close_file(x);
@@ -195,7 +189,7 @@ static sc_status count_piece(const sc_token_model *m, sc_encoder *e, sc_piece pi
     (void)e;
     worker *w = ((const counter *)m)->w;
     w->words++;
-    return piece.n ? sc_tally_add(w->tally, piece.p, piece.n, 1) : SC_OK;
+    return piece.n ? sc_census_add(w->census, piece.p, piece.n, 1) : SC_OK;
 }
 
 static void counter_free(sc_token_model *m) { sc_free(m); }
@@ -319,7 +313,8 @@ static void work(void *arg, int member)
     while (!atomic_load(&job->stop)) {
         pthread_mutex_lock(&job->src.lock);
         sc_status s = take(&job->src, &w->b);
-        int64_t done = job->src.done;
+        const source *x = &job->src;
+        int64_t done = x->done + (x->bytes ? sc_bytes_count(x->bytes).in : 0);
         pthread_mutex_unlock(&job->src.lock);
         if (!s && sc_context_cancelled(job->ctx)) s = sc_fail(SC_ECANCELLED, "cancelled");
         if (!s && w->b.n == 0) return;
@@ -328,7 +323,7 @@ static void work(void *arg, int member)
             give_up(w, s);
             return;
         }
-        if (member == 0) sc_progress(job->ctx, "reading", SC_MIN(done, job->src.total), job->src.total);
+        if (member == 0 && x->total) sc_progress(job->ctx, "reading", SC_MIN(done, x->total), x->total);
     }
 }
 
@@ -336,7 +331,7 @@ static void gather(void *arg, int member)
 {
     counting *job = arg;
     worker *w = &job->worker[member];
-    sc_status s = sc_tally_gather(&job->table[member], job->met, job->workers, member, job->workers);
+    sc_status s = sc_census_gather(&job->table[member], job->met, job->workers, member, job->workers);
     if (s) give_up(w, s);
 }
 
@@ -347,19 +342,19 @@ static sc_status failure_of(const counting *job)
     return SC_OK;
 }
 
+/* 0: not known. */
 static int64_t size_of_files(const sc_recipe *r)
 {
     int64_t total = 0;
     for (int i = 0; i < r->in.files; i++) {
-        int fd = open(r->in.file[i], O_RDONLY | O_CLOEXEC);
-        off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-        if (size > 0) total += size;
-        if (fd >= 0) close(fd);
+        struct stat st;
+        if (stat(r->in.file[i], &st) != 0 || !S_ISREG(st.st_mode)) return 0;
+        total += st.st_size;
     }
     return total;
 }
 
-static sc_status begin(counting *job, sc_words *out, const json_t *layout)
+static sc_status begin(counting *job, sc_train_words *out, const json_t *layout)
 {
     int n = job->workers;
     uint64_t secret = sc_hash_secret();
@@ -369,17 +364,17 @@ static sc_status begin(counting *job, sc_words *out, const json_t *layout)
     if (!job->worker || !job->met || !job->table) return sc_nomem();
     out->met_n = out->tables = n;
     for (int i = 0; i < n; i++) {
-        job->met[i] = (sc_tally){.secret = secret, .limit = SC_MAX(job->r->in.memory / n, 1)};
-        job->table[i] = (sc_tally){.secret = secret};
+        job->met[i] = (sc_census){.secret = secret, .limit = SC_MAX(job->r->in.memory / n, 1)};
+        job->table[i] = (sc_census){.secret = secret};
         job->worker[i].job = job;
-        job->worker[i].tally = &job->met[i];
+        job->worker[i].census = &job->met[i];
         sc_status s = new_cutter(&job->worker[i], layout, &out->bytes);
         if (s) return s;
     }
     return SC_OK;
 }
 
-static void end(counting *job, sc_words *out)
+static void end(counting *job, sc_train_words *out)
 {
     for (int i = 0; job->worker && i < job->workers; i++) {
         worker *w = &job->worker[i];
@@ -391,17 +386,17 @@ static void end(counting *job, sc_words *out)
         sc_free(w->b.p);
         if (out->table) out->distinct += out->table[i].n;
     }
-    out->read = job->src.done;
+    out->read = job->src.read;
     close_file(&job->src);
     sc_free(job->src.carry);
     sc_free(job->worker);
     pthread_mutex_destroy(&job->src.lock);
 }
 
-sc_status sc_corpus_count(sc_words *out, sc_context *ctx, const sc_recipe *r, const json_t *layout)
+sc_status sc_train_words_count(sc_train_words *out, sc_context *ctx, const sc_recipe *r, const json_t *layout)
 {
-    counting job = {.ctx = ctx, .r = r, .workers = sc_pool_threads(ctx->pool), .src = {.r = r, .fd = -1}};
-    *out = (sc_words){0};
+    counting job = {.ctx = ctx, .r = r, .workers = sc_pool_threads(ctx->pool), .src = {.r = r}};
+    *out = (sc_train_words){0};
     pthread_mutex_init(&job.src.lock, NULL);
     job.src.total = size_of_files(r);
     sc_status s = begin(&job, out, layout);
@@ -414,6 +409,6 @@ sc_status sc_corpus_count(sc_words *out, sc_context *ctx, const sc_recipe *r, co
         s = failure_of(&job);
     }
     end(&job, out);
-    if (s) sc_words_free(out);
+    if (s) sc_train_words_free(out);
     return s;
 }

@@ -417,7 +417,7 @@ static sc_status join(learner *m, int32_t a, int32_t b, int32_t *c)
     if (!s && l->n > had) m->length[*c] = m->length[a] + m->length[b];
     if (!s && !sc_grow(&l->merge, &l->merge_cap, l->merges + 1, sizeof *l->merge)) s = sc_nomem();
     if (s) return s;
-    l->merge[l->merges++] = (struct sc_pair){a, b};
+    l->merge[l->merges++] = (struct sc_token_pair){a, b};
     return grow_sides(m);
 }
 
@@ -476,7 +476,7 @@ static void side_free(side *x)
     sc_free(x->met);
 }
 
-sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
+sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_train_words *w, const sc_characters *c,
                           const sc_recipe *r)
 {
     learner m = {.tokens = l, .r = r, .secret = sc_hash_secret()};

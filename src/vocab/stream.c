@@ -3,7 +3,7 @@
 
 typedef struct writer {
     sc_word_stream *out;
-    const sc_words *w;
+    const sc_train_words *w;
     const sc_characters *c;
     sc_stream_options o;
     int64_t open; /* where the word being written begins, or -1 */
@@ -39,7 +39,7 @@ static sc_status put_symbol(writer *x, int32_t id)
     return SC_OK;
 }
 
-static sc_status put_word(void *user, const sc_tally_word *w)
+static sc_status put_word(void *user, const sc_census_word *w)
 {
     writer *x = user;
     sc_status s = SC_OK;
@@ -60,12 +60,12 @@ static sc_status put_word(void *user, const sc_tally_word *w)
     return s;
 }
 
-sc_status sc_word_stream_make(sc_word_stream *out, const sc_words *w, const sc_characters *c,
+sc_status sc_word_stream_make(sc_word_stream *out, const sc_train_words *w, const sc_characters *c,
                               const sc_stream_options *o)
 {
     *out = (sc_word_stream){0};
     writer x = {.out = out, .w = w, .c = c, .o = *o, .open = -1};
-    sc_status s = sc_words_each(w, put_word, &x);
+    sc_status s = sc_train_words_each(w, put_word, &x);
     if (s) sc_free(out->u);
     return s;
 }

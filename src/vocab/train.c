@@ -16,7 +16,7 @@ static sc_status add_specials(sc_token_list *l, const sc_recipe *r)
     return s;
 }
 
-static sc_status learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_recipe *r,
+static sc_status learn(sc_token_list *l, sc_context *ctx, const sc_train_words *w, const sc_recipe *r,
                        sc_tokenizer_report *report)
 {
     sc_characters c = {0};
@@ -47,10 +47,10 @@ static sc_status learn(sc_token_list *l, sc_context *ctx, const sc_words *w, con
 static sc_status make(const sc_recipe *r, sc_context *ctx, const char *dir, json_t *layout,
                       sc_tokenizer_report *report)
 {
-    sc_words w;
+    sc_train_words w;
     sc_token_list l;
     double start = sc_now();
-    sc_status s = sc_corpus_count(&w, ctx, r, layout);
+    sc_status s = sc_train_words_count(&w, ctx, r, layout);
     if (s) return s;
     *report = (sc_tokenizer_report){.bytes = w.read,
                                     .records = w.records,
@@ -61,11 +61,11 @@ static sc_status make(const sc_recipe *r, sc_context *ctx, const char *dir, json
     start = sc_now();
     s = w.distinct ? sc_token_list_begin(&l) : sc_fail(SC_EINVAL, "there is no text to train a tokenizer on");
     if (s) {
-        sc_words_free(&w);
+        sc_train_words_free(&w);
         return s;
     }
     s = learn(&l, ctx, &w, r, report);
-    sc_words_free(&w);
+    sc_train_words_free(&w);
     report->tokens = l.n;
     report->merges = l.merges;
     report->learn_seconds = sc_now() - start;

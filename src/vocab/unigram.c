@@ -364,7 +364,7 @@ static sc_status put_pieces(sc_token_list *l, const trainer *t, const sc_token_l
 
 enum { RARE_COUNTS = 1024 };
 
-static sc_status measure(void *user, const sc_tally_word *w)
+static sc_status measure(void *user, const sc_census_word *w)
 {
     int64_t *bytes = user;
     bytes[SC_MIN(w->count, RARE_COUNTS)] += w->n;
@@ -372,15 +372,15 @@ static sc_status measure(void *user, const sc_tally_word *w)
 }
 
 /* The count from which on words are heeded, so that they fit MAX_SYMBOLS. */
-static int64_t rare(const sc_words *w)
+static int64_t rare(const sc_train_words *w)
 {
     int64_t bytes[RARE_COUNTS + 1] = {0}, sum = 0, i = RARE_COUNTS;
-    sc_words_each(w, measure, bytes);
+    sc_train_words_each(w, measure, bytes);
     while (i > 0 && (sum += bytes[i]) <= MAX_SYMBOLS) i--;
     return i + 1;
 }
 
-sc_status sc_unigram_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
+sc_status sc_unigram_learn(sc_token_list *l, sc_context *ctx, const sc_train_words *w, const sc_characters *c,
                            const sc_token_list *letters, const sc_recipe *r)
 {
     trainer t = {.ctx = ctx};

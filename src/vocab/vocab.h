@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training of tokenizers inside. Files become counted words (corpus.c, tally.c), words become a vocabulary (merge.c for byte-pair
+/* Training of tokenizers inside. Files become counted words (corpus.c, census.c), words become a vocabulary (merge.c for byte-pair
  * encoding and WordPiece, seed.c and unigram.c for Unigram), and a vocabulary becomes a tokenizer.json (layout.c, write.c).
  *
  * What cuts the text is the tokenizer.json itself: its normalizers and pre-tokenizers are read by text/ and run with a model that
@@ -39,51 +39,51 @@ struct sc_token_list;
 sc_status sc_tokenizer_files_write(const char *dir, const sc_recipe *r, json_t *layout,
                                    const struct sc_token_list *l);
 
-/* ---- counted words (tally.c) ---- */
+/* ---- counted words (census.c) ---- */
 
 /* A word, its bytes not NUL-terminated, and how often it was met. */
-typedef struct sc_tally_word {
+typedef struct sc_census_word {
     const char *p; /* NULL: a free place */
     uint64_t hash;
     int64_t count;
     int32_t n;
-} sc_tally_word;
+} sc_census_word;
 
 /* Starts as {.secret, .limit}. */
-typedef struct sc_tally {
-    sc_tally_word *slot; /* cap of them, a power of two */
+typedef struct sc_census {
+    sc_census_word *slot; /* cap of them, a power of two */
     int64_t n, cap;
     uint64_t secret;
     char *room; /* where the next word's bytes go */
     int64_t left;
-    struct sc_tally_block *blocks;
+    struct sc_census_block *blocks;
     int64_t bytes,
         limit; /* memory in use, and what it may be; of all threads' tables together the caller's business */
-} sc_tally;
+} sc_census;
 /* SC_ELIMIT: more memory than t->limit would be needed. */
-sc_status sc_tally_add(sc_tally *t, const char *p, int64_t n, int64_t count);
+sc_status sc_census_add(sc_census *t, const char *p, int64_t n, int64_t count);
 /* Moves the words of n tables whose hash falls to share `index` of `of` into *out; they go on pointing into those tables. */
-sc_status sc_tally_gather(sc_tally *out, const sc_tally *from, int n, int index, int of);
-void sc_tally_free(sc_tally *t);
+sc_status sc_census_gather(sc_census *out, const sc_census *from, int n, int index, int of);
+void sc_census_free(sc_census *t);
 
 /* The words of a corpus: those of `tables` tables. */
-typedef struct sc_words {
-    sc_tally *table; /* [tables] */
+typedef struct sc_train_words {
+    sc_census *table; /* [tables] */
     int tables;
-    sc_tally *met; /* [met_n] what the words' bytes lie in */
+    sc_census *met; /* [met_n] what the words' bytes lie in */
     int met_n;
     bool bytes; /* words are bytes, each of which is spelled as a character; else they are characters */
     int64_t words, distinct, read, records, invalid; /* as sc_tokenizer_report has them */
-} sc_words;
-void sc_words_free(sc_words *w);
+} sc_train_words;
+void sc_train_words_free(sc_train_words *w);
 /* fn(user, word) for all words; stops at the first failure. */
-typedef sc_status sc_word_each_fn(void *user, const sc_tally_word *w);
-sc_status sc_words_each(const sc_words *w, sc_word_each_fn *fn, void *user);
+typedef sc_status sc_train_words_fn(void *user, const sc_census_word *w);
+sc_status sc_train_words_each(const sc_train_words *w, sc_train_words_fn *fn, void *user);
 
 /* ---- files (corpus.c) ---- */
 
 /* Reads all files of the recipe on the context's threads and cuts them as `layout`, a tokenizer.json, says. */
-sc_status sc_corpus_count(sc_words *out, sc_context *ctx, const sc_recipe *r, const json_t *layout);
+sc_status sc_train_words_count(sc_train_words *out, sc_context *ctx, const sc_recipe *r, const json_t *layout);
 
 /* ---- a vocabulary being made (tokens.c) ---- */
 
@@ -93,7 +93,7 @@ typedef struct sc_token_list {
     double *score; /* Unigram's; NULL otherwise */
     int64_t n, cap;
     sc_map map;
-    struct sc_pair {
+    struct sc_token_pair {
         int32_t a, b;
     } * merge; /* by rank */
     int64_t merges, merge_cap;
@@ -113,9 +113,9 @@ typedef struct sc_characters {
 } sc_characters;
 enum { SC_CODEPOINTS = 0x110000 };
 /* Adds the alphabet to l, in the order of code points. */
-sc_status sc_characters_choose(sc_characters *out, sc_token_list *l, const sc_words *w, const sc_recipe *r);
+sc_status sc_characters_choose(sc_characters *out, sc_token_list *l, const sc_train_words *w, const sc_recipe *r);
 void sc_characters_free(sc_characters *c);
-/* The code point that spells the next symbol of p[0..n); *k the bytes it takes. `bytes` as sc_words has it. */
+/* The code point that spells the next symbol of p[0..n); *k the bytes it takes. `bytes` as sc_train_words has it. */
 uint32_t sc_word_symbol(const char *p, int64_t n, bool bytes, int *k);
 
 /* Words in a row as their characters' tokens, each behind a head of its count in two halves and its length. Places in the
@@ -131,14 +131,14 @@ typedef struct sc_stream_options {
     int64_t rare;        /* words with a lower count are left out */
     bool breaks;         /* a character that is no token parts a word; else its neighbours meet */
 } sc_stream_options;
-sc_status sc_word_stream_make(sc_word_stream *out, const sc_words *w, const sc_characters *c,
+sc_status sc_word_stream_make(sc_word_stream *out, const sc_train_words *w, const sc_characters *c,
                               const sc_stream_options *o);
 
 /* Learns merges until l has r->in.size tokens (merge.c). */
-sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
+sc_status sc_merges_learn(sc_token_list *l, sc_context *ctx, const sc_train_words *w, const sc_characters *c,
                           const sc_recipe *r);
 /* Adds Unigram's pieces and their scores to l until it has r->in.size (unigram.c). letters: the tokens of the characters. */
-sc_status sc_unigram_learn(sc_token_list *l, sc_context *ctx, const sc_words *w, const sc_characters *c,
+sc_status sc_unigram_learn(sc_token_list *l, sc_context *ctx, const sc_train_words *w, const sc_characters *c,
                            const sc_token_list *letters, const sc_recipe *r);
 
 /* The pieces that Unigram begins with (seed.c). Characters are pieces 0 to letters - 1, each piece comes after the one that

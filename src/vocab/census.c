@@ -3,25 +3,25 @@
  * nothing, and nothing may follow from it. */
 #include "vocab/vocab.h"
 
-struct sc_tally_block {
-    struct sc_tally_block *next;
+struct sc_census_block {
+    struct sc_census_block *next;
 };
 
 enum { BLOCK = 1 << 20, FIRST = 1 << 12 };
 
-static bool same(const sc_tally_word *w, uint64_t hash, const char *p, int64_t n)
+static bool same(const sc_census_word *w, uint64_t hash, const char *p, int64_t n)
 {
     return w->hash == hash && w->n == n && memcmp(w->p, p, (size_t)n) == 0;
 }
 
-static sc_tally_word *place(const sc_tally *t, uint64_t hash, const char *p, int64_t n)
+static sc_census_word *place(const sc_census *t, uint64_t hash, const char *p, int64_t n)
 {
     uint64_t mask = (uint64_t)t->cap - 1, at = hash & mask;
     while (t->slot[at].p && !same(&t->slot[at], hash, p, n)) at = (at + 1) & mask;
     return &t->slot[at];
 }
 
-static sc_status charge(sc_tally *t, int64_t bytes)
+static sc_status charge(sc_census *t, int64_t bytes)
 {
     if (t->limit && t->bytes + bytes > t->limit)
         return sc_fail(SC_ELIMIT, "the different words of the text need more than %lld MB of memory",
@@ -30,12 +30,12 @@ static sc_status charge(sc_tally *t, int64_t bytes)
     return SC_OK;
 }
 
-static sc_status resize(sc_tally *t)
+static sc_status resize(sc_census *t)
 {
     int64_t cap = t->cap ? 2 * t->cap : FIRST;
     sc_status s = charge(t, (cap - t->cap) * (int64_t)sizeof *t->slot);
     if (s) return s;
-    sc_tally_word *slot = sc_calloc((size_t)cap, sizeof *slot), *old = t->slot;
+    sc_census_word *slot = sc_calloc((size_t)cap, sizeof *slot), *old = t->slot;
     if (!slot) return sc_nomem();
     for (int64_t i = 0; i < t->cap; i++) {
         if (!old[i].p) continue;
@@ -50,12 +50,12 @@ static sc_status resize(sc_tally *t)
 }
 
 /* A copy of p[0..n) that stays. */
-static sc_status keep(sc_tally *t, const char **out, const char *p, int64_t n)
+static sc_status keep(sc_census *t, const char **out, const char *p, int64_t n)
 {
     if (n > t->left) {
         int64_t size = SC_MAX(n, BLOCK);
         sc_status s = charge(t, size);
-        struct sc_tally_block *b = s ? NULL : sc_malloc(sizeof *b + (size_t)size);
+        struct sc_census_block *b = s ? NULL : sc_malloc(sizeof *b + (size_t)size);
         if (!b) return s ? s : sc_nomem();
         b->next = t->blocks;
         t->blocks = b;
@@ -69,31 +69,31 @@ static sc_status keep(sc_tally *t, const char **out, const char *p, int64_t n)
     return SC_OK;
 }
 
-sc_status sc_tally_add(sc_tally *t, const char *p, int64_t n, int64_t count)
+sc_status sc_census_add(sc_census *t, const char *p, int64_t n, int64_t count)
 {
     sc_status s = SC_OK;
     if (t->n * 2 >= t->cap && (s = resize(t))) return s;
     uint64_t hash = sc_hash_with(t->secret, p, n);
-    sc_tally_word *w = place(t, hash, p, n);
+    sc_census_word *w = place(t, hash, p, n);
     if (!w->p) {
         const char *copy;
         if ((s = keep(t, &copy, p, n))) return s;
-        *w = (sc_tally_word){copy, hash, 0, (int32_t)n};
+        *w = (sc_census_word){copy, hash, 0, (int32_t)n};
         t->n++;
     }
     w->count += count;
     return SC_OK;
 }
 
-sc_status sc_tally_gather(sc_tally *out, const sc_tally *from, int n, int index, int of)
+sc_status sc_census_gather(sc_census *out, const sc_census *from, int n, int index, int of)
 {
     sc_status s = SC_OK;
     for (int k = 0; k < n; k++) {
         for (int64_t i = 0; i < from[k].cap; i++) {
-            const sc_tally_word *x = &from[k].slot[i];
+            const sc_census_word *x = &from[k].slot[i];
             if (!x->p || (int)((x->hash >> 32) % (uint64_t)of) != index) continue;
             if (out->n * 2 >= out->cap && (s = resize(out))) return s;
-            sc_tally_word *w = place(out, x->hash, x->p, x->n);
+            sc_census_word *w = place(out, x->hash, x->p, x->n);
             if (w->p) {
                 w->count += x->count;
             } else {
@@ -105,10 +105,10 @@ sc_status sc_tally_gather(sc_tally *out, const sc_tally *from, int n, int index,
     return SC_OK;
 }
 
-void sc_tally_free(sc_tally *t)
+void sc_census_free(sc_census *t)
 {
     while (t->blocks) {
-        struct sc_tally_block *next = t->blocks->next;
+        struct sc_census_block *next = t->blocks->next;
         sc_free(t->blocks);
         t->blocks = next;
     }
@@ -119,7 +119,7 @@ void sc_tally_free(sc_tally *t)
 
 /* ---- all words ---- */
 
-sc_status sc_words_each(const sc_words *w, sc_word_each_fn *fn, void *user)
+sc_status sc_train_words_each(const sc_train_words *w, sc_train_words_fn *fn, void *user)
 {
     sc_status s = SC_OK;
     for (int k = 0; k < w->tables; k++)
@@ -128,11 +128,11 @@ sc_status sc_words_each(const sc_words *w, sc_word_each_fn *fn, void *user)
     return s;
 }
 
-void sc_words_free(sc_words *w)
+void sc_train_words_free(sc_train_words *w)
 {
-    for (int i = 0; i < w->tables; i++) sc_tally_free(&w->table[i]);
-    for (int i = 0; i < w->met_n; i++) sc_tally_free(&w->met[i]);
+    for (int i = 0; i < w->tables; i++) sc_census_free(&w->table[i]);
+    for (int i = 0; i < w->met_n; i++) sc_census_free(&w->met[i]);
     sc_free(w->table);
     sc_free(w->met);
-    *w = (sc_words){0};
+    *w = (sc_train_words){0};
 }
