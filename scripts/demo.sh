@@ -104,15 +104,15 @@ trained() {
     local resume=()
     [ -f model/trainer_state.json ] && resume=(--resume)
     "$socle" train --config base/config.json --tokenizer tok --data shards --eval-data eval.jsonl --out model \
-        --steps "$(times 900)" --batch 16 --length 128 --lr 3e-3 --warmup 0.05 --save-every 150 --eval-every 150 \
+        --steps "$(times 1800)" --batch 8 --length 128 --lr 3e-3 --warmup 0.05 --save-every 300 --eval-every 150 \
         --prompt 'One rainy afternoon ' --prompt '어느 날 아침 ' --prompt $'Question: What is 3 + 4?\nAnswer:' \
-        --sample-every 300 --sample-tokens 60 "${resume[@]}"
+        --sample-every 600 --sample-tokens 60 "${resume[@]}"
 }
 
 ladder() {
     [ -f ladder/ladder.json ] || "$socle" scale plan --config base/config.json --tokenizer tok --data shards \
-        --eval-data eval.jsonl --size 60k,150k,350k --tokens "$(times 250)k,$(times 500)k,$(times 1000)k" --length 128 \
-        --batch 16 --lr 3e-3 --out ladder
+        --eval-data eval.jsonl --size 60k,150k,350k --tokens "$(times 250)k,$(times 600)k,$(times 1500)k" --length 128 \
+XX
     "$socle" scale run ladder --tasks add,unscramble,sentiment --count 40
     "$socle" scale fit ladder
 }

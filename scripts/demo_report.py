@@ -28,15 +28,24 @@ def escape(text):
     return html.escape(str(text))
 
 
+def details(title, body):
+    return f"<details><summary>{escape(title)}</summary>\n{body}</details>\n" if body.strip() else ""
+
+
 def report(name):
     """A stage's report: its style, and what stands below its title, one level lower."""
     page = read(name)
     style = re.search(r"<style>(.*?)</style>", page, re.S)
     body = page.split("</h1>", 1)[1] if "</h1>" in page else ""
     body = re.sub(r"</(body|html)>", "", body)
+    rest = body.find("<h2>Command")
+    if rest >= 0:  # how it was run is below what came of it
+        body, rest = body[:rest], body[rest:]
+    else:
+        rest = ""
     body = re.sub(r"<(/?)h3\b", r"<\1h4", body)
     body = re.sub(r"<(/?)h2\b", r"<\1h3", body)
-    return (style.group(1) if style else ""), body
+    return (style.group(1) if style else ""), body + details("How it was run", rest)
 
 
 def table(head, rows, said=()):
@@ -61,10 +70,6 @@ def size(name):
     else:
         return ""
     return f"{n / 1e6:.1f} MB" if n >= 1e5 else f"{n / 1e3:.1f} kB"
-
-
-def details(title, body):
-    return f"<details><summary>{escape(title)}</summary>\n{body}</details>\n" if body.strip() else ""
 
 
 def planted(pages):
