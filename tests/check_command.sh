@@ -45,7 +45,7 @@ while read -r verb; do # one word or two
     expect 0 "^usage: socle $verb" '' "$socle" $verb --help
     expect 0 '^Examples:$' '' "$socle" help $verb
     awk 'length > 80 && !/^  (#|socle)/ {print "FAIL: line over 80 columns: " $0; bad = 1} END {exit bad}' "$tmp/out" || bad=1
-    "$socle" help --man | grep -q "^\.SS \"socle $verb" || { echo "FAIL: $verb is not in the man page"; bad=1; }
+    "$socle" help --man | grep -qF ".SS \"socle ${verb//-/\\-}" || { echo "FAIL: $verb is not in the man page"; bad=1; }
 done <<<"$verbs"
 for group in $(awk 'NF == 2 {print $1}' <<<"$verbs" | sort -u); do
     expect 0 "^usage: socle $group VERB" '' "$socle" "$group" --help
