@@ -86,7 +86,7 @@ refuses 1 "line 1 has no text 'text'" embed "$embed" "$tmp/lines.jsonl"
 refuses 1 'reads text and generates none' run "$embed" 'hello'
 refuses 1 "no vector for 'uncle'" vectors get "$words/glove.txt" uncle
 refuses 1 'no questions' vectors eval "$words/glove.txt" /dev/null
-refuses 2 'none of neighbors, analogy, eval and get' vectors find "$words/glove.txt" king
+refuses 2 "no verb 'vectors find'" vectors find "$words/glove.txt" king
 refuses 1 'line 1 is no word with 3 numbers' vectors get "$tmp/lines.jsonl" king
 
 # What contradicts itself is told in one line.

@@ -31,6 +31,10 @@ typedef struct sc_data_result {
  * no sense, or another one than that of the run in `out`; SC_ENOTFOUND: a source without files. */
 SC_API sc_status sc_data_run(sc_context *ctx, const sc_data_options *o, sc_data_result *result);
 
+/* Writes report.html into the folder of a finished run, from its data.json: what is left after each stage, what each rule dropped
+ * with examples, languages, lengths. sc_data_run has done that already. */
+SC_API sc_status sc_data_page(const char *dir);
+
 /* The stages and the formats of sources there are, and their settings; NULL: there are fewer. */
 SC_API const char *sc_data_stage_at(int i, const char **summary);
 SC_API const char *sc_data_format_at(int i, const char **summary);

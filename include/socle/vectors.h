@@ -30,7 +30,76 @@ SC_API sc_status sc_vectors_get(const sc_vectors *v, const char *word, int64_t l
 
 /* What vectors are written as: word2vec's two formats, whose first line has the numbers of words and of floats, and GloVe's lines.
  * The words of the text formats have no spaces. */
-typedef enum sc_vectors_format { SC_VECTORS_TEXT, SC_VECTORS_BINARY, SC_VECTORS_GLOVE } sc_vectors_format;
+typedef enum sc_vectors_format { SC_VECTORS_TEXT, SC_VECTORS_BINARY, SC_VECTORS_GLOVE_TEXT } sc_vectors_format;
+
+/* ---- training: a vector for each word of a text, from the words around it ---- */
+
+typedef enum sc_vectors_method {
+    SC_VECTORS_SKIPGRAM, /* word2vec (Mikolov et al. 2013): each word near a word predicts it */
+    SC_VECTORS_CBOW,     /* the same: the mean of the words near a word predicts it */
+    SC_VECTORS_GLOVE,    /* Pennington et al. 2014: the counts of words near each other, factorised */
+} sc_vectors_method;
+
+typedef struct sc_vectors_training {
+    const char *const *data; /* files of text: words apart by white space, a sentence a line */
+    int64_t n_data;
+    const char *out; /* the file of vectors */
+    sc_vectors_format format;
+    const char *
+        out_contexts; /* the other table, of words as contexts, in the same format; NULL: not written. Not with hierarchical */
+    sc_vectors_method method;
+    bool hierarchical; /* hierarchical softmax instead of negative sampling */
+    int64_t width;     /* numbers of a vector */
+    int64_t window;    /* words to each side, at most */
+    bool whole_window; /* all of them always; otherwise, in word2vec, a number drawn for each word */
+    int64_t negative;  /* drawn words for each true one */
+    int64_t min_count; /* words seen less often are left out */
+    int64_t max_words; /* only the most frequent ones; 0: all */
+    int64_t epochs;
+    double sample;    /* frequent words are left out by this threshold; 0: none are */
+    double power;     /* words are drawn by count to this power */
+    double rate;      /* of learning, at first; 0: 0.025 for skip-gram, 0.05 for the others */
+    double last_rate; /* at the end; GloVe's rate does not fall */
+    int64_t
+        phrases; /* times that pairs which stand together more often than by chance become one word, "new_york" */
+    double phrase_threshold;
+    double x_max, alpha; /* GloVe: a count x weighs (x / x_max)^alpha, at most 1 */
+    bool asymmetric;     /* GloVe: only words before a word are near it */
+    int64_t memory; /* GloVe: bytes for counting before it goes to files beside `out`; 0: 2^30, or a quarter of the
+                       * machine's where that is less */
+    bool deterministic; /* the same bits for any number of threads; otherwise threads do not wait for each other */
+    uint64_t seed;
+    double
+        save_every; /* seconds after which OUT.state is written, from which the same call goes on; 0: only when it is stopped */
+} sc_vectors_training;
+#define SC_VECTORS_TRAINING_INIT                                                                                   \
+    ((sc_vectors_training){.width = 100,                                                                           \
+                           .window = 5,                                                                            \
+                           .negative = 5,                                                                          \
+                           .min_count = 5,                                                                         \
+                           .epochs = 5,                                                                            \
+                           .sample = 1e-3,                                                                         \
+                           .power = 0.75,                                                                          \
+                           .last_rate = 1e-4,                                                                      \
+                           .phrase_threshold = 100,                                                                \
+                           .x_max = 100,                                                                           \
+                           .alpha = 0.75,                                                                          \
+                           .seed = 1,                                                                              \
+                           .save_every = 600})
+
+typedef struct sc_vectors_trained {
+    int64_t words;   /* that have a vector */
+    int64_t tokens;  /* of the text */
+    int64_t skipped; /* of them longer than 1000 bytes or not UTF-8 */
+    int64_t pairs;   /* GloVe: of words that were seen near each other */
+    double loss;     /* mean of the last epoch: of an example's logarithms, or of GloVe's weighted squares */
+    double seconds;  /* in training, without counting, of this call */
+    int64_t trained; /* words of the text (GloVe: pairs) gone through in that time */
+    bool resumed;    /* from OUT.state */
+} sc_vectors_trained;
+/* SC_ECANCELLED: stopped; what was done is in OUT.state. SC_EINVAL: such a file of another training. SC_EFORMAT: a text without words
+ * that are frequent enough. SC_ELIMIT: more than the machine's memory. */
+SC_API sc_status sc_vectors_train(sc_context *ctx, const sc_vectors_training *o, sc_vectors_trained *out);
 
 /* ---- nearness: cosines of the listed words' vectors. One owner; borrows v and ctx ---- */
 

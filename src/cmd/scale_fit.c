@@ -161,9 +161,9 @@ static int fit(sc_cmd *c)
 
 static const sc_option options[] = {
     {"out", 'o', SC_OPT_FILE, "FILE.html", "write a report (of a ladder: its report.html)"},
-    {"budget", 0, SC_OPT_STR, "C,C,…",
+    {"budget", 0, SC_OPT_STR, "C,C,...",
      "operations to find the best sizes for (1, 10 and 100 times the largest run)"},
-    {"predict", 0, SC_OPT_STR, "N,D,…", "parameters and tokens of runs to predict"},
+    {"predict", 0, SC_OPT_STR, "N,D,...", "parameters and tokens of runs to predict"},
     {"bootstrap", 0, SC_OPT_INT, "N", "resamplings for intervals; 0: none", .value = "400", .lo = 0, .hi = 1e6},
     {"resample", 0, SC_OPT_CHOICE, "residuals|runs", "what is drawn again; runs: for many of them",
      .value = "residuals"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `socle vectors`: static word vectors. */
+/* `socle vectors neighbors`, `analogy`, `eval` and `get`: what static word vectors know. */
 #include "socle/vectors.h"
 #include "cmd/cmd.h"
 
@@ -62,11 +62,11 @@ static int put_nearest(sc_cmd *c, const sc_vectors *v, sc_word_space *s, const e
 
 static int neighbors(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
 {
-    for (int i = 2; i < sc_cmd_argc(c); i++) {
+    for (int i = 1; i < sc_cmd_argc(c); i++) {
         expression x = {0};
         const char *word = sc_cmd_arg(c, i);
         add_word(&x, word, (int64_t)strlen(word), 1);
-        if (i > 2) putchar('\n');
+        if (i > 1) putchar('\n');
         int code = put_nearest(c, v, s, &x);
         if (code) return code;
     }
@@ -76,9 +76,9 @@ static int neighbors(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
 static int analogy(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
 {
     expression x = {0};
-    bool ok = sc_cmd_argc(c) == 3 && parse(&x, sc_cmd_arg(c, 2));
-    for (int i = 0; sc_cmd_argc(c) == 5 && i < 3; i++) {
-        const char *word = sc_cmd_arg(c, 2 + i);
+    bool ok = sc_cmd_argc(c) == 2 && parse(&x, sc_cmd_arg(c, 1));
+    for (int i = 0; sc_cmd_argc(c) == 4 && i < 3; i++) {
+        const char *word = sc_cmd_arg(c, 1 + i);
         ok = add_word(&x, word, (int64_t)strlen(word), i == 1 ? -1 : 1);
     }
     if (!ok) return sc_cmd_usage(c, "an analogy is 'king - man + woman', or the three words");
@@ -116,24 +116,24 @@ static int put_analogies(sc_cmd *c, sc_word_space *s, const char *text, int64_t 
     return 0;
 }
 
-/* Three columns are pairs with scores, four are analogies. */
+/* Four words are an analogy, a colon names a section of them; other numbers of columns are pairs with scores. */
 static bool has_pairs(const char *text)
 {
     int words = 0;
     while (*text == '\n' || *text == '\r') text++;
     if (*text == ':') return false;
     for (bool in = false; *text && *text != '\n'; text++) {
-        bool space = strchr(" \t\r", *text) != NULL;
+        bool space = strchr(" \t\r,;", *text) != NULL;
         words += !space && !in;
         in = !space;
     }
-    return words == 3;
+    return words >= 3 && words != 4;
 }
 
 static int eval(sc_cmd *c, const sc_vectors *v, sc_word_space *s)
 {
     (void)v;
-    for (int i = 2; i < sc_cmd_argc(c); i++) {
+    for (int i = 1; i < sc_cmd_argc(c); i++) {
         int64_t len;
         sc_word_pairs r;
         char *text = sc_cmd_read(c, sc_cmd_arg(c, i), MAX_TEXT, &len);
@@ -158,7 +158,7 @@ static int get(sc_cmd *c, const sc_vectors *v)
     float *x = calloc((size_t)width, sizeof *x);
     if (!x) return sc_cmd_error(c, "out of memory");
     int code = 0;
-    for (int i = 2; !code && i < sc_cmd_argc(c); i++) {
+    for (int i = 1; !code && i < sc_cmd_argc(c); i++) {
         const char *word = sc_cmd_arg(c, i);
         if (sc_vectors_get(v, word, (int64_t)strlen(word), x)) {
             code = sc_cmd_fail(c);
@@ -172,62 +172,107 @@ static int get(sc_cmd *c, const sc_vectors *v)
     return code;
 }
 
-static int vectors(sc_cmd *c)
+/* run NULL: the vectors themselves. */
+static int ask(sc_cmd *c, int (*run)(sc_cmd *, const sc_vectors *, sc_word_space *))
 {
-    static const struct {
-        const char *name;
-        int (*run)(sc_cmd *, const sc_vectors *, sc_word_space *);
-    } actions[] = {{"neighbors", neighbors}, {"analogy", analogy}, {"eval", eval}, {"get", NULL}};
-    const int n = (int)(sizeof actions / sizeof *actions);
     sc_vectors *v = NULL;
     sc_word_space *s = NULL;
-    int i = 0;
-    while (i < n && strcmp(actions[i].name, sc_cmd_arg(c, 0)) != 0) i++;
-    if (i == n) return sc_cmd_usage(c, "'%s' is none of neighbors, analogy, eval and get", sc_cmd_arg(c, 0));
     sc_context *ctx = sc_cmd_context(c);
-    if (!ctx || sc_vectors_open(&v, sc_cmd_arg(c, 1), sc_cmd_int(c, "limit"))) return sc_cmd_fail(c);
+    if (!ctx || sc_vectors_open(&v, sc_cmd_arg(c, 0), sc_cmd_int(c, "limit"))) return sc_cmd_fail(c);
     sc_cmd_note(c, "%s, %lld words of %lld numbers", sc_vectors_kind(v), (long long)sc_vectors_count(v),
                 (long long)sc_vectors_width(v));
     int code = 0;
-    if (!actions[i].run)
+    if (!run)
         code = get(c, v);
     else if (sc_word_space_new(&s, ctx, v))
         code = sc_cmd_fail(c);
     else
-        code = actions[i].run(c, v, s);
+        code = run(c, v, s);
     sc_word_space_free(s);
     sc_vectors_free(v);
     return code;
 }
 
-static const sc_option options[] = {
+static int vectors_neighbors(sc_cmd *c) { return ask(c, neighbors); }
+static int vectors_analogy(sc_cmd *c) { return ask(c, analogy); }
+static int vectors_eval(sc_cmd *c) { return ask(c, eval); }
+static int vectors_get(sc_cmd *c) { return ask(c, NULL); }
+
+#define LIMIT                                                                                                      \
+    {                                                                                                              \
+        "limit", 'l', SC_OPT_INT, "N", "only the first N words, the most frequent ones; 0: all", .value = "0",     \
+                                                                                                 .hi = 1e9         \
+    }
+#define FORMATS                                                                                                    \
+    "FILE is word2vec's text or binary format, GloVe's text, or fastText's .bin, which also has vectors for "      \
+    "words "                                                                                                       \
+    "that it does not list."
+
+static const sc_option near_options[] = {
     {"top", 'k', SC_OPT_INT, "K", "how many words to show", .value = "10", .lo = 1, .hi = 1e6},
-    {"limit", 'l', SC_OPT_INT, "N", "only the first N words, the most frequent ones; 0: all", .value = "0",
-     .hi = 1e9},
+    LIMIT,
     SC_OPT_CONTEXT,
     {0}};
-static const sc_example examples[] = {
-    {"socle vectors neighbors glove.6B.100d.txt frog", "The words nearest to one"},
-    {"socle vectors analogy GoogleNews-vectors-negative300.bin 'king - man + woman'",
-     "What is to woman as king to man"},
-    {"socle vectors eval cc.en.300.bin questions-words.txt --limit 300000", "How many analogies come out right"},
-    {"socle vectors get cc.en.300.bin unheardofword", "A vector made of a word's parts"},
-    {0}};
-const sc_verb sc_verb_vectors = {
-    .name = "vectors",
-    .summary = "Ask static word vectors",
-    .args = "neighbors|analogy|eval|get FILE ARG...",
-    .min_args = 3,
+static const sc_option options[] = {LIMIT, SC_OPT_CONTEXT, {0}};
+
+const sc_verb sc_verb_vectors_neighbors = {
+    .name = "vectors neighbors",
+    .summary = "The words nearest to a word",
+    .args = "FILE WORD...",
+    .min_args = 2,
     .max_args = -1,
-    .about =
-        "FILE is word2vec's text or binary format, GloVe's text, or fastText's .bin, which also has vectors for "
-        "words "
-        "that it does not list.\n\n"
-        "neighbors WORD...: the nearest words by the cosine of their vectors. analogy 'A - B + C' (or A B C): the "
-        "words "
-        "nearest to that sum. eval FILE...: the share of analogies answered right, in the format of "
-        "questions-words.txt, or the correlation with people's scores, where lines are two words and a number. get "
-        "WORD...: the vectors.",
+    .about = "By the cosine of their vectors, which stands before each. " FORMATS,
+    .options = near_options,
+    .examples =
+        (const sc_example[]){{"socle vectors neighbors glove.6B.100d.txt frog", "The ten nearest words"}, {0}},
+    .run = vectors_neighbors};
+
+const sc_verb sc_verb_vectors_analogy = {
+    .name = "vectors analogy",
+    .summary = "What is to C as B is to A",
+    .args = "FILE 'B - A + C' | FILE B A C",
+    .min_args = 2,
+    .max_args = 4,
+    .about = "The words nearest to a sum of words, each brought to length 1: in signs, or as three words of which "
+             "the second "
+             "is taken away. " FORMATS,
+    .options = near_options,
+    .examples =
+        (const sc_example[]){{"socle vectors analogy GoogleNews-vectors-negative300.bin 'king - man + woman'",
+                              "What is to woman as king to man"},
+                             {0}},
+    .run = vectors_analogy};
+
+const sc_verb sc_verb_vectors_eval = {
+    .name = "vectors eval",
+    .summary = "How well word vectors answer questions",
+    .args = "FILE QUESTIONS...",
+    .min_args = 2,
+    .max_args = -1,
+    .about = "QUESTIONS is a file of analogies in the format of questions-words.txt, by whose sections the share "
+             "of right "
+             "answers is given, or one of pairs of words with people's scores (WordSim-353, RG-65, SimLex-999): "
+             "then it is the "
+             "rank correlation (Spearman) of the cosines with them, and the linear one (Pearson). Questions with "
+             "words that have "
+             "no vector are skipped and counted.\n\n" FORMATS,
     .options = options,
-    .examples = examples,
-    .run = vectors};
+    .examples =
+        (const sc_example[]){{"socle vectors eval cc.en.300.bin questions-words.txt --limit 300000",
+                              "How many analogies come out right among 300,000 words"},
+                             {"socle vectors eval words.bin EN-WS-353-ALL.txt SimLex-999.txt", "Likeness of words"},
+                             {0}},
+    .run = vectors_eval};
+
+const sc_verb sc_verb_vectors_get = {
+    .name = "vectors get",
+    .summary = "The vectors of words",
+    .args = "FILE WORD...",
+    .min_args = 2,
+    .max_args = -1,
+    .about = "A line for each word. " FORMATS,
+    .options = options,
+    .examples =
+        (const sc_example[]){{"socle vectors get cc.en.300.bin unheardofword", "A vector made of a word's parts"},
+                             {0}},
+    .run = vectors_get};

@@ -197,7 +197,11 @@ sc_status sc_finish(sc_run *r)
     if (!s && r->config.tokenizer) s = write_index(r, &tokens);
     if (!s) s = adds_up(r, &t, tokens);
     json_t *o = s ? NULL : report_json(r, &t);
-    if (!s) s = o ? write_json(r, "data.json", o) : sc_nomem();
+    char *page = sc_path_join(r->out, "report.html");
+    if (!s && (!o || !page)) s = sc_nomem();
+    if (!s) s = sc_data_page_write(o, page);
+    if (!s) s = write_json(r, "data.json", o); /* the last of all: it says that the run is finished */
+    sc_free(page);
     json_decref(o);
     free_total(r, &t);
     return s;

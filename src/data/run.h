@@ -223,7 +223,7 @@ sc_status sc_decisions_open(sc_merge **out, const sc_run *r, int pass, int64_t p
 
 /* Tokens of the last pass's documents, sorted, to shards. */
 sc_status sc_shards_write(sc_run *r);
-/* Texts as JSONL, packed with zstd where the build has it. (texts.c) */
+/* Texts as JSONL, packed with zstd. (texts.c) */
 typedef struct sc_texts sc_texts;
 sc_status sc_texts_open(sc_texts **out, const sc_run *r, int64_t part);
 sc_status sc_texts_add(sc_texts *t, const sc_document *d);
@@ -233,5 +233,8 @@ void sc_texts_close(sc_texts *t);
 sc_status sc_finish(sc_run *r);
 /* What the parts of a pass counted, in the order of the parts: one stage's, and the documents before or after the pass. */
 sc_status sc_pass_summary(const sc_run *r, int pass, const char *which, sc_summary *out);
+
+/* ---- the page of what was counted (report.c) ---- */
+sc_status sc_data_page_write(const json_t *o, const char *path); /* o: data.json */
 
 #endif

@@ -37,7 +37,6 @@ static const char style[] =
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--edge);"
     "padding:5px 10px 5px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{color:var(--soft);"
     "font-weight:500}\n"
-    ".wide td,.wide th{overflow-wrap:normal}.wide .said{overflow-wrap:anywhere}\n"
     ".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:0 32px}\n"
     ".said{white-space:pre-wrap;unicode-bidi:isolate;min-width:12em}.said i{color:var(--soft);font-style:normal}"
     "td.n{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
@@ -45,9 +44,15 @@ static const char style[] =
     "white-space:nowrap;overflow:hidden;text-overflow:ellipsis}.bars td:last-child{width:1%;white-space:nowrap;"
     "color:var(--soft);padding:2px 0;font-variant-numeric:tabular-nums}.bars div{height:14px;border-radius:3px;"
     "min-width:1px;background:var(--k);margin-top:4px}\n"
+    ".wide th,.wide td{overflow-wrap:break-word}.wide td.said{overflow-wrap:anywhere}figure+figure{margin-top:12px}"
+    ".charts figure+figure{margin-top:0}\n"
     "@media(max-width:600px){body{padding:12px}svg text{font-size:19px}.line{stroke-width:2.6}.bars "
-    "td:first-child{max-width:9em}.key{margin:0 0 0 10px}figcaption{margin-bottom:8px}.wide "
-    "table{font-size:13px}}\n";
+    "tbody,.bars{display:block}.bars tr{display:grid;grid-template-columns:1fr auto;column-gap:10px;padding:3px "
+    "0}.bars "
+    "td{padding:0}.bars td:first-child{width:auto;max-width:none;white-space:normal;padding:0}.bars "
+    "td:nth-child(2){grid-area:2/1/3/3}.bars td:last-child{width:auto;grid-area:1/2;padding:0}.bars div{margin:0}"
+    ".key{margin:0 6px}figcaption{margin-bottom:8px}"
+    ".wide table{font-size:13px}}\n";
 
 /* Letters that pictures and bars are coloured by. */
 static void put_colours(sc_str *out)
@@ -117,13 +122,16 @@ void sc_page_text(sc_page *p, const char *text)
     sc_str_puts(&p->out, "</p>\n");
 }
 
-void sc_page_section(sc_page *p, const char *heading, const char *text)
+static void put_heading(sc_page *p, int level, const char *heading, const char *text)
 {
-    sc_str_puts(&p->out, "<h2>");
+    sc_str_printf(&p->out, "<h%d>", level);
     sc_page_escape(&p->out, heading, -1);
-    sc_str_puts(&p->out, "</h2>\n");
+    sc_str_printf(&p->out, "</h%d>\n", level);
     if (text) sc_page_text(p, text);
 }
+
+void sc_page_section(sc_page *p, const char *heading, const char *text) { put_heading(p, 2, heading, text); }
+void sc_page_subsection(sc_page *p, const char *heading, const char *text) { put_heading(p, 3, heading, text); }
 
 void sc_page_facts(sc_page *p, const char *const *fact, int n)
 {

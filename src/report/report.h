@@ -68,6 +68,7 @@ typedef struct sc_page {
 void sc_page_begin(sc_page *p, const char *title, const char *status); /* status: a line below the title */
 /* A heading, and a paragraph below it; text may be NULL. */
 void sc_page_section(sc_page *p, const char *heading, const char *text);
+void sc_page_subsection(sc_page *p, const char *heading, const char *text); /* the same, one level below */
 void sc_page_text(sc_page *p, const char *text);                /* a paragraph */
 void sc_page_facts(sc_page *p, const char *const *fact, int n); /* n names and values in turn, as boxes */
 void sc_page_command(sc_page *p, const char *heading, const char *command); /* set as it was typed; NULL: nothing */

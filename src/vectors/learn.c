@@ -155,13 +155,14 @@ static sc_status check(const sc_learning *o, const sc_word_text *text)
     return SC_OK;
 }
 
-/* A state that cannot be saved on the way is no reason to end. */
-static sc_status save(const sc_learner *a, bool stopped)
+sc_status sc_learner_pause(sc_learner *a)
 {
-    sc_status s = sc_state_save(a);
-    if (!s || stopped) return s;
-    sc_log(a->ctx, SC_LOG_WARNING, "%s", sc_error());
-    return SC_OK;
+    bool stopped = sc_context_cancelled(a->ctx);
+    if (atomic_load(&a->next) >= a->units) return SC_OK;
+    sc_status s = a->o->state ? sc_state_save(a) : SC_OK;
+    if (s && stopped) return s;
+    if (s) sc_log(a->ctx, SC_LOG_WARNING, "%s", sc_error()); /* no reason to end */
+    return stopped ? sc_fail(SC_ECANCELLED, "stopped on request") : SC_OK;
 }
 
 static sc_status train(sc_learner *a)
@@ -171,13 +172,10 @@ static sc_status train(sc_learner *a)
         atomic_store(&a->pause, false);
         a->save_at = a->o->state && a->o->save_every > 0 ? sc_now() + a->o->save_every : 0;
         if (a->o->deterministic)
-            s = sc_learn_in_rounds(a);
+            sc_learn_in_rounds(a);
         else
             sc_pool_run(a->ctx->pool, sc_learn_unlocked, a);
-        if (!s && atomic_load(&a->oom)) s = sc_nomem();
-        bool stopped = sc_context_cancelled(a->ctx);
-        if (!s && a->o->state && atomic_load(&a->next) < a->units) s = save(a, stopped);
-        if (!s && stopped && atomic_load(&a->next) < a->units) s = sc_fail(SC_ECANCELLED, "stopped on request");
+        s = atomic_load(&a->oom) ? sc_nomem() : sc_learner_pause(a);
     }
     return s;
 }

@@ -158,9 +158,11 @@ void sc_learner_start_unit(sc_learner *a, sc_lane *l, int64_t unit);
 float sc_learner_rate(const sc_learner *a, int64_t words);
 /* Whether threads should come to an end, to save or because of a stop. */
 bool sc_learner_pausing(sc_learner *a);
+/* When they have: saves the state unless all is done, and fails where the context was cancelled. */
+sc_status sc_learner_pause(sc_learner *a);
 void sc_learner_show(sc_learner *a);
 void sc_learn_unlocked(void *learner, int member);
-sc_status sc_learn_in_rounds(sc_learner *a);
+void sc_learn_in_rounds(sc_learner *a);
 /* (state.c) */
 sc_status sc_state_save(const sc_learner *a);
 sc_status sc_state_load(sc_learner *a, bool *found);

@@ -98,7 +98,7 @@ static void work(void *arg, int member)
     }
 }
 
-sc_status sc_learn_in_rounds(sc_learner *a)
+void sc_learn_in_rounds(sc_learner *a)
 {
     int64_t round = a->o->round ? a->o->round : ROUND;
     rounds r = {.a = a, .members = sc_context_threads(a->ctx), .group = atomic_load(&a->next)};
@@ -110,5 +110,4 @@ sc_status sc_learn_in_rounds(sc_learner *a)
         a->lane[i].rate = sc_learner_rate(a, atomic_load(&a->words));
     }
     sc_pool_run(a->ctx->pool, work, &r);
-    return SC_OK;
 }

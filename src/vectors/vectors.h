@@ -186,4 +186,21 @@ typedef struct sc_huffman {
 sc_status sc_huffman_make(sc_huffman *h, const int64_t *count, int64_t n);
 void sc_huffman_free(sc_huffman *h);
 
+/* ---- ways of training (train.c chooses) ---- */
+
+/* What one of them gives: the vectors, and those of words as contexts. */
+typedef struct sc_vectors_result {
+    sc_buffer *held[2];
+    const float *row, *context; /* (words, width), `stride` floats apart; context may be NULL */
+    int64_t stride;
+} sc_vectors_result;
+/* state: the file to go on from; settings: what it must have been made with. */
+sc_status sc_word2vec_train(sc_vectors_result *r, sc_context *ctx, const sc_word_text *t, const sc_lexicon *x,
+                            const sc_vectors_training *o, const char *state, const char *settings,
+                            sc_vectors_trained *report);
+sc_status sc_glove_train(sc_vectors_result *r, sc_context *ctx, const sc_word_text *t, const sc_lexicon *x,
+                         const sc_vectors_training *o, const char *state, const char *settings,
+                         sc_vectors_trained *report);
+void sc_vectors_result_free(sc_vectors_result *r);
+
 #endif

@@ -23,7 +23,7 @@ sc_status sc_vectors_write(const char *path, sc_vectors_format format, const sc_
     sc_str line = {0};
     sc_status s = sc_writer_open(&w, path);
     if (s) return s;
-    if (format != SC_VECTORS_GLOVE) {
+    if (format != SC_VECTORS_GLOVE_TEXT) {
         sc_str_printf(&line, "%lld %lld\n", (long long)t->n, (long long)t->width);
         s = line.oom ? sc_nomem() : sc_writer_write(w, line.p, line.len);
     }

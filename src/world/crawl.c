@@ -104,9 +104,9 @@ static void put_story(sc_draft *d, sc_str *out)
 
 static void write_page(sc_draft *d, body *b)
 {
-    sc_entry p = {0};
+    sc_page p = {0};
     sc_entity_kind of = (sc_entity_kind)sc_below(d, SC_ENTITIES);
-    sc_entry_write(d, &p, of, sc_any_of(d, of));
+    sc_world_page_write(d, &p, of, sc_any_of(d, of));
     snprintf(b->title, sizeof b->title, "%s", p.title);
     sc_str_puts(&b->html, "<h1>");
     put_escaped(&b->html, p.title);
@@ -116,7 +116,7 @@ static void write_page(sc_draft *d, body *b)
         put_paragraphs(&b->html, p.text[i].p ? p.text[i].p : "");
         b->html.oom |= p.text[i].oom;
     }
-    sc_entry_end(&p);
+    sc_page_end(&p);
     if (of > SC_TOWN || sc_chance(d, 2)) put_story(d, &b->html);
 }
 
