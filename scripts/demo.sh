@@ -44,7 +44,7 @@ made_crawl() {
 # What tells languages apart is learned from the translated messages of the programs that are installed; where those are too
 # few, the crawl keeps its pages in other languages.
 languages() {
-    "$socle" languages train --most 2000 --least 300 --out languages.ftz || echo "no languages are told apart"
+    "$socle" languages train --most 1000 --least 300 --out languages.ftz || echo "no languages are told apart"
 }
 
 # The crawl's pages become text and are cleaned; lessons (tasks, few-shot, conversations) come in as they are.
