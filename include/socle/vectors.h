@@ -12,7 +12,7 @@ extern "C" {
 /* Words and their vectors as a file has them. Immutable once open: any number of threads may read it. */
 typedef struct sc_vectors sc_vectors;
 
-/* Reads word2vec's text and binary formats, GloVe's text, and fastText's .bin (not quantised), told apart by what is in the
+/* Reads word2vec's text and binary formats, GloVe's text, and fastText's .bin and .ftz, told apart by what is in the
  * file. limit: only the first so many words, which are the most frequent ones; 0: all. Of a word that stands there twice the
  * first counts. SC_EFORMAT names the place of what is malformed. */
 SC_API sc_status sc_vectors_open(sc_vectors **out, const char *path, int64_t limit);
@@ -135,7 +135,8 @@ typedef struct sc_analogies {
 SC_API sc_status sc_word_space_analogies(sc_word_space *s, const char *text, int64_t len, sc_analogies **out,
                                          int64_t *parts);
 
-/* Pairs of words with people's scores, three columns: the rank correlation (Spearman) and the linear one (Pearson) of the
+/* Pairs of words with people's scores, in three columns (between them spaces, tabs or commas) or, with the class of the words before
+ * the score, as SimLex-999 has it, four or more; the first line may have the columns' names: the rank correlation (Spearman) and the linear one (Pearson) of the
  * cosines with them, over the pairs that have vectors. */
 typedef struct sc_word_pairs {
     double spearman, pearson;

@@ -46,7 +46,8 @@ typedef struct sc_ft_pruned {
     uint64_t mask, secret;
 } sc_ft_pruned;
 
-typedef struct sc_ft_model {
+typedef struct sc_ft_model sc_ft_model;
+struct sc_ft_model {
     sc_ft_settings set;
     sc_lexicon *dict; /* words first, then labels */
     int32_t words, labels;
@@ -55,7 +56,7 @@ typedef struct sc_ft_model {
     int32_t
         *child; /* of a supervised model with hierarchical softmax: (labels - 1, 2) nodes, leaves as -1 - label */
     sc_buffer *file; /* what it was read from */
-} sc_ft_model;
+};
 
 struct sc_classifier {
     sc_ft_model m;
