@@ -486,9 +486,10 @@ static void put_page(view *v)
     sc_str title = {0}, status = {0};
     char a[NUMBER], b[NUMBER];
     sc_str_puts(&title, "Data");
-    for (size_t i = 0; i < json_array_size(sources) && i < 3; i++)
-        sc_str_printf(&title, "%s %.80s", i ? "," : " from",
-                      sc_path_base(json_string_value(json_array_get(sources, i))));
+    for (size_t i = 0; i < json_array_size(sources) && i < 3; i++) {
+        const char *source = json_string_value(json_array_get(sources, i));
+        sc_str_printf(&title, "%s %.80s", i ? "," : " from", source ? sc_path_base(source) : "?");
+    }
     if (json_array_size(sources) > 3) sc_str_printf(&title, " and %zu more", json_array_size(sources) - 3);
     sc_str_printf(&status, "%s of %s documents are left after %zu stage%s.",
                   count_text(a, number(after, "documents")), count_text(b, v->read), json_array_size(v->stages),
