@@ -36,20 +36,28 @@ step() {
 made_crawl() {
     "$socle" data make crawl --seed 1 --count "$(times 20000)" --out crawl.warc.gz
     "$socle" data make crawl --seed 1 --count "$(times 20000)" --out crawl.jsonl # the same pages with what each is
-    "$socle" data make two_facts --seed 1 --split eval --count 400 --out asked.jsonl
+    "$socle" data make two_facts --seed 1 --split eval --count "$(times 40)"0 --out asked.jsonl
     "$socle" data make corpus --seed 1 --size "$(times 8192)K" --out lessons.jsonl
     "$socle" data make corpus --seed 1 --split eval --size 160K --out eval.jsonl
 }
 
+# What tells languages apart is learned from the translated messages of the programs that are installed; where those are too
+# few, the crawl keeps its pages in other languages.
+languages() {
+    "$socle" languages train --most 1000 --least 300 --out languages.ftz || echo "no languages are told apart"
+}
+
 # The crawl's pages become text and are cleaned; lessons (tasks, few-shot, conversations) come in as they are.
 cleaned() {
-    cat >clean.json <<'JSON'
+    local languages=
+    [ -f languages.ftz ] && languages='{"stage": "languages", "model": "languages.ftz", "keep": ["en", "ko"]},'
+    cat >clean.json <<JSON
 {
   "sources": [{"path": "crawl.warc.gz", "name": "crawl", "domain": "web"}],
   "stages": [
     {"stage": "extract"},
     {"stage": "unicode"},
-    {"stage": "languages", "keep": ["en", "ko"]},
+    $languages
     {"stage": "length", "min_chars": 200},
     {"stage": "quality", "groups": ["repetition", "gopher"]},
     {"stage": "harmful"},
@@ -66,14 +74,14 @@ JSON
 
 tokenizer() {
     "$socle" tokenizer train --size 3000 --pattern llama3 --special '<|endoftext|>' --eos '<|endoftext|>' tok \
-        clean/documents/*.jsonl lessons.jsonl
+        clean/documents/* lessons.jsonl
 }
 
 shards() {
     cat >shards.json <<'JSON'
 {
   "sources": [
-    {"path": "clean/documents/*.jsonl", "name": "crawl"},
+    {"path": "clean/documents/*", "name": "crawl"},
     {"path": "lessons.jsonl", "name": "lessons"}
   ],
   "stages": [
@@ -113,7 +121,7 @@ ladder() {
     [ -f ladder/ladder.json ] || "$socle" scale plan --config base/config.json --tokenizer tok --data shards \
         --eval-data eval.jsonl --size 60k,150k,350k --tokens "$(times 250)k,$(times 600)k,$(times 1500)k" --length 128 \
 XX
-    "$socle" scale run ladder --tasks add,unscramble,sentiment --count 40
+    "$socle" scale run ladder --tasks add,unscramble,sentiment --count "$(times 40)"
     "$socle" scale fit ladder
 }
 
@@ -140,6 +148,7 @@ TEXT
 }
 
 step crawl made_crawl
+step languages languages
 step clean cleaned
 step tokenizer tokenizer
 step shards shards

@@ -7,6 +7,8 @@ import html
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 
 out = sys.argv[1]
@@ -74,10 +76,11 @@ def size(name):
 
 def planted(pages):
     """What the crawl was made with beside what is left of it, by address."""
-    left = set()
-    for path in glob.glob(os.path.join(out, "clean/documents/*.jsonl")):
-        with open(path, encoding="utf-8") as f:
-            left.update(json.loads(line).get("url") for line in f)
+    paths = sorted(glob.glob(os.path.join(out, "clean/documents/*.zst")))
+    if not paths or not shutil.which("zstd"):
+        return ""
+    texts = subprocess.run(["zstd", "-dcq", *paths], stdout=subprocess.PIPE, check=True).stdout.decode()
+    left = {json.loads(line).get("url") for line in texts.splitlines()}
     made, kept = {}, {}
     for p in pages:
         made[p["planted"]] = made.get(p["planted"], 0) + 1
@@ -96,7 +99,7 @@ def cut_texts():
     return table(["text", "tokens", "cut"], rows, said=(0, 2))
 
 
-STEPS = [("crawl", "A made crawl", "crawl.warc.gz"), ("clean", "Cleaning", "clean"), ("tokenizer", "Tokenizer", "tok"),
+STEPS = [("crawl", "A made crawl", "crawl.warc.gz"), ("languages", "Languages", "languages.ftz"), ("clean", "Cleaning", "clean"), ("tokenizer", "Tokenizer", "tok"),
          ("shards", "Shards of tokens", "shards"), ("train", "Pre-training", "model"), ("ladder", "Ladder and laws", "ladder"),
          ("samples", "Samples", "samples.tsv")]
 
@@ -119,7 +122,7 @@ def main():
             f"initial-scale=1\">\n<title>The first half of a model's life</title>\n<style>\n{base}\n{own}</style>\n",
             "<h1>The first half of a model's life</h1>\n<p class=status>From a made crawl to a small model of English and Korean, "
             f"on this machine in {total // 60} min {total % 60} s.</p>\n"]
-    page.append("<nav>" + "".join(f"<a href=\"#{n}\">{escape(t)}</a>" for n, t, _ in STEPS) + "</nav>\n")
+    page.append("<nav>" + "".join(f"<a href=\"#{n}\">{escape(t)}</a>" for n, t, _ in STEPS if n != "languages") + "</nav>\n")
     page.append(table(["step", "what came out", "size", "seconds"],
                       [(title, path, size(path), seconds(name)) for name, title, path in STEPS]))
 
