@@ -70,7 +70,7 @@ static void *json_malloc(size_t n)
 
 #include "core_help.h"
 
-#include "vocab/vocab.h"
+#include "socle/vocab.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -190,16 +190,20 @@ static sc_status trained(const char *kind)
     char path[32];
     const char *file = path;
     sc_tokenizer_recipe in = {.kind = kind, .size = 40, .file = &file, .files = 1, .no_byte_fallback = true};
-    sc_recipe *r = NULL;
-    json_t *out = NULL;
+    char out[600];
     int fd = memfd_create("text", 0);
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    sc_status s = (r = sc_malloc(sizeof *r)) ? sc_recipe_read(r, &in) : sc_nomem();
-    if (!s) s = sc_recipe_train(&out, r, ctx, &(sc_tokenizer_report){0});
-    json_decref(out);
-    sc_free(r);
+    snprintf(out, sizeof out, "%s/%s", dir.dir, kind);
+    sc_status s = sc_tokenizer_train(&in, ctx, out, NULL);
     close(fd);
+    static const char *const files[] = {"tokenizer.json", "tokenizer_config.json"};
+    for (int i = 0; i < 2; i++) {
+        char made[700];
+        snprintf(made, sizeof made, "%s/%s", out, files[i]);
+        unlink(made);
+    }
+    rmdir(out);
     return s;
 }
 
