@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* Examples that are made before they are trained on, so that the rows of the next ones are on their way from memory. */
-enum { AHEAD = 2, MADE_AT_ONCE = 32 };
+enum { AHEAD = 2, MADE_AT_ONCE = 32, WORDS_AT_ONCE = 1000 };
 
 /* ---- a lane ---- */
 
@@ -136,7 +136,8 @@ void sc_learn_unlocked(void *learner, int member)
         if (unit >= a->units) break;
         sc_learner_start_unit(a, l, unit);
         for (bool more = true; more && !atomic_load_explicit(&a->oom, memory_order_relaxed);) {
-            while (more && l->n_example < MADE_AT_ONCE) more = a->source->next(a->source->user, l);
+            while (more && l->n_example < MADE_AT_ONCE && l->words < WORDS_AT_ONCE)
+                more = a->source->next(a->source->user, l);
             train_made(a, l);
         }
         if (member == 0) sc_learner_show(a);

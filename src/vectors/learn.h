@@ -109,7 +109,8 @@ bool sc_lane_sentence(sc_lane *l, const sc_lexicon *x, const uint32_t *keep, boo
 /* ---- training ---- */
 
 typedef struct sc_source {
-    /* Appends the examples of the next centre, or of the next line; false where the unit is over. */
+    /* Appends the examples of the next centre, or of the next line; false where the unit is over. Without locks a source may also train
+     * on them itself and append none. */
     bool (*next)(void *user, sc_lane *l);
     /* NULL: none. Makes lane->own; before training, on one thread. */
     sc_status (*begin)(void *user, sc_lane *l);

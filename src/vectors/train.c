@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From files of text to a file of vectors. */
-#include "vectors/vectors.h"
+#include "vectors/fasttext.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +30,9 @@ static sc_status check(const sc_vectors_training *o)
                        o->phrase_threshold, o->x_max, o->alpha);
     if (o->hierarchical && (o->out_contexts || o->method == SC_VECTORS_GLOVE))
         return sc_fail(SC_EINVAL, "hierarchical softmax has no vectors of contexts, and is no way of GloVe's");
+    if (o->subwords) return sc_fasttext_check(o);
+    if (o->format == SC_VECTORS_FASTTEXT)
+        return sc_fail(SC_EINVAL, "fastText's format is for vectors with n-grams");
     return SC_OK;
 }
 
@@ -57,6 +60,9 @@ static char *settings_of(const sc_vectors_training *o, const sc_word_text *t, co
         &s, " power %.17g rate %.17g to %.17g x_max %.17g alpha %.17g asymmetric %d deterministic %d seed %llu",
         o->power, o->rate, o->last_rate, o->x_max, o->alpha, o->asymmetric, o->deterministic,
         (unsigned long long)o->seed);
+    if (o->subwords)
+        sc_str_printf(&s, " n-grams %lld to %lld bucket %lld", (long long)o->shortest, (long long)o->longest,
+                      (long long)o->bucket);
     sc_str_printf(&s, " bytes %lld words %lld %016llx", (long long)t->bytes, (long long)x->n,
                   (unsigned long long)words);
     return sc_str_take(&s, NULL);
@@ -77,17 +83,21 @@ static sc_status train(sc_context *ctx, const sc_vectors_training *o, const sc_w
     sc_lexicon *x = NULL;
     sc_vectors_result r = {0};
     char *settings = NULL;
-    sc_status s =
-        sc_lexicon_count(&x, ctx, t, &(sc_lexicon_options){.min_count = o->min_count, .max_words = o->max_words});
+    sc_status s = sc_lexicon_count(
+        &x, ctx, t,
+        &(sc_lexicon_options){.min_count = o->min_count, .max_words = o->max_words, .line_ends = o->subwords});
     if (!s && !(settings = settings_of(o, t, x))) s = sc_nomem();
     if (!s) {
         *report = (sc_vectors_trained){.words = x->n, .tokens = x->seen, .skipped = x->skipped};
         sc_log(ctx, SC_LOG_INFO, "%lld different words of %lld in the text, seen at least %lld times",
                (long long)x->n, (long long)x->seen, (long long)SC_MAX(o->min_count, 1));
-        s = (o->method == SC_VECTORS_GLOVE ? sc_glove_train : sc_word2vec_train)(&r, ctx, t, x, o, state, settings,
-                                                                                 report);
+        if (o->subwords)
+            s = sc_fasttext_train(ctx, t, x, o, state, settings, report);
+        else
+            s = (o->method == SC_VECTORS_GLOVE ? sc_glove_train : sc_word2vec_train)(&r, ctx, t, x, o, state,
+                                                                                     settings, report);
     }
-    if (!s) s = write_files(o, x, &r);
+    if (!s && !o->subwords) s = write_files(o, x, &r);
     if (!s) (void)unlink(state);
     sc_vectors_result_free(&r);
     sc_lexicon_free(x);
