@@ -110,6 +110,8 @@ def state(out):
             path = os.path.join(folder, n)
             with open(path, "rb") as f:
                 data = f.read()
+            if n == "report.html":  # data.json for people, times and all
+                continue
             if n == "data.json":
                 data = json.dumps(strip_times(json.loads(data)), sort_keys=True).encode()
             sums[os.path.relpath(path, out)] = hashlib.sha256(data).hexdigest()
@@ -128,8 +130,7 @@ def adds_up(out):
     kept, copies = d["read"]["kept"], 0
     check(d["read"]["in"] == kept + d["read"]["dropped"], "reading does not add up")
     for s in d["stages"]:
-        check(s["in"] == kept == s["kept"] + s["dropped"] + s["merged"] if False else
-              s["in"] == kept and s["in"] == s["kept"] + s["dropped"] + s["merged"], f"{s['stage']} does not add up")
+        check(s["in"] == kept == s["kept"] + s["dropped"] + s["merged"], f"{s['stage']} does not add up")
         check(s["dropped"] + s["merged"] == sum(v[0] for v in s["reasons"].values()), f"{s['stage']}: reasons")
         check(s["in"] == sum(v[0] for v in s["languages"].values()), f"{s['stage']}: languages")
         kept, copies = s["kept"], copies + s["copies"]
@@ -137,15 +138,9 @@ def adds_up(out):
     shown = json.loads(socle("data", "show", out, "--json").stdout)
     check(shown["tokens"] == d["after"]["tokens"], "tokens in shards")
     check(shown["documents"] == d["after"]["documents"], "documents in shards")
-    lines = 0
-    for n in os.listdir(os.path.join(out, "documents")):
-        r = subprocess.run(["zstd", "-dcq", os.path.join(out, "documents", n)], capture_output=True) \
-            if n.endswith(".zst") and shutil.which("zstd") else None
-        lines += r.stdout.count(b"\n") if r else 0
-        if not n.endswith(".zst"):
-            with open(os.path.join(out, "documents", n), "rb") as f:
-                lines += f.read().count(b"\n")
-    check(lines == d["after"]["documents"] or not shutil.which("zstd"), f"{lines} texts")
+    if shutil.which("zstd"):
+        lines = sum(texts.count(b"\n") for texts in texts_of(out))
+        check(lines == d["after"]["documents"], f"{lines} texts")
     return d
 
 
@@ -369,15 +364,14 @@ def check_alike(top):
           f"{len(gone & true)} of {len(true)} found, {len(gone - true)} wrong")
 
 
-def ids_of(out):
+def texts_of(out):
     for n in sorted(os.listdir(os.path.join(out, "documents"))):
-        path = os.path.join(out, "documents", n)
-        if n.endswith(".zst"):
-            data = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout
-        else:
-            with open(path, "rb") as f:
-                data = f.read()
-        for line in data.decode().splitlines():
+        yield subprocess.run(["zstd", "-dcq", os.path.join(out, "documents", n)], capture_output=True, check=True).stdout
+
+
+def ids_of(out):
+    for texts in texts_of(out):
+        for line in texts.decode().splitlines():
             yield json.loads(line)["id"]
 
 
@@ -414,7 +408,10 @@ def main():
         check_same_bits(top)
         check_faults(top)
         check_memory(top)
-        check_alike(top)
+        if shutil.which("zstd"):
+            check_alike(top)
+        else:
+            print("zstd is not here: documents that are alike are not checked")
         check_training(top)
     print(f"{len(faults)} faults")
     return 1 if faults else 0

@@ -135,7 +135,8 @@ typedef struct sc_analogies {
 SC_API sc_status sc_word_space_analogies(sc_word_space *s, const char *text, int64_t len, sc_analogies **out,
                                          int64_t *parts);
 
-/* Pairs of words with people's scores, three columns: the rank correlation (Spearman) and the linear one (Pearson) of the
+/* Pairs of words with people's scores, in three columns (between them spaces, tabs or commas) or, with the class of the words before
+ * the score, as SimLex-999 has it, four or more; the first line may have the columns' names: the rank correlation (Spearman) and the linear one (Pearson) of the
  * cosines with them, over the pairs that have vectors. */
 typedef struct sc_word_pairs {
     double spearman, pearson;

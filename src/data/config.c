@@ -11,7 +11,7 @@ static const sc_setting settings[] = {
     {"shard_size", SC_SET_SIZE, "64M", 1, 1e15, "bytes of tokens in a shard, about"},
     {"shuffle", SC_SET_BOOL, "true", .help = "put documents into an order drawn by chance"},
     {"pack", SC_SET_INT, "0", 0, 1 << 20, "put documents whole into sequences of so many tokens; 0: end to end"},
-    {"documents", SC_SET_BOOL, "false", .help = "write the texts that are left, as JSONL"},
+    {"documents", SC_SET_BOOL, "false", .help = "write the texts that are left, as JSONL packed with zstd"},
     {"memory", SC_SET_SIZE, "512M", 16 << 20, 1e15, "memory for what has to be held, about"},
     {"part_size", SC_SET_SIZE, "64M", 1, 1e15, "bytes of the sources in a part, which is done or not"},
     {"max_document", SC_SET_SIZE, "16M", 1, 1 << 30, "bytes that a document may have"},

@@ -223,7 +223,7 @@ sc_status sc_decisions_open(sc_merge **out, const sc_run *r, int pass, int64_t p
 
 /* Tokens of the last pass's documents, sorted, to shards. */
 sc_status sc_shards_write(sc_run *r);
-/* Texts as JSONL, packed with zstd where the build has it. (texts.c) */
+/* Texts as JSONL, packed with zstd. (texts.c) */
 typedef struct sc_texts sc_texts;
 sc_status sc_texts_open(sc_texts **out, const sc_run *r, int64_t part);
 sc_status sc_texts_add(sc_texts *t, const sc_document *d);

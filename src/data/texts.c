@@ -1,28 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cleaned texts as JSON lines, a file a part. */
+/* Cleaned texts as JSON lines packed with zstd, a file a part. */
 #include "data/run.h"
 
 #include <stdlib.h>
+#include <zstd.h>
+
+enum { LEVEL = 3 };
 
 struct sc_texts {
     const sc_run *run;
     sc_writer *file;
+    ZSTD_CStream *zstd;
+    char *out;
+    size_t size;
 };
 
 sc_status sc_texts_open(sc_texts **out, const sc_run *r, int64_t part)
 {
     sc_texts *t = sc_calloc(1, sizeof *t);
-    char *dir = sc_out_path(r, "documents"), *path = sc_out_path(r, "documents/part-%06lld.jsonl", (long long)part);
+    char *dir = sc_out_path(r, "documents"),
+         *path = sc_out_path(r, "documents/part-%06lld.jsonl.zst", (long long)part);
     sc_status s = t && dir && path ? sc_mkdirs(dir) : sc_nomem();
+    if (!s) {
+        t->run = r;
+        t->size = ZSTD_CStreamOutSize();
+        t->out = sc_malloc(t->size);
+        t->zstd = ZSTD_createCStream();
+        s = t->out && t->zstd && !ZSTD_isError(ZSTD_initCStream(t->zstd, LEVEL)) ? SC_OK : sc_nomem();
+    }
     if (!s) s = sc_writer_open(&t->file, path);
     sc_free(dir);
     sc_free(path);
-    if (s) {
-        sc_free(t);
-        return s;
+    if (s)
+        sc_texts_close(t);
+    else
+        *out = t;
+    return s;
+}
+
+static sc_status pack(sc_texts *t, const char *p, int64_t n, ZSTD_EndDirective how)
+{
+    ZSTD_inBuffer in = {p, (size_t)n, 0};
+    for (size_t rest = 1; in.pos < in.size || (how == ZSTD_e_end && rest);) {
+        ZSTD_outBuffer out = {t->out, t->size, 0};
+        rest = ZSTD_compressStream2(t->zstd, &out, &in, how);
+        if (ZSTD_isError(rest)) return sc_fail(SC_ENOMEM, "packing texts: %s", ZSTD_getErrorName(rest));
+        sc_status s = out.pos ? sc_writer_write(t->file, t->out, (int64_t)out.pos) : SC_OK;
+        if (s) return s;
     }
-    t->run = r;
-    *out = t;
     return SC_OK;
 }
 
@@ -57,19 +82,25 @@ sc_status sc_texts_add(sc_texts *t, const sc_document *d)
     char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
     sc_status s = line ? SC_OK : sc_nomem();
     for (int64_t i = 0; !s && i <= d->copies; i++) {
-        s = sc_writer_write(t->file, line, (int64_t)strlen(line));
-        if (!s) s = sc_writer_write(t->file, "\n", 1);
+        s = pack(t, line, (int64_t)strlen(line), ZSTD_e_continue);
+        if (!s) s = pack(t, "\n", 1, ZSTD_e_continue);
     }
     free(line);
     json_decref(o);
     return s;
 }
 
-sc_status sc_texts_commit(sc_texts *t) { return sc_writer_commit(t->file); }
+sc_status sc_texts_commit(sc_texts *t)
+{
+    sc_status s = pack(t, NULL, 0, ZSTD_e_end);
+    return s ? s : sc_writer_commit(t->file);
+}
 
 void sc_texts_close(sc_texts *t)
 {
     if (!t) return;
     sc_writer_close(t->file);
+    ZSTD_freeCStream(t->zstd);
+    sc_free(t->out);
     sc_free(t);
 }

@@ -94,7 +94,8 @@ static void fetch_example(const sc_lane *l, const sc_tables *t, int64_t i)
 {
     if (i >= l->n_example) return;
     const sc_example *x = &l->example[i];
-    for (int j = 0; j < x->n_out; j++) fetch(t->out + (l->out[x->out + j] >> 1) * t->stride, t->stride);
+    bool again = i > 0 && x[-1].out == x->out;
+    for (int j = 0; j < x->n_out && !again; j++) fetch(t->out + (l->out[x->out + j] >> 1) * t->stride, t->stride);
     for (int j = 0; j < x->n_in; j++) fetch(t->in + l->in[x->in + j] * t->stride, t->stride);
 }
 

@@ -75,6 +75,15 @@ static inline void sc_lane_example(sc_lane *l)
     }
     l->example[l->n_example++] = (sc_example){(int32_t)l->n_in, 0, (int32_t)l->n_out, 0};
 }
+/* Begins one with the outputs of the example before. */
+static inline void sc_lane_example_again(sc_lane *l)
+{
+    sc_lane_example(l);
+    if (l->oom) return;
+    sc_example *x = &l->example[l->n_example - 1];
+    x->out = x[-1].out;
+    x->n_out = x[-1].n_out;
+}
 static inline void sc_lane_in(sc_lane *l, int32_t row)
 {
     if (l->oom || (l->n_in == l->cap_in && !sc_grow(&l->in, &l->cap_in, l->n_in + 1, sizeof *l->in))) {

@@ -24,12 +24,25 @@ static sc_status check(const sc_vectors_training *o)
     if (!(o->sample >= 0 && o->sample <= 1) || !(fabs(o->power) <= 4) || !(o->rate >= 0 && o->rate <= 100) ||
         !(o->last_rate >= 0))
         return sc_fail(SC_EINVAL, "sample %g, power %g, rate %g to %g", o->sample, o->power, o->rate, o->last_rate);
+    if (o->phrases < 0 || o->phrases > 10 || !(o->phrase_threshold >= 0) || !(o->x_max > 0) ||
+        !(fabs(o->alpha) <= 10))
+        return sc_fail(SC_EINVAL, "%lld times phrases from %g, x_max %g, alpha %g", (long long)o->phrases,
+                       o->phrase_threshold, o->x_max, o->alpha);
     if (o->hierarchical && (o->out_contexts || o->method == SC_VECTORS_GLOVE))
         return sc_fail(SC_EINVAL, "hierarchical softmax has no vectors of contexts, and is no way of GloVe's");
     if (o->subwords) return sc_fasttext_check(o);
     if (o->format == SC_VECTORS_FASTTEXT)
         return sc_fail(SC_EINVAL, "fastText's format is for vectors with n-grams");
     return SC_OK;
+}
+
+/* To know before the work and not after it. */
+static sc_status can_write(const char *path)
+{
+    sc_writer *w;
+    sc_status s = sc_writer_open(&w, path);
+    if (!s) sc_writer_close(w);
+    return s;
 }
 
 /* Everything that the bits of a result follow from, but threads. */
@@ -98,10 +111,13 @@ sc_status sc_vectors_train(sc_context *ctx, const sc_vectors_training *o, sc_vec
     sc_vectors_trained report;
     sc_str state = {0};
     sc_status s = check(o);
+    if (!s) s = can_write(o->out);
+    if (!s && o->out_contexts) s = can_write(o->out_contexts);
     if (s) return s;
     sc_str_printf(&state, "%s.state", o->out);
     if (state.oom) return sc_nomem();
     s = sc_word_text_open(&t, o->data, o->n_data);
+    if (!s) s = sc_phrases_join(&t, ctx, o);
     if (!s) s = train(ctx, o, t, state.p, &report);
     sc_word_text_free(t);
     sc_str_free(&state);

@@ -195,6 +195,8 @@ sc_status sc_word2vec_train(sc_vectors_result *r, sc_context *ctx, const sc_word
 sc_status sc_glove_train(sc_vectors_result *r, sc_context *ctx, const sc_word_text *t, const sc_lexicon *x,
                          const sc_vectors_training *o, const char *state, const char *settings,
                          sc_vectors_trained *report);
+/* Puts the text with o->phrases times joined words in place of *text: a file without a name, beside o->out. (phrases.c) */
+sc_status sc_phrases_join(sc_word_text **text, sc_context *ctx, const sc_vectors_training *o);
 void sc_vectors_result_free(sc_vectors_result *r);
 
 #endif
