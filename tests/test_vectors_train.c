@@ -239,62 +239,6 @@ static void trees_are_optimal(void **state)
     sc_huffman_free(&h);
 }
 
-/* ---- kernels ---- */
-
-enum { ROWS = 14, WIDEST = 112 };
-
-typedef struct numbers {
-    _Alignas(64) float row[ROWS][WIDEST], h[WIDEST], e[WIDEST], f[16], g[16];
-} numbers;
-
-static void fill_numbers(numbers *x, uint64_t seed)
-{
-    for (int j = 0; j < ROWS; j++)
-        for (int i = 0; i < WIDEST; i++) x->row[j][i] = random_float(&seed);
-    for (int i = 0; i < WIDEST; i++) x->h[i] = random_float(&seed), x->e[i] = random_float(&seed);
-    for (int i = 0; i < 16; i++) x->f[i] = 0, x->g[i] = random_float(&seed);
-}
-
-static void near_each_other(const numbers *a, const numbers *b)
-{
-    const float *x = (const float *)a, *y = (const float *)b;
-    for (size_t i = 0; i < sizeof *a / sizeof *x; i++)
-        if (!(fabsf(x[i] - y[i]) <= 2e-5f)) fail_msg("%d: %g, not %g", (int)i, (double)x[i], (double)y[i]);
-}
-
-static void run_all(const sc_vector_kernels *k, numbers *x, int64_t n, int64_t rows, bool twice)
-{
-    float *row[ROWS];
-    for (int j = 0; j < ROWS; j++) row[j] = x->row[twice && j == 3 ? 1 : j];
-    k->dots(n, x->h, row, rows, x->f);
-    k->weigh(n, row, rows, x->f, x->e);
-    k->add(n, 0.5f, x->e, x->row[ROWS - 1]);
-    k->pull(n, x->h, row, rows, x->g, x->e);
-    if (rows) k->sum(n, row, rows, 0.25f, x->h);
-    for (int i = 0; i < WIDEST; i++) x->row[8][i] = fabsf(x->row[8][i]) + 1, x->row[9][i] = fabsf(x->row[9][i]) + 1;
-    k->adagrad(n, 0.3f, x->row[6], x->row[7], x->row[8], x->row[9]);
-}
-
-static void kernels_agree(void **state)
-{
-    static numbers want, got;
-    sc_vector_kernels ref, k;
-    (void)state;
-    sc_vector_kernels_init(&ref, 0);
-    for (unsigned level = 1; level <= SC_CPU(NEON); level <<= 1) {
-        if (!(sc_cpu_detect() & level)) continue;
-        sc_vector_kernels_init(&k, level);
-        for (int64_t n = 16; n <= WIDEST; n += 16)
-            for (int64_t rows = 0; rows < ROWS - 1; rows++) {
-                fill_numbers(&want, (uint64_t)(n * 100 + rows));
-                got = want;
-                run_all(&ref, &want, n, rows, rows % 2);
-                run_all(&k, &got, n, rows, rows % 2);
-                near_each_other(&got, &want);
-            }
-    }
-}
-
 /* ---- steps ---- */
 
 /* One example, made of the first word alone. */
@@ -771,7 +715,6 @@ int main(void)
         cmocka_unit_test(drawn_shares_are_the_weights),
         cmocka_unit_test(frequent_words_are_left_out),
         cmocka_unit_test(trees_are_optimal),
-        cmocka_unit_test(kernels_agree),
         cmocka_unit_test(steps_follow_the_gradient),
         cmocka_unit_test(pairs_are_counted),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_stops),
