@@ -39,7 +39,7 @@ expect 2 '' "no completion for 'fish'" "$socle" completion fish
 # A name cannot steer the terminal.
 expect 2 '' '^socle: no verb .\?\[31mred' "$socle" $'\033[31mred'
 
-verbs=$("$socle" --help | awk '/^  [a-z]/ {print substr($0, 3, 20)}')
+verbs=$("$socle" --help | awk '/^  [a-z]/ {print substr($0, 3, 22)}')
 [ "$(grep -c . <<<"$verbs")" -ge 20 ] || { echo "FAIL: few verbs in the help: $verbs"; bad=1; }
 while read -r verb; do # one word or two
     expect 0 "^usage: socle $verb" '' "$socle" $verb --help

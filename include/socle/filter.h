@@ -33,6 +33,10 @@ SC_API sc_status sc_filter_check(sc_filter *f, const char *language, const char 
 /* The text with a mask in place of personal data: "[EMAIL]" …; sc_free. *found, which may be NULL: how many there were. */
 SC_API sc_status sc_filter_mask(const char *text, int64_t len, char **masked, int64_t *masked_len, int64_t *found);
 
+/* What a classifier of the stage `classify` is given of a text and must be trained on: its words in small letters without the
+ * punctuation around them, each character of scripts without spaces by itself, apart by spaces, on one line; sc_free. */
+SC_API sc_status sc_filter_words(sc_filter *f, const char *text, int64_t len, char **words, int64_t *words_len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -106,6 +106,17 @@ sc_status sc_filter_mask(const char *text, int64_t len, char **masked, int64_t *
     return SC_OK;
 }
 
+sc_status sc_filter_words(sc_filter *f, const char *text, int64_t len, char **words, int64_t *words_len)
+{
+    sc_str out = {0};
+    sc_status s = sc_words_cut(&f->work.words, text, len);
+    if (s) return s;
+    sc_str_append(&out, "", 0);
+    sc_words_put(&f->work.words, &out);
+    *words = sc_str_take(&out, words_len);
+    return *words ? SC_OK : sc_nomem();
+}
+
 /* ---- tables for people ---- */
 
 static void put_threshold(sc_str *out, double x)

@@ -71,6 +71,10 @@ const sc_stop_list *sc_stop_words_at(int i);             /* NULL after the last 
 /* How many different ones of the list are in w, counted until there are `enough`. */
 int sc_stop_count(const sc_words *w, const sc_stop_list *list, int enough);
 
+/* Appends what classifiers are given of a text: its words in small letters without the punctuation around them, each character of
+ * scripts without spaces by itself, separated by spaces; longer words are left out. */
+void sc_words_put(const sc_words *w, sc_str *out);
+
 enum { SC_BARE_WORD = 48 };
 /* The word in small letters without the punctuation around it; its bytes, 0 where it is longer. */
 int64_t sc_word_bare(const sc_words *w, const sc_text_word *word, char out[SC_BARE_WORD]);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* How the classifier is made: n-grams of 1 to 4 characters of words, whose vectors stay small. */
+/* How the classifier is made: words and n-grams of 1 to 5 characters, whose vectors stay small. */
 enum {
     WIDTH = 24,
     SHORTEST = 1,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The page of a run, made from its data.json alone. Excerpts of documents are shown as text, whatever they hold, with personal
- * data masked. */
+/* The page of a run, made from its data.json alone. Excerpts of documents are shown as text,
+ * whatever they hold. */
 #include "data/run.h"
 #include "data/filters.h"
 #include "report/report.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { JSON_LARGEST = 1 << 30, MOST_BARS = 25, NUMBER = 32, EXCERPT_SHOWN = 600 };
+enum { JSON_LARGEST = 1 << 30, MOST_BARS = 25, NUMBER = 32 };
 
 typedef struct row {
     const char *name;
@@ -251,34 +251,27 @@ static void put_rule_bars(view *v, const row *list, int64_t n)
     sc_free(text);
 }
 
-/* Appends a text of the JSON with personal data masked. */
-static void put_masked(sc_str *out, const json_t *text, int64_t most)
-{
-    int64_t counts[SC_PERSONAL_KINDS] = {0}, n = (int64_t)json_string_length(text);
-    if (json_is_string(text)) sc_personal_mask(out, json_string_value(text), SC_MIN(n, most), ~0u, counts);
-}
-
 /* Where it is from and what was measured, in a pale line; then how it begins. */
 static void put_example(view *v, const json_t *e)
 {
     const char *file = json_string_value(json_object_get(e, "file")), *language, *detail;
     const json_t *url = json_object_get(e, "url"), *value = json_object_get(e, "value");
-    sc_str about = {0}, text = {0};
+    const json_t *text = json_object_get(e, "text");
+    sc_str about = {0};
     char size[NUMBER];
     if (json_is_string(url))
-        put_masked(&about, url, 200);
+        sc_str_append(&about, json_string_value(url), (int64_t)json_string_length(url));
     else
         sc_str_printf(&about, "%.100s, at %lld", file ? sc_path_base(file) : "", (long long)number(e, "place"));
     if ((language = json_string_value(json_object_get(e, "language")))) sc_str_printf(&about, " · %s", language);
     if (json_is_number(value)) sc_str_printf(&about, " · measured %.4g", json_number_value(value));
     sc_str_printf(&about, " · %s\n", bytes_text(size, number(e, "bytes")));
     if ((detail = json_string_value(json_object_get(e, "detail")))) sc_str_printf(&about, "%.200s\n", detail);
-    put_masked(&text, json_object_get(e, "text"), EXCERPT_SHOWN);
     sc_page_row(&v->page);
-    if (about.p) sc_page_cell_said(&v->page, about.p, text.p ? text.p : "", text.len);
-    v->page.out.oom = v->page.out.oom || about.oom || text.oom;
+    if (about.p && json_is_string(text))
+        sc_page_cell_said(&v->page, about.p, json_string_value(text), (int64_t)json_string_length(text));
+    v->page.out.oom = v->page.out.oom || about.oom;
     sc_str_free(&about);
-    sc_str_free(&text);
 }
 
 static void put_examples(view *v, const row *r)

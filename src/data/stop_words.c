@@ -129,6 +129,17 @@ int64_t sc_word_bare(const sc_words *w, const sc_text_word *word, char out[SC_BA
     return last;
 }
 
+void sc_words_put(const sc_words *w, sc_str *out)
+{
+    char word[SC_BARE_WORD];
+    for (int64_t i = 0; i < w->words; i++) {
+        int64_t n = sc_word_bare(w, &w->word[i], word);
+        if (!n) continue;
+        if (out->len && out->p[out->len - 1] != '\n') sc_str_putc(out, ' ');
+        sc_str_append(out, word, n);
+    }
+}
+
 static bool ends_with(const char *p, int64_t n, const item *e)
 {
     return n > e->n && !memcmp(p + n - e->n, e->p, (size_t)e->n);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stages did, counted; and a few of the documents that they dropped. */
+#include "data/filters.h"
 #include "data/run.h"
 
 #include <stdlib.h>
 
-enum { MOST_ROWS = 4096, EXCERPT = 400 };
+enum { MOST_ROWS = 4096, EXCERPT = 400, URL = 200 };
 
 /* ---- numbers by name ---- */
 
@@ -87,17 +88,22 @@ static void keep(struct sc_example_list *l, uint64_t order, json_t *json)
     l->best[i] = (sc_example){.order = order, .json = json};
 }
 
-/* The text's beginning; a document may be no UTF-8 yet. */
-static json_t *excerpt(const sc_document *d)
+/* At most so many bytes of a text with personal data masked; a document may be no UTF-8 yet. */
+static json_t *excerpt(const sc_str *text, int64_t most)
 {
-    sc_str s = {0};
-    for (int64_t at = 0; at < d->text.len && s.len < EXCERPT;) {
+    sc_str s = {0}, masked = {0};
+    int64_t counts[SC_PERSONAL_KINDS] = {0};
+    /* More is masked than is shown, so that nothing is cut before it can be told. */
+    sc_personal_mask(&masked, text->p, SC_MIN(text->len, 2 * most), ~0u, counts);
+    for (int64_t at = 0; at < masked.len && s.len < most;) {
         uint32_t c;
-        at += sc_utf8_decode(d->text.p + at, d->text.len - at, &c);
+        at += sc_utf8_decode(masked.p + at, masked.len - at, &c);
         sc_str_utf8(&s, c == 0 ? 0xfffd : c);
     }
+    if (s.len < text->len && s.len >= most) sc_str_puts(&s, "\xe2\x80\xa6");
     json_t *o = json_stringn(s.p ? s.p : "", (size_t)s.len);
     sc_str_free(&s);
+    sc_str_free(&masked);
     return o;
 }
 
@@ -112,7 +118,7 @@ static json_t *example_json(const sc_parts *p, const sc_document *d, const sc_ve
     json_t *o = json_object();
     json_object_set_new(o, "file", json_string(p->file[d->file].path));
     json_object_set_new(o, "place", json_integer(d->place));
-    json_object_set_new(o, "url", text_or_null(d->url.p, d->url.len));
+    json_object_set_new(o, "url", d->url.len ? excerpt(&d->url, URL) : json_null());
     json_object_set_new(o, "language", text_or_null(d->language, (int64_t)strlen(d->language)));
     if (v->has_value) json_object_set_new(o, "value", json_real(v->value));
     if (v->detail[0]) json_object_set_new(o, "detail", json_string(v->detail));
@@ -121,7 +127,7 @@ static json_t *example_json(const sc_parts *p, const sc_document *d, const sc_ve
         json_object_set_new(o, "other_place", json_integer(v->other_place));
     }
     json_object_set_new(o, "bytes", json_integer(d->text.len));
-    json_object_set_new(o, "text", excerpt(d));
+    json_object_set_new(o, "text", excerpt(&d->text, EXCERPT));
     return o;
 }
 
@@ -243,8 +249,7 @@ int sc_tally_bin(int64_t n)
 {
     if (n < 1) return 0;
     int octave = 63 - __builtin_clzll((unsigned long long)n);
-    /* n >= 2^(octave + 1/2), with 2^(1/2) as 181/128 from below. */
-    bool upper = octave >= 7 ? n >= ((int64_t)181 << (octave - 7)) + 1 : n * 128 > (int64_t)181 << octave;
+    bool upper = (unsigned __int128)n * (unsigned __int128)n >> (2 * octave + 1); /* n >= 2^(octave + 1/2) */
     return SC_MIN(octave * 2 + upper, SC_TALLY_BINS - 1);
 }
 

@@ -159,9 +159,12 @@ static json_t *config_of(const sc_recipe *r)
     return o;
 }
 
+/* Numbers get ten digits: readers that are not exact to the last bit of more (HuggingFace's among them) get the same scores,
+ * and so the same one of ways that are equally good. */
 static sc_status write_json(const char *dir, const char *name, const json_t *o)
 {
-    char *path = sc_path_join(dir, name), *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    char *path = sc_path_join(dir, name),
+         *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(10)) : NULL;
     sc_status s = path && text ? sc_file_write(path, text, (int64_t)strlen(text)) : sc_nomem();
     sc_free(path);
     sc_free(text);
