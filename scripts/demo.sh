@@ -36,7 +36,7 @@ step() {
 made_crawl() {
     "$socle" data make crawl --seed 1 --count "$(times 20000)" --out crawl.warc.gz
     "$socle" data make crawl --seed 1 --count "$(times 20000)" --out crawl.jsonl # the same pages with what each is
-    "$socle" data make two_facts --seed 1 --split eval --count "$(times 40)"0 --out asked.jsonl
+    "$socle" data make two_facts --seed 1 --split eval --count 400 --out asked.jsonl
     "$socle" data make corpus --seed 1 --size "$(times 8192)K" --out lessons.jsonl
     "$socle" data make corpus --seed 1 --split eval --size 160K --out eval.jsonl
 }
