@@ -70,7 +70,10 @@ static void *json_malloc(size_t n)
 
 #include "core_help.h"
 
+#include "vocab/vocab.h"
+
 #include <fcntl.h>
+#include <sys/mman.h>
 
 static sc_context *ctx;
 static temp_model dir;
@@ -180,6 +183,29 @@ static sc_status context_alone(void)
     return s;
 }
 
+/* Words of a file to the tokenizer.json of one kind. */
+static sc_status trained(const char *kind)
+{
+    static const char text[] = "low lower lowest slow slower new newer newest wide wider low low newest";
+    char path[32];
+    const char *file = path;
+    sc_tokenizer_recipe in = {.kind = kind, .size = 40, .file = &file, .files = 1, .no_byte_fallback = true};
+    sc_recipe *r = NULL;
+    json_t *out = NULL;
+    int fd = memfd_create("text", 0);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    sc_status s = (r = sc_malloc(sizeof *r)) ? sc_recipe_read(r, &in) : sc_nomem();
+    if (!s) s = sc_recipe_train(&out, r, ctx, &(sc_tokenizer_report){0});
+    json_decref(out);
+    sc_free(r);
+    close(fd);
+    return s;
+}
+
+static sc_status trained_wordpiece(void) { return trained("wordpiece"); }
+static sc_status trained_unigram(void) { return trained("unigram"); }
+
 /* Files that are open. */
 static int open_files(void)
 {
@@ -224,6 +250,8 @@ static void every_allocation_fails(void **state)
         fail_each("a context", context_alone, all_after, 3);
         fail_each("a fresh model", fresh_model_and_all, all_after, 200);
         fail_each("a stored model", stored_model_and_all, all_after, 200);
+        fail_each("training WordPiece", trained_wordpiece, all_after, 50);
+        fail_each("training Unigram", trained_unigram, all_after, 50);
     }
     sc_model_free(kept);
 }

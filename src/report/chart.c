@@ -137,6 +137,7 @@ static void make_room(axis *a, double share, bool zero)
         a->hi *= room;
         return;
     }
+    if (a->lo == 0 && a->hi == 0) a->hi = 1; /* nothing at all is shown as that */
     double room = a->hi > a->lo ? share * (a->hi - a->lo) : fmax(fabs(a->hi) * 0.1, 1e-9);
     if (zero && a->lo >= 0 && a->lo < 0.3 * a->hi) a->lo = room; /* near enough to show zero */
     a->lo -= room;

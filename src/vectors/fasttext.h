@@ -116,6 +116,7 @@ typedef struct sc_ft_kernels {
                  int64_t n);                                                      /* g += a * w, w += a * h */
     void (*add_scaled)(sc_ft_float *y, const sc_ft_float *x, float a, int64_t n); /* y += a * x */
 } sc_ft_kernels;
+const sc_ft_kernels *sc_ft_kernels_at(int i); /* those that this machine has, the plain ones first; NULL: there are fewer */
 const sc_ft_kernels *sc_ft_kernels_get(void); /* the fastest that this machine has; all give the same bits */
 
 /* ---- files (ft_read.c, ft_write.c) ---- */
