@@ -54,7 +54,7 @@ static const struct {
     {"reviews", 0x5554b226u},
     {"translation", 0x9cfc33deu},
     {"code", 0x00814528u},
-    {"crawl", 0xc0d4caf8u},
+    {"crawl", 0x16c599ccu},
     {"fewshot", 0xd37746dau},
     {"instructions", 0xaa705f2cu},
     {"add", 0x44cd6ea1u},

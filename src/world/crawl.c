@@ -246,8 +246,8 @@ static void add_personal(sc_draft *d, body *b)
     sc_str_puts(&b->html, d->tongue == SC_KO ? "<p>문의는 " : "<p>Write to ");
     for (const char *c = p->full.of[SC_EN]; *c; c++) sc_str_putc(&b->html, *c == ' ' ? '.' : (char)(*c | 32));
     sc_str_printf(&b->html,
-                  d->tongue == SC_KO ? "@mail%u.example 또는 010-0%03u-%04u로 한다.</p>\n"
-                                     : "@mail%u.example or call +1 (555) %03u-%04u.</p>\n",
+                  d->tongue == SC_KO ? "@mail%u-post.net 또는 010-0%03u-%04u로 한다.</p>\n"
+                                     : "@mail%u-post.net or call +1 (555) %03u-%04u.</p>\n",
                   sc_below(d, 100), sc_below(d, 1000), sc_below(d, 10000));
 }
 
