@@ -112,9 +112,9 @@ trained() {
     local resume=()
     [ -f model/trainer_state.json ] && resume=(--resume)
     "$socle" train --config base/config.json --tokenizer tok --data shards --eval-data eval.jsonl --out model \
-        --steps "$(times 800)" --batch 16 --length 128 --lr 3e-3 --warmup 0.05 --save-every 100 --eval-every 100 \
+        --steps "$(times 1600)" --batch 16 --length 128 --lr 3e-3 --warmup 0.05 --save-every 200 --eval-every 200 \
         --prompt 'One rainy afternoon ' --prompt '어느 날 아침 ' --prompt $'Question: What is 3 + 4?\nAnswer:' \
-        --sample-every 200 --sample-tokens 60 "${resume[@]}"
+        --sample-every 400 --sample-tokens 60 "${resume[@]}"
 }
 
 ladder() {
