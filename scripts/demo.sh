@@ -20,6 +20,9 @@ printf '%s\n' "$scale" >scale
 # Whole numbers that grow with DEMO_SCALE.
 times() { awk -v a="$1" -v b="$scale" 'BEGIN { n = int(a * b); print n < 1 ? 1 : n }'; }
 
+# Runs of few tokens need small batches, to have enough steps.
+batch=$(awk -v b="$scale" 'BEGIN { print b < 0.3 ? 4 : 16 }')
+
 # step NAME COMMAND...: once; its words and its seconds stay in steps/.
 mkdir -p steps
 step() {
@@ -112,7 +115,7 @@ trained() {
     local resume=()
     [ -f model/trainer_state.json ] && resume=(--resume)
     "$socle" train --config base/config.json --tokenizer tok --data shards --eval-data eval.jsonl --out model \
-        --steps "$(times 1600)" --batch 16 --length 128 --lr 3e-3 --warmup 0.05 --save-every 200 --eval-every 200 \
+        --steps "$(times 1600)" --batch "$batch" --length 128 --lr 3e-3 --warmup 0.05 --save-every 200 --eval-every 200 \
         --prompt 'One rainy afternoon ' --prompt '어느 날 아침 ' --prompt $'Question: What is 3 + 4?\nAnswer:' \
         --sample-every 400 --sample-tokens 60 "${resume[@]}"
 }
@@ -120,7 +123,7 @@ trained() {
 ladder() {
     [ -f ladder/ladder.json ] || "$socle" scale plan --config base/config.json --tokenizer tok --data shards \
         --eval-data eval.jsonl --size 60k,150k,350k --tokens "$(times 250)k,$(times 600)k,$(times 1500)k" --length 128 \
-XX
+        --batch "$batch" --lr 3e-3 --out ladder
     "$socle" scale run ladder --tasks add,unscramble,sentiment --count "$(times 40)"
     "$socle" scale fit ladder
 }
