@@ -20,6 +20,9 @@ printf '%s\n' "$scale" >scale
 # Whole numbers that grow with DEMO_SCALE.
 times() { awk -v a="$1" -v b="$scale" 'BEGIN { n = int(a * b); print n < 1 ? 1 : n }'; }
 
+# Runs of few tokens need small batches, to have enough steps.
+batch=$(awk -v b="$scale" 'BEGIN { print b < 0.3 ? 4 : 16 }')
+
 # step NAME COMMAND...: once; its words and its seconds stay in steps/.
 mkdir -p steps
 step() {
@@ -36,7 +39,7 @@ step() {
 made_crawl() {
     "$socle" data make crawl --seed 1 --count "$(times 20000)" --out crawl.warc.gz
     "$socle" data make crawl --seed 1 --count "$(times 20000)" --out crawl.jsonl # the same pages with what each is
-    "$socle" data make two_facts --seed 1 --split eval --count "$(times 40)"0 --out asked.jsonl
+    "$socle" data make two_facts --seed 1 --split eval --count 400 --out asked.jsonl
     "$socle" data make corpus --seed 1 --size "$(times 8192)K" --out lessons.jsonl
     "$socle" data make corpus --seed 1 --split eval --size 160K --out eval.jsonl
 }
@@ -112,15 +115,15 @@ trained() {
     local resume=()
     [ -f model/trainer_state.json ] && resume=(--resume)
     "$socle" train --config base/config.json --tokenizer tok --data shards --eval-data eval.jsonl --out model \
-        --steps "$(times 1800)" --batch 8 --length 128 --lr 3e-3 --warmup 0.05 --save-every 300 --eval-every 150 \
+        --steps "$(times 1600)" --batch "$batch" --length 128 --lr 3e-3 --warmup 0.05 --save-every 200 --eval-every 200 \
         --prompt 'One rainy afternoon ' --prompt '어느 날 아침 ' --prompt $'Question: What is 3 + 4?\nAnswer:' \
-        --sample-every 600 --sample-tokens 60 "${resume[@]}"
+        --sample-every 400 --sample-tokens 60 "${resume[@]}"
 }
 
 ladder() {
     [ -f ladder/ladder.json ] || "$socle" scale plan --config base/config.json --tokenizer tok --data shards \
         --eval-data eval.jsonl --size 60k,150k,350k --tokens "$(times 250)k,$(times 600)k,$(times 1500)k" --length 128 \
-XX
+        --batch "$batch" --lr 3e-3 --out ladder
     "$socle" scale run ladder --tasks add,unscramble,sentiment --count "$(times 40)"
     "$socle" scale fit ladder
 }

@@ -23,7 +23,7 @@ static const char *const planted_names[PLANTED] = {"clean", "copy",     "near-co
                                                    "thin",  "repeated", "personal",  "decomposed", "leak"};
 static const uint32_t planted_share[PLANTED] = {58, 8, 8, 6, 5, 5, 3, 3, 2, 2};
 
-enum { HOSTS = 12, LANGUAGES = 6, BACK = 300, SENTENCES = 3 };
+enum { HOSTS = 12, LANGUAGES = 6, BACK = 300, SENTENCES = 3, LEAKED = 400 };
 static const char *const hosts[HOSTS] = {"news.vale.example",    "www.atlas.example",    "stories.reed.example",
                                          "blog.hill.example",    "wiki.made.example",    "town.herald.example",
                                          "www.review.example",   "kids.library.example", "nature.field.example",
@@ -246,8 +246,8 @@ static void add_personal(sc_draft *d, body *b)
     sc_str_puts(&b->html, d->tongue == SC_KO ? "<p>문의는 " : "<p>Write to ");
     for (const char *c = p->full.of[SC_EN]; *c; c++) sc_str_putc(&b->html, *c == ' ' ? '.' : (char)(*c | 32));
     sc_str_printf(&b->html,
-                  d->tongue == SC_KO ? "@mail%u.example 또는 010-0%03u-%04u로 한다.</p>\n"
-                                     : "@mail%u.example or call +1 (555) %03u-%04u.</p>\n",
+                  d->tongue == SC_KO ? "@mail%u-post.net 또는 010-0%03u-%04u로 한다.</p>\n"
+                                     : "@mail%u-post.net or call +1 (555) %03u-%04u.</p>\n",
                   sc_below(d, 100), sc_below(d, 1000), sc_below(d, 10000));
 }
 
@@ -289,10 +289,18 @@ static void change(sc_draft *d, body *b)
     b->html = out;
 }
 
-/* Questions that the tasks ask: what has them tells a model the answers before it is examined. */
+/* Questions that tasks ask, of the first ones that the seed makes for the evaluation: what has them tells a model the answers
+ * before it is examined. */
 static void add_leak(sc_draft *d, body *b)
 {
+    sc_rng kept = d->rng;
+    sc_tongue tongue = d->tongue;
     for (int i = 0; i < 4; i++) {
+        d->rng = kept;
+        uint64_t item = sc_below(d, LEAKED);
+        kept = d->rng;
+        d->rng = sc_rng_make(d->seed, sc_hash("two_facts", 9) + item * 2); /* as stream.c draws them */
+        d->tongue = sc_chance(d, 2) ? SC_KO : SC_EN;
         sc_draw_task(d, &sc_world_two_facts, SC_EVAL);
         sc_str s = {0};
         sc_str_printf(&s, "%s%s\n", d->prompt.p ? d->prompt.p : "", d->answer.p ? d->answer.p : "");
@@ -300,6 +308,8 @@ static void add_leak(sc_draft *d, body *b)
         b->html.oom |= s.oom;
         sc_str_free(&s);
     }
+    d->rng = kept;
+    d->tongue = tongue;
     d->prompt.len = d->answer.len = d->key.len = 0;
     d->difficulty = 0;
 }
