@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 override PROMPT := $(value PROMPT)
 export PROMPT
 
-.PHONY: all build configure deps deps-test run model test bench debug asan tsan fuzz install clean help
+.PHONY: all build configure deps deps-test run model demo test bench debug asan tsan fuzz install clean help
 
 all: build
 
@@ -30,6 +30,10 @@ model: ## fetch the default model
 run: deps ## talk to the default model; PROMPT="..." answers once
 	@$(MAKE) --no-print-directory build >&2
 	@scripts/run.sh
+
+demo: deps ## the first half of a model's life in ten minutes: build/demo/report.html
+	@$(MAKE) --no-print-directory build >&2
+	@scripts/demo.sh
 
 test: deps-test ## the whole test suite
 	@scripts/test.sh release

@@ -147,7 +147,7 @@ def main():
             tokenizer_corpus.make(a.file, a.mb * 1e6, a.held_out)
         rows = [row for kind in a.kind or TOOLS for row in compare(kind, a)]
     print(f"{common.cpu_name()}, {a.threads} threads, {a.size} tokens, {os.path.getsize(a.file) / 1e6 if os.path.exists(a.file) else a.mb:.1f} MB\n")
-    print(common.table(["kind", "tool", "seconds", "socle is x faster", "tokens", "bytes/token"], rows))
+    print(common.table(["kind", "tool", "seconds", "of socle's", "tokens", "bytes/token"], rows))
 
 
 if __name__ == "__main__":

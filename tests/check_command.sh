@@ -39,13 +39,13 @@ expect 2 '' "no completion for 'fish'" "$socle" completion fish
 # A name cannot steer the terminal.
 expect 2 '' '^socle: no verb .\?\[31mred' "$socle" $'\033[31mred'
 
-verbs=$("$socle" --help | awk '/^  [a-z]/ {print substr($0, 3, 20)}')
+verbs=$("$socle" --help | awk '/^  [a-z]/ {print substr($0, 3, 22)}')
 [ "$(grep -c . <<<"$verbs")" -ge 20 ] || { echo "FAIL: few verbs in the help: $verbs"; bad=1; }
 while read -r verb; do # one word or two
     expect 0 "^usage: socle $verb" '' "$socle" $verb --help
     expect 0 '^Examples:$' '' "$socle" help $verb
     awk 'length > 80 && !/^  (#|socle)/ {print "FAIL: line over 80 columns: " $0; bad = 1} END {exit bad}' "$tmp/out" || bad=1
-    "$socle" help --man | grep -q "^\.SS \"socle $verb" || { echo "FAIL: $verb is not in the man page"; bad=1; }
+    "$socle" help --man | grep -qF ".SS \"socle ${verb//-/\\-}" || { echo "FAIL: $verb is not in the man page"; bad=1; }
 done <<<"$verbs"
 for group in $(awk 'NF == 2 {print $1}' <<<"$verbs" | sort -u); do
     expect 0 "^usage: socle $group VERB" '' "$socle" "$group" --help

@@ -16,9 +16,17 @@ fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 # As in the build, nothing is fused that is not fused by name: the bytes of the quantisers depend on it.
-"$compiler" -std=gnu11 -O2 -ffp-contract=off -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror \
-    -I "$root/include" -I "$root/src" -o "$tmp/test_kernels" "$root/tests/test_kernels.c" \
-    "$root"/src/cpu/kernels/*.c "$root"/src/cpu/kernels/*/*.c -lm
-"$emulator" "$tmp/test_kernels" >"$tmp/out" || { cat "$tmp/out"; exit 1; }
-cat "$tmp/out"
-grep -q '^NEON: [1-9]' "$tmp/out"
+compile() {
+    "$compiler" -std=gnu11 -O2 -ffp-contract=off -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror \
+        -I "$root/include" -I "$root/src" "$@"
+}
+(cd "$tmp" && compile -c "$root"/src/cpu/kernels/*.c "$root"/src/cpu/kernels/*/*.c)
+mkdir "$tmp/rows"
+(cd "$tmp/rows" && compile -c "$root/src/vectors/kernels/ref.c" "$root/src/vectors/kernels/arm/neon.c")
+compile -o "$tmp/test_kernels" "$root/tests/test_kernels.c" "$tmp"/*.o -lm
+compile -o "$tmp/test_vector_kernels" "$root/tests/test_vector_kernels.c" "$tmp"/rows/*.o "$tmp"/*.o -lm
+for test in test_kernels test_vector_kernels; do
+    "$emulator" "$tmp/$test" >"$tmp/out" || { cat "$tmp/out"; exit 1; }
+    cat "$tmp/out"
+    grep -q '^NEON: [1-9]' "$tmp/out"
+done

@@ -112,7 +112,8 @@ static void plans_keep_the_budget(void **state)
             assert_true(r[i].lr > 0 && (r[i].width > 64) == (r[i].lr < 1e-3));
         }
         near_share(r[n - 1].compute / r[n - 2].compute, 3, 0.1);
-        near_share((double)r[n - 1].tokens / (double)r[n - 1].parameters, 20, 0.5);
+        double ratio = (double)r[n - 1].tokens / (double)r[n - 1].parameters; /* sizes go in steps */
+        assert_true(ratio > 20 / 1.6 && ratio < 20 * 1.6);
         sc_ladder_free(l);
     }
 }
@@ -291,6 +292,51 @@ static void it_is_reported(void **state)
     sc_scale_points_free(p);
 }
 
+/* One text again and again: its end is the answer to its beginning, for certain, and another is not. */
+static void what_was_learned_is_known(void **state)
+{
+    (void)state;
+    sc_ladder_options o = options();
+    const char *data[] = {in_dir("same.jsonl")}, *eval[] = {in_dir("same.jsonl")};
+    const double size = 16e3, tokens = 2e4;
+    sc_ladder *l;
+    sc_str same = {0};
+    int64_t n;
+    for (int i = 0; i < 300; i++) sc_str_puts(&same, "{\"text\": \"ask the cat: it sat\"}\n");
+    write_text("same.jsonl", same.p);
+    sc_str_free(&same);
+    write_text("known.jsonl", "{\"kind\": \"known\", \"prompt\": \"ask the cat:\", \"answer\": \" it sat\"}\n"
+                              "{\"kind\": \"other\", \"prompt\": \"ask the cat:\", \"answer\": \" it ran\"}\n");
+    o.size = &size;
+    o.tokens = &tokens;
+    o.n_size = o.n_tokens = 1;
+    o.train.length = 16;
+    o.train.lr = 1e-2;
+    o.train.data = data;
+    o.train.eval_data = eval;
+    o.train.n_data = o.train.n_eval_data = 1;
+    if (sc_ladder_plan(&l, ctx, &o) || sc_ladder_write(l, ctx, in_dir("learned"), NULL)) fail_msg("%s", sc_error());
+    sc_ladder_free(l);
+    if (sc_ladder_run(ctx, in_dir("learned"), 0, NULL, NULL, NULL) ||
+        sc_ladder_tasks(ctx, in_dir("learned"), in_dir("known.jsonl"), 0, 0) ||
+        sc_ladder_open(&l, in_dir("learned")))
+        fail_msg("%s", sc_error());
+    json_t *all;
+    char path[700];
+    snprintf(path, sizeof path, "%s/%s/tasks.json", in_dir("learned"), sc_ladder_rungs(l, &n)[0].name);
+    assert_int_equal(sc_json_read(&all, path, 1 << 16), SC_OK);
+    const json_t *kinds = json_object_get(all, "kinds"), *known = json_array_get(kinds, 0),
+                 *other = json_array_get(kinds, 1);
+    assert_true(json_number_value(json_object_get(known, "exact")) == 1);
+    assert_true(json_number_value(json_object_get(known, "similarity")) == 1);
+    assert_true(json_number_value(json_object_get(known, "logprob")) > -0.05);
+    assert_true(json_number_value(json_object_get(other, "exact")) == 0);
+    near_share(json_number_value(json_object_get(other, "similarity")), 1 - 2.0 / 6, 1e-9);
+    assert_true(json_number_value(json_object_get(other, "logprob")) < -0.5);
+    json_decref(all);
+    sc_ladder_free(l);
+}
+
 static void broken_folders_are_told(void **state)
 {
     (void)state;
@@ -343,10 +389,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families_have_sizes),     cmocka_unit_test(plans_keep_the_budget),
-        cmocka_unit_test(budgets_are_limits),      cmocka_unit_test(stopped_anywhere_it_goes_on),
-        cmocka_unit_test(others_are_left_alone),   cmocka_unit_test(it_is_reported),
-        cmocka_unit_test(broken_folders_are_told),
+        cmocka_unit_test(families_have_sizes),       cmocka_unit_test(plans_keep_the_budget),
+        cmocka_unit_test(budgets_are_limits),        cmocka_unit_test(stopped_anywhere_it_goes_on),
+        cmocka_unit_test(others_are_left_alone),     cmocka_unit_test(it_is_reported),
+        cmocka_unit_test(what_was_learned_is_known), cmocka_unit_test(broken_folders_are_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -159,7 +159,17 @@ static void analogies_and_pairs_are_scored(void **state)
     assert_int_equal(pairs.skipped, json_integer_value(json_object_get(want, "skipped")));
     assert_true(fabs(pairs.spearman - json_number_value(json_object_get(want, "spearman"))) < 1e-6);
     assert_true(fabs(pairs.pearson - json_number_value(json_object_get(want, "pearson"))) < 1e-6);
-    assert_int_equal(sc_word_space_pairs(s, "a b x", 5, &pairs), SC_EFORMAT);
+    assert_int_equal(sc_word_space_pairs(s, "a b 1\na b x", 11, &pairs), SC_EFORMAT);
+    assert_string_equal(sc_error(), "line 2 is not two words and a number");
+    /* WordSim's commas and SimLex's columns, both with names of columns. */
+    static const char commas[] = "Word 1,Word 2,Human (mean)\nking,queen,8.5\nking,man,7\r\nman,zzz,1\n",
+                      columns[] =
+                          "word1\tword2\tPOS\tSimLex999\tconc(w1)\nking\tqueen\tN\t8.5\t1\nking\tman\tN\t7\t2\n";
+    assert_int_equal(sc_word_space_pairs(s, commas, sizeof commas - 1, &pairs), SC_OK);
+    assert_int_equal(pairs.scored, 2);
+    assert_int_equal(pairs.skipped, 1);
+    assert_int_equal(sc_word_space_pairs(s, columns, sizeof columns - 1, &pairs), SC_OK);
+    assert_int_equal(pairs.scored, 2);
     sc_free(text);
     sc_word_space_free(s);
     sc_vectors_free(v);

@@ -32,6 +32,7 @@ typedef struct sc_bytes_counts {
     int64_t members; /* begun: of a compressed file its members or frames, else 1 */
     int64_t broken;  /* members that were invalid, cut off or beyond a limit, and stretches that belong to none */
     int64_t lost;    /* bytes of the file that were passed over because of them */
+    int64_t fault;   /* where in the file the member began that was broken last */
     bool packed;     /* the file is gzip or zstd */
     int64_t member;  /* where in the file the member began that the last bytes came from; a plain file: 0 */
 } sc_bytes_counts;

@@ -27,7 +27,7 @@ typedef struct sc_languages_options {
     bool deterministic;
     uint64_t seed;
 } sc_languages_options;
-/* The system's folders, 12000, 500, NULL, NULL, false, 1 */
+/* The system's folders, 8000, 500, NULL, NULL, false, 1 */
 SC_API sc_languages_options sc_languages_defaults(void);
 
 typedef struct sc_languages_row {

@@ -183,10 +183,11 @@ SC_API sc_status sc_ladder_open(sc_ladder **out, const char *dir);
 typedef void sc_ladder_progress(void *user, const sc_rung *rung, int64_t at, int64_t n, const sc_train_event *step);
 
 /* Trains what is not done, one run after another, each going on where it was stopped; what another process is training is
- * left to it (*elsewhere, which may be NULL), so several may work on one folder. Under mpirun all ranks train each run
- * together. After each run points.jsonl has the results. peak_flops: as in sc_train_options. */
+ * left to it, so several may work on one folder. Under mpirun all ranks train together, one run in each start, since a
+ * process can take part in MPI once. *undone, which may be NULL: runs that were left. After each run points.jsonl has the
+ * results. peak_flops: as in sc_train_options. */
 SC_API sc_status sc_ladder_run(sc_context *ctx, const char *dir, double peak_flops, sc_ladder_progress *progress,
-                               void *user, int64_t *elsewhere);
+                               void *user, int64_t *undone);
 
 /* ---- abilities ---- */
 

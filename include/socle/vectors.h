@@ -12,7 +12,7 @@ extern "C" {
 /* Words and their vectors as a file has them. Immutable once open: any number of threads may read it. */
 typedef struct sc_vectors sc_vectors;
 
-/* Reads word2vec's text and binary formats, GloVe's text, and fastText's .bin (not quantised), told apart by what is in the
+/* Reads word2vec's text and binary formats, GloVe's text, and fastText's .bin and .ftz, told apart by what is in the
  * file. limit: only the first so many words, which are the most frequent ones; 0: all. Of a word that stands there twice the
  * first counts. SC_EFORMAT names the place of what is malformed. */
 SC_API sc_status sc_vectors_open(sc_vectors **out, const char *path, int64_t limit);
@@ -30,7 +30,12 @@ SC_API sc_status sc_vectors_get(const sc_vectors *v, const char *word, int64_t l
 
 /* What vectors are written as: word2vec's two formats, whose first line has the numbers of words and of floats, and GloVe's lines.
  * The words of the text formats have no spaces. */
-typedef enum sc_vectors_format { SC_VECTORS_TEXT, SC_VECTORS_BINARY, SC_VECTORS_GLOVE_TEXT } sc_vectors_format;
+typedef enum sc_vectors_format {
+    SC_VECTORS_TEXT,
+    SC_VECTORS_BINARY,
+    SC_VECTORS_GLOVE_TEXT,
+    SC_VECTORS_FASTTEXT, /* fastText's .bin, for training with n-grams of characters */
+} sc_vectors_format;
 
 /* ---- training: a vector for each word of a text, from the words around it ---- */
 
@@ -48,13 +53,17 @@ typedef struct sc_vectors_training {
     const char *
         out_contexts; /* the other table, of words as contexts, in the same format; NULL: not written. Not with hierarchical */
     sc_vectors_method method;
-    bool hierarchical; /* hierarchical softmax instead of negative sampling */
-    int64_t width;     /* numbers of a vector */
-    int64_t window;    /* words to each side, at most */
-    bool whole_window; /* all of them always; otherwise, in word2vec, a number drawn for each word */
-    int64_t negative;  /* drawn words for each true one */
-    int64_t min_count; /* words seen less often are left out */
-    int64_t max_words; /* only the most frequent ones; 0: all */
+    bool
+        subwords; /* fastText (Bojanowski et al. 2017): words are made of n-grams of characters too. Not with GloVe */
+    int64_t shortest, longest; /* of these n-grams, with < and > around the word; longest 0: none */
+    int64_t bucket;            /* rows that they share */
+    bool hierarchical;         /* hierarchical softmax instead of negative sampling */
+    int64_t width;             /* numbers of a vector */
+    int64_t window;            /* words to each side, at most */
+    bool whole_window;         /* all of them always; otherwise, in word2vec, a number drawn for each word */
+    int64_t negative;          /* drawn words for each true one */
+    int64_t min_count;         /* words seen less often are left out */
+    int64_t max_words;         /* only the most frequent ones; 0: all */
     int64_t epochs;
     double sample;    /* frequent words are left out by this threshold; 0: none are */
     double power;     /* words are drawn by count to this power */
@@ -75,6 +84,9 @@ typedef struct sc_vectors_training {
 #define SC_VECTORS_TRAINING_INIT                                                                                   \
     ((sc_vectors_training){.width = 100,                                                                           \
                            .window = 5,                                                                            \
+                           .shortest = 3,                                                                          \
+                           .longest = 6,                                                                           \
+                           .bucket = 2000000,                                                                      \
                            .negative = 5,                                                                          \
                            .min_count = 5,                                                                         \
                            .epochs = 5,                                                                            \
@@ -123,7 +135,8 @@ typedef struct sc_analogies {
 SC_API sc_status sc_word_space_analogies(sc_word_space *s, const char *text, int64_t len, sc_analogies **out,
                                          int64_t *parts);
 
-/* Pairs of words with people's scores, three columns: the rank correlation (Spearman) and the linear one (Pearson) of the
+/* Pairs of words with people's scores, in three columns (between them spaces, tabs or commas) or, with the class of the words before
+ * the score, as SimLex-999 has it, four or more; the first line may have the columns' names: the rank correlation (Spearman) and the linear one (Pearson) of the
  * cosines with them, over the pairs that have vectors. */
 typedef struct sc_word_pairs {
     double spearman, pearson;

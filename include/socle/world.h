@@ -83,7 +83,7 @@ typedef struct sc_task_set {
 /* n tasks of one kind, no two the same, drawn evenly over its difficulties; fewer where the kind has not so many. Of the
  * split "eval" unless options say otherwise. */
 SC_API sc_status sc_tasks_make(sc_task_set **out, const sc_world_options *options, int64_t n);
-/* From a JSONL file: "prompt" and "answer", maybe "kind" and "difficulty". SC_EFORMAT: with the line. */
+/* From a JSONL file: "prompt" and "answer", maybe "kind" and "difficulty". SC_EFORMAT, SC_ELIMIT: with the line. */
 SC_API sc_status sc_tasks_read(sc_task_set **out, const char *path);
 SC_API void sc_tasks_free(sc_task_set *set);
 

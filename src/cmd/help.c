@@ -73,7 +73,7 @@ static void option_row(FILE *f, const sc_option *o)
     wrap(f, text, INDENT, INDENT);
 }
 
-static void verb_row(FILE *f, const sc_verb *v) { fprintf(f, "  %-20s %s\n", v->name, v->summary); }
+static void verb_row(FILE *f, const sc_verb *v) { fprintf(f, "  %-22s %s\n", v->name, v->summary); }
 
 void sc_help_program(FILE *f)
 {

@@ -57,7 +57,7 @@ static int train(sc_cmd *c)
 static const sc_option options[] = {
     {"out", 'o', SC_OPT_FILE, "FILE.ftz", "the model ($SOCLE_LANGUAGES, or languages.ftz in the models folder)"},
     {"lines", 0, SC_OPT_DIR, "DIR", "also write the lines, train.txt and test.txt, here"},
-    {"most", 0, SC_OPT_INT, "N", "lines of a language to learn from, at most", .value = "12000", .lo = 10,
+    {"most", 0, SC_OPT_INT, "N", "lines of a language to learn from, at most", .value = "8000", .lo = 10,
      .hi = 1e9},
     {"least", 0, SC_OPT_INT, "N", "leave out languages with fewer lines", .value = "500", .lo = 1, .hi = 1e9},
     {"seed", 's', SC_OPT_INT, "N", "of all that is drawn", .value = "1", .lo = 0, .hi = 1e15},

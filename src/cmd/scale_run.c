@@ -42,18 +42,20 @@ static int run(sc_cmd *c)
     view v = {
         .cmd = c, .quiet = sc_cmd_flag(c, "quiet") || !first, .terminal = isatty(STDERR_FILENO) != 0, .at = -1};
     sc_limits limits = {0};
-    int64_t elsewhere = 0, n;
+    int64_t undone = 0, n;
     sc_status s = first ? sc_measure_limits(ctx, 0, &limits) : SC_OK;
-    if (!s) s = sc_ladder_run(ctx, dir, limits.peak_gflops * 1e9, progress, &v, &elsewhere);
+    if (!s) s = sc_ladder_run(ctx, dir, limits.peak_gflops * 1e9, progress, &v, &undone);
     if (!s && first && tasks)
         s = sc_ladder_tasks(ctx, dir, tasks, sc_cmd_int(c, "count"), (uint64_t)sc_cmd_int(c, "seed"));
     if (s) return sc_cmd_fail(c);
     if (!first) return 0;
-    if (elsewhere)
+    if (undone && sc_train_ranks() > 1)
+        sc_cmd_note(c, "%lld runs are left: under mpirun each start trains one", (long long)undone);
+    else if (undone)
         sc_cmd_note(c,
                     "%lld runs are being trained by other processes; socle scale fit takes their results when they "
                     "are done",
-                    (long long)elsewhere);
+                    (long long)undone);
     sc_ladder *l;
     if (sc_ladder_open(&l, dir)) return sc_cmd_fail(c);
     sc_cmd_clear_progress(c);
@@ -73,7 +75,7 @@ static const sc_option options[] = {
 static const sc_example examples[] = {
     {"socle scale run ladder", "Train all that is not done"},
     {"socle scale run ladder --tasks add,unscramble", "And see which tasks each model can do"},
-    {"mpirun -n 4 socle scale run ladder", "Four processes train each run together"},
+    {"mpirun -n 4 socle scale run ladder", "Four processes train the next run together"},
     {0}};
 const sc_verb sc_verb_scale_run = {.name = "scale run",
                                    .summary = "Train the models of a ladder",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `socle vectors train`: word2vec and GloVe. */
+/* `socle vectors train`: word2vec, GloVe and fastText. */
 #include "cmd/cmd.h"
 #include "socle/vectors.h"
 
@@ -10,9 +10,9 @@
 static sc_vectors_method method_of(sc_cmd *c)
 {
     const char *name = sc_cmd_str(c, "method");
-    return strcmp(name, "cbow") == 0    ? SC_VECTORS_CBOW
-           : strcmp(name, "glove") == 0 ? SC_VECTORS_GLOVE
-                                        : SC_VECTORS_SKIPGRAM;
+    return strcmp(name, "cbow") == 0 || strcmp(name, "fasttext-cbow") == 0 ? SC_VECTORS_CBOW
+           : strcmp(name, "glove") == 0                                    ? SC_VECTORS_GLOVE
+                                                                           : SC_VECTORS_SKIPGRAM;
 }
 
 static sc_vectors_format format_of(sc_cmd *c)
@@ -21,6 +21,18 @@ static sc_vectors_format format_of(sc_cmd *c)
     return strcmp(name, "text") == 0    ? SC_VECTORS_TEXT
            : strcmp(name, "glove") == 0 ? SC_VECTORS_GLOVE_TEXT
                                         : SC_VECTORS_BINARY;
+}
+
+/* fastText's own numbers where none were typed, and its format. */
+static void set_fasttext(sc_cmd *c, sc_vectors_training *o)
+{
+    o->subwords = true;
+    o->format = SC_VECTORS_FASTTEXT;
+    o->shortest = sc_cmd_int(c, "min-chars");
+    o->longest = sc_cmd_int(c, "max-chars");
+    o->bucket = sc_cmd_int(c, "bucket");
+    if (!sc_cmd_given(c, "sample")) o->sample = 1e-4;
+    if (!sc_cmd_given(c, "power")) o->power = 0.5;
 }
 
 /* A number of the method's own where none was typed. */
@@ -58,6 +70,7 @@ static sc_vectors_training options_of(sc_cmd *c)
     o.deterministic = sc_cmd_flag(c, "deterministic");
     o.seed = (uint64_t)sc_cmd_int(c, "seed");
     o.save_every = sc_cmd_num(c, "save-every");
+    if (strncmp(sc_cmd_str(c, "method"), "fasttext", 8) == 0) set_fasttext(c, &o);
     return o;
 }
 
@@ -66,6 +79,8 @@ static int vectors_train(sc_cmd *c)
     sc_vectors_training o = options_of(c);
     sc_vectors_trained r;
     if (!o.out) return sc_cmd_usage(c, "--out is needed");
+    if (o.subwords && sc_cmd_given(c, "format"))
+        return sc_cmd_usage(c, "--format is not for fastText, which has its own");
     if (o.hierarchical && o.out_contexts) return sc_cmd_usage(c, "--out-contexts is not for --loss hs");
     sc_context *ctx = sc_cmd_context(c);
     if (!ctx) return sc_cmd_fail(c);
@@ -94,7 +109,14 @@ static const sc_option options[] = {
     {"format", 'f', SC_OPT_CHOICE, "binary|text|glove", "word2vec's two formats, or GloVe's lines",
      .value = "binary"},
     {"out-contexts", 0, SC_OPT_FILE, "FILE", "the other table, of words as contexts of others"},
-    {"method", 'm', SC_OPT_CHOICE, "skipgram|cbow|glove", "how vectors are learned", .value = "skipgram"},
+    {"method", 'm', SC_OPT_CHOICE, "skipgram|cbow|glove|fasttext|fasttext-cbow",
+     "how vectors are learned; fasttext: skip-gram with n-grams of characters, written as fastText's .bin",
+     .value = "skipgram"},
+    {"min-chars", 0, SC_OPT_INT, "N", "fasttext: characters of the shortest n-grams", .value = "3", .lo = 1,
+     .hi = 64},
+    {"max-chars", 0, SC_OPT_INT, "N", "fasttext: of the longest ones; 0: none", .value = "6", .lo = 0, .hi = 64},
+    {"bucket", 0, SC_OPT_INT, "N", "fasttext: rows that all n-grams share", .value = "2000000", .lo = 1,
+     .hi = 1 << 30},
     {"loss", 0, SC_OPT_CHOICE, "ns|hs", "negative sampling or hierarchical softmax", .value = "ns"},
     {"width", 'd', SC_OPT_INT, "N", "numbers of a vector", .value = "100", .lo = 1, .hi = 65536},
     {"window", 'w', SC_OPT_INT, "N", "words to each side, at most; glove: 15", .value = "5", .lo = 1, .hi = 1000},
@@ -103,9 +125,10 @@ static const sc_option options[] = {
     {"min-count", 0, SC_OPT_INT, "N", "leave out words seen less often", .value = "5", .lo = 1, .hi = 1e12},
     {"max-words", 0, SC_OPT_INT, "N", "only the most frequent ones; 0: all", .value = "0", .lo = 0, .hi = 1 << 28},
     {"epochs", 'e', SC_OPT_INT, "N", "times through the text; glove: 25", .value = "5", .lo = 1, .hi = 1e6},
-    {"sample", 0, SC_OPT_NUM, "T", "leave out frequent words by this threshold; 0: none", .value = "0.001", .lo = 0,
-     .hi = 1},
-    {"power", 0, SC_OPT_NUM, "P", "draw words by count to this power", .value = "0.75", .lo = -4, .hi = 4},
+    {"sample", 0, SC_OPT_NUM, "T", "leave out frequent words by this threshold; 0: none; fasttext: 0.0001",
+     .value = "0.001", .lo = 0, .hi = 1},
+    {"power", 0, SC_OPT_NUM, "P", "draw words by count to this power; fasttext: 0.5", .value = "0.75", .lo = -4,
+     .hi = 4},
     {"lr", 0, SC_OPT_NUM, "RATE", "of learning; 0: 0.025 for skipgram, 0.05 for the others", .value = "0", .lo = 0,
      .hi = 100},
     {"last-lr", 0, SC_OPT_NUM, "RATE", "to which it falls; not with glove", .value = "0.0001", .lo = 0, .hi = 100},
@@ -130,6 +153,7 @@ static const sc_example examples[] = {
     {"socle vectors train news.txt books.txt -o words.txt -f text -m cbow --loss hs",
      "CBOW with hierarchical softmax"},
     {"socle vectors train text8 -o glove.txt -f glove -m glove -d 300", "GloVe"},
+    {"socle vectors train text8 -o words.bin -m fasttext", "fastText: vectors for words that the text lacks too"},
     {"socle vectors train text8 -o words.bin --deterministic -t 8", "The same bits with any number of threads"},
     {0}};
 const sc_verb sc_verb_vectors_train = {

@@ -119,13 +119,26 @@ static const char *meta_charset(const char *p, int64_t n)
     return NULL;
 }
 
-/* Whether p[0..n) is UTF-8, but for a character that is cut at its end; *beyond: it has characters beyond ASCII. */
+/* Whether p[0..n) is UTF-8; *beyond: it has characters beyond ASCII. */
 static bool is_utf8(const char *p, int64_t n, bool *beyond)
 {
-    n -= sc_utf8_unfinished(p, n);
     *beyond = false;
     for (int64_t i = 0; i < n && !*beyond; i++) *beyond = (unsigned char)p[i] >= 0x80;
     return sc_utf8_valid(p, n);
+}
+
+/* UTF-8 with some damage: more whole sequences than broken ones. */
+static bool mostly_utf8(const char *p, int64_t n)
+{
+    int64_t whole = 0, broken = 0;
+    for (int64_t i = 0; i < n;) {
+        uint32_t c = 0;
+        int k = (unsigned char)p[i] < 0x80 ? 1 : sc_utf8_decode(p + i, n - i, &c);
+        whole += k > 1 && c != 0xfffd;
+        broken += c == 0xfffd;
+        i += k;
+    }
+    return whole > broken;
 }
 
 const char *sc_charset_detect(const char *p, int64_t n, const char *said, bool html)
@@ -141,7 +154,7 @@ const char *sc_charset_detect(const char *p, int64_t n, const char *said, bool h
     if (!name && html) name = meta_charset(p, n);
     /* ASCII, but where its escapes stand for other characters. */
     if (utf8 && !(name && (strncmp(name, "ISO-2022", 8) == 0 || strcmp(name, "HZ") == 0))) return "UTF-8";
-    return name ? name : "CP1252";
+    return name ? name : mostly_utf8(p, n) ? "UTF-8" : "CP1252";
 }
 
 void sc_charset_room_free(sc_charset_room *r)

@@ -111,8 +111,9 @@ static enum verdict alone(const sc_html_block *b, bool said)
     bool words = dense || (b->words >= 8 && b->lower * 100 >= b->words * 60);
     if (b->kind == SC_HTML_CODE) return percent > 50 ? BAD : b->size < 20 ? BRIEF : NEAR;
     if (b->rights && b->size < LONG) return BAD;
-    if (percent > 66 && (b->kind == SC_HTML_HEADING || b->kind == SC_HTML_ROW) && said) return BRIEF;
-    if (percent > 50) return BAD;
+    if (percent > 50 && (b->kind == SC_HTML_HEADING || b->kind == SC_HTML_ROW) && said) return BRIEF;
+    /* Encyclopedias link half of their words: sentences may have more links than other blocks. */
+    if (percent > (prose && b->size >= SHORT ? (said ? 85 : 60) : 50)) return BAD;
     if (b->kind == SC_HTML_HEADING) return BRIEF;
     if (b->size < SHORT)
         return percent > 20 && !said ? BAD : said && (prose || b->kind == SC_HTML_ROW) ? NEAR : BRIEF;
@@ -182,6 +183,25 @@ static void rescue(sc_html_page *p, int64_t first, int64_t last)
         if (p->block[i].verdict == NEAR) p->block[i].verdict = GOOD;
 }
 
+/* The page's heading often stands before the part that was chosen; and what follows a heading may all have gone. */
+static void settle_headings(sc_html_page *p, int64_t first, int64_t last)
+{
+    bool top = false, any = false;
+    for (int64_t i = last - 1; i >= first; i--) {
+        sc_html_block *b = &p->block[i];
+        if (b->verdict == GOOD && b->kind == SC_HTML_HEADING && !any) b->verdict = BAD;
+        any = any || b->verdict == GOOD;
+    }
+    for (int64_t i = first; i < last && !top; i++)
+        top = p->block[i].verdict == GOOD && p->block[i].kind == SC_HTML_HEADING && p->block[i].level == 1;
+    for (int64_t i = first - 1; i >= 0 && any && !top; i--) {
+        sc_html_block *b = &p->block[i];
+        if (b->kind != SC_HTML_HEADING || b->level != 1 || b->away) continue;
+        b->verdict = GOOD;
+        top = true;
+    }
+}
+
 static void judge(sc_html_page *p, bool everything)
 {
     int64_t first, last;
@@ -196,6 +216,7 @@ static void judge(sc_html_page *p, bool everything)
         p->block[i].verdict = i >= first && i < last ? (uint8_t)alone(&p->block[i], said) : LEFT_OUT;
     among_others(p, first, last, said);
     rescue(p, first, last);
+    settle_headings(p, first, last);
 }
 
 /* ---- the text ---- */

@@ -5,16 +5,16 @@
 
 #include <stdlib.h>
 
-/* How the classifier is made: n-grams of 1 to 4 characters of words, whose vectors stay small. */
+/* How the classifier is made: words and n-grams of 1 to 5 characters, whose vectors stay small. */
 enum {
     WIDTH = 24,
     SHORTEST = 1,
     LONGEST = 5,
-    EPOCHS = 6,
+    EPOCHS = 5,
     BUCKET = 1 << 19,
     WORD_COUNT = 5,
-    CUTOFF = 120000,
-    AGAIN = 3,
+    CUTOFF = 100000,
+    AGAIN = 2,
     REPEATED = 4 /* at most, lines of languages with few */
 };
 
@@ -49,7 +49,7 @@ sc_languages_options sc_languages_defaults(void)
     static const char *const system[] = {"/usr/share/locale", "/usr/share/locale-langpack",
                                          "/usr/local/share/locale"};
     return (sc_languages_options){
-        .root = system, .n_roots = SC_COUNT(system), .most = 12000, .least = 500, .seed = 1};
+        .root = system, .n_roots = SC_COUNT(system), .most = 8000, .least = 500, .seed = 1};
 }
 
 /* ---- making ---- */

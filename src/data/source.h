@@ -54,16 +54,19 @@ sc_status sc_charset_convert(sc_charset_room *r, const char *charset, const char
 /* ---- HTTP (http.c) ---- */
 
 typedef struct sc_http {
-    int status;                     /* 0: not a response */
-    sc_str type, charset, language; /* of Content-Type, lower case; Content-Language */
-    const char *body;               /* in the message, or in `decoded` */
+    int status;           /* 0: not a response */
+    sc_str type, charset; /* of Content-Type: "text/html", "utf-8"; may be empty */
+    const char *body;     /* in the message, or in `decoded` */
     int64_t body_len;
-    sc_str decoded, other;
-    const char *fault; /* what about the body could not be undone, static; NULL: nothing */
+    const char *fault; /* what about the body could not be undone, a static word; NULL: nothing */
+    sc_str encoding, transfer, decoded, other;
 } sc_http;
-/* Takes a response apart and undoes its transfer and content encodings; at most `most` bytes of body. h is cleared first. */
+/* Takes a response apart and undoes its transfer and content encodings; at most `most` bytes of body. h starts as {0} and is
+ * cleared first. A body that says it is encoded and is not stays as it is: archives often keep the headers alone. */
 sc_status sc_http_parse(sc_http *h, const char *p, int64_t n, int64_t most);
 void sc_http_free(sc_http *h);
+/* Media type and charset of a Content-Type. */
+void sc_http_content_type(const char *p, int64_t n, sc_str *type, sc_str *charset);
 
 /* ---- Unicode (unicode.c, mojibake.c) ---- */
 

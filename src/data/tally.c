@@ -249,8 +249,7 @@ int sc_tally_bin(int64_t n)
 {
     if (n < 1) return 0;
     int octave = 63 - __builtin_clzll((unsigned long long)n);
-    /* n >= 2^(octave + 1/2), with 2^(1/2) as 181/128 from below. */
-    bool upper = octave >= 7 ? n >= ((int64_t)181 << (octave - 7)) + 1 : n * 128 > (int64_t)181 << octave;
+    bool upper = (unsigned __int128)n * (unsigned __int128)n >> (2 * octave + 1); /* n >= 2^(octave + 1/2) */
     return SC_MIN(octave * 2 + upper, SC_TALLY_BINS - 1);
 }
 

@@ -122,13 +122,13 @@ sc_status sc_word_space_nearest(sc_word_space *s, const sc_text *word, const flo
 /* ---- lines of words ---- */
 
 /* The words of a line, at most `most`; returns how many there are, or most + 1. */
-static int words_of(const char *p, int64_t len, sc_text *word, int most)
+static int words_of(const char *p, int64_t len, const char *between, sc_text *word, int most)
 {
     int n = 0;
     for (int64_t i = 0; i < len;) {
-        while (i < len && (p[i] == ' ' || p[i] == '\t' || p[i] == '\r')) i++;
+        while (i < len && p[i] && strchr(between, p[i])) i++;
         int64_t begin = i;
-        while (i < len && p[i] != ' ' && p[i] != '\t' && p[i] != '\r') i++;
+        while (i < len && !(p[i] && strchr(between, p[i]))) i++;
         if (i == begin) break;
         if (n == most) return most + 1;
         word[n++] = (sc_text){p + begin, i - begin};
@@ -201,7 +201,7 @@ static sc_status read_questions(sc_word_space *s, const char *text, int64_t len,
         size = line_length(p, len - at);
         number++;
         bool header = size && p[0] == ':';
-        int count = words_of(p, size, word, 4);
+        int count = words_of(p, size, " \t\r", word, 4);
         if (!count) continue;
         if (header || !*n_parts) {
             if (!sc_grow(parts, &cap_parts, *n_parts + 1, sizeof **parts)) return sc_nomem();
@@ -315,6 +315,13 @@ static bool cosine(const sc_word_space *s, const sc_text *word, float *two, doub
     return true;
 }
 
+/* Of "word word score" or SimLex's "word word class score …": the column, or 0. */
+static int pair_score(const sc_text *word, int count, float *score)
+{
+    if (count > 2 && sc_decimal(word[2].p, word[2].len, score)) return 2;
+    return count > 3 && word[2].len == 1 && sc_decimal(word[3].p, word[3].len, score) ? 3 : 0;
+}
+
 sc_status sc_word_space_pairs(sc_word_space *s, const char *text, int64_t len, sc_word_pairs *out)
 {
     ranked *ours = NULL, *theirs = NULL;
@@ -323,14 +330,17 @@ sc_status sc_word_space_pairs(sc_word_space *s, const char *text, int64_t len, s
     sc_status status = two ? SC_OK : sc_nomem();
     sc_word_pairs r = {0};
     for (int64_t at = 0, size; !status && at < len; at += size + 1) {
-        sc_text word[3];
+        sc_text word[4];
         float score;
         double near;
         size = line_length(text + at, len - at);
-        int count = words_of(text + at, size, word, 3);
+        int count = SC_MIN(words_of(text + at, size, " \t\r,;", word, 4), 4);
         number++;
         if (!count) continue;
-        if (count != 3 || !sc_decimal(word[2].p, word[2].len, &score)) {
+        int column = pair_score(word, count, &score);
+        if (!column && number == 1) {
+            continue; /* the names of the columns */
+        } else if (!column) {
             status = sc_fail(SC_EFORMAT, "line %lld is not two words and a number", (long long)number);
         } else if (!cosine(s, word, two, &near)) {
             r.skipped++;

@@ -28,7 +28,8 @@ struct sc_bytes {
     int64_t base;  /* where in the file in[0] is */
     bool eof, gap, inside, stray;
     int64_t out_of_member;
-    int64_t rewound; /* bytes that were gone back in all */
+    const char *fault; /* of the member at hand, found beside bytes that were given; NULL: none */
+    int64_t rewound;   /* bytes that were gone back in all */
     sc_bytes_counts count;
     z_stream z;
     bool z_live;
@@ -190,6 +191,7 @@ static sc_status broken(sc_bytes *b, const char *what)
         b->at = from;
     }
     b->count.broken++;
+    b->count.fault = b->count.member;
     b->inside = false;
     b->stray = b->gap = true;
     return SC_OK;
@@ -216,6 +218,7 @@ static sc_status next_member(sc_bytes *b, bool *end)
                 return sc_fail(SC_EFORMAT, "%s: byte %lld: no member begins here", b->name,
                                (long long)(b->base + b->at));
             b->count.broken++;
+            b->count.fault = b->base + b->at;
             b->stray = b->gap = true;
         }
         b->count.lost += b->stray;
@@ -228,7 +231,11 @@ static sc_status next_member(sc_bytes *b, bool *end)
 /* *lost: bytes before these were lost. */
 static sc_status decode(sc_bytes *b, void *p, int64_t cap, int64_t *n, bool *lost)
 {
+    const char *late = b->fault;
+    sc_status failed = late ? broken(b, late) : SC_OK;
+    b->fault = NULL;
     *n = 0;
+    if (failed) return failed;
     while (*n == 0) {
         bool end = false, done;
         sc_status s = b->inside ? fill(b, 1) : next_member(b, &end);
@@ -247,7 +254,10 @@ static sc_status decode(sc_bytes *b, void *p, int64_t cap, int64_t *n, bool *los
         if (!fault && b->at == before && *n == 0 && b->eof) fault = "it is cut off";
         if (!fault && b->out_of_member > FREE_OUTPUT && b->out_of_member / b->o.ratio > in)
             fault = "it becomes larger than the limit allows for its size";
-        if (fault && (s = broken(b, fault))) return s;
+        if (fault && *n)
+            b->fault = fault; /* what came out goes first */
+        else if (fault && (s = broken(b, fault)))
+            return s;
     }
     return SC_OK;
 }

@@ -14,7 +14,8 @@ enum {
     BOTTOM = 30,
     BINS = 250,
     LOG_RATIO = 50,
-    TICKS = 32
+    TICKS = 32,
+    LABEL = 55 /* room for one */
 };
 
 /* One axis: values from lo to hi lie from `from` to `to` in the picture. */
@@ -136,6 +137,7 @@ static void make_room(axis *a, double share, bool zero)
         a->hi *= room;
         return;
     }
+    if (a->lo == 0 && a->hi == 0) a->hi = 1; /* nothing at all is shown as that */
     double room = a->hi > a->lo ? share * (a->hi - a->lo) : fmax(fabs(a->hi) * 0.1, 1e-9);
     if (zero && a->lo >= 0 && a->lo < 0.3 * a->hi) a->lo = room; /* near enough to show zero */
     a->lo -= room;
@@ -214,11 +216,15 @@ static void draw_grid(sc_str *out, const sc_chart *c, const axes *a, int height)
                       WIDTH - RIGHT, LEFT - 6, y + 4, text);
     }
     n = find_ticks(&a->x, 6, tick);
+    double last = -INFINITY;
     for (int i = 0; i < n; i++) {
         double x = px(a, tick[i]);
+        sc_str_printf(out, "<path class=grid d=\"M%.1f %dV%d\"/>", x, TOP, bottom);
+        if (x - last < LABEL) continue; /* uneven ticks may be near each other */
+        last = x;
         sc_number_text(text, tick[i]);
-        sc_str_printf(out, "<path class=grid d=\"M%.1f %dV%d\"/><text x=%.1f y=%d class=%s>%s</text>\n", x, TOP,
-                      bottom, x, bottom + 20, x > WIDTH - RIGHT - 16 ? "y" : "x", text);
+        sc_str_printf(out, "<text x=%.1f y=%d class=%s>%s</text>\n", x, bottom + 20,
+                      x > WIDTH - RIGHT - 16 ? "y" : "x", text);
     }
     if (!c->named || !c->x_name) return;
     sc_str_printf(out, "<text x=%d y=%d class=y>", WIDTH - RIGHT, height - 4);
@@ -396,7 +402,7 @@ static void draw_caption(sc_str *out, const sc_chart *c, const axes *a)
         const sc_series *s = &c->series[k];
         bool any = false;
         for (int64_t i = 0; i < s->n && !any; i++) any = point_shown(a, s, i);
-        if (!any || c->n_series < 2) continue;
+        if (!any || c->n_series < 2 || !*s->name) continue;
         bool round = s->kind == SC_SERIES_DOTS || s->kind == SC_SERIES_RINGS;
         sc_str_printf(out, "<span class=\"key %c%s%s\">", colour(s), round ? " round" : "",
                       s->kind == SC_SERIES_RINGS    ? " hollow"

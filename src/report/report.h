@@ -25,7 +25,7 @@ enum { SC_COLOURS = 8 };
 
 /* Values that are not finite are left out, and so are those not above 0 on a logarithmic axis. */
 typedef struct sc_series {
-    const char *name; /* in the key, where there are several, and in hints */
+    const char *name; /* in the key, where there are several, and in hints; "": not in the key */
     sc_series_kind kind;
     int colour;               /* counted modulo SC_COLOURS */
     const double *x, *y;      /* (n) */

@@ -288,7 +288,7 @@ sc_status sc_ladder_tasks(sc_context *ctx, const char *dir, const char *tasks, i
 static sc_status read_able(sc_able *a, const json_t *o, const char *path, const sc_rung *r)
 {
     const json_t *kinds = json_object_get(o, "kinds");
-    *a = (sc_able){.name = sc_strdup(r->name), .c = r->compute};
+    *a = (sc_able){.name = sc_strdup(r->name), .c = r->compute, .loss = r->loss};
     sc_status s = a->name ? SC_OK : sc_nomem();
     for (size_t i = 0; !s && i < json_array_size(kinds) && i < SC_MOST_KINDS; i++) {
         const json_t *k = json_array_get(kinds, i);

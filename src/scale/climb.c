@@ -126,19 +126,26 @@ static sc_status take(climb *c, sc_rung *r, int64_t *left)
 }
 
 sc_status sc_ladder_run(sc_context *ctx, const char *dir, double peak_flops, sc_ladder_progress *progress,
-                        void *user, int64_t *elsewhere)
+                        void *user, int64_t *undone)
 {
     climb c = {.ctx = ctx, .peak = peak_flops, .progress = progress, .user = user};
     sc_status s = sc_ladder_open(&c.ladder, dir);
-    bool first = sc_train_rank() == 0;
+    /* A process can begin and end its part in MPI once. */
+    bool first = sc_train_rank() == 0, together = sc_train_ranks() > 1, trained = false;
     int64_t left = 0;
     if (s) return s;
     for (c.at = 0; !s && c.at < c.ladder->n; c.at++) {
         sc_rung *r = &c.ladder->rung[c.at];
-        if (!r->done) s = take(&c, r, &left);
+        if (r->done) continue;
+        if (together && trained) {
+            left++;
+            continue;
+        }
+        s = take(&c, r, &left);
+        trained = true;
         if (!s && first) s = look_again(c.ladder);
     }
-    if (elsewhere) *elsewhere = left;
+    if (undone) *undone = left;
     sc_ladder_free(c.ladder);
     return s;
 }

@@ -269,15 +269,19 @@ static void draw_ability(sc_page *p, const sc_scale_summary *x, const char *titl
     for (int k = 0; k < first->kinds && k < MOST_SERIES / 2; k++) {
         sc_series *line = begin(&d, "", SC_SERIES_CURVE, k, x->ables),
                   *dots = begin(&d, first->kind[k].kind, SC_SERIES_DOTS, k, x->ables);
-        for (int64_t i = 0; line && dots && i < x->ables; i++)
-            for (int m = 0; m < x->able[i].kinds; m++) {
+        double least = INFINITY;
+        for (int64_t i = 0; line && dots && i < x->ables; i++) {
+            const sc_able *a = &x->able[i];
+            bool best = a->loss < least; /* no run with less compute has less loss: the line goes through these */
+            if (best) least = a->loss;
+            for (int m = 0; m < a->kinds; m++) {
                 double v;
-                if (strcmp(x->able[i].kind[m].kind, first->kind[k].kind) != 0) continue;
-                memcpy(&v, (const char *)&x->able[i].kind[m] + field, sizeof v);
-                put(dots, x->able[i].c, v);
-                if (line->n && x->able[i].c <= line->x[line->n - 1]) continue; /* of runs of one level the first */
-                put(line, x->able[i].c, v);
+                if (strcmp(a->kind[m].kind, first->kind[k].kind) != 0) continue;
+                memcpy(&v, (const char *)&a->kind[m] + field, sizeof v);
+                put(dots, a->c, v);
+                if (best) put(line, a->c, v);
             }
+        }
     }
     draw(&d, p);
 }

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-typedef enum role { WIDTH, LAYERS, HEADS, KEY_HEADS, FFN, HEAD_WIDTH, PER_LAYER } role;
+typedef enum role { WIDTH, LAYERS, HEADS, KEY_HEADS, VALUE_HEADS, FFN, HEAD_WIDTH, PER_LAYER } role;
 
 /* What configurations of all families call these. A list of PER_LAYER has an item for each layer. */
 static const struct {
@@ -33,7 +33,7 @@ static const struct {
     {"encoder_attention_heads", HEADS},
     {"decoder_attention_heads", HEADS},
     {"linear_num_key_heads", HEADS},
-    {"linear_num_value_heads", HEADS},
+    {"linear_num_value_heads", VALUE_HEADS},
     {"num_key_value_heads", KEY_HEADS},
     {"intermediate_size", FFN},
     {"n_inner", FFN},
@@ -70,32 +70,36 @@ static int64_t rounded(double x, int64_t to) { return SC_MAX(llround(x / (double
 /* x at another width: a whole multiple of the width stays one, else multiples of 8 (or of less, where it was less). */
 static int64_t beside(int64_t x, int64_t width, int64_t to)
 {
+    if (to == width) return x;
     if (x % width == 0) return x / width * to;
     return rounded((double)x * (double)to / (double)width, x >= 8 ? 8 : 1);
 }
 
 typedef struct sizes {
-    int64_t width, layers, heads, head_width; /* of the configuration; 0: none */
+    int64_t width, layers, heads, head_width, linear_keys; /* of the configuration; 0: none */
     int64_t to_width, to_layers, to_heads, to_head_width;
 } sizes;
 
 static void find_sizes(sizes *x, const json_t *config, double factor)
 {
-    enum { FEWEST = 2, NARROWEST = 8, EVEN = 8 };
+    enum { FEWEST = 2, NARROWEST = 8, EVEN = 8, SHALLOWEST = 2 };
     *x = (sizes){
         .width = value_of(config, WIDTH), .layers = value_of(config, LAYERS), .heads = value_of(config, HEADS)};
-    x->to_layers = SC_MAX(llround(factor * (double)x->layers), 1);
+    /* A single layer does what more of them do not only more of (Kaplan et al. 2020, section 3.2, leave it out). */
+    x->to_layers = SC_MAX(llround(factor * (double)x->layers), SC_MIN(x->layers, SHALLOWEST));
     if (!x->heads) {
         x->to_width = rounded(factor * (double)x->width, EVEN);
         return;
     }
+    int64_t groups = SC_MAX(json_integer_value(json_object_get(config, "n_groups")), 1);
     x->head_width = SC_MAX(x->width / x->heads, 1);
+    x->linear_keys = json_integer_value(json_object_get(config, "linear_num_key_heads"));
     double wanted = factor * (double)x->width;
     x->to_head_width = x->head_width;
     while (wanted < (FEWEST - 0.5) * (double)x->to_head_width && x->to_head_width >= 2 * NARROWEST &&
            x->to_head_width % 4 == 0)
         x->to_head_width /= 2;
-    x->to_heads = SC_MAX(llround(wanted / (double)x->to_head_width), 1);
+    x->to_heads = rounded(wanted / (double)x->to_head_width, groups);
     x->to_width = x->to_heads * x->to_head_width;
 }
 
@@ -125,6 +129,9 @@ static json_t *value_for(const sizes *x, role r, const json_t *v)
     case WIDTH: n = beside(n, x->width, x->to_width); break;
     case LAYERS: n = SC_MAX(llround((double)n * (double)x->to_layers / (double)x->layers), 1); break;
     case HEADS: n = SC_MAX(n * x->to_heads / x->heads, 1); break;
+    case VALUE_HEADS: /* as many share a key as before */
+        n = SC_MAX(x->linear_keys * x->to_heads / x->heads, 1) * SC_MAX(n / SC_MAX(x->linear_keys, 1), 1);
+        break;
     case KEY_HEADS: n = key_heads(x, n); break;
     case HEAD_WIDTH: n = SC_MAX(n * x->to_head_width / x->head_width, 2); break;
     default: n = beside(n, x->width, x->to_width);

@@ -18,7 +18,7 @@ typedef struct sc_asked {
 /* The abilities of one run. */
 typedef struct sc_able {
     char *name;
-    double c;
+    double c, loss;
     int kinds;
     sc_ability kind[SC_MOST_KINDS]; /* whose names are owned */
 } sc_able;

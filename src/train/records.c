@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of data as records: a text file is one, .jsonl has one a line, .json a list of them, .tsv one a line too, and a
- * FASTA file one a sequence. */
+ * FASTA file one a sequence. Each may be compressed, as .gz or .zst. */
 #include "train/objective.h"
 
 enum { MAX_COLUMNS = 64 };
@@ -206,7 +206,7 @@ static bool is_fasta(const char *path)
 {
     static const char *const ends[] = {".fasta", ".fa", ".faa", ".fna", ".ffn"};
     for (int i = 0; i < SC_COUNT(ends); i++)
-        if (sc_path_has_suffix(path, ends[i])) return true;
+        if (sc_path_is(path, ends[i])) return true;
     return false;
 }
 
@@ -218,16 +218,36 @@ sc_status sc_records_of(sc_context *ctx, const char *path, const char *text, int
     if (r.len && memchr(r.text, 0, (size_t)r.len))
         return sc_fail(SC_EFORMAT, "%s is not text: it has bytes of 0", path);
     if (!sc_utf8_valid(r.text, r.len)) return sc_fail(SC_EFORMAT, "%s is not UTF-8", path);
-    if (sc_path_has_suffix(path, ".jsonl")) return read_jsonl(&r);
-    if (sc_path_has_suffix(path, ".json")) return read_json(&r);
-    if (sc_path_has_suffix(path, ".tsv")) return read_tsv(&r);
+    if (sc_path_is(path, ".jsonl")) return read_jsonl(&r);
+    if (sc_path_is(path, ".json")) return read_json(&r);
+    if (sc_path_is(path, ".tsv")) return read_tsv(&r);
     return is_fasta(path) ? read_fasta(&r) : read_text(&r, lines);
+}
+
+static void free_unpacked(sc_buffer *b) { sc_free(b->data); }
+
+/* A file's bytes. Those of a compressed one are unpacked in memory: their tokens will need more. */
+static sc_status load(sc_buffer **out, const char *path)
+{
+    sc_bytes *b;
+    char *p;
+    int64_t n;
+    sc_status s = sc_bytes_open(&b, path, NULL);
+    if (s) return s;
+    bool packed = sc_bytes_count(b).packed;
+    sc_bytes_close(b);
+    if (!packed) return sc_file_map(out, path);
+    s = sc_bytes_all(&p, &n, path, sc_memory_size() / 2);
+    if (s) return s;
+    s = sc_buffer_wrap(out, p, n, free_unpacked, NULL);
+    if (s) sc_free(p);
+    return s;
 }
 
 sc_status sc_records_each(sc_context *ctx, const char *path, bool lines, sc_record_fn *fn, void *user)
 {
     sc_buffer *file;
-    sc_status s = sc_file_map(&file, path);
+    sc_status s = load(&file, path);
     if (s) return s;
     s = sc_records_of(ctx, path, file->data, file->size, lines, fn, user);
     sc_buffer_unref(file);

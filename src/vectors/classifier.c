@@ -165,8 +165,8 @@ static bool hide(sc_classifier_reader *r, const char *text, int64_t len)
 
 /* ---- labels ---- */
 
-/* fastText takes its sigmoid from 513 values; so are the answers to be the same here. */
-static float sigmoid(float x)
+/* fastText takes the probabilities of independent labels from 513 values, so that they are the same here. */
+static float from_table(float x)
 {
     if (x < -8) return 0;
     if (x > 8) return 1;
@@ -222,7 +222,7 @@ static void descend(sc_classifier_reader *r, best *b)
             offer(b, -1 - w.node, w.probability);
             continue;
         }
-        float f = sigmoid(sc_ft_dot(&r->m->out, w.node, r->hidden));
+        float f = 1 / (1 + expf(-sc_ft_dot(&r->m->out, w.node, r->hidden)));
         const int32_t *child = r->m->child + 2 * (int64_t)w.node;
         int likelier = f > 0.5f;
         for (int k = 0; k < 2; k++) {
@@ -246,7 +246,7 @@ sc_status sc_classifier_predict(sc_classifier_reader *r, const char *text, int64
         products(r);
         if (r->m->set.loss == SC_FT_SOFTMAX) softmax(r);
         for (int32_t i = 0; i < r->m->labels; i++)
-            offer(&b, i, r->m->set.loss == SC_FT_SOFTMAX ? r->score[i] : sigmoid(r->score[i]));
+            offer(&b, i, r->m->set.loss == SC_FT_SOFTMAX ? r->score[i] : from_table(r->score[i]));
     }
     *found = b.n;
     return SC_OK;

@@ -27,7 +27,7 @@ typedef struct sc_ft_settings {
 /* (rows, width). Dense where `data` is set. Else each row is `subs` codes, one for each `sub` numbers of it (the last one for
  * what is left), that choose among 256 centroids each; and where `norms` is set a code that chooses its length. */
 typedef struct sc_ft_matrix {
-    int64_t rows, width;
+    int64_t rows, width, stride; /* stride: floats from one dense row to the next */
     const sc_ft_float *data;
     int32_t sub, subs, last; /* last: numbers of the last part */
     const uint8_t *codes;    /* (rows, subs) */
@@ -46,7 +46,8 @@ typedef struct sc_ft_pruned {
     uint64_t mask, secret;
 } sc_ft_pruned;
 
-typedef struct sc_ft_model {
+typedef struct sc_ft_model sc_ft_model;
+struct sc_ft_model {
     sc_ft_settings set;
     sc_lexicon *dict; /* words first, then labels */
     int32_t words, labels;
@@ -55,7 +56,7 @@ typedef struct sc_ft_model {
     int32_t
         *child; /* of a supervised model with hierarchical softmax: (labels - 1, 2) nodes, leaves as -1 - label */
     sc_buffer *file; /* what it was read from */
-} sc_ft_model;
+};
 
 struct sc_classifier {
     sc_ft_model m;
@@ -115,6 +116,8 @@ typedef struct sc_ft_kernels {
                  int64_t n);                                                      /* g += a * w, w += a * h */
     void (*add_scaled)(sc_ft_float *y, const sc_ft_float *x, float a, int64_t n); /* y += a * x */
 } sc_ft_kernels;
+const sc_ft_kernels *
+sc_ft_kernels_at(int i); /* those that this machine has, the plain ones first; NULL: there are fewer */
 const sc_ft_kernels *sc_ft_kernels_get(void); /* the fastest that this machine has; all give the same bits */
 
 /* ---- files (ft_read.c, ft_write.c) ---- */
@@ -156,6 +159,12 @@ typedef struct sc_ft_corpus {
 } sc_ft_corpus;
 sc_status sc_ft_corpus_new(sc_ft_corpus *c, const sc_ft_model *m, const char *text, int64_t len);
 void sc_ft_corpus_free(sc_ft_corpus *c);
+
+/* ---- word vectors (fasttext.c) ---- */
+sc_status sc_fasttext_check(const sc_vectors_training *o); /* what options with sub-words need */
+/* Trains and writes o->out. */
+sc_status sc_fasttext_train(sc_context *ctx, const sc_word_text *t, sc_lexicon *x, const sc_vectors_training *o,
+                            const char *state, const char *settings, sc_vectors_trained *report);
 
 /* ---- supervised training of dense matrices (ft_learn.c) ---- */
 typedef struct sc_ft_plan {

@@ -144,11 +144,20 @@ KERNELS(avx2, __attribute__((target("avx2"))))
 KERNELS(avx512, __attribute__((target("avx512f,avx512vl"))))
 #endif
 
+const sc_ft_kernels *sc_ft_kernels_at(int i)
+{
+    const sc_ft_kernels *have[3] = {&plain_kernels};
+#if defined(__x86_64__)
+    int n = 1;
+    if (__builtin_cpu_supports("avx2")) have[n++] = &avx2_kernels;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) have[n++] = &avx512_kernels;
+#endif
+    return i < SC_COUNT(have) ? have[i] : NULL;
+}
+
 const sc_ft_kernels *sc_ft_kernels_get(void)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return &avx512_kernels;
-    if (__builtin_cpu_supports("avx2")) return &avx2_kernels;
-#endif
-    return &plain_kernels;
+    int best = 0;
+    while (sc_ft_kernels_at(best + 1)) best++;
+    return sc_ft_kernels_at(best);
 }

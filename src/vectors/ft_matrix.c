@@ -17,7 +17,7 @@ static float length(const sc_ft_matrix *m, int64_t row) { return m->norms ? m->n
 void sc_ft_add_row(const sc_ft_matrix *m, int64_t row, float *x)
 {
     if (m->data) {
-        const sc_ft_float *r = m->data + row * m->width;
+        const sc_ft_float *r = m->data + row * m->stride;
         for (int64_t i = 0; i < m->width; i++) x[i] += r[i];
         return;
     }
@@ -34,7 +34,7 @@ float sc_ft_dot(const sc_ft_matrix *m, int64_t row, const float *x)
 {
     float sum = 0;
     if (m->data) {
-        const sc_ft_float *r = m->data + row * m->width;
+        const sc_ft_float *r = m->data + row * m->stride;
         for (int64_t i = 0; i < m->width; i++) sum += x[i] * r[i];
         return sum;
     }
@@ -49,7 +49,7 @@ float sc_ft_dot(const sc_ft_matrix *m, int64_t row, const float *x)
 
 void sc_ft_prefetch(const sc_ft_matrix *m, int64_t row)
 {
-    const char *p = m->data ? (const char *)(m->data + row * m->width) : (const char *)(m->codes + row * m->subs);
+    const char *p = m->data ? (const char *)(m->data + row * m->stride) : (const char *)(m->codes + row * m->subs);
     int64_t bytes = m->data ? m->width * (int64_t)sizeof(float) : m->subs;
     for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
 }
@@ -61,7 +61,7 @@ sc_status sc_ft_matrix_new(sc_ft_matrix *m, float **data, int64_t rows, int64_t 
         return sc_fail(SC_ELIMIT, "%lld vectors of %lld numbers would take more than this machine's memory",
                        (long long)rows, (long long)width);
     if (!(*data = sc_malloc((size_t)bytes))) return sc_nomem();
-    *m = (sc_ft_matrix){.rows = rows, .width = width, .data = *data, .own = {*data}};
+    *m = (sc_ft_matrix){.rows = rows, .width = width, .stride = width, .data = *data, .own = {*data}};
     return SC_OK;
 }
 

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CHOICES = 256, POINTS = 256 * CHOICES, ROUNDS = 25 };
+enum { CHOICES = 256, POINTS = 64 * CHOICES, ROUNDS = 25 };
 
 sc_classifier_quantise_options sc_classifier_quantise_defaults(void)
 {

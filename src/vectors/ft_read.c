@@ -169,6 +169,7 @@ static sc_status read_matrix(sc_ft_matrix *m, cursor *c, bool quantised, int64_t
         m->width = take_i64(c);
         int64_t all = 0;
         if (m->rows < 0 || !sc_mul_ok(m->rows, m->width, &all)) c->bad = true;
+        m->stride = m->width;
         m->data = take_block(c, all, sizeof(float));
     }
     if (c->bad || m->width != width || m->rows < rows)

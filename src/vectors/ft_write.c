@@ -60,7 +60,7 @@ static void put_matrix(sink *s, const sc_ft_matrix *m)
     if (m->data) {
         put_i64(s, m->rows);
         put_i64(s, m->width);
-        put(s, m->data, m->rows * m->width * (int64_t)sizeof(float));
+        for (int64_t i = 0; i < m->rows; i++) put(s, m->data + i * m->stride, m->width * (int64_t)sizeof(float));
         return;
     }
     put_flag(s, m->norms != NULL);

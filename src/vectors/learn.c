@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* Examples that are made before they are trained on, so that the rows of the next ones are on their way from memory. */
-enum { AHEAD = 2, MADE_AT_ONCE = 32 };
+enum { AHEAD = 2, MADE_AT_ONCE = 32, WORDS_AT_ONCE = 1000 };
 
 /* ---- a lane ---- */
 
@@ -94,7 +94,8 @@ static void fetch_example(const sc_lane *l, const sc_tables *t, int64_t i)
 {
     if (i >= l->n_example) return;
     const sc_example *x = &l->example[i];
-    for (int j = 0; j < x->n_out; j++) fetch(t->out + (l->out[x->out + j] >> 1) * t->stride, t->stride);
+    bool again = i > 0 && x[-1].out == x->out;
+    for (int j = 0; j < x->n_out && !again; j++) fetch(t->out + (l->out[x->out + j] >> 1) * t->stride, t->stride);
     for (int j = 0; j < x->n_in; j++) fetch(t->in + l->in[x->in + j] * t->stride, t->stride);
 }
 
@@ -135,7 +136,8 @@ void sc_learn_unlocked(void *learner, int member)
         if (unit >= a->units) break;
         sc_learner_start_unit(a, l, unit);
         for (bool more = true; more && !atomic_load_explicit(&a->oom, memory_order_relaxed);) {
-            while (more && l->n_example < MADE_AT_ONCE) more = a->source->next(a->source->user, l);
+            while (more && l->n_example < MADE_AT_ONCE && l->words < WORDS_AT_ONCE)
+                more = a->source->next(a->source->user, l);
             train_made(a, l);
         }
         if (member == 0) sc_learner_show(a);

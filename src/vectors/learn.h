@@ -75,6 +75,15 @@ static inline void sc_lane_example(sc_lane *l)
     }
     l->example[l->n_example++] = (sc_example){(int32_t)l->n_in, 0, (int32_t)l->n_out, 0};
 }
+/* Begins one with the outputs of the example before. */
+static inline void sc_lane_example_again(sc_lane *l)
+{
+    sc_lane_example(l);
+    if (l->oom) return;
+    sc_example *x = &l->example[l->n_example - 1];
+    x->out = x[-1].out;
+    x->n_out = x[-1].n_out;
+}
 static inline void sc_lane_in(sc_lane *l, int32_t row)
 {
     if (l->oom || (l->n_in == l->cap_in && !sc_grow(&l->in, &l->cap_in, l->n_in + 1, sizeof *l->in))) {
@@ -100,7 +109,8 @@ bool sc_lane_sentence(sc_lane *l, const sc_lexicon *x, const uint32_t *keep, boo
 /* ---- training ---- */
 
 typedef struct sc_source {
-    /* Appends the examples of the next centre, or of the next line; false where the unit is over. */
+    /* Appends the examples of the next centre, or of the next line; false where the unit is over. Without locks a source may also train
+     * on them itself and append none. */
     bool (*next)(void *user, sc_lane *l);
     /* NULL: none. Makes lane->own; before training, on one thread. */
     sc_status (*begin)(void *user, sc_lane *l);

@@ -6,13 +6,13 @@
  * Each example keeps its h and e until then, as what they were computed from changes. */
 #include "vectors/learn.h"
 
-enum { ROUND = 512 };
+enum { ROUND = 512, SHOW_EVERY = 256 };
 
 typedef struct rounds {
     sc_learner *a;
     int members, quota; /* examples a lane and round */
     bool more[SC_LANES];
-    int64_t group; /* the unit of its first lane */
+    int64_t group, done; /* the unit of its first lane; rounds */
     bool over;
 } rounds;
 
@@ -26,9 +26,10 @@ static void make_examples(rounds *r, int lane)
         l->oom = true;
         return;
     }
-    for (int64_t i = 0; i < l->n_example; i++) {
+    float *g = l->g;
+    for (int64_t i = 0; i < l->n_example; g += l->example[i++].n_out) {
         const sc_example *x = &l->example[i];
-        float *h = l->h + i * a->t->stride, *g = l->g + x->out;
+        float *h = l->h + i * a->t->stride;
         const float *mean = sc_lane_mean(l, a->t, x, h);
         if (mean != h) memcpy(h, mean, sizeof *h * (size_t)a->t->stride);
         for (int j = 0; j < x->n_out; j++) l->row[j] = a->t->out + (l->out[x->out + j] >> 1) * a->t->stride;
@@ -44,13 +45,15 @@ static void change_rows(const rounds *r, uint32_t member)
     uint32_t members = (uint32_t)r->members;
     for (int lane = 0; lane < SC_LANES; lane++) {
         const sc_lane *l = &a->lane[lane];
-        for (int64_t i = 0; i < l->n_example; i++) {
+        const float *g = l->g;
+        for (int64_t i = 0; i < l->n_example; g += l->example[i++].n_out) {
             const sc_example *x = &l->example[i];
             const float *h = l->h + i * t->stride, *e = l->e + i * t->stride;
             float share = a->o->mean_gradient ? 1.0f / (float)x->n_in : 1.0f;
-            for (int j = x->out; j < x->out + x->n_out; j++)
-                if ((l->out[j] >> 1) % members == member)
-                    t->k.add(t->stride, l->g[j], h, t->out + (l->out[j] >> 1) * t->stride);
+            for (int j = 0; j < x->n_out; j++) {
+                uint32_t row = l->out[x->out + j] >> 1;
+                if (row % members == member) t->k.add(t->stride, g[j], h, t->out + row * t->stride);
+            }
             for (int j = x->in; j < x->in + x->n_in; j++)
                 if ((uint32_t)l->in[j] % members == member)
                     t->k.add(t->stride, share, e, t->in + l->in[j] * t->stride);
@@ -79,8 +82,8 @@ static void next_round(rounds *r)
             r->more[i] = r->group + i < a->units;
             if (r->more[i]) sc_learner_start_unit(a, &a->lane[i], r->group + i);
         }
-        sc_learner_show(a);
     }
+    if (!any || ++r->done % SHOW_EVERY == 0) sc_learner_show(a);
     for (int i = 0; i < SC_LANES; i++) a->lane[i].rate = sc_learner_rate(a, words);
     if (atomic_load(&a->oom)) r->over = true;
 }

@@ -76,9 +76,12 @@ void sc_tables_free(sc_tables *t)
 
 bool sc_lane_room(sc_lane *l, const sc_tables *t, int64_t vectors)
 {
-    int64_t most = 0;
-    for (int64_t i = 0; i < l->n_example; i++) most = SC_MAX(most, SC_MAX(l->example[i].n_in, l->example[i].n_out));
-    if (!sc_grow(&l->row, &l->cap_row, most, sizeof *l->row) || !sc_grow(&l->g, &l->cap_g, l->n_out, sizeof *l->g))
+    int64_t most = 0, products = 0;
+    for (int64_t i = 0; i < l->n_example; i++) {
+        most = SC_MAX(most, SC_MAX(l->example[i].n_in, l->example[i].n_out));
+        products += l->example[i].n_out;
+    }
+    if (!sc_grow(&l->row, &l->cap_row, most, sizeof *l->row) || !sc_grow(&l->g, &l->cap_g, products, sizeof *l->g))
         return false;
     int64_t floats = vectors * t->stride, bytes = 2 * floats * (int64_t)sizeof(float);
     if (!l->vectors || l->vectors->size < bytes) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Static word vectors: which format a file has, and looking words up. */
-#include "vectors/vectors.h"
+#include "vectors/fasttext.h"
 
-enum { MAGIC_FASTTEXT = 793712314, MAX_WORDS = 1 << 28, MAX_WIDTH = 1 << 16 };
+enum { MAX_WORDS = 1 << 28, MAX_WIDTH = 1 << 16 };
 
 bool sc_vectors_header(const sc_vectors *v, int64_t *n, int64_t *width, int64_t *next)
 {
@@ -72,7 +72,7 @@ static sc_status read_any(sc_vectors *v, int64_t limit)
     int64_t n, width, next;
     if (!v->size) return sc_fail(SC_EFORMAT, "%s: empty", v->name);
     if (v->size >= 4) memcpy(&magic, v->p, sizeof magic);
-    if (magic == MAGIC_FASTTEXT) {
+    if (magic == SC_FT_MAGIC) {
         v->kind = "fastText";
         return sc_vectors_read_fasttext(v, limit);
     }
@@ -117,6 +117,8 @@ sc_status sc_vectors_open(sc_vectors **out, const char *path, int64_t limit)
 void sc_vectors_free(sc_vectors *v)
 {
     if (!v) return;
+    if (v->fasttext) sc_ft_model_free(v->fasttext);
+    sc_free(v->fasttext);
     sc_map_free(&v->index);
     sc_free(v->word);
     sc_free(v->table);
@@ -132,6 +134,10 @@ int64_t sc_vectors_width(const sc_vectors *v) { return v->width; }
 const char *sc_vectors_word(const sc_vectors *v, int64_t i, int64_t *len)
 {
     if (i < 0 || i >= v->n) return NULL;
+    if (v->fasttext) {
+        *len = v->fasttext->dict->word[i].len;
+        return v->fasttext->dict->word[i].p;
+    }
     *len = v->word[i].len;
     return v->word[i].p;
 }
@@ -139,15 +145,18 @@ const char *sc_vectors_word(const sc_vectors *v, int64_t i, int64_t *len)
 int64_t sc_vectors_find(const sc_vectors *v, const char *word, int64_t len)
 {
     int64_t i;
+    if (v->fasttext) {
+        i = sc_lexicon_find(v->fasttext->dict, word, len);
+        return i < v->n ? i : -1;
+    }
     return sc_map_get(&v->index, word, len, &i) ? i : -1;
 }
 
 sc_status sc_vectors_get(const sc_vectors *v, const char *word, int64_t len, float *out)
 {
-    int64_t row = sc_vectors_find(v, word, len), parts = 0;
-    if (v->table && row >= 0) memcpy(out, v->table + row * v->width, sizeof *out * (size_t)v->width);
-    if (v->table && row >= 0) return SC_OK;
-    if (!v->table) sc_vectors_parts(v, word, len, row, out, &parts);
+    int64_t row = v->fasttext ? -1 : sc_vectors_find(v, word, len), parts = row >= 0;
+    if (v->fasttext) sc_ft_word_vector(v->fasttext, word, len, out, &parts);
+    if (row >= 0) memcpy(out, v->table + row * v->width, sizeof *out * (size_t)v->width);
     int shown = (int)SC_MIN(len, 100);
     return parts ? SC_OK : sc_fail(SC_ENOTFOUND, "%s: no vector for '%.*s'", v->name, shown, word);
 }

@@ -24,12 +24,8 @@ struct sc_vectors {
         int64_t len;
     } * word;
     sc_map index;
-    float *table; /* (n, width); NULL: of fastText's rows */
-    struct {
-        const char *rows; /* floats of any alignment, (words + bucket, width) */
-        int64_t words, bucket;
-        int32_t shortest, longest; /* n-grams, in characters; longest 0: none */
-    } parts;
+    float *table;                 /* (n, width) */
+    struct sc_ft_model *fasttext; /* or this, which then has the words too (fasttext.h) */
 };
 /* Each fills in n (at most limit), width, words and vectors; kind and p are set. */
 sc_status sc_vectors_read_text(sc_vectors *v, int64_t limit, bool header);
@@ -43,8 +39,6 @@ sc_status sc_vectors_put(sc_vectors *v, int64_t i, const char *p, int64_t len);
 bool sc_decimal(const char *p, int64_t n, float *out);
 /* "N WIDTH" in a first line; *next: where the second one begins. */
 bool sc_vectors_header(const sc_vectors *v, int64_t *n, int64_t *width, int64_t *next);
-/* A fastText word's vector; *parts: of how many rows it is the mean. */
-void sc_vectors_parts(const sc_vectors *v, const char *word, int64_t len, int64_t row, float *out, int64_t *parts);
 sc_status sc_vectors_open_buffer(sc_vectors **out, sc_buffer *bytes, const char *name, int64_t limit);
 /* ---- writing (write.c) ---- */
 
@@ -201,6 +195,8 @@ sc_status sc_word2vec_train(sc_vectors_result *r, sc_context *ctx, const sc_word
 sc_status sc_glove_train(sc_vectors_result *r, sc_context *ctx, const sc_word_text *t, const sc_lexicon *x,
                          const sc_vectors_training *o, const char *state, const char *settings,
                          sc_vectors_trained *report);
+/* Puts the text with o->phrases times joined words in place of *text: a file without a name, beside o->out. (phrases.c) */
+sc_status sc_phrases_join(sc_word_text **text, sc_context *ctx, const sc_vectors_training *o);
 void sc_vectors_result_free(sc_vectors_result *r);
 
 #endif

@@ -26,7 +26,8 @@ static sc_status make_normalizer(json_t **out, const char *names)
 {
     if (*names == '{') return sc_json_parse(out, names, (int64_t)strlen(names), "normalizer");
     json_t *list = json_array();
-    for (const char *p = names; list && *p;) {
+    if (!list) return sc_nomem();
+    for (const char *p = names; *p;) {
         size_t n = strcspn(p, ",");
         json_t *step = normalizer_named(p, n);
         if (!step) {
@@ -35,7 +36,10 @@ static sc_status make_normalizer(json_t **out, const char *names)
                            "no normalizer is called %.*s: nfc, nfd, nfkc, nfkd, lowercase, strip-accents or bert",
                            (int)SC_MIN(n, 100), p);
         }
-        json_array_append_new(list, step);
+        if (json_array_append_new(list, step)) {
+            json_decref(list);
+            return sc_nomem();
+        }
         p += n + (p[n] == ',');
     }
     size_t steps = json_array_size(list);
@@ -96,10 +100,13 @@ static json_t *make_decoder(const sc_recipe *r)
         return json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", r->prefix, "cleanup", 1);
     json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
                              SC_LOWLINE, "content", " ", "type", "ByteFallback", "type", "Fuse");
+    int bad = 0;
     if (list && !r->in.no_prefix_space)
-        json_array_append_new(
+        bad = json_array_append_new(
             list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
-    return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
+    if (!bad) return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
+    json_decref(list);
+    return NULL;
 }
 
 sc_status sc_layout_make(json_t **out, const sc_recipe *r)

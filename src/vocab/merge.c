@@ -434,7 +434,7 @@ static sc_status drop_repeated(sc_token_list *l)
     sc_free(seen.pair);
     if (s) return s;
     l->merges -= to;
-    memmove(l->merge, l->merge + to, (size_t)l->merges * sizeof *l->merge);
+    if (to > 0 && l->merges > 0) memmove(l->merge, l->merge + to, (size_t)l->merges * sizeof *l->merge);
     return SC_OK;
 }
 

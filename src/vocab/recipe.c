@@ -60,7 +60,7 @@ static sc_status choose_specials(sc_recipe *r, const sc_tokenizer_recipe *in)
     if (!any) {
         for (const char *const *p = usual[r->kind]; *p && !s; p++) s = add(r, *p);
     } else if (r->kind != SC_KIND_BYTES) {
-        if (!r->in.unk)
+        if (!s && !r->in.unk)
             s = add(r, r->kind == SC_KIND_WORDPIECE ? "[UNK]" : "<unk>"); /* what is unknown needs a name */
         if (!s && r->kind == SC_KIND_WORDPIECE && !r->in.cls) s = add(r, "[CLS]");
         if (!s && r->kind == SC_KIND_WORDPIECE && !r->in.sep) s = add(r, "[SEP]");

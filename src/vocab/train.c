@@ -44,8 +44,7 @@ static sc_status learn(sc_token_list *l, sc_context *ctx, const sc_train_words *
     return s;
 }
 
-static sc_status make(const sc_recipe *r, sc_context *ctx, const char *dir, json_t *layout,
-                      sc_tokenizer_report *report)
+static sc_status make(json_t *layout, const sc_recipe *r, sc_context *ctx, sc_tokenizer_report *report)
 {
     sc_train_words w;
     sc_token_list l;
@@ -69,8 +68,20 @@ static sc_status make(const sc_recipe *r, sc_context *ctx, const char *dir, json
     report->tokens = l.n;
     report->merges = l.merges;
     report->learn_seconds = sc_now() - start;
-    if (!s) s = sc_tokenizer_files_write(dir, r, layout, &l);
+    if (!s) s = sc_layout_fill(layout, r, &l);
     sc_token_list_free(&l);
+    return s;
+}
+
+sc_status sc_recipe_train(json_t **out, const sc_recipe *r, sc_context *ctx, sc_tokenizer_report *report)
+{
+    json_t *layout = NULL;
+    sc_status s = sc_layout_make(&layout, r);
+    if (!s) s = make(layout, r, ctx, report);
+    if (s)
+        json_decref(layout);
+    else
+        *out = layout;
     return s;
 }
 
@@ -78,12 +89,12 @@ sc_status sc_tokenizer_train(const sc_tokenizer_recipe *recipe, sc_context *ctx,
                              sc_tokenizer_report *report)
 {
     sc_tokenizer_report mine;
-    json_t *layout = NULL;
+    json_t *tokenizer = NULL;
     sc_recipe *r = sc_malloc(sizeof *r);
     sc_status s = r ? sc_recipe_read(r, recipe) : sc_nomem();
-    if (!s) s = sc_layout_make(&layout, r);
-    if (!s) s = make(r, ctx, dir, layout, report ? report : &mine);
-    json_decref(layout);
+    if (!s) s = sc_recipe_train(&tokenizer, r, ctx, report ? report : &mine);
+    if (!s) s = sc_layout_write(dir, r, tokenizer);
+    json_decref(tokenizer);
     sc_free(r);
     return s;
 }

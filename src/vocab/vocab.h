@@ -34,10 +34,12 @@ typedef struct sc_recipe {
 sc_status sc_recipe_read(sc_recipe *out, const sc_tokenizer_recipe *in);
 /* The tokenizer.json but for its model and its tokens (layout.c). *out is owned. */
 sc_status sc_layout_make(json_t **out, const sc_recipe *r);
-/* Puts the model and the tokens into the layout and writes the files (write.c). */
+/* Puts the model and the tokens into the layout; writes it and tokenizer_config.json (write.c). */
 struct sc_token_list;
-sc_status sc_tokenizer_files_write(const char *dir, const sc_recipe *r, json_t *layout,
-                                   const struct sc_token_list *l);
+sc_status sc_layout_fill(json_t *layout, const sc_recipe *r, const struct sc_token_list *l);
+sc_status sc_layout_write(const char *dir, const sc_recipe *r, const json_t *layout);
+/* The whole tokenizer.json of a recipe (train.c). *out is owned. */
+sc_status sc_recipe_train(json_t **out, const sc_recipe *r, sc_context *ctx, sc_tokenizer_report *report);
 
 /* ---- counted words (census.c) ---- */
 

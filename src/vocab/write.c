@@ -90,10 +90,13 @@ static json_t *added_tokens(const sc_recipe *r, const sc_token_list *l)
 {
     json_t *list = json_array();
     for (int i = 0; list && i < r->in.specials; i++)
-        json_array_append_new(list,
-                              json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id",
-                                        (json_int_t)id_of(l, r->special[i]), "content", r->special[i],
-                                        "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1));
+        if (json_array_append_new(list, json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id",
+                                                  (json_int_t)id_of(l, r->special[i]), "content", r->special[i],
+                                                  "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
+                                                  "special", 1))) {
+            json_decref(list);
+            return NULL;
+        }
     return list;
 }
 
@@ -102,23 +105,24 @@ static json_t *added_tokens(const sc_recipe *r, const sc_token_list *l)
 typedef struct frame {
     json_t *single, *pair, *tokens;
     const sc_token_list *l;
+    int faults; /* without memory */
 } frame;
 
 static void put_token(frame *f, const char *token, int type, bool single, bool pair)
 {
     if (!token) return;
     json_t *item = json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", token, "type_id", type);
-    if (single) json_array_append(f->single, item);
-    if (pair) json_array_append(f->pair, item);
+    if (single) f->faults |= json_array_append(f->single, item);
+    if (pair) f->faults |= json_array_append(f->pair, item);
     json_decref(item);
-    json_object_set_new(
+    f->faults |= json_object_set_new(
         f->tokens, token,
         json_pack("{s:s, s:[I], s:[s]}", "id", token, "ids", (json_int_t)id_of(f->l, token), "tokens", token));
 }
 
-static void put_text(json_t *list, const char *name, int type)
+static void put_text(frame *f, json_t *list, const char *name, int type)
 {
-    json_array_append_new(list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", name, "type_id", type));
+    f->faults |= json_array_append_new(list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", name, "type_id", type));
 }
 
 static json_t *post_processor(const sc_recipe *r, const sc_token_list *l)
@@ -127,16 +131,19 @@ static json_t *post_processor(const sc_recipe *r, const sc_token_list *l)
     const char *before = bert ? r->in.cls : r->in.add_bos ? r->in.bos : NULL;
     const char *after = bert ? r->in.sep : r->in.add_eos ? r->in.eos : NULL;
     if (!before && !after) return json_null();
-    frame f = {json_array(), json_array(), json_object(), l};
+    frame f = {json_array(), json_array(), json_object(), l, 0};
     put_token(&f, before, 0, true, true);
-    put_text(f.single, "A", 0);
-    put_text(f.pair, "A", 0);
+    put_text(&f, f.single, "A", 0);
+    put_text(&f, f.pair, "A", 0);
     put_token(&f, after, 0, true, true);
     if (!bert) put_token(&f, before, 1, false, true);
-    put_text(f.pair, "B", 1);
+    put_text(&f, f.pair, "B", 1);
     put_token(&f, after, 1, false, true);
-    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", f.single, "pair", f.pair,
-                     "special_tokens", f.tokens);
+    json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", f.single, "pair", f.pair,
+                          "special_tokens", f.tokens);
+    if (!f.faults) return o;
+    json_decref(o);
+    return NULL;
 }
 
 static json_t *config_of(const sc_recipe *r)
@@ -155,25 +162,36 @@ static json_t *config_of(const sc_recipe *r)
     json_t *o =
         json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
     for (int i = 0; o && i < SC_COUNT(named); i++)
-        if (named[i].token) json_object_set_new(o, named[i].key, json_string(named[i].token));
+        if (named[i].token && json_object_set_new(o, named[i].key, json_string(named[i].token))) {
+            json_decref(o);
+            return NULL;
+        }
     return o;
 }
 
+/* Numbers get ten digits: readers that are not exact to the last bit of more (HuggingFace's among them) get the same scores,
+ * and so the same one of ways that are equally good. */
 static sc_status write_json(const char *dir, const char *name, const json_t *o)
 {
-    char *path = sc_path_join(dir, name), *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    char *path = sc_path_join(dir, name),
+         *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(10)) : NULL;
     sc_status s = path && text ? sc_file_write(path, text, (int64_t)strlen(text)) : sc_nomem();
     sc_free(path);
     sc_free(text);
     return s;
 }
 
-sc_status sc_tokenizer_files_write(const char *dir, const sc_recipe *r, json_t *layout, const sc_token_list *l)
+sc_status sc_layout_fill(json_t *layout, const sc_recipe *r, const sc_token_list *l)
 {
     bool ok = json_object_set_new(layout, "added_tokens", added_tokens(r, l)) == 0 &&
               json_object_set_new(layout, "post_processor", post_processor(r, l)) == 0 &&
               json_object_set_new(layout, "model", model_of(r, l)) == 0;
-    sc_status s = ok ? sc_mkdirs(dir) : sc_nomem();
+    return ok ? SC_OK : sc_nomem();
+}
+
+sc_status sc_layout_write(const char *dir, const sc_recipe *r, const json_t *layout)
+{
+    sc_status s = sc_mkdirs(dir);
     if (!s) s = write_json(dir, "tokenizer.json", layout);
     json_t *config = s ? NULL : config_of(r);
     if (!s) s = write_json(dir, "tokenizer_config.json", config);

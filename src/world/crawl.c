@@ -23,7 +23,7 @@ static const char *const planted_names[PLANTED] = {"clean", "copy",     "near-co
                                                    "thin",  "repeated", "personal",  "decomposed", "leak"};
 static const uint32_t planted_share[PLANTED] = {58, 8, 8, 6, 5, 5, 3, 3, 2, 2};
 
-enum { HOSTS = 12, LANGUAGES = 6, BACK = 300, SENTENCES = 3 };
+enum { HOSTS = 12, LANGUAGES = 6, BACK = 300, SENTENCES = 3, LEAKED = 400 };
 static const char *const hosts[HOSTS] = {"news.vale.example",    "www.atlas.example",    "stories.reed.example",
                                          "blog.hill.example",    "wiki.made.example",    "town.herald.example",
                                          "www.review.example",   "kids.library.example", "nature.field.example",
@@ -104,9 +104,9 @@ static void put_story(sc_draft *d, sc_str *out)
 
 static void write_page(sc_draft *d, body *b)
 {
-    sc_page p = {0};
+    sc_entry p = {0};
     sc_entity_kind of = (sc_entity_kind)sc_below(d, SC_ENTITIES);
-    sc_world_page_write(d, &p, of, sc_any_of(d, of));
+    sc_entry_write(d, &p, of, sc_any_of(d, of));
     snprintf(b->title, sizeof b->title, "%s", p.title);
     sc_str_puts(&b->html, "<h1>");
     put_escaped(&b->html, p.title);
@@ -116,7 +116,7 @@ static void write_page(sc_draft *d, body *b)
         put_paragraphs(&b->html, p.text[i].p ? p.text[i].p : "");
         b->html.oom |= p.text[i].oom;
     }
-    sc_page_end(&p);
+    sc_entry_end(&p);
     if (of > SC_TOWN || sc_chance(d, 2)) put_story(d, &b->html);
 }
 
@@ -246,8 +246,8 @@ static void add_personal(sc_draft *d, body *b)
     sc_str_puts(&b->html, d->tongue == SC_KO ? "<p>문의는 " : "<p>Write to ");
     for (const char *c = p->full.of[SC_EN]; *c; c++) sc_str_putc(&b->html, *c == ' ' ? '.' : (char)(*c | 32));
     sc_str_printf(&b->html,
-                  d->tongue == SC_KO ? "@mail%u.com 또는 010-%04u-%04u로 한다.</p>\n"
-                                     : "@mail%u.com or call +1 (555) %03u-%04u.</p>\n",
+                  d->tongue == SC_KO ? "@mail%u-post.net 또는 010-0%03u-%04u로 한다.</p>\n"
+                                     : "@mail%u-post.net or call +1 (555) %03u-%04u.</p>\n",
                   sc_below(d, 100), sc_below(d, 1000), sc_below(d, 10000));
 }
 
@@ -289,10 +289,18 @@ static void change(sc_draft *d, body *b)
     b->html = out;
 }
 
-/* Questions that the tasks ask: what has them tells a model the answers before it is examined. */
+/* Questions that tasks ask, of the first ones that the seed makes for the evaluation: what has them tells a model the answers
+ * before it is examined. */
 static void add_leak(sc_draft *d, body *b)
 {
+    sc_rng kept = d->rng;
+    sc_tongue tongue = d->tongue;
     for (int i = 0; i < 4; i++) {
+        d->rng = kept;
+        uint64_t item = sc_below(d, LEAKED);
+        kept = d->rng;
+        d->rng = sc_rng_make(d->seed, sc_hash("two_facts", 9) + item * 2); /* as stream.c draws them */
+        d->tongue = sc_chance(d, 2) ? SC_KO : SC_EN;
         sc_draw_task(d, &sc_world_two_facts, SC_EVAL);
         sc_str s = {0};
         sc_str_printf(&s, "%s%s\n", d->prompt.p ? d->prompt.p : "", d->answer.p ? d->answer.p : "");
@@ -300,6 +308,8 @@ static void add_leak(sc_draft *d, body *b)
         b->html.oom |= s.oom;
         sc_str_free(&s);
     }
+    d->rng = kept;
+    d->tongue = tongue;
     d->prompt.len = d->answer.len = d->key.len = 0;
     d->difficulty = 0;
 }
@@ -352,38 +362,49 @@ static void put_around(sc_draft *d, sc_str *out, const body *b, const char *host
     sc_str_puts(out, "<!-- end of page -->\n</body>\n</html>\n");
 }
 
-static planted draw_planted(sc_draft *d)
+/* What page i is; it can be asked without making the page. */
+static planted planted_of(const sc_draft *d, int64_t i)
 {
+    sc_draft own = {.rng = sc_rng_make(d->seed, sc_hash("planted", 7) + (uint64_t)i * 2)};
     uint32_t sum = 0, at;
-    for (int i = 0; i < PLANTED; i++) sum += planted_share[i];
-    at = sc_below(d, sum);
+    for (int k = 0; k < PLANTED; k++) sum += planted_share[k];
+    at = sc_below(&own, sum);
     int p = 0;
     while (at >= planted_share[p]) at -= planted_share[p++];
     return (planted)p;
+}
+
+/* An earlier page that is clean, to copy; index itself where there is none near. */
+static int64_t original(sc_draft *d)
+{
+    if (d->index == 0) return d->index;
+    int64_t i = d->index - 1 - (int64_t)sc_below(d, (uint32_t)SC_MIN(d->index, BACK));
+    while (i >= 0 && planted_of(d, i) != CLEAN) i--;
+    return i < 0 ? d->index : i;
 }
 
 static void write_planted(sc_draft *d, planted p, body *b)
 {
     static void (*const alone[PLANTED])(sc_draft *, body *) = {
         [SPAM] = write_spam, [FOREIGN] = write_foreign, [THIN] = write_thin, [REPEATED] = write_repeated};
+    int64_t i = p == COPY || p == NEAR_COPY ? original(d) : d->index;
     if (alone[p]) {
         alone[p](d, b);
-        return;
+    } else {
+        write_body(d, i, b);
+        if (p == NEAR_COPY) change(d, b);
+        if (p == PERSONAL) add_personal(d, b);
+        if (p == LEAK) add_leak(d, b);
+        if (p == DECOMPOSED) decompose(&b->html);
     }
-    bool copies = p == COPY || p == NEAR_COPY;
-    int64_t i =
-        copies && d->index > 0 ? d->index - 1 - (int64_t)sc_below(d, (uint32_t)SC_MIN(d->index, BACK)) : d->index;
-    write_body(d, i, b);
-    if (p == NEAR_COPY) change(d, b);
-    if (p == PERSONAL) add_personal(d, b);
-    if (p == LEAK) add_leak(d, b);
-    if (p == DECOMPOSED) decompose(&b->html);
+    d->key.len = 0;
+    sc_str_printf(&d->key, "page %lld", (long long)i); /* copies are of their original's split */
 }
 
 static void crawl(sc_draft *d)
 {
     body b = {0};
-    planted p = draw_planted(d);
+    planted p = planted_of(d, d->index);
     write_planted(d, p, &b);
     sc_unbind(d);
     const char *host = hosts[sc_below(d, HOSTS)];

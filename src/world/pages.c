@@ -61,7 +61,7 @@ static void say_part(sc_draft *d, sc_str *out, const part *p, int id)
 }
 
 /* What else there is to tell: of a town its people, of a species another one, of the rest whom they have to do with. */
-static void say_around(sc_draft *d, sc_page *p)
+static void say_around(sc_draft *d, sc_entry *p)
 {
     static const char *const headings[SC_TONGUES][SC_ENTITIES] = {
         {"See also", "Known people", "Compared with others", "The maker"},
@@ -89,7 +89,7 @@ static void say_around(sc_draft *d, sc_page *p)
     }
 }
 
-void sc_world_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id)
+void sc_entry_write(sc_draft *d, sc_entry *p, sc_entity_kind of, int id)
 {
     p->of = of;
     p->id = id;
@@ -103,7 +103,7 @@ void sc_world_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id)
     if (sc_chance(d, 2)) say_around(d, p);
 }
 
-void sc_page_end(sc_page *p)
+void sc_entry_end(sc_entry *p)
 {
     for (int i = 0; i < SC_SECTIONS; i++) sc_str_free(&p->text[i]);
 }
@@ -111,9 +111,9 @@ void sc_page_end(sc_page *p)
 static void page(sc_draft *d)
 {
     static const sc_entity_kind of[] = {SC_PERSON, SC_PERSON, SC_TOWN, SC_TOWN, SC_SPECIES, SC_WORK};
-    sc_page p = {0};
+    sc_entry p = {0};
     sc_entity_kind kind = of[sc_below(d, SC_COUNT(of))];
-    sc_world_page_write(d, &p, kind, sc_any_of(d, kind));
+    sc_entry_write(d, &p, kind, sc_any_of(d, kind));
     sc_str_printf(&d->text, "%s\n", p.title);
     for (int i = 0; i < p.sections; i++) {
         if (p.heading[i][0]) sc_str_printf(&d->text, "%s\n", p.heading[i]);
@@ -122,7 +122,7 @@ static void page(sc_draft *d)
         d->text.oom |= p.text[i].oom;
     }
     sc_add_field(d, "title", json_string(p.title));
-    sc_page_end(&p);
+    sc_entry_end(&p);
 }
 
 const sc_generator sc_world_pages = {{"pages", "an encyclopaedia of the world", false}, 20, page};

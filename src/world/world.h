@@ -251,15 +251,15 @@ sc_status sc_warc_put(sc_writer *w, bool gz, int64_t number, const char *url, co
 /* ---- pages (pages.c) ---- */
 
 enum { SC_SECTIONS = 4 };
-typedef struct sc_page {
+typedef struct sc_entry {
     sc_entity_kind of;
     int id;
     const char *title;
     const char *heading[SC_SECTIONS]; /* "": none */
     sc_str text[SC_SECTIONS];         /* a paragraph each */
     int sections;
-} sc_page;
-void sc_world_page_write(sc_draft *d, sc_page *p, sc_entity_kind of, int id); /* p is zeros before */
-void sc_page_end(sc_page *p);
+} sc_entry;
+void sc_entry_write(sc_draft *d, sc_entry *p, sc_entity_kind of, int id); /* p is zeros before */
+void sc_entry_end(sc_entry *p);
 
 #endif

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One page of the demonstration's folder: what was made, and the reports of its stages within it, since they share their
+style. usage: demo_report.py FOLDER"""
+import glob
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+out = sys.argv[1]
+
+
+def read(name):
+    try:
+        with open(os.path.join(out, name), encoding="utf-8") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
+def lines(name):
+    return [json.loads(line) for line in read(name).splitlines() if line.strip()]
+
+
+def escape(text):
+    return html.escape(str(text))
+
+
+def details(title, body):
+    return f"<details><summary>{escape(title)}</summary>\n{body}</details>\n" if body.strip() else ""
+
+
+def report(name):
+    """A stage's report: its style, and what stands below its title, one level lower."""
+    page = read(name)
+    style = re.search(r"<style>(.*?)</style>", page, re.S)
+    body = page.split("</h1>", 1)[1] if "</h1>" in page else ""
+    body = re.sub(r"</(body|html)>", "", body)
+    rest = body.find("<h2>Command")
+    if rest >= 0:  # how it was run is below what came of it
+        body, rest = body[:rest], body[rest:]
+    else:
+        rest = ""
+    body = re.sub(r"<(/?)h3\b", r"<\1h4", body)
+    body = re.sub(r"<(/?)h2\b", r"<\1h3", body)
+    return (style.group(1) if style else ""), body + details("How it was run", rest)
+
+
+def table(head, rows, said=()):
+    cells = lambda row: "".join(
+        f"<td class={'said' if i in said else 'n' if isinstance(x, (int, float)) else 'w'}>{escape(x)}</td>"
+        for i, x in enumerate(row))
+    return ("<div class=wide><table><tr>" + "".join(f"<th>{escape(h)}</th>" for h in head) + "</tr>\n" +
+            "\n".join(f"<tr>{cells(row)}</tr>" for row in rows) + "</table></div>\n")
+
+
+def seconds(name):
+    text = read(f"steps/{name}.seconds")
+    return int(text) if text else 0
+
+
+def size(name):
+    path = os.path.join(out, name)
+    if os.path.isdir(path):
+        n = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
+    elif os.path.exists(path):
+        n = os.path.getsize(path)
+    else:
+        return ""
+    return f"{n / 1e6:.1f} MB" if n >= 1e5 else f"{n / 1e3:.1f} kB"
+
+
+def planted(pages):
+    """What the crawl was made with beside what is left of it, by address."""
+    paths = sorted(glob.glob(os.path.join(out, "clean/documents/*.zst")))
+    if not paths or not shutil.which("zstd"):
+        return ""
+    texts = subprocess.run(["zstd", "-dcq", *paths], stdout=subprocess.PIPE, check=True).stdout.decode()
+    left = {json.loads(line).get("url") for line in texts.splitlines()}
+    made, kept = {}, {}
+    for p in pages:
+        made[p["planted"]] = made.get(p["planted"], 0) + 1
+        kept[p["planted"]] = kept.get(p["planted"], 0) + (p["url"] in left)
+    return table(["planted", "pages", "left", "share"],
+                 [(k, n, kept[k], f"{100 * kept[k] / n:.0f}%") for k, n in sorted(made.items(), key=lambda x: -x[1])])
+
+
+def cut_texts():
+    """Texts and where their tokens begin."""
+    rows = []
+    for text, spans in zip(read("texts.txt").splitlines(), lines("spans.jsonl")):
+        data = text.encode()
+        pieces = [data[a:b].decode(errors="replace") for a, b in spans["spans"] if b > a]
+        rows.append((text, len(spans["ids"]), " | ".join(pieces)))
+    return table(["text", "tokens", "cut"], rows, said=(0, 2))
+
+
+STEPS = [("crawl", "A made crawl", "crawl.warc.gz"), ("languages", "Languages", "languages.ftz"), ("clean", "Cleaning", "clean"), ("tokenizer", "Tokenizer", "tok"),
+         ("shards", "Shards of tokens", "shards"), ("train", "Pre-training", "model"), ("ladder", "Ladder and laws", "ladder"),
+         ("samples", "Samples", "samples.tsv")]
+
+
+def main():
+    styles, parts = [], {}
+    for name, path in [("clean", "clean/report.html"), ("shards", "shards/report.html"), ("train", "model/report.html"),
+                       ("ladder", "ladder/report.html")]:
+        style, parts[name] = report(path)
+        if style and style not in styles:
+            styles.append(style)
+    base = max(styles, key=len) if styles else "body{font:15px sans-serif;max-width:1320px;margin:0 auto;padding:24px}"
+    own = ("details{border:1px solid var(--edge);border-radius:8px;padding:8px 14px;margin:12px 0}"
+           "summary{cursor:pointer;font-weight:600}h2{border-top:1px solid var(--edge);padding-top:24px}"
+           "h3{font-size:16px;margin:20px 0 4px}h4{font-size:14px;margin:16px 0 4px}nav a{margin-right:14px;display:inline-block}")
+    total = sum(seconds(name) for name, _, _ in STEPS)
+    pages = lines("crawl.jsonl")
+    first = [next((p for p in pages if p["planted"] == kind), None) for kind in ("clean", "spam", "leak")]
+    page = [f"<!doctype html>\n<html lang=en><meta charset=utf-8>\n<meta name=viewport content=\"width=device-width,"
+            f"initial-scale=1\">\n<title>The first half of a model's life</title>\n<style>\n{base}\n{own}</style>\n",
+            "<h1>The first half of a model's life</h1>\n<p class=status>From a made crawl to a small model of English and Korean, "
+            f"on this machine in {total // 60} min {total % 60} s.</p>\n"]
+    page.append("<nav>" + "".join(f"<a href=\"#{n}\">{escape(t)}</a>" for n, t, _ in STEPS if n != "languages") + "</nav>\n")
+    page.append(table(["step", "what came out", "size", "seconds"],
+                      [(title, path, size(path), seconds(name)) for name, title, path in STEPS]))
+
+    def section(name, text, body):
+        title = next(t for n, t, _ in STEPS if n == name)
+        page.append(f"<h2 id={name}>{escape(title)}</h2>\n<p>{text}</p>\n{body}")
+
+    section("crawl", "Pages of a small made world as a WARC file, among copies, near-copies, spam, other languages, menus without a "
+            "text, addresses, decomposed letters and questions that the tasks ask. Its facts are the same wherever they are told.",
+            "".join(details(f"A page ({p['planted']}): {p['title']}", f"<pre>{escape(p['text'])}</pre>") for p in first if p))
+    section("clean", "The crawl through the stages of <code>socle data run</code>. What was planted, and what of it is left "
+            "(of copies one stays; addresses are masked, letters composed, and these pages stay):", planted(pages) + details("The report of the run", parts["clean"]))
+    section("tokenizer", "A byte-level tokenizer trained on what was left, and on lessons from the same world (exercises, questions, "
+            "conversations).", cut_texts())
+    section("shards", "Both sources mixed, half and half, as tokens.", details("The report of the run", parts["shards"]))
+    section("train", "A Llama of four layers from nothing; the loss is also measured on documents that are in no training text.", parts["train"])
+    section("ladder", "Three sizes of the model on three amounts of tokens; the law is fitted to all but the largest, whose loss it "
+            "predicts. Each rung is also asked sums, scrambled words and opinions that it never saw.", parts["ladder"])
+    samples = [line.split("\t", 1) for line in read("samples.tsv").splitlines()]
+    section("samples", "What the model of the pre-training goes on with.",
+            table(["prompt", "goes on"], [s for s in samples if len(s) == 2], said=(0, 1)))
+    with open(os.path.join(out, "report.part"), "w", encoding="utf-8") as f:
+        f.write("".join(page))
+    os.replace(os.path.join(out, "report.part"), os.path.join(out, "report.html"))
+
+
+main()
