@@ -2,6 +2,7 @@
 /* Bytes and lines of plain, gzip and zstd files: what zlib and libzstd wrote comes back, however the reads are cut; what is
  * broken is passed over to the next member and counted. */
 #include "io/io.h"
+#include "train/objective.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -425,6 +426,39 @@ static void test_files(void **state)
     assert_true(!sc_path_is("b.gz", ".jsonl") && !sc_path_is("", ".jsonl"));
 }
 
+/* ---- training reads compressed files by the same names ---- */
+
+static sc_status note_record(void *user, const sc_record *r)
+{
+    sc_field text;
+    sc_status s = sc_record_document(r, &text);
+    if (!s) sc_str_printf(user, "%lld %.*s\n", (long long)r->line, (int)text.n, text.p);
+    return s;
+}
+
+static void test_training(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/socle-bytes-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a.jsonl.gz", dir);
+    sc_str file = {0}, log = {0};
+    sc_context ctx = {0};
+    gzip_member(&file, "{\"text\": \"one\"}\n{\"te", 20, 6);
+    gzip_member(&file, "xt\": \"two\"}\n", 12, 6);
+    assert_int_equal(sc_file_write(path, file.p, file.len), SC_OK);
+    assert_int_equal(sc_records_each(&ctx, path, false, note_record, &log), SC_OK);
+    assert_string_equal(log.p, "1 one\n2 two\n");
+    file.p[file.len - 8] ^= 1;
+    assert_int_equal(sc_file_write(path, file.p, file.len), SC_OK);
+    assert_int_equal(sc_records_each(&ctx, path, false, note_record, &log), SC_EFORMAT); /* never a part of it */
+    assert_non_null(strstr(sc_error(), "member 2"));
+    unlink(path);
+    rmdir(dir);
+    sc_str_free(&file);
+    sc_str_free(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,7 +466,7 @@ int main(void)
         cmocka_unit_test(test_any_damage),      cmocka_unit_test(test_limits),
         cmocka_unit_test(test_many_beginnings), cmocka_unit_test(test_lines),
         cmocka_unit_test(test_torn_lines),      cmocka_unit_test(test_endless_line),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
