@@ -97,6 +97,8 @@ void sc_help_man(FILE *f)
           ".SH ENVIRONMENT\n"
           ".TP\n.B SOCLE_MODELS\nfolder of models; otherwise\n.I $XDG_DATA_HOME/socle/models\nor\n"
           ".I ~/.local/share/socle/models\n"
+          ".TP\n.B SOCLE_LANGUAGES\nthe model that tells languages apart; otherwise languages.ftz in the folder of "
+          "models\n"
           ".TP\n.B HF_ENDPOINT\nwhere models are pulled from\n"
           ".TP\n.B HF_TOKEN\nsent there, for repositories that need one\n"
           ".TP\n.B HF_HUB_OFFLINE\n1: make no connection\n"
