@@ -21,10 +21,10 @@ typedef enum sc_markup { SC_MARKUP_NONE, SC_MARKUP_HTML } sc_markup;
 enum { SC_DOCUMENT_SCORES = 8, SC_LABEL_MAX = 32 };
 
 /* A number that a stage found out about a document: "quality", "toxic". */
-typedef struct sc_score {
+typedef struct sc_named_score {
     char name[SC_LABEL_MAX];
     double value;
-} sc_score;
+} sc_named_score;
 
 /* Starts as {0}; cleared and used again, so that reading allocates little. */
 typedef struct sc_document {
@@ -34,7 +34,7 @@ typedef struct sc_document {
     sc_markup markup;  /* that the text still has */
     char language[16]; /* "en", "ko", "zh-Hant"; empty: not known. From the source, or the stage `languages` */
     char domain[SC_LABEL_MAX]; /* a word for the kind of text: "news"; empty: not known */
-    sc_score score[SC_DOCUMENT_SCORES];
+    sc_named_score score[SC_DOCUMENT_SCORES];
     int32_t n_scores;
     int32_t source; /* which of the configuration's */
     int32_t file;   /* which of the plan's files */

@@ -12,7 +12,7 @@
 enum { MULTIPLE = 16, AHEAD = 4 };
 
 typedef struct glove {
-    sc_learner a; /* its next unit is a set of blocks without common rows */
+    sc_word_learner a; /* its next unit is a set of blocks without common rows */
     const sc_pairs *p;
     int64_t n;           /* floats of half a row */
     int order[SC_PARTS]; /* of the sets, in this epoch */
@@ -68,9 +68,9 @@ static double learn_block(const glove *g, int row_part, int column_part, float r
 /* On one thread, between sets. */
 static void next_set(glove *g)
 {
-    sc_learner *a = &g->a;
+    sc_word_learner *a = &g->a;
     int64_t next = atomic_load(&a->next);
-    g->over = next >= a->units || sc_learner_pausing(a);
+    g->over = next >= a->units || sc_word_learner_pausing(a);
     if (g->over) return;
     uint64_t draw = sc_draw_state(a->o->seed, 5, (uint64_t)(next / SC_PARTS));
     for (int i = 0; i < SC_PARTS; i++) g->order[i] = i;
@@ -87,7 +87,7 @@ static void next_set(glove *g)
 static void work(void *arg, int member)
 {
     glove *g = arg;
-    sc_learner *a = &g->a;
+    sc_word_learner *a = &g->a;
     while (!g->over) {
         for (int r; (r = atomic_fetch_add(&g->block, 1)) < SC_PARTS;)
             g->loss.sum[r] += learn_block(g, r, (r + g->set) % SC_PARTS, (float)a->o->rate);
@@ -103,14 +103,14 @@ static void work(void *arg, int member)
 
 static sc_status learn(glove *g)
 {
-    sc_learner *a = &g->a;
+    sc_word_learner *a = &g->a;
     sc_status s = SC_OK;
     while (!s && atomic_load(&a->next) < a->units) {
         atomic_store(&a->pause, false);
         a->save_at = a->o->save_every > 0 ? sc_now() + a->o->save_every : 0;
         next_set(g);
         if (!g->over) sc_pool_run(a->ctx->pool, work, g);
-        s = sc_learner_pause(a);
+        s = sc_word_learner_pause(a);
     }
     return s;
 }
@@ -148,7 +148,7 @@ sc_status sc_glove_train(sc_vectors_result *r, sc_context *ctx, const sc_word_te
         first_values(g, o, tables->in, 3, x->n, true);
         first_values(g, o, tables->out, 4, x->n, false);
         g->p = &pairs;
-        g->a = (sc_learner){.t = tables, .ctx = ctx, .o = &how, .units = o->epochs * SC_PARTS};
+        g->a = (sc_word_learner){.t = tables, .ctx = ctx, .o = &how, .units = o->epochs * SC_PARTS};
         s = sc_state_load(&g->a, &report->resumed);
     }
     int64_t from = s ? 0 : atomic_load(&g->a.next);

@@ -32,14 +32,14 @@ bool sc_lane_sentence(sc_lane *l, const sc_lexicon *x, const uint32_t *keep, boo
     return any;
 }
 
-static sc_status begin_lane(sc_learner *a, sc_lane *l)
+static sc_status begin_lane(sc_word_learner *a, sc_lane *l)
 {
     l->sentence = sc_malloc(SC_SENTENCE * sizeof *l->sentence);
     if (!l->sentence) return sc_nomem();
     return a->source->begin ? a->source->begin(a->source->user, l) : SC_OK;
 }
 
-static void end_lane(sc_learner *a, sc_lane *l)
+static void end_lane(sc_word_learner *a, sc_lane *l)
 {
     if (a->source->end) a->source->end(a->source->user, l);
     sc_free(l->sentence);
@@ -53,7 +53,7 @@ static void end_lane(sc_learner *a, sc_lane *l)
 
 /* ---- what both ways share ---- */
 
-void sc_learner_start_unit(sc_learner *a, sc_lane *l, int64_t unit)
+void sc_word_learner_start_unit(sc_word_learner *a, sc_lane *l, int64_t unit)
 {
     const struct sc_word_unit *u = &a->text->unit[unit % a->text->n_units];
     l->p = u->p;
@@ -64,13 +64,13 @@ void sc_learner_start_unit(sc_learner *a, sc_lane *l, int64_t unit)
     l->epoch = unit / a->text->n_units;
 }
 
-float sc_learner_rate(const sc_learner *a, int64_t words)
+float sc_word_learner_rate(const sc_word_learner *a, int64_t words)
 {
     double all = (double)a->o->epochs * (double)a->o->words, part = all > 0 ? (double)words / all : 1;
     return (float)(a->o->rate + (a->o->last_rate - a->o->rate) * SC_MIN(part, 1));
 }
 
-bool sc_learner_pausing(sc_learner *a)
+bool sc_word_learner_pausing(sc_word_learner *a)
 {
     if (atomic_load_explicit(&a->pause, memory_order_relaxed)) return true;
     if (!sc_context_cancelled(a->ctx) && !(a->save_at > 0 && sc_now() > a->save_at)) return false;
@@ -78,7 +78,7 @@ bool sc_learner_pausing(sc_learner *a)
     return true;
 }
 
-void sc_learner_show(sc_learner *a)
+void sc_word_learner_show(sc_word_learner *a)
 {
     sc_progress(a->ctx, "training", atomic_load(&a->words), a->o->epochs * a->o->words);
 }
@@ -109,7 +109,7 @@ SC_UNLOCKED static void train_example(sc_lane *l, const sc_tables *t, const sc_e
     for (int j = 0; j < x->n_in; j++) t->k.add(t->stride, share, l->e, t->in + l->in[x->in + j] * t->stride);
 }
 
-static void train_made(sc_learner *a, sc_lane *l)
+static void train_made(sc_word_learner *a, sc_lane *l)
 {
     const sc_tables *t = a->t;
     if (l->oom || !sc_lane_room(l, t, 1)) {
@@ -117,7 +117,7 @@ static void train_made(sc_learner *a, sc_lane *l)
         atomic_store(&a->pause, true);
         return;
     }
-    l->rate = sc_learner_rate(a, atomic_fetch_add_explicit(&a->words, l->words, memory_order_relaxed));
+    l->rate = sc_word_learner_rate(a, atomic_fetch_add_explicit(&a->words, l->words, memory_order_relaxed));
     l->words = 0;
     for (int64_t i = 0; i < SC_MIN(l->n_example, AHEAD); i++) fetch_example(l, t, i);
     for (int64_t i = 0; i < l->n_example; i++) {
@@ -129,18 +129,18 @@ static void train_made(sc_learner *a, sc_lane *l)
 
 void sc_learn_unlocked(void *learner, int member)
 {
-    sc_learner *a = learner;
+    sc_word_learner *a = learner;
     sc_lane *l = &a->lane[member];
-    while (!sc_learner_pausing(a)) {
+    while (!sc_word_learner_pausing(a)) {
         int64_t unit = atomic_fetch_add(&a->next, 1);
         if (unit >= a->units) break;
-        sc_learner_start_unit(a, l, unit);
+        sc_word_learner_start_unit(a, l, unit);
         for (bool more = true; more && !atomic_load_explicit(&a->oom, memory_order_relaxed);) {
             while (more && l->n_example < MADE_AT_ONCE && l->words < WORDS_AT_ONCE)
                 more = a->source->next(a->source->user, l);
             train_made(a, l);
         }
-        if (member == 0) sc_learner_show(a);
+        if (member == 0) sc_word_learner_show(a);
         if ((unit + 1) > a->units - a->text->n_units) sc_word_text_done(a->text, unit % a->text->n_units);
     }
 }
@@ -157,7 +157,7 @@ static sc_status check(const sc_learning *o, const sc_word_text *text)
     return SC_OK;
 }
 
-sc_status sc_learner_pause(sc_learner *a)
+sc_status sc_word_learner_pause(sc_word_learner *a)
 {
     bool stopped = sc_context_cancelled(a->ctx);
     if (atomic_load(&a->next) >= a->units) return SC_OK;
@@ -167,7 +167,7 @@ sc_status sc_learner_pause(sc_learner *a)
     return stopped ? sc_fail(SC_ECANCELLED, "stopped on request") : SC_OK;
 }
 
-static sc_status train(sc_learner *a)
+static sc_status train(sc_word_learner *a)
 {
     sc_status s = SC_OK;
     while (!s && atomic_load(&a->next) < a->units) {
@@ -177,7 +177,7 @@ static sc_status train(sc_learner *a)
             sc_learn_in_rounds(a);
         else
             sc_pool_run(a->ctx->pool, sc_learn_unlocked, a);
-        s = atomic_load(&a->oom) ? sc_nomem() : sc_learner_pause(a);
+        s = atomic_load(&a->oom) ? sc_nomem() : sc_word_learner_pause(a);
     }
     return s;
 }
@@ -185,13 +185,13 @@ static sc_status train(sc_learner *a)
 sc_status sc_learn(sc_tables *t, sc_context *ctx, const sc_word_text *text, const sc_source *source,
                    const sc_learning *o, sc_learned *report)
 {
-    sc_learner a = {.t = t,
-                    .ctx = ctx,
-                    .text = text,
-                    .source = source,
-                    .o = o,
-                    .units = o->epochs * text->n_units,
-                    .lanes = o->deterministic ? SC_LANES : sc_context_threads(ctx)};
+    sc_word_learner a = {.t = t,
+                         .ctx = ctx,
+                         .text = text,
+                         .source = source,
+                         .o = o,
+                         .units = o->epochs * text->n_units,
+                         .lanes = o->deterministic ? SC_LANES : sc_context_threads(ctx)};
     double from = sc_now(), loss = 0;
     int64_t looked = 0, before;
     sc_status s = check(o, text);

@@ -143,7 +143,7 @@ sc_status sc_learn(sc_tables *t, sc_context *ctx, const sc_word_text *text, cons
 
 /* ---- between learn.c, its two ways of using threads, and the file of a state ---- */
 
-typedef struct sc_learner {
+typedef struct sc_word_learner {
     sc_tables *t;
     sc_context *ctx;
     const sc_word_text *text;
@@ -155,7 +155,7 @@ typedef struct sc_learner {
     atomic_int_fast64_t next, words; /* the next unit; words gone through from the beginning */
     atomic_bool pause, oom;
     double save_at;
-} sc_learner;
+} sc_word_learner;
 /* Room for what the lane's examples need, with vectors for `vectors` of them; false without memory. */
 bool sc_lane_room(sc_lane *l, const sc_tables *t, int64_t vectors);
 void sc_lane_clear(sc_lane *l); /* of its examples */
@@ -164,17 +164,17 @@ const float *sc_lane_mean(const sc_lane *l, const sc_tables *t, const sc_example
 /* row and g (n_out): the outputs' rows and gradients, rate (y - p), of an example whose mean is h. */
 void sc_lane_gradients(sc_lane *l, const sc_tables *t, const sc_example *x, const float *h, float *const *row,
                        float *g);
-void sc_learner_start_unit(sc_learner *a, sc_lane *l, int64_t unit);
-float sc_learner_rate(const sc_learner *a, int64_t words);
+void sc_word_learner_start_unit(sc_word_learner *a, sc_lane *l, int64_t unit);
+float sc_word_learner_rate(const sc_word_learner *a, int64_t words);
 /* Whether threads should come to an end, to save or because of a stop. */
-bool sc_learner_pausing(sc_learner *a);
+bool sc_word_learner_pausing(sc_word_learner *a);
 /* When they have: saves the state unless all is done, and fails where the context was cancelled. */
-sc_status sc_learner_pause(sc_learner *a);
-void sc_learner_show(sc_learner *a);
+sc_status sc_word_learner_pause(sc_word_learner *a);
+void sc_word_learner_show(sc_word_learner *a);
 void sc_learn_unlocked(void *learner, int member);
-void sc_learn_in_rounds(sc_learner *a);
+void sc_learn_in_rounds(sc_word_learner *a);
 /* (state.c) */
-sc_status sc_state_save(const sc_learner *a);
-sc_status sc_state_load(sc_learner *a, bool *found);
+sc_status sc_state_save(const sc_word_learner *a);
+sc_status sc_state_load(sc_word_learner *a, bool *found);
 
 #endif

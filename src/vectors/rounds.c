@@ -9,7 +9,7 @@
 enum { ROUND = 512, SHOW_EVERY = 256 };
 
 typedef struct rounds {
-    sc_learner *a;
+    sc_word_learner *a;
     int members, quota; /* examples a lane and round */
     bool more[SC_LANES];
     int64_t group, done; /* the unit of its first lane; rounds */
@@ -18,7 +18,7 @@ typedef struct rounds {
 
 static void make_examples(rounds *r, int lane)
 {
-    sc_learner *a = r->a;
+    sc_word_learner *a = r->a;
     sc_lane *l = &a->lane[lane];
     sc_lane_clear(l);
     while (r->more[lane] && l->n_example < r->quota) r->more[lane] = a->source->next(a->source->user, l);
@@ -40,7 +40,7 @@ static void make_examples(rounds *r, int lane)
 
 static void change_rows(const rounds *r, uint32_t member)
 {
-    const sc_learner *a = r->a;
+    const sc_word_learner *a = r->a;
     const sc_tables *t = a->t;
     uint32_t members = (uint32_t)r->members;
     for (int lane = 0; lane < SC_LANES; lane++) {
@@ -64,7 +64,7 @@ static void change_rows(const rounds *r, uint32_t member)
 /* On one thread: what the next round begins with. */
 static void next_round(rounds *r)
 {
-    sc_learner *a = r->a;
+    sc_word_learner *a = r->a;
     bool any = false;
     int64_t words = 0;
     for (int i = 0; i < SC_LANES; i++) {
@@ -77,14 +77,14 @@ static void next_round(rounds *r)
     if (!any) {
         atomic_store(&a->next, SC_MIN(r->group + SC_LANES, a->units));
         r->group = atomic_load(&a->next);
-        r->over = r->group >= a->units || sc_learner_pausing(a);
+        r->over = r->group >= a->units || sc_word_learner_pausing(a);
         for (int i = 0; i < SC_LANES && !r->over; i++) {
             r->more[i] = r->group + i < a->units;
-            if (r->more[i]) sc_learner_start_unit(a, &a->lane[i], r->group + i);
+            if (r->more[i]) sc_word_learner_start_unit(a, &a->lane[i], r->group + i);
         }
     }
-    if (!any || ++r->done % SHOW_EVERY == 0) sc_learner_show(a);
-    for (int i = 0; i < SC_LANES; i++) a->lane[i].rate = sc_learner_rate(a, words);
+    if (!any || ++r->done % SHOW_EVERY == 0) sc_word_learner_show(a);
+    for (int i = 0; i < SC_LANES; i++) a->lane[i].rate = sc_word_learner_rate(a, words);
     if (atomic_load(&a->oom)) r->over = true;
 }
 
@@ -101,7 +101,7 @@ static void work(void *arg, int member)
     }
 }
 
-void sc_learn_in_rounds(sc_learner *a)
+void sc_learn_in_rounds(sc_word_learner *a)
 {
     int64_t round = a->o->round ? a->o->round : ROUND;
     rounds r = {.a = a, .members = sc_context_threads(a->ctx), .group = atomic_load(&a->next)};
@@ -109,8 +109,8 @@ void sc_learn_in_rounds(sc_learner *a)
     for (int i = 0; i < SC_LANES; i++) {
         sc_lane_clear(&a->lane[i]);
         r.more[i] = r.group + i < a->units;
-        if (r.more[i]) sc_learner_start_unit(a, &a->lane[i], r.group + i);
-        a->lane[i].rate = sc_learner_rate(a, atomic_load(&a->words));
+        if (r.more[i]) sc_word_learner_start_unit(a, &a->lane[i], r.group + i);
+        a->lane[i].rate = sc_word_learner_rate(a, atomic_load(&a->words));
     }
     sc_pool_run(a->ctx->pool, work, &r);
 }

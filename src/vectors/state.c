@@ -8,7 +8,7 @@ enum { LONGEST_HEADER = 64 << 10 };
 
 static int64_t table_bytes(const sc_tables *t, int64_t rows) { return rows * t->stride * (int64_t)sizeof(float); }
 
-sc_status sc_state_save(const sc_learner *a)
+sc_status sc_state_save(const sc_word_learner *a)
 {
     const sc_tables *t = a->t;
     sc_writer *w = NULL;
@@ -29,7 +29,7 @@ sc_status sc_state_save(const sc_learner *a)
     return s;
 }
 
-static sc_status take(sc_learner *a, const sc_buffer *file, const json_t *o, const char *tables)
+static sc_status take(sc_word_learner *a, const sc_buffer *file, const json_t *o, const char *tables)
 {
     const sc_tables *t = a->t;
     const char *settings = NULL, *name = a->o->state;
@@ -55,7 +55,7 @@ static sc_status take(sc_learner *a, const sc_buffer *file, const json_t *o, con
     return SC_OK;
 }
 
-sc_status sc_state_load(sc_learner *a, bool *found)
+sc_status sc_state_load(sc_word_learner *a, bool *found)
 {
     sc_buffer *file = NULL;
     json_t *o = NULL;
