@@ -102,8 +102,11 @@ static sc_cost cost(const sc_step *s)
     int64_t queries = q->shape.dim[0], keys = k->shape.dim[0];
     if (is_cache(k)) keys = s->in[5]->shape.dim[1] * SC_ATTENTION_TILE; /* a full cache */
     double widths = (double)(q->shape.dim[2] + value_width(s->in[2]));
-    double pairs =
-        sc_attention_pairs(SC_ATTR(s, sc_attention_attr), SC_MAX(keys - queries, 0), SC_MAX(keys, queries), keys);
+    int64_t sequences = SC_MAX(s->in[3]->shape.dim[0] - 1, 1); /* as if all were of a length */
+    queries = (queries + sequences - 1) / sequences;
+    if (!is_cache(k)) keys = (keys + sequences - 1) / sequences;
+    double pairs = (double)sequences * sc_attention_pairs(SC_ATTR(s, sc_attention_attr), SC_MAX(keys - queries, 0),
+                                                          SC_MAX(keys, queries), keys);
     sc_cost c = {.flops = 2 * pairs * (double)q->shape.dim[1] * widths};
     c.bytes = 2 * sc_tensor_bytes(q) + 2 * sc_tensor_bytes(k);
     return c;
