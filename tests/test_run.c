@@ -289,6 +289,23 @@ static void goes_on_after_any_end(void **state)
     printf("killed %d times in %d runs\n", killed, runs);
 }
 
+/* Stopped between two of a step's samples: the first stays, the second comes. */
+static void makes_the_samples_that_are_missing(void **state)
+{
+    (void)state;
+    char command[400], *text;
+    int64_t n, lines = 0;
+    snprintf(command, sizeof command, "cp -r %s %s", in_dir("whole"), in_dir("between"));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(sc_file_read(&text, &n, in_dir("between/samples.jsonl"), 1 << 20), SC_OK);
+    for (int64_t at = n - 1; lines < 2 && at >= 0; n = at--) lines += text[at] == '\n';
+    sc_free(text);
+    assert_int_equal(truncate(in_dir("between/samples.jsonl"), n + 1), 0);
+    sc_train_options o = {.out = in_dir("between"), .resume = true};
+    train(&o);
+    same_run("whole", "between");
+}
+
 static void says_that_the_disk_is_full(void **state)
 {
     (void)state;
@@ -503,6 +520,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(leaves_all_of_it),
         cmocka_unit_test(samples_are_of_the_model),
         cmocka_unit_test(goes_on_after_any_end),
+        cmocka_unit_test(makes_the_samples_that_are_missing),
         cmocka_unit_test(says_that_the_disk_is_full),
         cmocka_unit_test(takes_the_checkpoint_before_a_damaged_one),
         cmocka_unit_test(refuses_what_would_change_it),

@@ -106,9 +106,11 @@ bool sc_journal_has_eval(const sc_journal *r, int64_t step)
     return r->points && r->point[r->points - 1].step == (double)step && isfinite(r->point[r->points - 1].eval_loss);
 }
 
-bool sc_journal_has_sample(const sc_journal *r, int64_t step)
+int64_t sc_journal_samples_at(const sc_journal *r, int64_t step)
 {
-    return r->n_samples && r->sample[r->n_samples - 1].step == step;
+    int64_t n = 0;
+    while (n < r->n_samples && r->sample[r->n_samples - 1 - n].step == step) n++;
+    return n;
 }
 
 /* ---- files ---- */

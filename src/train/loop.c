@@ -133,7 +133,9 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
 
 static sc_status sample(sc_trainer *t, int64_t step)
 {
-    for (int i = 0; t->journal && i < t->o.n_prompts; i++) {
+    if (!t->journal) return SC_OK;
+    /* A run may have ended between two of them. */
+    for (int64_t i = sc_journal_samples_at(t->journal, step); i < t->o.n_prompts; i++) {
         char *text;
         if (sc_team_stops(&t->team)) return SC_ECANCELLED;
         sc_status s = sc_train_sample(&text, t->task.model, t->task.tokenizer, t->o.prompts[i], t->o.sample_tokens,
@@ -165,7 +167,7 @@ static sc_status catch_up(sc_trainer *t)
 {
     sc_train_event e = {.step = t->first, .steps = t->steps, .eval_loss = -1, .ema_loss = -1};
     bool eval = eval_due(t, t->first) && t->journal && !sc_journal_has_eval(t->journal, t->first),
-         text = sample_due(t, t->first) && t->journal && !sc_journal_has_sample(t->journal, t->first);
+         text = sample_due(t, t->first);
     sc_status s = sc_team_ask(&t->team, &eval);
     if (!s && eval) s = evaluate(t, &e);
     if (!s && text) s = sample(t, t->first);

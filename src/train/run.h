@@ -132,9 +132,9 @@ void sc_journal_free(sc_journal *r);
 /* A line of metrics.jsonl, which has its "step", and its numbers for TensorBoard. Takes the object. */
 void sc_journal_put(sc_journal *r, json_t *line);
 void sc_journal_sample(sc_journal *r, int64_t step, const char *prompt, const char *text);
-/* Whether the record has an evaluation, or samples, of that step. */
+/* Whether the record has an evaluation of that step, and how many samples. */
 bool sc_journal_has_eval(const sc_journal *r, int64_t step);
-bool sc_journal_has_sample(const sc_journal *r, int64_t step);
+int64_t sc_journal_samples_at(const sc_journal *r, int64_t step);
 void sc_journal_cut(sc_journal *r, int64_t step);
 /* report.html as things stand. */
 void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes);

@@ -65,6 +65,7 @@ static sc_status take_options(sc_trainer *t)
         (s = want(x->rest_lr >= 0 && x->rest_lr < 1e3, "the rest's learning rate", x->rest_lr)))
         return s;
     if (x->ema_model && !(x->ema > 0)) return sc_fail(SC_EINVAL, "a model of averaged weights needs averages");
+    if (x->n_prompts > 100) return sc_fail(SC_EINVAL, "%d prompts to sample from: at most 100", x->n_prompts);
     for (int i = 0; i < x->n_prompts; i++)
         if (!sc_utf8_valid(x->prompts[i], (int64_t)strlen(x->prompts[i])))
             return sc_fail(SC_EINVAL, "a prompt is not UTF-8");
