@@ -235,20 +235,7 @@ static double last_of(const sc_journal *r, size_t at)
     return NAN;
 }
 
-typedef struct facts {
-    const char *list[20];
-    char text[10][48];
-    int n;
-} facts;
-
-static char *add_fact(facts *f, const char *name)
-{
-    f->list[2 * f->n] = name;
-    f->list[2 * f->n + 1] = f->text[f->n];
-    return f->text[f->n++];
-}
-
-static void gather_facts(const sc_journal *r, facts *f)
+static void gather_facts(const sc_journal *r, sc_facts *f)
 {
     static const struct {
         const char *name, *format;
@@ -260,20 +247,24 @@ static void gather_facts(const sc_journal *r, facts *f)
                     {"tokens a second", "%.0f", offsetof(sc_point, tokens_per_second), 1},
                     {"of the peak", "%.0f%%", offsetof(sc_point, share), 100}};
     double step = r->points ? r->point[r->points - 1].step : 0, seconds = last_of(r, offsetof(sc_point, seconds));
-    snprintf(add_fact(f, "steps"), 48, "%.0f of %lld", step, (long long)r->about.steps);
+    sc_facts_add(f, "steps", "%.0f of %lld", step, (long long)r->about.steps);
     for (int i = 0; i < SC_COUNT(measured); i++) {
         double v = last_of(r, measured[i].at);
-        if (isfinite(v)) snprintf(add_fact(f, measured[i].name), 48, measured[i].format, v * measured[i].factor);
+        if (isfinite(v)) sc_facts_add(f, measured[i].name, measured[i].format, v * measured[i].factor);
     }
-    if (isfinite(seconds)) duration(add_fact(f, "in training"), seconds);
+    if (isfinite(seconds)) {
+        char text[32];
+        duration(text, seconds);
+        sc_facts_add(f, "in training", "%s", text);
+    }
     double n = (double)r->about.parameters;
     const char *unit = n >= 1e9 ? " billion" : n >= 1e6 ? " million" : "";
-    snprintf(add_fact(f, "parameters"), 48, "%.6g%s", n >= 1e9 ? n / 1e9 : n >= 1e6 ? n / 1e6 : n, unit);
+    sc_facts_add(f, "parameters", "%.6g%s", n >= 1e9 ? n / 1e9 : n >= 1e6 ? n / 1e6 : n, unit);
 }
 
 void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes)
 {
-    facts f = {0};
+    sc_facts f = {0};
     char when[64] = "", text[256];
     time_t now = time(NULL);
     struct tm local;
