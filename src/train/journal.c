@@ -124,7 +124,7 @@ static void tell(sc_journal *r, sc_status s)
 
 void sc_journal_put(sc_journal *r, json_t *line)
 {
-    enum { MOST = 16 };
+    enum { MOST = 32 };
     const char *tag[MOST], *key;
     char text[MOST][80];
     double value[MOST];

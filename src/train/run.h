@@ -160,10 +160,10 @@ typedef struct sc_trainer {
     const sc_trained *trained;
     int64_t *count; /* elements of each parameter */
     int64_t n;
-    int64_t steps, first, saved; /* to be made; when this start began; of the last checkpoint, 0: there is none */
-    int64_t place;               /* in the data, in steps: skipped ones count */
-    double words;                /* of the last step's batches */
-    double begun, before, lr;    /* seconds: now, and in training before this start; the highest rate */
+    int64_t steps, first, saved;   /* to be made; when this start began; of the last checkpoint, 0: there is none */
+    int64_t place;                 /* in the data, in steps: skipped ones count */
+    double words, metric[SC_MORE]; /* of the last step's batches */
+    double begun, before, lr;      /* seconds: now, and in training before this start; the highest rate */
     sc_spikes spikes;
     sc_journal *journal;
     char *command;           /* as typed */

@@ -165,6 +165,8 @@ sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scal
                               void *user, double *loss);
 /* Which gradients are final first in batches of such sizes: order[k] is a parameter. */
 sc_status sc_learner_order(sc_learner *l, const sc_text_batch *b, int64_t *order);
+/* The metrics summed since the last clear; names[i] NULL: there are no more. Valid until the next batch of another shape. */
+const double *sc_learner_metrics(const sc_learner *l, const char *names[SC_MORE]);
 /* The loss alone, and how well its result fits what was expected, added to the sums. */
 sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum);
 /* Writes a batch into the inputs of a plan for its sizes, but for the weights. */
