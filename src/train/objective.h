@@ -89,6 +89,7 @@ typedef struct sc_objective {
     unsigned kinds;      /* that it is for: SC_LEARNS_… */
     bool together;       /* the examples of a batch are compared with each other, so it cannot be divided */
     const char *measure; /* what sc_measure_value is called in metrics.jsonl; NULL: it has none */
+    double rate;         /* of the optimisers' usual learning rates, the usual share for it; 0: 1 */
     const char *head;    /* of the class that an encoder must be of, "MaskedLM"; NULL: any */
     /* NULL, or: adds what else of the configuration has to be otherwise, before the model is opened. */
     sc_status (*changes)(const sc_objective_setup *s, json_t *config);
@@ -121,6 +122,10 @@ sc_status sc_objective_changes(json_t *changes, const sc_objective *o, const sc_
 
 /* ---- graphs that objectives share (objective.c) ---- */
 
+/* Adds inputs "weight" and "labels", or "target" for numbers (rows). */
+void sc_loss_inputs(sc_loss_graph *out, int64_t rows, bool numbers);
+/* The sum of losses (rows), one element. */
+sc_tensor *sc_loss_total(sc_graph *g, sc_tensor *losses);
 /* Adds inputs "labels" and "weight" (rows) and the cross entropy of logits (rows, n), with `smoothing` of each label spread
  * over all (Szegedy et al. 2016). */
 void sc_loss_cross_entropy(sc_loss_graph *out, sc_tensor *logits, int64_t rows, float smoothing);
