@@ -116,8 +116,8 @@ static sc_status take_words(sc_ask_run *r, sc_ask_candidate *c, const sc_ask_ans
     /* A text that is asked for plainly is all that was said. */
     if (c->prompt->kind == SC_ANSWER_TEXT && !calls)
         return sc_ask_trimmed(&c->answer, c->said.p + before, c->said.len - before);
-    return sc_ask_extract(&c->answer, c->prompt->kind, c->said.p + before, c->said.len - before,
-                          q->choices, q->n_choices);
+    return sc_ask_extract(&c->answer, c->prompt->kind, c->said.p + before, c->said.len - before, q->choices,
+                          q->n_choices);
 }
 
 static sc_status say_answers(sc_ask_run *r, sc_ask_candidate **c, int64_t n, bool calls)

@@ -28,6 +28,9 @@ typedef struct sc_ask_run {
     int64_t tokens;           /* generated */
 } sc_ask_run;
 
+/* sc_ask_examples_read of a text. (examples.c) */
+sc_status sc_ask_examples_parse(sc_ask_examples **out, const char *p, int64_t n, const char *what);
+
 sc_answer_kind sc_ask_kind_of(const sc_ask_task *t, const sc_ask_question *q);
 sc_status sc_ask_prompt_make(sc_ask_prompt *out, const sc_ask_run *r, const sc_ask_question *q);
 void sc_ask_prompt_free(sc_ask_prompt *p);

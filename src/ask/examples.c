@@ -202,7 +202,8 @@ static sc_status add_lines(sc_ask_examples *e, const char *p, int64_t n, const c
         int64_t len = end ? end - p : n;
         sc_text t = trimmed(p, len);
         json_t *o = NULL;
-        if (t.len && !(s = sc_json_parse(&o, t.p, t.len, "the line"))) s = add_object(e, o);
+        if (t.len && (s = sc_json_parse(&o, t.p, t.len, "the line"))) o = NULL;
+        if (o) s = add_object(e, o);
         json_decref(o);
         if (s) return sc_fail_in(s, "%s: line %lld", path, (long long)line);
         n -= len + (end != NULL);
@@ -211,30 +212,36 @@ static sc_status add_lines(sc_ask_examples *e, const char *p, int64_t n, const c
     return s;
 }
 
-sc_status sc_ask_examples_read(sc_ask_examples **out, const char *path)
+sc_status sc_ask_examples_parse(sc_ask_examples **out, const char *p, int64_t n, const char *what)
 {
-    char *p;
-    int64_t n;
     sc_ask_examples *e = NULL;
     json_t *all = NULL;
-    sc_status s = sc_bytes_all(&p, &n, path, MOST_BYTES);
-    if (s) return s;
-    s = sc_ask_examples_new(&e);
+    sc_status s = sc_ask_examples_new(&e);
     sc_text t = trimmed(p, n);
     if (!s && t.len && t.p[0] == '[') {
-        s = sc_json_parse(&all, t.p, t.len, path);
+        if ((s = sc_json_parse(&all, t.p, t.len, what))) all = NULL;
         for (size_t i = 0; !s && i < json_array_size(all); i++)
-            if ((s = add_object(e, json_array_get(all, i)))) sc_fail_in(s, "%s: example %zu", path, i + 1);
-        if (all) json_decref(all);
+            if ((s = add_object(e, json_array_get(all, i)))) sc_fail_in(s, "%s: example %zu", what, i + 1);
+        json_decref(all);
     } else if (!s) {
-        s = add_lines(e, p, n, path);
+        s = add_lines(e, p, n, what);
     }
-    if (!s && !e->n) s = sc_fail(SC_EFORMAT, "%s has no example", path);
-    sc_free(p);
+    if (!s && !e->n) s = sc_fail(SC_EFORMAT, "%s has no example", what);
     if (s)
         sc_ask_examples_free(e);
     else
         *out = e;
+    return s;
+}
+
+sc_status sc_ask_examples_read(sc_ask_examples **out, const char *path)
+{
+    char *p;
+    int64_t n;
+    sc_status s = sc_bytes_all(&p, &n, path, MOST_BYTES);
+    if (s) return s;
+    s = sc_ask_examples_parse(out, p, n, path);
+    sc_free(p);
     return s;
 }
 
