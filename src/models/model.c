@@ -69,16 +69,17 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 }
 
 /* Builds the model for its parameters alone. */
-static sc_status visit(sc_model *m, const sc_param_source *source)
+sc_status sc_model_visit(sc_model *m, const sc_param_source *source)
 {
     sc_text_graph t = {0};
     sc_param_source with = *source;
+    const sc_param_source *own = m->source;
     with.prompt = m->adapters.prompt;
     m->source = &with;
     sc_status s = sc_text_graph_build(
         &t, m,
         &(sc_text_shape){.tokens = 1, .sequences = 1, .spec = &m->cache, .source = 1, .memory_spec = &m->memory});
-    m->source = NULL;
+    m->source = own;
     sc_graph_free(t.g);
     return s ? sc_fail_in(s, "%s", m->info.path) : SC_OK;
 }
@@ -102,12 +103,12 @@ static bool lora(void *user, const char *name, sc_lora_use use, int i, sc_lora *
 /* Weights that come from no file are made once it is known that all of them fit. */
 sc_status sc_model_declare(sc_model *m)
 {
-    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m});
+    sc_status s = sc_model_visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m});
     if (s || m->info.format) return s;
     if (m->make_bytes > sc_memory_size() && !m->make->config_only)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
                        (long long)m->make_bytes, (long long)sc_memory_size());
-    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
+    return sc_model_visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
 }
 
 /* The parameters that a file has not, as those of a new model. */
@@ -116,7 +117,7 @@ static sc_status make_missing(sc_model *m, const sc_model_options *o)
     const sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = o->seed};
     int64_t had = m->weights.count;
     m->make = &fresh;
-    sc_status s = visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
+    sc_status s = sc_model_visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
     m->make = o;
     if (!s && m->weights.count > had)
         sc_log(m->ctx, SC_LOG_INFO, "%s: %lld tensors are new, the first '%s'", m->info.path,
