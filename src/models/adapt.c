@@ -49,8 +49,8 @@ static sc_status to_file_order(sc_adapter_part *part, const sc_weight *w, const 
     return s;
 }
 
-sc_status sc_adapter_order(const int32_t **order, const sc_model *m, const sc_weight *w, const char *name, int64_t n,
-                           bool columns)
+sc_status sc_adapter_order(const int32_t **order, const sc_model *m, const sc_weight *w, const char *name,
+                           int64_t n, bool columns)
 {
     bool rows = w->permuted || w->joined || (w->tiled != SC_TILED_NOT && w->tiled != SC_TILED_COLUMNS);
     *order = NULL;

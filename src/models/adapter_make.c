@@ -102,8 +102,8 @@ typedef struct maker {
 } maker;
 
 /* Another tensor to train, zeros at first: (rows, cols) in memory. */
-static sc_status add_learnt(const maker *k, const char *stem, const char *end, int64_t rows, int64_t cols, bool turned,
-                            sc_learnt **out)
+static sc_status add_learnt(const maker *k, const char *stem, const char *end, int64_t rows, int64_t cols,
+                            bool turned, sc_learnt **out)
 {
     sc_adapters *a = &k->m->adapters;
     int64_t n, bytes;
@@ -221,10 +221,10 @@ static json_t *target_names(const sc_modules *all, const bool *chosen)
 
 static const char *task_type(const sc_model *m)
 {
-    return m->info.source_vocab             ? "SEQ_2_SEQ_LM"
+    return m->info.source_vocab              ? "SEQ_2_SEQ_LM"
            : m->info.head == SC_HEAD_NEXT    ? "CAUSAL_LM"
            : m->info.head == SC_HEAD_CLASSES ? "SEQ_CLS"
-           : m->info.head == SC_HEAD_TAGS  ? "TOKEN_CLS"
+           : m->info.head == SC_HEAD_TAGS    ? "TOKEN_CLS"
                                              : NULL;
 }
 
@@ -235,10 +235,10 @@ static sc_status describe(const maker *k, const sc_modules *all, const bool *cho
     for (int64_t i = 0; i < all->count; i++) turned |= chosen[i] && all->item[i].use == SC_LORA_IN_OUT;
     k->m->adapters.config = json_pack(
         "{s:s, s:s?, s:s, s:b, s:n, s:o, s:I, s:f, s:f, s:b, s:s, s:b, s:b, s:n, s:o, s:o}", "peft_type", "LORA",
-        "task_type", task, "base_model_name_or_path", k->m->info.path, "inference_mode", 1, "revision", "target_modules",
-        target_names(all, chosen), "r", (json_int_t)k->o->rank, "lora_alpha", k->o->alpha, "lora_dropout", 0.0,
-        "use_rslora", k->o->rslora, "bias", "none", "fan_in_fan_out", turned, "init_lora_weights", 1,
-        "modules_to_save", "rank_pattern", json_object(), "alpha_pattern", json_object());
+        "task_type", task, "base_model_name_or_path", k->m->info.path, "inference_mode", 1, "revision",
+        "target_modules", target_names(all, chosen), "r", (json_int_t)k->o->rank, "lora_alpha", k->o->alpha,
+        "lora_dropout", 0.0, "use_rslora", k->o->rslora, "bias", "none", "fan_in_fan_out", turned,
+        "init_lora_weights", 1, "modules_to_save", "rank_pattern", json_object(), "alpha_pattern", json_object());
     return k->m->adapters.config ? SC_OK : sc_nomem();
 }
 

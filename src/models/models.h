@@ -466,8 +466,8 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m);
 sc_status sc_adapters_meet(sc_adapters *a, sc_model *m);
 /* The order that a weight's file has rows (columns) in: order[i] is HuggingFace's that is i there. NULL: the same. In the
  * model's arena. (adapt.c) */
-sc_status sc_adapter_order(const int32_t **order, const sc_model *m, const sc_weight *w, const char *name, int64_t n,
-                           bool columns);
+sc_status sc_adapter_order(const int32_t **order, const sc_model *m, const sc_weight *w, const char *name,
+                           int64_t n, bool columns);
 /* What a model's builder puts together with a matrix, in its order. (adapter_make.c, as what follows) */
 typedef struct sc_module {
     const char *name; /* of the matrix, without ".weight" */

@@ -17,7 +17,7 @@ struct sc_parameters {
     sc_trained *trained;
     slot *slot; /* of each parameter of the model */
     int64_t n;
-    bool beside; /* adapters are trained, no parameter of the model is */
+    bool beside;         /* adapters are trained, no parameter of the model is */
     sc_map index, model; /* of names: to what is trained, and to the model's */
 };
 

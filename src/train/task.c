@@ -8,10 +8,11 @@ static sc_status read_gguf(json_t **out, const char *path, bool adapted)
 {
     sc_gguf *file;
     if (!adapted)
-        return sc_fail(SC_EUNSUPPORTED,
-                       "%s: all weights of a GGUF file cannot be trained: train an adapter (--peft lora), or convert it "
-                       "to a directory",
-                       path);
+        return sc_fail(
+            SC_EUNSUPPORTED,
+            "%s: all weights of a GGUF file cannot be trained: train an adapter (--peft lora), or convert it "
+            "to a directory",
+            path);
     sc_status s = sc_gguf_open(&file, path);
     if (s) return s;
     s = sc_gguf_config(out, file);
