@@ -4,6 +4,7 @@
 #include "models.h"
 #include "one_context.h"
 #include "socle/convert.h"
+#include "train/reference.h"
 #include "train/train.h"
 
 #define MODEL SOCLE_SOURCE_DIR "/tests/data/chat_model"
@@ -176,6 +177,35 @@ static void gradients_of_every_family(void **state)
     }
 }
 
+/* The model without what is trained beside it gives what it gave before, and with it, as long as that is new, too. */
+static void the_base_stays(void **state)
+{
+    (void)state;
+    sc_model *m;
+    sc_reference *before, *base, *with;
+    batch x;
+    float was[TOKENS], is[TOKENS];
+    const sc_peft_options o = {.method = "lora"};
+    assert_int_equal(sc_model_open(&m, ctx, MODEL, NULL), SC_OK);
+    fill(&x, m->info.vocab);
+    assert_int_equal(sc_reference_new(&before, m), SC_OK);
+    assert_int_equal(sc_reference_log_probs(before, &x.b, was), SC_OK);
+    if (sc_adapters_make(m, &o, 4)) fail_msg("%s", sc_error());
+    assert_int_equal(sc_reference_new(&with, m), SC_OK);
+    assert_int_equal(sc_reference_log_probs(with, &x.b, is), SC_OK);
+    for (int i = 0; i < TOKENS; i++) assert_true(is[i] == was[i]);
+    stir(m);
+    assert_int_equal(sc_reference_log_probs(with, &x.b, is), SC_OK);
+    assert_true(memcmp(was, is, sizeof was) != 0);
+    assert_int_equal(sc_reference_base(&base, m), SC_OK);
+    assert_int_equal(sc_reference_log_probs(base, &x.b, is), SC_OK);
+    assert_memory_equal(was, is, sizeof was);
+    sc_reference_free(before);
+    sc_reference_free(with);
+    sc_reference_free(base);
+    sc_model_free(m);
+}
+
 /* ---- runs ---- */
 
 static const char *data[1];
@@ -319,7 +349,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_of_every_family), cmocka_unit_test(runs),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_of_every_family),
+                                       cmocka_unit_test(the_base_stays), cmocka_unit_test(runs),
                                        cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -531,6 +531,11 @@ sc_status sc_model_declare(sc_model *m);
 /* Runs the builder once with this in place of the model's own source of parameters. */
 sc_status sc_model_visit(sc_model *m, const sc_param_source *source);
 
+/* Another look at a model, without what is trained beside it (sc_adapters_make): the same weights, for graphs and sessions.
+ * sc_model_base_free frees it, before the model. */
+sc_status sc_model_base(sc_model **out, const sc_model *m);
+void sc_model_base_free(sc_model *base);
+
 typedef struct sc_text_shape {
     int64_t tokens, sequences, wanted; /* T, S, R */
     const sc_cache *cache;
