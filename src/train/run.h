@@ -97,6 +97,15 @@ typedef struct sc_point {
     double step, seconds, loss, eval_loss, ema_loss, lr, norm, tokens_per_second, share;
 } sc_point;
 
+/* Another number of metrics.jsonl, by its name without "eval_": [0] of the training, [1] of the evaluation, NAN: not measured. */
+typedef struct sc_track {
+    char name[72];
+    struct sc_track_point {
+        double step, value[2];
+    } * point;
+    int64_t n, cap;
+} sc_track;
+
 typedef struct sc_sample {
     int64_t step;
     char *prompt, *text; /* owned */
@@ -109,6 +118,8 @@ typedef struct sc_report {
     int n_facts;
     const sc_point *point;
     int64_t points;
+    const sc_track *track;
+    int tracks;
     const sc_sample *sample;
     int64_t samples;
 } sc_report;
