@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preferences as they are published: a prompt with a chosen and a rejected answer, as texts or as messages; two whole conversations
  * that differ in their last answer (hh-rlhf); or a prompt, a completion and whether it was liked. */
+#include "infer/infer.h"
+#include "socle/template.h"
 #include "train/preferences.h"
 
 #include <math.h>
@@ -27,6 +29,8 @@ typedef struct reading {
     int64_t most;
     const int32_t *before; /* what the tokenizer puts before a text */
     int64_t n_before;
+    sc_template *chat; /* once a conversation came by */
+    sc_chat_format format;
 } reading;
 
 /* Ids of a whole text: prompt and answer. */
@@ -47,12 +51,11 @@ static sc_status join(sc_str *s, whole *out, const reading *x)
     int32_t *ids = NULL, eos = sc_tokenizer_eos(x->setup->tokenizer);
     int64_t n = 0;
     if (s->oom) return sc_nomem();
-    sc_status e = sc_tokenizer_encode(x->setup->tokenizer, s->p ? s->p : "", s->len, SC_TOKENIZE_PARSE_SPECIAL,
-                                      &ids, &n);
+    sc_status e =
+        sc_tokenizer_encode(x->setup->tokenizer, s->p ? s->p : "", s->len, SC_TOKENIZE_PARSE_SPECIAL, &ids, &n);
     if (e) return e;
-    int64_t lead = n >= x->n_before && memcmp(ids, x->before, sizeof *ids * (size_t)x->n_before) == 0
-                       ? 0
-                       : x->n_before;
+    int64_t lead =
+        n >= x->n_before && memcmp(ids, x->before, sizeof *ids * (size_t)x->n_before) == 0 ? 0 : x->n_before;
     out->n = 0;
     if (!(out->ids = sc_malloc(sizeof *ids * (size_t)(lead + n + 2)))) e = sc_nomem();
     if (!e && lead + n == 0 && eos >= 0) out->ids[out->n++] = eos; /* something must stand before the answer */
@@ -87,7 +90,35 @@ static int64_t common_prompt(sc_field a, sc_field b)
     for (int64_t i = n; i >= len; i--)
         if (memcmp(a.p + i - len, mark, (size_t)len) == 0) return i;
     while (n > 0 && n < a.n && ((unsigned char)a.p[n] & 0xc0) == 0x80) n--; /* between characters */
-    return n > 0 && a.p[n - 1] == ' ' ? n - 1 : n; /* tokens begin with their space */
+    return n > 0 && a.p[n - 1] == ' ' ? n - 1 : n;                          /* tokens begin with their space */
+}
+
+/* ---- conversations ---- */
+
+static sc_status open_chat(reading *x)
+{
+    const sc_train_options *o = x->setup->o;
+    sc_status s = sc_template_load(&x->chat, o->tokenizer, NULL, false);
+    if (s == SC_ENOTFOUND) return sc_fail(s, "%s has no chat template, which messages need", o->tokenizer);
+    return s ? s : sc_chat_format_new(&x->format, x->setup->tokenizer, x->chat);
+}
+
+/* What the template makes of messages; ask: with what asks for an answer. */
+static sc_status encode_chat(reading *x, json_t *messages, bool ask, whole *out)
+{
+    char *text = NULL;
+    int64_t len;
+    sc_status s = x->chat ? SC_OK : open_chat(x);
+    if (s) return s;
+    json_t *copy = json_deep_copy(messages),
+           *v = json_pack("{s:o*, s:b}", "messages", copy, "add_generation_prompt", ask);
+    s = v && copy ? sc_chat_guard(&x->format, v) : sc_nomem();
+    if (!s) s = sc_chat_usual(&x->format, v);
+    if (!s) s = sc_chat_render(&x->format, v, &text, &len, NULL, NULL);
+    if (!s) s = sc_chat_encode(&x->format, text, len, &out->ids, NULL, &out->n);
+    json_decref(v);
+    sc_free(text);
+    return s;
 }
 
 /* ---- items ---- */
@@ -157,12 +188,12 @@ static void free_parts(parts *t)
     for (int k = 0; k < 2; k++) json_decref(t->answer_messages[k]);
 }
 
-static sc_status encode_part(const reading *x, const parts *t, int k, whole *out)
+static sc_status encode_part(reading *x, const parts *t, int k, whole *out)
 {
     if (!t->prompt_messages) return encode_text(x, t->prompt, k < 0 ? NULL : &t->answer[k], out);
     json_t *all = json_copy(t->prompt_messages);
     sc_status s = all && (k < 0 || json_array_extend(all, t->answer_messages[k]) == 0) ? SC_OK : sc_nomem();
-    if (!s) s = sc_chat_ids(x->setup, all, k < 0, &out->ids, &out->n);
+    if (!s) s = encode_chat(x, all, k < 0, out);
     json_decref(all);
     return s;
 }
@@ -170,11 +201,10 @@ static sc_status encode_part(const reading *x, const parts *t, int k, whole *out
 static bool equal_sides(const parts *t)
 {
     if (t->prompt_messages) return json_equal(t->answer_messages[0], t->answer_messages[1]);
-    return t->answer[0].n == t->answer[1].n &&
-           memcmp(t->answer[0].p, t->answer[1].p, (size_t)t->answer[0].n) == 0;
+    return t->answer[0].n == t->answer[1].n && memcmp(t->answer[0].p, t->answer[1].p, (size_t)t->answer[0].n) == 0;
 }
 
-static sc_status add_parts(const reading *x, const sc_record *r, const parts *t, int answers, float value)
+static sc_status add_parts(reading *x, const sc_record *r, const parts *t, int answers, float value)
 {
     whole w[3] = {{0}};
     sc_status s = SC_OK;
@@ -195,7 +225,8 @@ static sc_status add_parts(const reading *x, const sc_record *r, const parts *t,
 }
 
 /* Messages that both conversations begin with become the prompt, unless there is one; what is left are the answers. */
-static sc_status split_messages(const sc_record *r, const json_t *prompt, json_t *const *side, int answers, parts *t)
+static sc_status split_messages(const sc_record *r, const json_t *prompt, json_t *const *side, int answers,
+                                parts *t)
 {
     size_t n = json_is_array(prompt) ? 0 : json_array_size(side[0]);
     for (int k = 1; k < answers; k++) {
@@ -211,15 +242,16 @@ static sc_status split_messages(const sc_record *r, const json_t *prompt, json_t
         ok = json_array_append(t->prompt_messages, json_array_get(side[0], i)) == 0;
     /* A prompt as text before answers that are messages without it is what the user says. */
     if (ok && !n && json_is_string(prompt))
-        ok = json_array_append_new(t->prompt_messages,
-                                   json_pack("{s:s, s:O}", "role", "user", "content", (json_t *)(uintptr_t)prompt)) == 0;
+        ok = json_array_append_new(t->prompt_messages, json_pack("{s:s, s:O}", "role", "user", "content",
+                                                                 (json_t *)(uintptr_t)prompt)) == 0;
     for (int k = 0; ok && k < answers; k++) {
         ok = (t->answer_messages[k] = json_array()) != NULL;
         for (size_t i = n; ok && i < json_array_size(side[k]); i++)
             ok = json_array_append(t->answer_messages[k], json_array_get(side[k], i)) == 0;
     }
     if (!ok) return sc_nomem();
-    if (!json_array_size(t->prompt_messages)) return fail_at(r, "the conversation has no message before the answer");
+    if (!json_array_size(t->prompt_messages))
+        return fail_at(r, "the conversation has no message before the answer");
     return SC_OK;
 }
 
@@ -231,11 +263,11 @@ static sc_status read_parts(const sc_record *r, const char *const *names, int an
     if (!r->json) return fail_at(r, "preferences are read from .jsonl or .json");
     for (int k = 0; k < answers; k++) {
         side[k] = (json_t *)(uintptr_t)sc_record_value(r, names[k]);
-        bool texts = json_is_string(side[0]), same = json_typeof(side[0] ? side[0] : json_null()) ==
-                                                     json_typeof(side[k] ? side[k] : json_null());
+        bool texts = json_is_string(side[0]),
+             same = json_typeof(side[0] ? side[0] : json_null()) == json_typeof(side[k] ? side[k] : json_null());
         if (!side[k] || !(texts || (json_is_array(side[0]) && json_array_size(side[k]))) || !same)
-            return sc_fail(SC_EFORMAT, "%s: line %lld: \"%.*s\" is neither a text nor a list of messages%s", r->path,
-                           (long long)r->line, (int)strcspn(names[k], "|"), names[k],
+            return sc_fail(SC_EFORMAT, "%s: line %lld: \"%.*s\" is neither a text nor a list of messages%s",
+                           r->path, (long long)r->line, (int)strcspn(names[k], "|"), names[k],
                            side[k] && !same ? ", as the other side is" : "");
     }
     if (json_is_array(side[0])) return split_messages(r, prompt, side, answers, t);
@@ -264,7 +296,7 @@ static sc_status read_parts(const sc_record *r, const char *const *names, int an
 static sc_status add_pair(void *user, const sc_record *r)
 {
     static const char *const names[] = {CHOSEN, REJECTED};
-    const reading *x = user;
+    reading *x = user;
     const json_t *margin = r->json ? sc_record_value(r, "margin") : NULL;
     parts t = {0};
     if (margin && !(json_is_number(margin) && isfinite((float)json_number_value(margin))))
@@ -279,12 +311,11 @@ static sc_status add_pair(void *user, const sc_record *r)
 static sc_status add_single(void *user, const sc_record *r)
 {
     static const char *const names[] = {CHOSEN, REJECTED}, *const own[] = {COMPLETION};
-    const reading *x = user;
+    reading *x = user;
     const json_t *label = r->json ? sc_record_value(r, "label|desirable") : NULL;
-    bool pair = r->json && sc_record_value(r, CHOSEN), whole = json_is_integer(label) &&
-                                                               json_integer_value(label) / 2 == 0 &&
-                                                               json_integer_value(label) >= 0;
-    if (!pair && !json_is_boolean(label) && !whole)
+    bool pair = r->json && sc_record_value(r, CHOSEN),
+         whole = json_is_integer(label) && json_integer_value(label) / 2 == 0 && json_integer_value(label) >= 0;
+    if (!pair && !json_is_boolean(label) && !number)
         return fail_at(r, "there is no \"label\" that is true or false");
     parts t = {0};
     sc_status s = read_parts(r, pair ? names : own, pair ? 2 : 1, &t);
@@ -293,7 +324,7 @@ static sc_status add_single(void *user, const sc_record *r)
         free_parts(&t);
         return s;
     }
-    bool wanted = json_is_true(label) || (whole && json_integer_value(label) == 1);
+    bool wanted = json_is_true(label) || (number && json_integer_value(label) == 1);
     if (!s) s = add_parts(x, r, &t, 1, pair || wanted);
     if (!s && pair) {
         t.answer[0] = t.answer[1];
@@ -344,7 +375,8 @@ sc_status sc_preferences_read(sc_preferences *p, const sc_objective_setup *setup
     if (!s && p->shortened)
         sc_log(setup->ctx, SC_LOG_WARNING, "%lld prompts are cut at their beginning to fit %lld tokens",
                (long long)p->shortened, (long long)most);
-    if (!s && n && !p->count)
-        s = sc_fail(SC_EINVAL, "%s: no example is left to learn from", path[0]);
+    if (!s && n && !p->count) s = sc_fail(SC_EINVAL, "%s: no example is left to learn from", path[0]);
+    sc_chat_format_free(&x.format);
+    sc_template_free(x.chat);
     return s;
 }

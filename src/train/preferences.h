@@ -13,8 +13,8 @@ typedef enum sc_answers { SC_ANSWERS_PAIRS, SC_ANSWERS_SINGLE } sc_answers;
 /* A prompt with its answers, one behind the other in the ids: the better, then the worse, or one alone. */
 typedef struct sc_preference {
     int64_t at, prompt, n[2]; /* tokens; n[1] 0: there is one answer */
-    float value;              /* of a pair by how much the better is (0: not said), of one answer 1: wanted, 0: not */
-    const char *path;         /* where it was read */
+    float value;      /* of a pair by how much the better is (0: not said), of one answer 1: wanted, 0: not */
+    const char *path; /* where it was read */
     int64_t line;
 } sc_preference;
 
@@ -25,8 +25,9 @@ typedef struct sc_preferences {
     int64_t n_ids, cap_ids;
     sc_preference *item;
     int64_t count, cap;
-    int64_t tokens, equal, too_long, shortened; /* of pairs with equal sides, answers without room, prompts cut at the left */
-    const char *equal_path;                     /* the first of them */
+    int64_t tokens, equal, too_long,
+        shortened;          /* of pairs with equal sides, answers without room, prompts cut at the left */
+    const char *equal_path; /* the first of them */
     int64_t equal_line;
 } sc_preferences;
 /* Reads files of pairs or of single answers, of which no sequence has more than `most` tokens. SC_EINVAL: equal sides, unless the
@@ -63,9 +64,9 @@ typedef struct sc_preference_set {
     int64_t *chosen; /* the examples of the batch */
     int64_t count;
     bool eval;
-    int64_t *row_of; /* sequence of each row, -1: of none */
-    int64_t cap_row_of, sequences;
-    float *member, *minus, *weight, *said; /* inputs */
+    int64_t *row_of;                         /* sequence of each row, -1: of none */
+    int64_t cap_row_of, own_rows, sequences; /* own_rows: without what fills up */
+    float *member, *minus, *weight, *said;   /* inputs */
     int64_t cap_member, cap_minus;
     float *scores; /* of rows */
     int64_t cap_scores;
@@ -81,7 +82,12 @@ sc_status sc_preference_set_batch(sc_preference_set *x, bool eval, int64_t index
 void sc_preference_set_begin(sc_preference_set *x, bool eval, int64_t index);
 void sc_preference_set_text(sc_preference_set *x, const sc_preferences *p, const sc_preference *prompt,
                             const int32_t *answer, int64_t n, bool prompt_too);
+/* The answers of the batch's examples, the better ones first. */
+void sc_preference_set_pairs(sc_preference_set *x);
 sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out);
+/* The weights of sc_preference_add_nll for a batch of pairs, in *room. */
+sc_status sc_preference_nll_weights(const sc_preference_set *x, sc_text_batch *b, float **room, int64_t *cap,
+                                    int which);
 /* What a model gives the answers of a finished batch: (S) sums over their tokens. */
 sc_status sc_preference_set_ask(sc_preference_set *x, sc_reference *r, const sc_text_batch *b, float *out);
 
@@ -92,8 +98,12 @@ typedef struct sc_sides {
     sc_tensor *better, *worse;
 } sc_sides;
 
-/* Builds the model for a batch and adds the inputs above; returns what it gives the answers (S). pairs: P. */
-sc_tensor *sc_preference_log_probs(sc_loss_graph *out, const sc_model *m, const sc_text_batch *b, int64_t pairs);
+/* Pairs, or examples, of a batch. */
+int64_t sc_preference_pairs(const sc_text_batch *b);
+/* Builds the model for a batch and adds the inputs above, that of the reference where it is wanted: *p is what the model gives
+ * the answers (S). */
+sc_status sc_preference_log_probs(sc_loss_graph *out, const sc_model *m, const sc_text_batch *b, bool refers,
+                                  sc_tensor **p);
 /* x (2P or more) as sides. */
 sc_sides sc_preference_sides(sc_graph *g, sc_tensor *x, int64_t pairs);
 sc_tensor *sc_minus(sc_graph *g, sc_tensor *a, sc_tensor *b);
@@ -101,8 +111,8 @@ sc_tensor *sc_minus(sc_graph *g, sc_tensor *a, sc_tensor *b);
 void sc_preference_metric(sc_loss_graph *out, const char *name, sc_tensor *x, sc_tensor *weight);
 /* Rewards of both sides as metrics, and in how many pairs the better one's is higher. */
 void sc_preference_rewards(sc_loss_graph *out, sc_sides rewards, sc_tensor *weight);
-/* What answers of a batch's better sides give as cross entropy, one element: more[input] (R) counts. */
-sc_tensor *sc_preference_nll(sc_loss_graph *out, sc_tensor *logits, const sc_text_batch *b, int input);
+/* Adds `times` the mean cross entropy of the better answers' rows to the loss, and as a metric; their weights are more[which]. */
+void sc_preference_add_nll(sc_loss_graph *out, const sc_text_batch *b, int which, float times);
 
 typedef enum sc_dpo_loss { SC_DPO_SIGMOID, SC_DPO_HINGE, SC_DPO_IPO, SC_DPO_IPO_SUM, SC_DPO_ROBUST } sc_dpo_loss;
 /* The kind by its name; -1: none. */
