@@ -32,6 +32,7 @@ struct sc_learner {
     void *user;    /* of final */
     sc_dtype type; /* that products are made in */
     sc_remake remake;
+    double metric[SC_MORE];
     pass add, loss; /* with gradients and without */
 };
 
@@ -131,7 +132,18 @@ const sc_trained *sc_learner_trained(const sc_learner *l, int64_t *n)
 
 float *const *sc_learner_gradients(const sc_learner *l) { return l->grad; }
 
-void sc_learner_clear(sc_learner *l) { l->added = 0; }
+void sc_learner_clear(sc_learner *l)
+{
+    l->added = 0;
+    memset(l->metric, 0, sizeof l->metric);
+}
+
+const double *sc_learner_metrics(const sc_learner *l, const char *names[SC_MORE])
+{
+    const sc_metric *m = l->add.plan ? l->add.x.metric : l->loss.x.metric;
+    for (int i = 0; i < SC_MORE; i++) names[i] = m[i].value ? m[i].name : NULL;
+    return l->metric;
+}
 
 sc_tensor *const *sc_learner_also(const sc_learner *l, int64_t *n)
 {
@@ -165,8 +177,10 @@ static sc_status differentiate(sc_learner *l, pass *p)
 /* Whether a plan for the one does for the other. */
 static bool fits(const sc_text_batch *a, const sc_text_batch *b)
 {
-    return a->tokens == b->tokens && a->sequences == b->sequences && a->source == b->source && a->rows == b->rows &&
-           !a->wanted == !b->wanted;
+    bool same = a->tokens == b->tokens && a->sequences == b->sequences && a->source == b->source &&
+                a->rows == b->rows && !a->wanted == !b->wanted;
+    for (int i = 0; i < SC_MORE; i++) same = same && a->more[i].n == b->more[i].n;
+    return same;
 }
 
 /* What a mixture's experts add to the loss of a batch so that all are used, which counts as the batch does. */
@@ -202,7 +216,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
     if (!s) sc_linear_in_order(p->x.t.g, l->type);
-    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1, sizeof *outputs);
+    sc_tensor **outputs = s ? NULL : sc_calloc((size_t)(l->n + p->x.n_also) + 1 + SC_MORE, sizeof *outputs);
     if (outputs) {
         outputs[0] = p->x.loss;
         for (int64_t i = 0; gradients && i < l->n; i++)
@@ -210,6 +224,7 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
         for (int64_t i = 0; gradients && i < p->x.n_also; i++)
             if (p->also[i]) outputs[n++] = p->also[i];
         if (!gradients && p->x.result) outputs[n++] = p->x.result;
+        for (int i = 0; i < SC_MORE && p->x.metric[i].value; i++) outputs[n++] = p->x.metric[i].value;
         s = sc_plan_new(&p->plan, p->x.t.g, l->m->backend, outputs, (int)n);
         sc_free(outputs);
     } else if (!s)
@@ -219,12 +234,25 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     return s;
 }
 
+static void add_metrics(const pass *p, double times, double sum[SC_MORE])
+{
+    for (int i = 0; i < SC_MORE && p->x.metric[i].value; i++)
+        sum[i] += times * *(const float *)sc_plan_data(p->plan, p->x.metric[i].value);
+}
+
 /* n values of 4 bytes to where the plan has the input, if it does. */
 static void fill(const sc_plan *p, const sc_tensor *input, const void *from, int64_t n)
 {
     void *to = input ? sc_plan_data(p, input) : NULL;
     if (to && from) memcpy(to, from, (size_t)n * 4);
     if (to && !from) memset(to, 0, (size_t)n * 4);
+}
+
+static void fill_more(const sc_plan *p, const sc_tensor *input, const sc_more_input *from, double scale)
+{
+    float *to = input ? sc_plan_data(p, input) : NULL;
+    for (int64_t i = 0; to && i < from->n; i++)
+        to[i] = from->counts ? (float)(from->value[i] * scale) : from->value[i];
 }
 
 /* The tokens of one side. */
@@ -239,23 +267,28 @@ static void fill_text(const sc_plan *p, const sc_text_in *in, const int32_t *ids
         for (int64_t i = start[q]; i < start[q + 1]; i++) position[i] = (int32_t)i - start[q];
 }
 
+void sc_batch_fill(const sc_plan *p, const sc_loss_graph *x, const sc_text_batch *b)
+{
+    const sc_text_graph *t = &x->t;
+    fill_text(p, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
+    if (b->source)
+        fill_text(p, &t->source, b->source_ids, b->source_start, b->source_positions, b->source, b->sequences);
+    fill(p, t->in.types, b->types, b->tokens);
+    fill(p, t->in.wanted, b->wanted, b->rows);
+    fill(p, x->labels, b->labels, b->rows);
+    fill(p, x->target, b->target, b->rows);
+}
+
 static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double scale, bool gradients,
                           double *loss)
 {
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
-    const sc_text_graph *t = &p->x.t;
-    fill_text(p->plan, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
-    if (b->source)
-        fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source_positions, b->source,
-                  b->sequences);
-    fill(p->plan, t->in.types, b->types, b->tokens);
-    fill(p->plan, t->in.wanted, b->wanted, b->rows);
-    fill(p->plan, p->x.labels, b->labels, b->rows);
-    fill(p->plan, p->x.target, b->target, b->rows);
+    sc_batch_fill(p->plan, &p->x, b);
     float *weight = sc_plan_data(p->plan, p->x.weight);
     for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
         weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);
+    for (int i = 0; i < SC_MORE; i++) fill_more(p->plan, p->x.more[i], &b->more[i], scale);
     if ((s = sc_plan_run(p->plan))) return s;
     *loss = *(const float *)sc_plan_data(p->plan, p->x.loss);
     return SC_OK;
@@ -306,6 +339,7 @@ sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, do
         place(l, i, &l->grad[i], &more);
         for (int64_t k = 0; more && k < count_of(l, i); k++) l->grad[i][k] += more[k];
     }
+    if (!s) add_metrics(&l->add, 1, l->metric);
     if (!s) l->added++;
     return s;
 }
@@ -365,6 +399,7 @@ sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scal
     s = run_pass(l, &l->add, b, scale, true, loss);
     l->add.plan->stage_done = NULL;
     if (!s) tell(l, l->add.plan->n_stages);
+    if (!s) add_metrics(&l->add, 1, l->metric);
     if (!s) l->added++;
     return s;
 }
@@ -394,6 +429,7 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
     if (s) return s;
     sum->loss += loss * (double)b->counted;
     sum->counted += (double)b->counted;
+    add_metrics(&l->loss, (double)b->counted, sum->metric);
     if ((y = l->loss.x.result))
         score(b, l->loss.x.target != NULL, sc_plan_data(l->loss.plan, y), y->shape.dim[y->shape.rank - 1], sum);
     return SC_OK;

@@ -66,6 +66,17 @@ static sc_status save(sc_trainer *t, int64_t step)
 
 /* ---- what is said of the steps ---- */
 
+static void note_metrics(const sc_trainer *t, json_t *o, const double *metric, double counted, const char *prefix)
+{
+    const char *names[SC_MORE];
+    char key[80];
+    sc_learner_metrics(t->learner, names);
+    for (int i = 0; o && i < SC_MORE && names[i]; i++) {
+        snprintf(key, sizeof key, "%s%s", prefix, names[i]);
+        json_object_set_new(o, key, json_real(metric[i] / counted));
+    }
+}
+
 static void note_step(sc_trainer *t, const sc_train_event *e)
 {
     if (!t->journal) return;
@@ -74,11 +85,12 @@ static void note_step(sc_trainer *t, const sc_train_event *e)
                           e->tokens_per_second, "seconds", e->seconds);
     if (o && t->o.peak_flops > 0)
         json_object_set_new(o, "share_of_peak", json_real(e->flops / (t->o.peak_flops * e->ranks)));
+    note_metrics(t, o, t->metric, 1, "");
     if (o && e->ranks > 1) json_object_set_new(o, "communication", json_real(e->communication));
     sc_journal_put(t->journal, o);
 }
 
-static void note_eval(sc_trainer *t, const sc_train_event *e)
+static void note_eval(sc_trainer *t, const sc_train_event *e, const sc_measure *sum)
 {
     if (!t->journal) return;
     json_t *o = json_pack("{s:I, s:f}", "step", (json_int_t)e->step, "eval_loss", e->eval_loss);
@@ -88,6 +100,7 @@ static void note_eval(sc_trainer *t, const sc_train_event *e)
         snprintf(name, sizeof name, "eval_%s", e->measure);
         json_object_set_new(o, name, json_real(e->measured));
     }
+    note_metrics(t, o, sum->metric, sum->counted, "eval_");
     sc_journal_put(t->journal, o);
 }
 
@@ -115,19 +128,19 @@ static sc_status exchange(sc_trainer *t)
 
 static sc_status evaluate(sc_trainer *t, sc_train_event *e)
 {
-    sc_measure sum;
+    sc_measure sum, averaged;
     sc_status s = measure(t, &sum);
     if (s) return s;
     e->eval_loss = sum.loss / sum.counted;
     if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
     if (t->o.ema > 0) {
         s = exchange(t);
-        if (!s) s = measure(t, &sum);
+        if (!s) s = measure(t, &averaged);
         sc_status back = exchange(t);
         if (s || back) return s ? s : back;
-        e->ema_loss = sum.loss / sum.counted;
+        e->ema_loss = averaged.loss / averaged.counted;
     }
-    note_eval(t, e);
+    note_eval(t, e, &sum);
     return SC_OK;
 }
 
@@ -305,6 +318,7 @@ static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
     e->loss = g.loss;
     e->norm = g.norm;
     t->words = g.words;
+    memcpy(t->metric, g.metric, sizeof t->metric);
     if (!s && sc_spikes_look(&t->spikes, e->loss, e->norm, &middle)) s = meet_spike(t, e, middle, step, &again);
     if (s || again) return s;
     double factor = sc_schedule_at(&t->schedule, *step);

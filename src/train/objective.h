@@ -8,6 +8,15 @@
 #include "socle/tokenizer.h"
 #include "socle/train.h"
 
+enum { SC_MORE = 8 }; /* further inputs of a loss, and metrics, at most */
+
+/* Numbers that a loss needs beside the labels: what a reference model said, advantages, …; value NULL: there is none. */
+typedef struct sc_more_input {
+    const float *value;
+    int64_t n;
+    bool counts; /* times the batch's share of a step, as sc_text_batch.weight is */
+} sc_more_input;
+
 /* Sequences end to end, and what is expected of them. All is borrowed from whoever made it, until the next one. */
 typedef struct sc_text_batch {
     int64_t tokens, sequences;
@@ -16,23 +25,32 @@ typedef struct sc_text_batch {
     const int32_t *positions;   /* (tokens), or NULL: counted in each sequence */
     int64_t source;             /* tokens that an encoder-decoder's encoder reads, in as many sequences; else 0 */
     const int32_t *source_ids, *source_start, *source_positions;
-    int64_t rows;            /* of the result that are compared with something: all that follow are (rows) */
-    const int32_t *wanted;   /* the tokens that they are of; NULL: all tokens, or all sequences, in turn */
-    const int32_t *labels;   /* what should come out, negative: nothing is expected of the row */
-    const float *target;     /* the same where it is numbers, else NULL */
-    const float *weight;     /* how much each counts; together 1 */
-    int64_t counted;         /* rows that something is expected of, by which batches count in a mean */
-    int64_t examples, words; /* of the data, without what only fills up; words: tokens, of both sides */
+    int64_t rows;                /* of the result that are compared with something: all that follow are (rows) */
+    const int32_t *wanted;       /* the tokens that they are of; NULL: all tokens, or all sequences, in turn */
+    const int32_t *labels;       /* what should come out, negative: nothing is expected of the row */
+    const float *target;         /* the same where it is numbers, else NULL */
+    const float *weight;         /* how much each counts; together 1 */
+    sc_more_input more[SC_MORE]; /* in turn */
+    int64_t counted;             /* rows that something is expected of, by which batches count in a mean */
+    int64_t examples, words;     /* of the data, without what only fills up; words: tokens, of both sides */
 } sc_text_batch;
+
+/* Something of a batch beside its loss, for metrics.jsonl: one element, a sum of terms times `weight` or an input that counts, so
+ * that those of a step's batches add up to its mean. */
+typedef struct sc_metric {
+    const char *name;
+    sc_tensor *value;
+} sc_metric;
 
 /* A model with its loss. Of the inputs those of `t` and these are filled from a batch; NULL: there is none. */
 typedef struct sc_loss_graph {
     bool learns; /* given: gradients are wanted too */
     sc_text_graph t;
-    sc_tensor *labels, *target, *weight;
-    sc_tensor *loss;   /* one element: the sum of weight times the loss of each row */
-    sc_tensor *result; /* (rows, n) what the loss compares, for scores; NULL: there are none */
-    sc_tensor **also;  /* (n_also) constants whose gradients are wanted too, in the graph's arena */
+    sc_tensor *labels, *target, *weight, *more[SC_MORE];
+    sc_metric metric[SC_MORE]; /* in turn; the first without a value ends them */
+    sc_tensor *loss;           /* one element: the sum of weight times the loss of each row */
+    sc_tensor *result;         /* (rows, n) what the loss compares, for scores; NULL: there are none */
+    sc_tensor **also;          /* (n_also) constants whose gradients are wanted too, in the graph's arena */
     int64_t n_also;
 } sc_loss_graph;
 
@@ -41,6 +59,7 @@ typedef struct sc_measure {
     double loss, counted;       /* of loss: times counted */
     double right;               /* results whose largest value is at the label */
     double n, x, y, xx, yy, xy; /* of pairs of numbers, for a correlation */
+    double metric[SC_MORE];     /* times counted */
 } sc_measure;
 /* The share of results that are right or, of numbers, Pearson's correlation with what they should be. */
 double sc_measure_value(const sc_measure *s);
@@ -70,6 +89,7 @@ typedef struct sc_objective {
     unsigned kinds;      /* that it is for: SC_LEARNS_… */
     bool together;       /* the examples of a batch are compared with each other, so it cannot be divided */
     const char *measure; /* what sc_measure_value is called in metrics.jsonl; NULL: it has none */
+    double rate;         /* of the optimisers' usual learning rates, the usual share for it; 0: 1 */
     const char *head;    /* of the class that an encoder must be of, "MaskedLM"; NULL: any */
     /* NULL, or: adds what else of the configuration has to be otherwise, before the model is opened. */
     sc_status (*changes)(const sc_objective_setup *s, json_t *config);
@@ -102,6 +122,10 @@ sc_status sc_objective_changes(json_t *changes, const sc_objective *o, const sc_
 
 /* ---- graphs that objectives share (objective.c) ---- */
 
+/* Adds inputs "weight" and "labels", or "target" for numbers (rows). */
+void sc_loss_inputs(sc_loss_graph *out, int64_t rows, bool numbers);
+/* The sum of losses (rows), one element. */
+sc_tensor *sc_loss_total(sc_graph *g, sc_tensor *losses);
 /* Adds inputs "labels" and "weight" (rows) and the cross entropy of logits (rows, n), with `smoothing` of each label spread
  * over all (Szegedy et al. 2016). */
 void sc_loss_cross_entropy(sc_loss_graph *out, sc_tensor *logits, int64_t rows, float smoothing);

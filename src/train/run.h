@@ -97,6 +97,15 @@ typedef struct sc_point {
     double step, seconds, loss, eval_loss, ema_loss, lr, norm, tokens_per_second, share;
 } sc_point;
 
+/* Another number of metrics.jsonl, by its name without "eval_": [0] of the training, [1] of the evaluation, NAN: not measured. */
+typedef struct sc_track {
+    char name[72];
+    struct sc_track_point {
+        double step, value[2];
+    } * point;
+    int64_t n, cap;
+} sc_track;
+
 typedef struct sc_sample {
     int64_t step;
     char *prompt, *text; /* owned */
@@ -109,6 +118,8 @@ typedef struct sc_report {
     int n_facts;
     const sc_point *point;
     int64_t points;
+    const sc_track *track;
+    int tracks;
     const sc_sample *sample;
     int64_t samples;
 } sc_report;
@@ -160,10 +171,10 @@ typedef struct sc_trainer {
     const sc_trained *trained;
     int64_t *count; /* elements of each parameter */
     int64_t n;
-    int64_t steps, first, saved; /* to be made; when this start began; of the last checkpoint, 0: there is none */
-    int64_t place;               /* in the data, in steps: skipped ones count */
-    double words;                /* of the last step's batches */
-    double begun, before, lr;    /* seconds: now, and in training before this start; the highest rate */
+    int64_t steps, first, saved;   /* to be made; when this start began; of the last checkpoint, 0: there is none */
+    int64_t place;                 /* in the data, in steps: skipped ones count */
+    double words, metric[SC_MORE]; /* of the last step's batches */
+    double begun, before, lr;      /* seconds: now, and in training before this start; the highest rate */
     sc_spikes spikes;
     sc_journal *journal;
     char *command;           /* as typed */

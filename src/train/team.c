@@ -171,6 +171,8 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int6
         out->loss += loss;
         out->words += (double)b.words;
     }
+    const char *names[SC_MORE];
+    memcpy(out->metric, sc_learner_metrics(l, names), sizeof out->metric);
     if (!t->shards) {
         out->grad = sc_learner_gradients(l);
         out->norm = sc_gradient_norm(&t->work, out->grad, count, n);
@@ -179,8 +181,10 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int6
     sc_status s = sc_shards_gradients(t->shards, &out->grad, &count);
     if (s) return s;
     double norm = sc_gradient_norm(&t->work, out->grad, count, n);
-    double sum[] = {out->loss, norm * norm, out->words, sc_context_cancelled(t->user)};
+    double sum[4 + SC_MORE] = {out->loss, norm * norm, out->words, sc_context_cancelled(t->user)};
+    memcpy(sum + 4, out->metric, sizeof out->metric);
     s = sc_ranks_sum(t->ranks, sum, SC_COUNT(sum));
+    memcpy(out->metric, sum + 4, sizeof out->metric);
     out->loss = sum[0];
     out->norm = sqrt(sum[1]);
     out->words = sum[2];

@@ -43,8 +43,9 @@ sc_status sc_team_own(sc_team *t, const sc_trained *p, int64_t n, sc_optimizer_k
 const sc_trained *sc_team_trained(const sc_team *t, const sc_trained *all);
 
 typedef struct sc_team_step {
-    double loss, norm, words; /* of all ranks */
-    float *const *grad;       /* of what this rank's optimiser changes */
+    double loss, norm, words; /* of all ranks, as are the metrics */
+    double metric[SC_MORE];
+    float *const *grad; /* of what this rank's optimiser changes */
 } sc_team_step;
 /* The gradients of step `step`, counted from 0. count: elements of each parameter, used alone. */
 sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int64_t step, const int64_t *count,
