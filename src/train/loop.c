@@ -23,7 +23,8 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
 
 static double epoch_of(const sc_trainer *t)
 {
-    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->task.size.examples;
+    int64_t fresh = t->o.batch - t->task.replayed;
+    return (double)(t->place * fresh * t->o.accumulate) / (double)t->task.size.examples;
 }
 
 json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
@@ -199,12 +200,8 @@ static void describe_batch(sc_trainer *t, sc_str *out)
 {
     int64_t batches = t->o.accumulate * t->team.parts;
     for (int64_t a = 0; a < batches; a++) {
-        int64_t index = t->place * batches + a;
         if (a) sc_str_puts(out, "; ");
-        if (t->task.objective->describe)
-            t->task.objective->describe(t->task.self, index, out);
-        else
-            sc_str_printf(out, "batch %lld of the data's order", (long long)index);
+        sc_task_describe(&t->task, t->place * batches + a, out);
     }
 }
 

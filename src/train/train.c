@@ -177,7 +177,7 @@ static sc_status make_spikes(sc_trainer *t)
 
 static void count_steps(sc_trainer *t)
 {
-    double per_step = (double)(t->o.batch * t->o.accumulate);
+    double per_step = (double)((t->o.batch - t->task.replayed) * t->o.accumulate); /* of the new data */
     t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
 }
 
