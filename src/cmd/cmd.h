@@ -97,6 +97,7 @@ int sc_verb_first(const sc_verb *v); /* letters of the name's first word */
  * and ends the program with a message. ---- */
 int sc_cmd_argc(const sc_cmd *c);
 const char *sc_cmd_arg(const sc_cmd *c, int i);       /* i-th positional argument; NULL: there are fewer */
+bool sc_cmd_has(const sc_cmd *c, const char *name);   /* whether the verb's table has such an option */
 bool sc_cmd_given(const sc_cmd *c, const char *name); /* typed, not only a default */
 bool sc_cmd_flag(const sc_cmd *c, const char *name);
 int64_t sc_cmd_int(const sc_cmd *c, const char *name); /* typed or default; 0 where there is neither */

@@ -216,6 +216,8 @@ const char *sc_cmd_list(const sc_cmd *c, const char *name, int i)
     return NULL;
 }
 
+bool sc_cmd_has(const sc_cmd *c, const char *name) { return by_name(c->verb, name, strlen(name)) != NULL; }
+
 bool sc_cmd_given(const sc_cmd *c, const char *name) { return sc_cmd_count(c, name) > 0; }
 
 bool sc_cmd_flag(const sc_cmd *c, const char *name) { return sc_cmd_count(c, name) > 0; }

@@ -89,6 +89,7 @@ typedef struct sc_objective {
     unsigned kinds;      /* that it is for: SC_LEARNS_… */
     bool together;       /* the examples of a batch are compared with each other, so it cannot be divided */
     const char *measure; /* what sc_measure_value is called in metrics.jsonl; NULL: it has none */
+    double rate;         /* of the optimisers' usual learning rates, the usual share for it; 0: 1 */
     const char *head;    /* of the class that an encoder must be of, "MaskedLM"; NULL: any */
     /* NULL, or: adds what else of the configuration has to be otherwise, before the model is opened. */
     sc_status (*changes)(const sc_objective_setup *s, json_t *config);

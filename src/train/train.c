@@ -148,7 +148,10 @@ static sc_status make_optimizer(sc_trainer *t)
     if (!s) s = pick("choice of what decays", o->decayed, decayed, SC_COUNT(decayed), &what);
     if (s) return s;
     sc_optimizer_options x = sc_optimizer_defaults((sc_optimizer_kind)kind);
-    if (strcmp(o->schedule, "noam") == 0) x.lr = 1; /* the schedule's numbers are rates */
+    if (strcmp(o->schedule, "noam") == 0)
+        x.lr = 1; /* the schedule's numbers are rates */
+    else if (t->task.objective->rate > 0)
+        x.lr *= t->task.objective->rate;
     settle(&o->lr, &x.lr);
     settle(&o->beta1, &x.beta1);
     settle(&o->beta2, &x.beta2);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `train` and the verbs of `tune` share: rows of their tables, how these become sc_train_options, and the run with what
+ * it shows. A verb of tune whose method is an objective is
+ *
+ *     static int tune_dpo(sc_cmd *c)
+ *     {
+ *         sc_cmd_training t;
+ *         int rc = sc_cmd_tune_options(c, &t, "dpo");              // MODEL, --data, … into t.o; 0 or the exit code
+ *         if (rc) return rc;
+ *         t.o.dpo.beta = sc_cmd_typed_num(c, "beta");              // the method's own; 0 where not typed
+ *         return sc_cmd_train(c, &t);                              // runs, and frees what t has
+ *     }
+ *     static const sc_option options[] = {
+ *         {"beta", 0, SC_OPT_NUM, "B", "…", .value = "0.1", .lo = 0, .hi = 100},
+ *         SC_OPT_TUNE,
+ *         {0}};
+ *
+ * One with a loop of its own reads the same rows, or those groups of them that it has, calls sc_cmd_training_free and shows
+ * sc_train_event with sc_cmd_train_event. */
+#ifndef SC_CMD_TUNE_H
+#define SC_CMD_TUNE_H
+
+#include "cmd/cmd.h"
+#include "socle/train.h"
+
+/* Rows of tables; clang-format would spread them one value a line. */
+/* clang-format off */
+#define SC_OPT_TUNE_DATA                                                                                           \
+    {"data", 'd', SC_OPT_FILE, "FILE", ".jsonl, .json or .tsv to learn from, maybe .gz or .zst", .many = true},    \
+    {"eval-data", 0, SC_OPT_FILE, "FILE", "the same to measure on, and not to learn from", .many = true}
+
+#define SC_OPT_TRAIN_RUN                                                                                           \
+    {"out", 'o', SC_OPT_DIR, "DIR", "the run's folder: a model directory with checkpoints, report.html and more"}, \
+    {"resume", 'r', SC_OPT_FLAG, .help = "go on with the run in --out, whose options need not be given again"},    \
+    {"steps", 'n', SC_OPT_INT, "N", "optimiser steps; 0: as many as --epochs need", .value = "0", .lo = 0,         \
+     .hi = 1e12},                                                                                                  \
+    {"epochs", 0, SC_OPT_NUM, "N", "times through the data", .value = "1", .lo = 1e-6, .hi = 1e6},                 \
+    {"batch", 'b', SC_OPT_INT, "N", "sequences of a batch", .value = "8", .lo = 1, .hi = 65536},                   \
+    {"length", 'l', SC_OPT_INT, "N", "tokens of a sequence; 0: the model's context, at most 512", .value = "0",    \
+     .lo = 0, .hi = 1 << 20},                                                                                      \
+    {"accumulate", 0, SC_OPT_INT, "N", "batches of a step", .value = "1", .lo = 1, .hi = 1e6}
+
+/* what: is usual */
+#define SC_OPT_TRAIN_LR(what)                                                                                      \
+    {"lr", 0, SC_OPT_NUM, "RATE", "the highest learning rate; 0: " what, .value = "0", .lo = 0, .hi = 100}
+
+#define SC_OPT_TRAIN_RATE                                                                                          \
+    {"optimizer", 0, SC_OPT_CHOICE, "adamw|adam|sgd|lion|adafactor|muon", "how gradients change weights",          \
+     .value = "adamw"},                                                                                            \
+    {"schedule", 0, SC_OPT_CHOICE, "cosine|linear|constant|inverse_sqrt|wsd|noam", "of the learning rate",         \
+     .value = "cosine"},                                                                                           \
+    {"rest-lr", 0, SC_OPT_NUM, "RATE", "with muon, of tables, heads and vectors, which AdamW changes",             \
+     .value = "0.001", .lo = 1e-12, .hi = 100},                                                                    \
+    {"muon-scale", 0, SC_OPT_CHOICE, "original|match_rms_adamw|spectral_unclamped",                                \
+     "how muon's rate depends on a matrix's shape; match_rms_adamw takes AdamW's rates", .value = "original"},     \
+    {"beta1", 0, SC_OPT_NUM, "B", "decay of the first moment; 0: the optimiser's own", .value = "0", .lo = 0,      \
+     .hi = 1},                                                                                                     \
+    {"beta2", 0, SC_OPT_NUM, "B", "decay of the second moment; 0: the optimiser's own", .value = "0", .lo = 0,     \
+     .hi = 1},                                                                                                     \
+    {"weight-decay", 0, SC_OPT_NUM, "W", "of what --decay says", .value = "0.1", .lo = 0, .hi = 10},               \
+    {"decay", 0, SC_OPT_CHOICE, "matrices|hidden|all", "what decays; hidden: no tables of tokens and no head",     \
+     .value = "matrices"},                                                                                         \
+    {"group", 0, SC_OPT_STR, "PATTERN:lr=RATE,decay=W",                                                            \
+     "other settings of the parameters whose names fit, such as '*.bias:decay=0'; the last that fits counts",      \
+     .many = true},                                                                                                \
+    {"warmup", 0, SC_OPT_NUM, "SHARE", "of all steps, in which the rate rises", .value = "0.02", .lo = 0, .hi = 1}, \
+    {"clip", 0, SC_OPT_NUM, "NORM", "of the gradients, at most; 0: any", .value = "1", .lo = 0, .hi = 1e9},        \
+    {"precision", 0, SC_OPT_CHOICE, "f32|bf16",                                                                    \
+     "bf16: round what is multiplied, where the machine multiplies that; sums and weights stay f32",               \
+     .value = "f32"},                                                                                              \
+    {"recompute", 0, SC_OPT_FLAG,                                                                                  \
+     .help = "keep less for the backward pass and compute it again: less memory, more time, the same bits"}
+
+#define SC_OPT_TRAIN_AVERAGE                                                                                       \
+    {"ema", 0, SC_OPT_NUM, "SHARE", "keep averages of the weights, of which a step leaves so much (0.999); 0: none", \
+     .value = "0", .lo = 0, .hi = 0.999999999},                                                                    \
+    {"ema-model", 0, SC_OPT_FLAG, .help = "the run's model has the averages for weights"}
+
+#define SC_OPT_TRAIN_ORDER                                                                                         \
+    {"seed", 's', SC_OPT_INT, "N", "of the first weights and of the order of the data", .value = "0", .lo = 0,     \
+     .hi = 1e15},                                                                                                  \
+    {"in-order", 0, SC_OPT_FLAG, .help = "take the data as it comes and do not shuffle it"}
+
+#define SC_OPT_TRAIN_KEEP                                                                                          \
+    {"save-every", 0, SC_OPT_INT, "N", "steps between checkpoints", .value = "500", .lo = 1, .hi = 1e12},          \
+    {"keep", 0, SC_OPT_INT, "N", "checkpoints to keep", .value = "2", .lo = 1, .hi = 1e6},                         \
+    {"eval-every", 0, SC_OPT_INT, "N", "steps between evaluations; 0: with each checkpoint", .value = "0", .lo = 0, \
+     .hi = 1e12},                                                                                                  \
+    {"log-every", 0, SC_OPT_INT, "N", "steps between lines of metrics.jsonl", .value = "10", .lo = 1, .hi = 1e12}, \
+    {"prompt", 'p', SC_OPT_STR, "TEXT", "a text to continue along the way, for the report", .many = true},         \
+    {"sample-every", 0, SC_OPT_INT, "N", "steps between samples; 0: with each checkpoint", .value = "0", .lo = 0,  \
+     .hi = 1e12},                                                                                                  \
+    {"sample-tokens", 0, SC_OPT_INT, "N", "tokens of a sample, at most", .value = "64", .lo = 1, .hi = 1e6}
+
+#define SC_OPT_TRAIN_SPIKES                                                                                        \
+    {"on-spike", 0, SC_OPT_CHOICE, "warn|skip|rollback",                                                           \
+     "when the loss leaps: say so; leave the batch out; or go back to the last checkpoint and leave out all since", \
+     .value = "warn"},                                                                                             \
+    {"spike-factor", 0, SC_OPT_NUM, "X", "deviations above the median that make a spike", .value = "8", .lo = 0.1, \
+     .hi = 1e9},                                                                                                   \
+    {"spike-window", 0, SC_OPT_INT, "N", "steps before it that the median is of", .value = "128", .lo = 4,         \
+     .hi = 1 << 20},                                                                                               \
+    {"spike-limit", 0, SC_OPT_INT, "N", "spikes to leave out before giving up", .value = "10", .lo = 1, .hi = 1e6}
+
+/* clang-format on */
+/* All that a verb of tune has beside what its method needs. */
+#define SC_OPT_TUNE                                                                                                \
+    SC_OPT_TUNE_DATA, SC_OPT_TRAIN_RUN, SC_OPT_TRAIN_LR("what is usual for the method and the optimiser"),         \
+        SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP, SC_OPT_TRAIN_SPIKES,       \
+        SC_OPT_CONTEXT
+
+/* What is shown of a run. */
+typedef struct sc_cmd_view {
+    sc_cmd *cmd;
+    bool quiet, terminal;
+    double peak,
+        last; /* f32 operations a second that this machine can do, 0: not known; when the last line was drawn */
+    int ranks;
+    double communication, transfer; /* of the last step's event */
+} sc_cmd_view;
+sc_cmd_view sc_cmd_view_of(sc_cmd *c);
+/* One line that is drawn over at a terminal; elsewhere a line at a time, and seldom. A sc_train_report, of a sc_cmd_view. */
+void sc_cmd_train_event(void *view, const sc_train_event *e);
+
+/* Options, and what they look into. */
+typedef struct sc_cmd_training {
+    sc_train_options o;
+    char *model;           /* its path; NULL: o.model is what was typed */
+    const char **list[16]; /* values of options that may be given several times */
+    int lists;
+} sc_cmd_training;
+/* Of the rows above those that the verb's table has. 0, or the exit code after a message; nothing is left to free then. */
+int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t);
+/* The same for a verb of tune, with the model as first argument: what of it is missing is told. */
+int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective);
+void sc_cmd_training_free(sc_cmd_training *t);
+/* sc_train with them, shown; frees what t has. The exit code. */
+int sc_cmd_train(sc_cmd *c, sc_cmd_training *t);
+
+/* In sc_train_options 0 is what is usual, as for options that were not typed: a run that goes on has its own. A number
+ * below 0 says none there (sc_cmd_typed_or_none); at the command line 0 does. Rows that the table lacks are not typed. */
+int64_t sc_cmd_typed_int(const sc_cmd *c, const char *name);
+double sc_cmd_typed_num(const sc_cmd *c, const char *name);
+double sc_cmd_typed_or_none(const sc_cmd *c, const char *name);
+const char *sc_cmd_typed_str(const sc_cmd *c, const char *name);
+bool sc_cmd_typed_flag(const sc_cmd *c, const char *name);
+/* The values of an option that may be given several times. false without memory. */
+bool sc_cmd_typed_list(const sc_cmd *c, sc_cmd_training *t, const char *name, const char *const **out, int *n);
+
+#endif
