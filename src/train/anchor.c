@@ -68,8 +68,7 @@ static sc_status measure_fisher(const sc_anchor_setup *x, float **sum)
     void *self = NULL;
     int64_t batches, n = 0;
     one.batch = 1;
-    sc_status s =
-        sc_task_measure(x->task, x->work, &one, o->ewc_data, o->n_ewc_data, &self, &batches);
+    sc_status s = sc_task_measure(x->task, x->work, &one, o->ewc_data, o->n_ewc_data, &self, &batches);
     if (s) return sc_fail_in(s, "--ewc-data");
     int64_t most = SC_MIN(batches, o->ewc_examples);
     /* Evenly from the beginning to the end of the data. */
@@ -195,7 +194,8 @@ static sc_status make_room(sc_anchor *a, const sc_anchor_setup *x)
 static sc_status check_options(const sc_train_options *o)
 {
     if (o->ewc > 0 && !o->n_ewc_data && !o->ewc_from)
-        return sc_fail(SC_EINVAL, "--ewc needs old data (--ewc-data) or what an earlier run knows of it (--ewc-from)");
+        return sc_fail(SC_EINVAL,
+                       "--ewc needs old data (--ewc-data) or what an earlier run knows of it (--ewc-from)");
     if (!(o->ewc > 0) && (o->n_ewc_data || o->ewc_from))
         return sc_fail(SC_EINVAL, "--ewc-data and --ewc-from need a strength: --ewc");
     return SC_OK;
@@ -238,8 +238,7 @@ typedef struct pull {
 
 static double pull_piece(const pull *p, int64_t from, int64_t to)
 {
-    const float *w = p->a->part[p->i].value, *w0 = p->a->start[p->i],
-                *f = p->a->fisher ? p->a->fisher[p->i] : NULL;
+    const float *w = p->a->part[p->i].value, *w0 = p->a->start[p->i], *f = p->a->fisher ? p->a->fisher[p->i] : NULL;
     double sum = 0;
     for (int64_t k = from; k < to; k++) {
         double c = p->a->l2 + (f ? p->a->ewc * f[k] : 0), d = (double)w[k] - w0[k];

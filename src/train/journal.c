@@ -14,6 +14,7 @@ struct sc_journal {
     int64_t points, cap_points;
     sc_sample *sample;
     int64_t n_samples, cap_samples;
+    sc_forgetting forgetting;
     bool warned, oom;
 };
 
@@ -58,6 +59,7 @@ static void take_line(void *user, const json_t *line)
     double step = (double)json_integer_value(json_object_get(line, "step"));
     const char *key;
     json_t *v;
+    if (sc_forgetting_take(&r->forgetting, line)) r->oom = true;
     if (!r->points || r->point[r->points - 1].step != step) {
         if (!sc_grow(&r->point, &r->cap_points, r->points + 1, sizeof *r->point)) {
             r->oom = true;
@@ -103,7 +105,8 @@ static void take_sample(void *user, const json_t *line)
 
 bool sc_journal_has_eval(const sc_journal *r, int64_t step)
 {
-    return r->points && r->point[r->points - 1].step == (double)step && isfinite(r->point[r->points - 1].eval_loss);
+    return sc_forgetting_has(&r->forgetting, step) || (r->points && r->point[r->points - 1].step == (double)step &&
+                                                       isfinite(r->point[r->points - 1].eval_loss));
 }
 
 int64_t sc_journal_samples_at(const sc_journal *r, int64_t step)
@@ -172,6 +175,7 @@ static void forget(sc_journal *r)
 {
     for (int64_t i = 0; i < r->n_samples; i++) free_sample(&r->sample[i]);
     r->points = r->n_samples = 0;
+    sc_forgetting_clear(&r->forgetting);
 }
 
 void sc_journal_cut(sc_journal *r, int64_t step)
@@ -188,6 +192,7 @@ sc_status sc_journal_open(sc_journal **out, const sc_context *ctx, const sc_jour
     if (!r) return sc_nomem();
     r->ctx = ctx;
     r->about = *about;
+    r->forgetting = about->old;
     sc_status s = (r->report = sc_path_join(about->out, "report.html")) ? SC_OK : sc_nomem();
     if (!s) s = sc_lines_open(&r->metrics, about->out, "metrics.jsonl", step, take_line, r);
     if (!s) s = sc_lines_open(&r->samples, about->out, "samples.jsonl", step, take_sample, r);
@@ -204,6 +209,7 @@ void sc_journal_free(sc_journal *r)
 {
     if (!r) return;
     forget(r);
+    sc_forgetting_free(&r->forgetting);
     sc_lines_close(&r->metrics);
     sc_lines_close(&r->samples);
     sc_events_free(r->events);
@@ -291,6 +297,8 @@ void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes)
                       .point = r->point,
                       .points = r->points,
                       .sample = r->sample,
-                      .samples = r->n_samples};
+                      .samples = r->n_samples,
+                      .forgetting = &r->forgetting};
     tell(r, sc_report_write(&page, r->report));
+    tell(r, sc_forgetting_write(&r->forgetting, r->about.out));
 }

@@ -128,7 +128,8 @@ static const float *join_weights(sc_replay *r, const sc_text_batch *a, const sc_
     double all = (double)SC_MAX(a->counted + b->counted, 1);
     float *to = room(&r->weight, a->rows + b->rows, s);
     for (int64_t i = 0; to && i < a->rows; i++) to[i] = (float)(a->weight[i] * ((double)a->counted / all));
-    for (int64_t i = 0; to && i < b->rows; i++) to[a->rows + i] = (float)(b->weight[i] * ((double)b->counted / all));
+    for (int64_t i = 0; to && i < b->rows; i++)
+        to[a->rows + i] = (float)(b->weight[i] * ((double)b->counted / all));
     return to;
 }
 
