@@ -41,6 +41,15 @@ void sc_old_note(const sc_forgetting *f, int i, double loss, double measured, js
 
 /* ---- what is known ---- */
 
+/* As the file has it, so that a run that goes on reports the same. */
+static double as_written(const json_t *v)
+{
+    char text[32];
+    if (!json_is_number(v)) return NAN;
+    snprintf(text, sizeof text, "%.9g", json_number_value(v));
+    return strtod(text, NULL);
+}
+
 sc_status sc_forgetting_take(sc_forgetting *f, const json_t *line)
 {
     char key[160];
@@ -54,9 +63,8 @@ sc_status sc_forgetting_take(sc_forgetting *f, const json_t *line)
         if (!json_is_number(loss)) continue;
         sc_old_points *p = &f->points[i];
         if (!sc_grow(&p->at, &p->cap, p->n + 1, sizeof *p->at)) return sc_nomem();
-        p->at[p->n++] =
-            (struct sc_old_point){(double)json_integer_value(json_object_get(line, "step")),
-                                  json_number_value(loss), measured ? json_number_value(measured) : NAN};
+        p->at[p->n++] = (struct sc_old_point){(double)json_integer_value(json_object_get(line, "step")),
+                                              as_written(loss), as_written(measured)};
     }
     return SC_OK;
 }
