@@ -6,6 +6,7 @@
 #ifndef SOCLE_SCALE_H
 #define SOCLE_SCALE_H
 
+#include "socle/stats.h"
 #include "socle/train.h"
 
 #ifdef __cplusplus
@@ -71,10 +72,6 @@ typedef struct sc_law_options {
     double confidence; /* of intervals [0.9] */
     uint64_t seed;
 } sc_law_options;
-
-typedef struct sc_interval {
-    double value, low, high; /* low and high NAN: not known */
-} sc_interval;
 
 /* A law that was fitted to points. */
 typedef struct sc_law_fit {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/report.h"
 
+#include <stdarg.h>
 #include <math.h>
 
 /* Letters of pictures grow where the page is narrow, since the pictures shrink with it. */
@@ -144,6 +145,18 @@ void sc_page_facts(sc_page *p, const char *const *fact, int n)
         sc_str_puts(&p->out, "</span>\n");
     }
     sc_str_puts(&p->out, "</ul>\n");
+}
+
+void sc_facts_add(sc_facts *f, const char *name, const char *fmt, ...)
+{
+    va_list args;
+    if (f->n == SC_FACTS) return;
+    va_start(args, fmt);
+    vsnprintf(f->text[f->n], sizeof f->text[0], fmt, args);
+    va_end(args);
+    f->list[2 * f->n] = name;
+    f->list[2 * f->n + 1] = f->text[f->n];
+    f->n++;
 }
 
 void sc_page_command(sc_page *p, const char *heading, const char *command)

@@ -69,8 +69,16 @@ void sc_page_begin(sc_page *p, const char *title, const char *status); /* status
 /* A heading, and a paragraph below it; text may be NULL. */
 void sc_page_section(sc_page *p, const char *heading, const char *text);
 void sc_page_subsection(sc_page *p, const char *heading, const char *text); /* the same, one level below */
-void sc_page_text(sc_page *p, const char *text);                /* a paragraph */
+void sc_page_text(sc_page *p, const char *text);                            /* a paragraph */
 void sc_page_facts(sc_page *p, const char *const *fact, int n); /* n names and values in turn, as boxes */
+/* The same as they come up: names are borrowed, values written as printf does. Starts as {0}; more than fit are left out. */
+enum { SC_FACTS = 16 };
+typedef struct sc_facts {
+    const char *list[2 * SC_FACTS];
+    char text[SC_FACTS][160];
+    int n;
+} sc_facts;
+void sc_facts_add(sc_facts *f, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void sc_page_command(sc_page *p, const char *heading, const char *command); /* set as it was typed; NULL: nothing */
 
 /* Charts stand side by side where there is room, the first one, if `first_wide`, over the whole width. */

@@ -179,9 +179,9 @@ static sc_status find_intervals(sc_law_fit *f)
     if (!x) return sc_nomem();
     for (int k = 0; k < SC_LAW_MOST; k++) {
         for (int64_t i = 0; i < f->replicates; i++) x[i] = f->replicate[i].p[k];
-        f->low[k] = sc_quantile(x, f->replicates, tail);
+        f->low[k] = sc_stats_quantile(x, f->replicates, tail);
         for (int64_t i = 0; i < f->replicates; i++) x[i] = f->replicate[i].p[k];
-        f->high[k] = sc_quantile(x, f->replicates, 1 - tail);
+        f->high[k] = sc_stats_quantile(x, f->replicates, 1 - tail);
     }
     sc_free(x);
     return SC_OK;
@@ -250,8 +250,8 @@ end:
 static void set_interval(sc_interval *out, double *x, const sc_law_fit *f)
 {
     double tail = (1 - f->confidence) / 2;
-    out->low = sc_quantile(x, f->replicates, tail);
-    out->high = sc_quantile(x, f->replicates, 1 - tail);
+    out->low = sc_stats_quantile(x, f->replicates, tail);
+    out->high = sc_stats_quantile(x, f->replicates, 1 - tail);
 }
 
 sc_interval sc_law_fit_predict(const sc_law_fit *f, double n, double d)

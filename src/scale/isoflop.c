@@ -93,8 +93,8 @@ static void find_intervals(sc_isoflops *x, const sc_scale_points *p, const sc_la
         for (int k = 0; k < 3; k++) through(r->again, x->n, field[k], &ignored, &r->a[k][i]);
     }
     for (int k = 0; k < 3; k++) {
-        power[k]->a.low = sc_quantile(r->a[k], f->replicates, tail);
-        power[k]->a.high = sc_quantile(r->a[k], f->replicates, 1 - tail);
+        power[k]->a.low = sc_stats_quantile(r->a[k], f->replicates, tail);
+        power[k]->a.high = sc_stats_quantile(r->a[k], f->replicates, 1 - tail);
     }
 }
 

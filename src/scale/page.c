@@ -33,42 +33,35 @@ static void cell_interval(sc_page *p, sc_interval v)
 
 /* ---- parts ---- */
 
-typedef struct facts {
-    const char *list[24];
-    char text[12][160];
-    int n;
-} facts;
-
-static char *add_fact(facts *f, const char *name)
+static void add_interval(sc_facts *f, const char *name, sc_interval v)
 {
-    f->list[2 * f->n] = name;
-    f->list[2 * f->n + 1] = f->text[f->n];
-    return f->text[f->n++];
+    char text[160];
+    spell(text, v);
+    sc_facts_add(f, name, "%s", text);
 }
 
 static void put_facts(sc_page *p, const sc_scale_summary *x)
 {
-    facts f = {0};
+    sc_facts f = {0};
     double sum = 0;
     char text[48];
     for (int64_t i = 0; i < x->points->n; i++) sum += x->points->point[i].c;
-    snprintf(add_fact(&f, "runs"), 160, "%lld", (long long)x->points->n);
+    sc_facts_add(&f, "runs", "%lld", (long long)x->points->n);
     sc_number_text(text, sum);
-    snprintf(add_fact(&f, "operations in all"), 160, "%s", text);
+    sc_facts_add(&f, "operations in all", "%s", text);
     const sc_law_fit *law = x->fit[SC_LAW_HOFFMANN];
     if (law) {
         double a = law->law.p[2], b = law->law.p[4];
-        spell(add_fact(&f, "α, of size"), (sc_interval){a, law->low[2], law->high[2]});
-        spell(add_fact(&f, "β, of tokens"), (sc_interval){b, law->low[4], law->high[4]});
-        spell(add_fact(&f, "E, nats a token"), (sc_interval){law->law.p[0], law->low[0], law->high[0]});
-        snprintf(add_fact(&f, "the best size goes with compute to the power"), 160, "%.3f", b / (a + b));
+        add_interval(&f, "α, of size", (sc_interval){a, law->low[2], law->high[2]});
+        add_interval(&f, "β, of tokens", (sc_interval){b, law->low[4], law->high[4]});
+        add_interval(&f, "E, nats a token", (sc_interval){law->law.p[0], law->low[0], law->high[0]});
+        sc_facts_add(&f, "the best size goes with compute to the power", "%.3f", b / (a + b));
     }
     sc_law_form judge = law ? SC_LAW_HOFFMANN : SC_LAW_KAPLAN_COMPUTE;
-    for (int i = 0; i < x->n_asked && f.n < 12; i++) {
+    for (int i = 0; i < x->n_asked; i++) {
         const sc_asked *q = &x->asked[i];
         if (!isfinite(q->actual) || !x->fit[judge]) continue;
-        snprintf(add_fact(&f, "off the held-out run's loss"), 160, "%+.2f%%",
-                 100 * (q->said[judge].value / q->actual - 1));
+        sc_facts_add(&f, "off the held-out run's loss", "%+.2f%%", 100 * (q->said[judge].value / q->actual - 1));
         break;
     }
     sc_page_facts(p, f.list, f.n);

@@ -38,7 +38,6 @@ sc_status sc_scale_points_levels(sc_scale_points *p);
 
 /* ---- small statistics (statistics.c) ---- */
 
-double sc_quantile(double *x, int64_t n, double share); /* sorts x; of finite values; NAN without any */
 double sc_median(double *x, int64_t n);
 /* Solves a (n, n) x = b by Cholesky's factors, a symmetric; false: not positive definite. x may be b. Overwrites a. */
 bool sc_solve(double *a, double *b, int n);

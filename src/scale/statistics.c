@@ -2,27 +2,8 @@
 #include "scale/scale.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-double sc_quantile(double *x, int64_t n, double share)
-{
-    int64_t m = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (isfinite(x[i])) x[m++] = x[i];
-    if (!m) return NAN;
-    qsort(x, (size_t)m, sizeof *x, ascending);
-    double at = share * (double)(m - 1);
-    int64_t i = (int64_t)at;
-    return i + 1 < m ? x[i] + (at - (double)i) * (x[i + 1] - x[i]) : x[m - 1];
-}
-
-double sc_median(double *x, int64_t n) { return sc_quantile(x, n, 0.5); }
+double sc_median(double *x, int64_t n) { return sc_stats_quantile(x, n, 0.5); }
 
 bool sc_solve(double *a, double *b, int n)
 {

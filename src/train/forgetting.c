@@ -24,7 +24,7 @@ void sc_old_name(char out[SC_OLD_NAME], const char *path, int number)
 static void key_of(const sc_forgetting *f, int i, const char *what, char out[160])
 {
     if (i)
-        snprintf(out, 160, "eval_old_%s_%s", f->name[i - 1], what);
+        snprintf(out, 160, SC_OLD_KEY "%s_%s", f->name[i - 1], what);
     else
         snprintf(out, 160, "eval_%s", what);
 }

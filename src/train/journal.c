@@ -4,6 +4,8 @@
 #include <math.h>
 #include <time.h>
 
+enum { MAX_TRACKS = 24 };
+
 struct sc_journal {
     const sc_context *ctx;
     sc_journal_about about;
@@ -12,6 +14,8 @@ struct sc_journal {
     sc_events *events;
     sc_point *point;
     int64_t points, cap_points;
+    sc_track track[MAX_TRACKS]; /* in the order in which they were first met */
+    int tracks;
     sc_sample *sample;
     int64_t n_samples, cap_samples;
     sc_forgetting forgetting;
@@ -52,6 +56,29 @@ static const char *tag_of(const char *key, char text[80], size_t *at)
     return text;
 }
 
+/* A number that has no place of its own on the page. What does not fit stays in the file alone. */
+static void take_other(sc_journal *r, double step, const char *key, double value)
+{
+    int k = 0, eval = strncmp(key, "eval_", 5) == 0;
+    const char *name = eval ? key + 5 : key;
+    while (k < r->tracks && strcmp(r->track[k].name, name) != 0) k++;
+    if (k == MAX_TRACKS || strlen(name) >= sizeof r->track[k].name) return;
+    sc_track *t = &r->track[k];
+    if (k == r->tracks) {
+        *t = (sc_track){0};
+        snprintf(t->name, sizeof t->name, "%s", name);
+        r->tracks++;
+    }
+    if (!t->n || t->point[t->n - 1].step != step) {
+        if (!sc_grow(&t->point, &t->cap, t->n + 1, sizeof *t->point)) {
+            r->oom = true;
+            return;
+        }
+        t->point[t->n++] = (struct sc_track_point){step, {NAN, NAN}};
+    }
+    t->point[t->n - 1].value[eval] = value;
+}
+
 /* A line's numbers into the point of its step: a step may have two lines, one of its training and one of its evaluation. */
 static void take_line(void *user, const json_t *line)
 {
@@ -72,9 +99,12 @@ static void take_line(void *user, const json_t *line)
         char text[80];
         size_t at;
         double x = json_number_value(v);
-        if (!json_is_number(v)) continue;
-        tag_of(key, text, &at);
-        if (at) memcpy((char *)&r->point[r->points - 1] + at, &x, sizeof x);
+        if (!json_is_number(v) || strcmp(key, "step") == 0) continue;
+        bool other = tag_of(key, text, &at) == text;
+        if (other && strncmp(key, SC_OLD_KEY, strlen(SC_OLD_KEY)) != 0) /* those have a section of their own */
+            take_other(r, step, key, x);
+        else if (!other && at)
+            memcpy((char *)&r->point[r->points - 1] + at, &x, sizeof x);
     }
 }
 
@@ -174,7 +204,8 @@ void sc_journal_sample(sc_journal *r, int64_t step, const char *prompt, const ch
 static void forget(sc_journal *r)
 {
     for (int64_t i = 0; i < r->n_samples; i++) free_sample(&r->sample[i]);
-    r->points = r->n_samples = 0;
+    for (int k = 0; k < r->tracks; k++) sc_free(r->track[k].point);
+    r->points = r->n_samples = r->tracks = 0;
     sc_forgetting_clear(&r->forgetting);
 }
 
@@ -241,20 +272,7 @@ static double last_of(const sc_journal *r, size_t at)
     return NAN;
 }
 
-typedef struct facts {
-    const char *list[20];
-    char text[10][48];
-    int n;
-} facts;
-
-static char *add_fact(facts *f, const char *name)
-{
-    f->list[2 * f->n] = name;
-    f->list[2 * f->n + 1] = f->text[f->n];
-    return f->text[f->n++];
-}
-
-static void gather_facts(const sc_journal *r, facts *f)
+static void gather_facts(const sc_journal *r, sc_facts *f)
 {
     static const struct {
         const char *name, *format;
@@ -266,20 +284,24 @@ static void gather_facts(const sc_journal *r, facts *f)
                     {"tokens a second", "%.0f", offsetof(sc_point, tokens_per_second), 1},
                     {"of the peak", "%.0f%%", offsetof(sc_point, share), 100}};
     double step = r->points ? r->point[r->points - 1].step : 0, seconds = last_of(r, offsetof(sc_point, seconds));
-    snprintf(add_fact(f, "steps"), 48, "%.0f of %lld", step, (long long)r->about.steps);
+    sc_facts_add(f, "steps", "%.0f of %lld", step, (long long)r->about.steps);
     for (int i = 0; i < SC_COUNT(measured); i++) {
         double v = last_of(r, measured[i].at);
-        if (isfinite(v)) snprintf(add_fact(f, measured[i].name), 48, measured[i].format, v * measured[i].factor);
+        if (isfinite(v)) sc_facts_add(f, measured[i].name, measured[i].format, v * measured[i].factor);
     }
-    if (isfinite(seconds)) duration(add_fact(f, "in training"), seconds);
+    if (isfinite(seconds)) {
+        char text[32];
+        duration(text, seconds);
+        sc_facts_add(f, "in training", "%s", text);
+    }
     double n = (double)r->about.parameters;
     const char *unit = n >= 1e9 ? " billion" : n >= 1e6 ? " million" : "";
-    snprintf(add_fact(f, "parameters"), 48, "%.6g%s", n >= 1e9 ? n / 1e9 : n >= 1e6 ? n / 1e6 : n, unit);
+    sc_facts_add(f, "parameters", "%.6g%s", n >= 1e9 ? n / 1e9 : n >= 1e6 ? n / 1e6 : n, unit);
 }
 
 void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes)
 {
-    facts f = {0};
+    sc_facts f = {0};
     char when[64] = "", text[256];
     time_t now = time(NULL);
     struct tm local;
@@ -296,6 +318,8 @@ void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes)
                       .n_facts = f.n,
                       .point = r->point,
                       .points = r->points,
+                      .track = r->track,
+                      .tracks = r->tracks,
                       .sample = r->sample,
                       .samples = r->n_samples,
                       .forgetting = &r->forgetting};

@@ -267,20 +267,24 @@ static void fill_text(const sc_plan *p, const sc_text_in *in, const int32_t *ids
         for (int64_t i = start[q]; i < start[q + 1]; i++) position[i] = (int32_t)i - start[q];
 }
 
+void sc_batch_fill(const sc_plan *p, const sc_loss_graph *x, const sc_text_batch *b)
+{
+    const sc_text_graph *t = &x->t;
+    fill_text(p, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
+    if (b->source)
+        fill_text(p, &t->source, b->source_ids, b->source_start, b->source_positions, b->source, b->sequences);
+    fill(p, t->in.types, b->types, b->tokens);
+    fill(p, t->in.wanted, b->wanted, b->rows);
+    fill(p, x->labels, b->labels, b->rows);
+    fill(p, x->target, b->target, b->rows);
+}
+
 static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double scale, bool gradients,
                           double *loss)
 {
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
-    const sc_text_graph *t = &p->x.t;
-    fill_text(p->plan, &t->in, b->ids, b->start, b->positions, b->tokens, b->sequences);
-    if (b->source)
-        fill_text(p->plan, &t->source, b->source_ids, b->source_start, b->source_positions, b->source,
-                  b->sequences);
-    fill(p->plan, t->in.types, b->types, b->tokens);
-    fill(p->plan, t->in.wanted, b->wanted, b->rows);
-    fill(p->plan, p->x.labels, b->labels, b->rows);
-    fill(p->plan, p->x.target, b->target, b->rows);
+    sc_batch_fill(p->plan, &p->x, b);
     float *weight = sc_plan_data(p->plan, p->x.weight);
     for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
         weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);

@@ -104,7 +104,7 @@ double sc_measure_value(const sc_measure *s)
     return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
 }
 
-static void add_inputs(sc_loss_graph *out, int64_t rows, bool numbers)
+void sc_loss_inputs(sc_loss_graph *out, int64_t rows, bool numbers)
 {
     sc_graph *g = out->t.g;
     sc_shape shape = {1, {rows}};
@@ -116,7 +116,7 @@ static void add_inputs(sc_loss_graph *out, int64_t rows, bool numbers)
 }
 
 /* The sum of losses (rows). */
-static sc_tensor *total(sc_graph *g, sc_tensor *losses)
+sc_tensor *sc_loss_total(sc_graph *g, sc_tensor *losses)
 {
     return sc_sum_leading(g, sc_reshape(g, losses, 2, (int64_t[]){-1, 1}), 1);
 }
@@ -124,17 +124,17 @@ static sc_tensor *total(sc_graph *g, sc_tensor *losses)
 void sc_loss_cross_entropy(sc_loss_graph *out, sc_tensor *logits, int64_t rows, float smoothing)
 {
     sc_graph *g = out->t.g;
-    add_inputs(out, rows, false);
-    out->loss = total(g, sc_cross_entropy_smoothed(g, logits, out->labels, out->weight, smoothing));
+    sc_loss_inputs(out, rows, false);
+    out->loss = sc_loss_total(g, sc_cross_entropy_smoothed(g, logits, out->labels, out->weight, smoothing));
     out->result = logits;
 }
 
 void sc_loss_squares(sc_loss_graph *out, sc_tensor *numbers, int64_t rows)
 {
     sc_graph *g = out->t.g;
-    add_inputs(out, rows, true);
+    sc_loss_inputs(out, rows, true);
     sc_tensor *off = sc_add(g, sc_reshape(g, numbers, 1, &rows), sc_affine(g, out->target, -1, 0));
-    out->loss = total(g, sc_mul(g, sc_mul(g, off, off), out->weight));
+    out->loss = sc_loss_total(g, sc_mul(g, sc_mul(g, off, off), out->weight));
     out->result = numbers;
 }
 

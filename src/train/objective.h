@@ -122,6 +122,10 @@ sc_status sc_objective_changes(json_t *changes, const sc_objective *o, const sc_
 
 /* ---- graphs that objectives share (objective.c) ---- */
 
+/* Adds inputs "weight" and "labels", or "target" for numbers (rows). */
+void sc_loss_inputs(sc_loss_graph *out, int64_t rows, bool numbers);
+/* The sum of losses (rows), one element. */
+sc_tensor *sc_loss_total(sc_graph *g, sc_tensor *losses);
 /* Adds inputs "labels" and "weight" (rows) and the cross entropy of logits (rows, n), with `smoothing` of each label spread
  * over all (Szegedy et al. 2016). */
 void sc_loss_cross_entropy(sc_loss_graph *out, sc_tensor *logits, int64_t rows, float smoothing);

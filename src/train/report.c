@@ -2,6 +2,8 @@
 /* report.html: what a run did. */
 #include "train/run.h"
 
+#include <math.h>
+
 static sc_series series(const sc_report *r, const char *name, int colour, size_t field)
 {
     return (sc_series){.name = name,
@@ -10,6 +12,28 @@ static sc_series series(const sc_report *r, const char *name, int colour, size_t
                        .y = (const double *)(const void *)((const char *)r->point + field),
                        .n = r->points,
                        .stride = sizeof *r->point};
+}
+
+/* What an objective measures beside its loss. */
+static void put_tracks(sc_page *p, const sc_report *r)
+{
+    for (int k = 0; k < r->tracks; k++) {
+        const sc_track *t = &r->track[k];
+        sc_series s[2];
+        bool both[2] = {false, false};
+        for (int64_t i = 0; i < t->n; i++)
+            for (int e = 0; e < 2; e++) both[e] = both[e] || isfinite(t->point[i].value[e]);
+        for (int e = 0; e < 2; e++)
+            s[e] = (sc_series){.name = !(both[0] && both[1]) ? t->name
+                                       : e                   ? "evaluation"
+                                                             : "training",
+                               .colour = e,
+                               .x = &t->point->step,
+                               .y = &t->point->value[e],
+                               .n = t->n,
+                               .stride = sizeof *t->point};
+        sc_page_chart(p, &(sc_chart){.title = t->name, .x_name = "step", .series = s, .n_series = 2});
+    }
 }
 
 static void put_charts(sc_page *p, const sc_report *r)
@@ -48,6 +72,7 @@ static void put_charts(sc_page *p, const sc_report *r)
         c.mark_name = "spike at step";
         sc_page_chart(p, &c);
     }
+    put_tracks(p, r);
     sc_page_charts_end(p);
 }
 

@@ -93,6 +93,7 @@ void sc_lines_close(sc_lines *l);
 /* ---- what is forgotten (forgetting.c) ---- */
 
 enum { SC_OLD_MOST = 8, SC_OLD_NAME = 48 };
+#define SC_OLD_KEY "eval_old_" /* that numbers of old data begin with in metrics.jsonl */
 
 typedef struct sc_old_points {
     struct sc_old_point {
@@ -126,6 +127,15 @@ typedef struct sc_point {
     double step, seconds, loss, eval_loss, ema_loss, lr, norm, tokens_per_second, share;
 } sc_point;
 
+/* Another number of metrics.jsonl, by its name without "eval_": [0] of the training, [1] of the evaluation, NAN: not measured. */
+typedef struct sc_track {
+    char name[72];
+    struct sc_track_point {
+        double step, value[2];
+    } * point;
+    int64_t n, cap;
+} sc_track;
+
 typedef struct sc_sample {
     int64_t step;
     char *prompt, *text; /* owned */
@@ -138,6 +148,8 @@ typedef struct sc_report {
     int n_facts;
     const sc_point *point;
     int64_t points;
+    const sc_track *track;
+    int tracks;
     const sc_sample *sample;
     int64_t samples;
     const sc_forgetting *forgetting;

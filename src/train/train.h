@@ -4,6 +4,7 @@
 #define SC_TRAIN_INTERNAL_H
 
 #include "train/objective.h"
+#include "train/reference.h"
 
 /* ---- learning rates (schedule.c) ---- */
 
@@ -168,6 +169,8 @@ sc_status sc_learner_order(sc_learner *l, const sc_text_batch *b, int64_t *order
 const double *sc_learner_metrics(const sc_learner *l, const char *names[SC_MORE]);
 /* The loss alone, and how well its result fits what was expected, added to the sums. */
 sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *sum);
+/* Writes a batch into the inputs of a plan for its sizes, but for the weights. */
+void sc_batch_fill(const sc_plan *p, const sc_loss_graph *x, const sc_text_batch *b);
 /* Operations of one batch's forward and backward pass, without those that are made twice. */
 double sc_learner_flops(const sc_learner *l);
 int64_t sc_learner_arena_bytes(const sc_learner *l);
