@@ -41,6 +41,21 @@ typedef struct sc_train_options {
     int n_data;
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
     int n_eval_data;
+    /* Learning on without forgetting (docs/continual.md). replay: old data as `data`, of which `replay_share` [0.1] of each
+     * batch's examples are. old_eval_data: up to 8 files whose loss is measured before the first step and with each evaluation,
+     * for the report and forgetting.json; they are not trained on. ewc, l2_start: how strongly weights are held where they
+     * began, by the Fisher information of old data (ewc_data, of which `ewc_examples` [256] are looked at; added to it that of
+     * ewc_from, the anchor.safetensors of an earlier run), or all alike; 0: not. */
+    const char *const *replay;
+    int n_replay;
+    double replay_share;
+    const char *const *old_eval_data;
+    int n_old_eval_data;
+    double ewc, l2_start;
+    const char *const *ewc_data;
+    int n_ewc_data;
+    const char *ewc_from;
+    int64_t ewc_examples;
     const char *out; /* the run directory; made */
     bool
         resume; /* go on from the last checkpoint in `out`, or from the beginning where it has none yet. Options that are
@@ -70,8 +85,7 @@ typedef struct sc_train_options {
     const char
         *alphabet;     /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
                              with a symbol a line. A new model gets its vocabulary */
-<<<<<<< HEAD
-    bool pack;         /* causal: tokens see their own document alone */
+    bool pack;         /* causal, sft: tokens see their own document alone */
     bool whole_words;  /* mlm: all tokens of a word or none */
     bool keep_order;   /* denoise: sentences stay where they are */
     double mask_share; /* of tokens: mlm and span [0.15], denoise [0.3] */
@@ -82,15 +96,6 @@ typedef struct sc_train_options {
     double scale;  /* contrastive: of cosines [20] */
     sc_preference_options prefer; /* reward, dpo, kto, orpo, simpo */
     const char *pooling;          /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
-=======
-    bool pack;           /* causal, sft: tokens see their own document alone */
-    bool whole_words;    /* mlm: all tokens of a word or none */
-    bool keep_order;     /* denoise: sentences stay where they are */
-    double mask_share;   /* of tokens: mlm and span [0.15], denoise [0.3] */
-    double mean_span;    /* tokens: span and denoise [3] */
-    double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
-    double scale;        /* contrastive: of cosines [20] */
-    const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
     /* sft */
     const char *chat_template; /* "chatml", "plain", a file or a folder [the model's] */
     const char *learn;         /* "answers", "last" or "all" of a conversation ["answers"] */
@@ -98,7 +103,6 @@ typedef struct sc_train_options {
         *overlong; /* what is longer than `length` loses its "end" or its "start", or "drop": is left out ["end"] */
     bool chat;     /* a prompt and its completion are a turn of a conversation, not a text */
     double eval_share; /* of the data's records, which are measured and not learned from [0] */
->>>>>>> sft
     const char
         *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with
                               sums, weights and all else f32 ["f32"] */
