@@ -372,6 +372,8 @@ static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state,
     if (saved && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
     const char *from = saved && !sc_path_exists(t->o.model) ? t->o.out : t->o.model;
     s = open_task(t, dir ? dir : from, !(saved || t->o.from_weights) || !sc_team_first(&t->team));
+    if (!s) s = sc_trainer_best_check(t);
+    if (!s && saved) s = sc_trainer_best_restore(t);
     if (!s) s = make_learner(t);
     return s ? s : sum_files(t);
 }
