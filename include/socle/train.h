@@ -111,7 +111,8 @@ typedef struct sc_train_options {
                        bits in less memory and more time */
     uint64_t seed;
     bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
-    int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
+    int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
+    bool best; /* the run's model is the checkpoint with the lowest evaluation loss, which stays as out/best */
     int64_t eval_every;         /* [with each checkpoint] */
     int64_t log_every;          /* [10] */
     int64_t sample_every;       /* steps between samples [with each checkpoint, where there is a prompt] */

@@ -144,6 +144,7 @@ int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
                                .in_order = sc_cmd_typed_flag(c, "in-order"),
                                .save_every = sc_cmd_typed_int(c, "save-every"),
                                .keep = sc_cmd_typed_int(c, "keep"),
+                               .best = sc_cmd_typed_flag(c, "best"),
                                .eval_every = sc_cmd_typed_int(c, "eval-every"),
                                .log_every = sc_cmd_typed_int(c, "log-every"),
                                .sample_every = sc_cmd_typed_int(c, "sample-every"),

@@ -95,6 +95,7 @@
     {"keep", 0, SC_OPT_INT, "N", "checkpoints to keep", .value = "2", .lo = 1, .hi = 1e6},                         \
     {"eval-every", 0, SC_OPT_INT, "N", "steps between evaluations; 0: with each checkpoint", .value = "0", .lo = 0, \
      .hi = 1e12},                                                                                                  \
+    {"best", 0, SC_OPT_FLAG, .help = "the run's model is the checkpoint with the lowest evaluation loss"},         \
     {"log-every", 0, SC_OPT_INT, "N", "steps between lines of metrics.jsonl", .value = "10", .lo = 1, .hi = 1e12}, \
     {"prompt", 'p', SC_OPT_STR, "TEXT", "a text to continue along the way, for the report", .many = true},         \
     {"sample-every", 0, SC_OPT_INT, "N", "steps between samples; 0: with each checkpoint", .value = "0", .lo = 0,  \

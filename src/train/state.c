@@ -108,6 +108,7 @@ static const field fields[] = {
     FIELD("in-order", FLAG, in_order),
     FREE("save-every", INT, save_every),
     FREE("keep", INT, keep),
+    FIELD("best", FLAG, best),
     FREE("eval-every", INT, eval_every),
     FREE("log-every", INT, log_every),
     FREE("sample-every", INT, sample_every),

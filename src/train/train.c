@@ -435,6 +435,8 @@ static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state,
     bool fresh = !(saved || t->o.from_weights) || !sc_team_first(&t->team);
     s = adapted ? open_task(t, t->o.model, false) : open_task(t, dir ? dir : from, fresh);
     if (!s && adapted && dir) s = sc_adapters_read(&t->task.model->adapters, dir);
+    if (!s) s = sc_trainer_best_check(t);
+    if (!s && saved) s = sc_trainer_best_restore(t);
     if (!s) s = make_learner(t);
     return s ? s : sum_files(t);
 }
