@@ -322,7 +322,7 @@ static sc_status add_single(void *user, const sc_record *r)
     reading *x = user;
     const json_t *label = r->json ? sc_record_value(r, "label|desirable") : NULL;
     bool pair = r->json && sc_record_value(r, CHOSEN),
-         whole = json_is_integer(label) && json_integer_value(label) / 2 == 0 && json_integer_value(label) >= 0;
+         number = json_is_integer(label) && json_integer_value(label) / 2 == 0 && json_integer_value(label) >= 0;
     if (!pair && !json_is_boolean(label) && !number)
         return fail_at(r, "there is no \"label\" that is true or false");
     parts t = {0};
