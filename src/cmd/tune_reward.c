@@ -11,7 +11,7 @@ static const sc_option options[] = {
     {0}};
 static const sc_example examples[] = {
     {"socle tune reward SmolLM2-135M-Instruct --data pairs.jsonl --eval-share 0.1 --out rm", "A reward model"},
-    {"socle classify rm --text \"A text to score\"", "Its number for a text"},
+    {"socle classify rm \"A text to score\"", "Its number for a text"},
     {"socle tune reward --resume --out run", "Go on where it was stopped"},
     {0}};
 const sc_verb sc_verb_tune_reward = {
