@@ -73,8 +73,11 @@ static sc_status judge(void *user, sc_text prompt, const sc_text *answers, int64
             s = render(j, prompt, answers[i], &text, &len);
         } else {
             sc_str whole = {0};
+            const sc_tokenizer *t = sc_reader_tokenizer(j->reader);
+            int32_t eos = sc_tokenizer_eos(t); /* an answer ends, as it did where the model learned */
             sc_str_append(&whole, prompt.p, prompt.len);
             sc_str_append(&whole, answers[i].p, answers[i].len);
+            if (eos >= 0 && sc_tokenizer_token(t, eos, NULL)) sc_str_puts(&whole, sc_tokenizer_token(t, eos, NULL));
             if (!(text = sc_str_take(&whole, &len))) s = sc_nomem();
         }
         if (!s) s = sc_reader_classify(j->reader, (sc_text){text, len}, (sc_text){0}, &score);
