@@ -2,8 +2,6 @@
 /* A reward model as a judge of answers. */
 #include "ask/asking.h"
 
-#include <stdlib.h>
-
 struct sc_ask_judge {
     sc_reader *reader;
     sc_template *chat; /* NULL: it has none */
@@ -48,7 +46,7 @@ static sc_status render(const sc_ask_judge *j, sc_text prompt, sc_text answer, c
     char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
     sc_status s = text ? sc_template_render(out, len, j->chat, text, (int64_t)strlen(text), NULL)
                        : sc_fail(SC_EINVAL, "a prompt or an answer that is not UTF-8");
-    free(text);
+    sc_free(text);
     json_decref(v);
     /* The tokenizer may put the token that begins texts before them: once is enough. */
     const int32_t *before, *after;
