@@ -4,6 +4,7 @@
 #define SOCLE_TRAIN_H
 
 #include "socle/model.h"
+#include "socle/rl.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,6 +82,7 @@ typedef struct sc_train_options {
     const char *on_spike;
     double spike_factor;
     int64_t spike_window, spike_limit;
+    sc_rl_options rl;        /* of sc_tune_policy */
     double peak_flops;       /* operations a second that the machine can do, for shares of it; 0: not known */
     const char *const *args; /* the command as it was typed, to be kept with the run */
     int n_args;

@@ -18,7 +18,9 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
                            .optimizer = t->optimizer,
                            .n = t->n,
                            .shards = t->team.shards,
-                           .first = sc_team_first(&t->team)};
+                           .first = sc_team_first(&t->team),
+                           .objective = t->task.objective,
+                           .self = t->task.self};
 }
 
 static double epoch_of(const sc_trainer *t)
@@ -86,6 +88,7 @@ static void note_step(sc_trainer *t, const sc_train_event *e)
     if (o && t->o.peak_flops > 0)
         json_object_set_new(o, "share_of_peak", json_real(e->flops / (t->o.peak_flops * e->ranks)));
     note_metrics(t, o, t->metric, 1, "");
+    if (o && t->task.objective->note) t->task.objective->note(t->task.self, o);
     if (o && e->ranks > 1) json_object_set_new(o, "communication", json_real(e->communication));
     sc_journal_put(t->journal, o);
 }
@@ -126,9 +129,22 @@ static sc_status exchange(sc_trainer *t)
     return t->team.shards ? sc_shards_share(t->team.shards) : SC_OK;
 }
 
+/* What the objective measures itself. */
+static sc_status evaluate_own(sc_trainer *t, int64_t step)
+{
+    json_t *line = json_pack("{s:I}", "step", (json_int_t)step);
+    sc_status s = line ? t->task.objective->evaluate(t->task.self, line) : sc_nomem();
+    if (!s && t->journal)
+        sc_journal_put(t->journal, line);
+    else
+        json_decref(line);
+    return s;
+}
+
 static sc_status evaluate(sc_trainer *t, sc_train_event *e)
 {
     sc_measure sum, averaged;
+    if (t->task.size.evaluates) return evaluate_own(t, e->step);
     sc_status s = measure(t, &sum);
     if (s) return s;
     e->eval_loss = sum.loss / sum.counted;
@@ -160,6 +176,15 @@ static sc_status sample(sc_trainer *t, int64_t step)
     return SC_OK;
 }
 
+/* What the objective has to show of how it goes. */
+static void show(sc_trainer *t, int64_t step)
+{
+    const char *prompt, *text;
+    const sc_objective *x = t->task.objective;
+    for (int64_t i = 0; t->journal && x->show && x->show(t->task.self, i, &prompt, &text); i++)
+        sc_journal_sample(t->journal, step, prompt, text);
+}
+
 static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 {
     return step > 0 && (step % every == 0 || step == t->steps);
@@ -167,7 +192,7 @@ static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 
 static bool eval_due(const sc_trainer *t, int64_t step)
 {
-    return t->task.size.eval_batches && is_due(t, step, t->o.eval_every);
+    return (t->task.size.eval_batches || t->task.size.evaluates) && is_due(t, step, t->o.eval_every);
 }
 
 static bool sample_due(const sc_trainer *t, int64_t step)
@@ -345,6 +370,7 @@ static sc_status after_step(sc_trainer *t, sc_train_event *e)
     }
     if (eval) s = evaluate(t, e);
     if (!s && sample_due(t, e->step)) s = sample(t, e->step);
+    if (!s && is_due(t, e->step, t->o.sample_every)) show(t, e->step);
     if (due) report_page(t, e->step == t->steps ? "Finished" : "Running");
     return s;
 }

@@ -204,8 +204,8 @@ void sc_fresh_weights(sc_model *m);
 
 /* Starts as {0}. */
 typedef struct sc_task {
-    const sc_objective *objective;
-    void *self; /* the objective's own */
+    const sc_objective *objective; /* may be given; else the options name it */
+    void *self;                    /* the objective's own */
     sc_objective_size size;
     sc_tokenizer *tokenizer;
     sc_alphabet alphabet;
@@ -216,6 +216,10 @@ typedef struct sc_task {
 sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
                        int64_t parts);
 void sc_task_close(sc_task *t); /* also after a failure */
+
+/* sc_train with an objective that is not in the table; its name is the options'. (train.c) */
+sc_status sc_train_objective(sc_context *ctx, const sc_train_options *o, const sc_objective *objective,
+                             sc_train_report *report, void *user);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 
@@ -230,6 +234,8 @@ typedef struct sc_checkpoint {
     json_t *state;            /* trainer_state.json */
     struct sc_shards *shards; /* of several ranks, which all write and read: rank 0 touches the disk; NULL: alone */
     bool first;               /* rank 0, or alone */
+    const sc_objective *objective;
+    void *self; /* its own */
 } sc_checkpoint;
 /* Writes out/checkpoint-STEP, which appears whole or not at all, and is one of `keep` at multiples of step `every`: older
  * ones go, and those at other steps. */
