@@ -10,6 +10,21 @@
 extern "C" {
 #endif
 
+/* How preferences are learned (docs/preferences.md). 0 or NULL: the default, in brackets. */
+typedef struct sc_preference_options {
+    const char *loss; /* dpo: "sigmoid", "hinge", "ipo" (of means over tokens), "ipo_sum", "robust" ["sigmoid"] */
+    double beta;  /* how far from the reference rewards are counted; orpo: how much the odds count [0.1; simpo 2] */
+    double gamma; /* simpo: by how much the chosen answer is to be ahead, in rewards [1]; below 0: 0 */
+    double sft;   /* dpo, simpo: how much the chosen answers' cross entropy counts beside [0] */
+    double desirable, undesirable; /* kto: weights of answers that are wanted and that are not [1] */
+    double center; /* reward: of the square of the sum of both rewards, which keeps them around 0 [0] */
+    const char *
+        reference; /* dpo, kto: the model that stays as it is, a folder or a GGUF file [the model that is begun with] */
+    bool
+        precompute; /* all that the reference says is computed first and kept in the run's folder; its memory is given back */
+    bool skip_equal; /* pairs of equal answers are left out; else they are an error */
+} sc_preference_options;
+
 /* 0 or NULL: the default, in brackets. Rates and shares are plain numbers, not percent. */
 typedef struct sc_train_options {
     const char
@@ -51,9 +66,22 @@ typedef struct sc_train_options {
     double warmup;  /* share of all steps [0.02]; below 0: none */
     double clip;    /* largest norm of the gradients [1]; below 0: none */
     const char
-        *alphabet;       /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
+        *alphabet;     /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
                              with a symbol a line. A new model gets its vocabulary */
-    bool pack;           /* causal: tokens see their own document alone */
+<<<<<<< HEAD
+    bool pack;         /* causal: tokens see their own document alone */
+    bool whole_words;  /* mlm: all tokens of a word or none */
+    bool keep_order;   /* denoise: sentences stay where they are */
+    double mask_share; /* of tokens: mlm and span [0.15], denoise [0.3] */
+    double mean_span;  /* tokens: span and denoise [3] */
+    double
+        smoothing; /* seq2seq: this much of each label goes to all tokens alike; dpo, simpo: the share of pairs that
+                            are taken to be the wrong way round [0] */
+    double scale;  /* contrastive: of cosines [20] */
+    sc_preference_options prefer; /* reward, dpo, kto, orpo, simpo */
+    const char *pooling;          /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
+=======
+    bool pack;           /* causal, sft: tokens see their own document alone */
     bool whole_words;    /* mlm: all tokens of a word or none */
     bool keep_order;     /* denoise: sentences stay where they are */
     double mask_share;   /* of tokens: mlm and span [0.15], denoise [0.3] */
@@ -61,6 +89,14 @@ typedef struct sc_train_options {
     double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
     double scale;        /* contrastive: of cosines [20] */
     const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
+    /* sft */
+    const char *chat_template; /* "chatml", "plain", a file or a folder [the model's] */
+    const char *learn;         /* "answers", "last" or "all" of a conversation ["answers"] */
+    const char
+        *overlong; /* what is longer than `length` loses its "end" or its "start", or "drop": is left out ["end"] */
+    bool chat;     /* a prompt and its completion are a turn of a conversation, not a text */
+    double eval_share; /* of the data's records, which are measured and not learned from [0] */
+>>>>>>> sft
     const char
         *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with
                               sums, weights and all else f32 ["f32"] */

@@ -176,6 +176,16 @@ int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective)
     return 0;
 }
 
+void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o)
+{
+    o->chat_template = sc_cmd_typed_str(c, "template");
+    o->learn = sc_cmd_typed_str(c, "learn");
+    o->overlong = sc_cmd_typed_str(c, "overlong");
+    o->chat = sc_cmd_flag(c, "as-chat");
+    o->pack = sc_cmd_flag(c, "pack");
+    o->eval_share = sc_cmd_typed_num(c, "eval-share");
+}
+
 /* ---- the run ---- */
 
 /* Where mpirun started several processes, the cores are divided. */

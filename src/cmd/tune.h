@@ -102,6 +102,16 @@
      .hi = 1 << 20},                                                                                               \
     {"spike-limit", 0, SC_OPT_INT, "N", "spikes to leave out before giving up", .value = "10", .lo = 1, .hi = 1e6}
 
+#define SC_OPT_SFT                                                                                                 \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"learn", 0, SC_OPT_CHOICE, "answers|last|all", "what of a conversation is learned", .value = "answers"},      \
+    {"overlong", 0, SC_OPT_CHOICE, "end|start|drop",                                                               \
+     "what is longer than --length loses its end or its start, or is left out", .value = "end"},                   \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt and its completion are a turn of a conversation, not one text"}, \
+    {"pack", 0, SC_OPT_FLAG, .help = "as many sequences as fit --length count as one; they do not see each other"}, \
+    {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
+     .hi = 0.99}
+
 /* clang-format on */
 /* All that a verb of tune has beside what its method needs. */
 #define SC_OPT_TUNE                                                                                                \
@@ -133,6 +143,8 @@ typedef struct sc_cmd_training {
 int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t);
 /* The same for a verb of tune, with the model as first argument: what of it is missing is told. */
 int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective);
+/* SC_OPT_SFT into options. */
+void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o);
 void sc_cmd_training_free(sc_cmd_training *t);
 /* sc_train with them, shown; frees what t has. The exit code. */
 int sc_cmd_train(sc_cmd *c, sc_cmd_training *t);

@@ -356,6 +356,18 @@ static sc_status name_labels(sc_model *m)
     return SC_OK;
 }
 
+/* A decoder's checkpoint says by its class that it has classes of texts, or one number for each. */
+static void find_score_head(sc_model *m, sc_config *c)
+{
+    const json_t *labels = json_object_get(m->json, "id2label");
+    const char *name = json_string_value(json_array_get(json_object_get(m->json, "architectures"), 0));
+    if (!name || !sc_path_has_suffix(name, "ForSequenceClassification")) return;
+    m->info.head = SC_HEAD_CLASSES;
+    m->info.labels =
+        sc_config_int(c, "num_labels", json_is_object(labels) ? (int64_t)json_object_size(labels) : 2, 1, 1 << 20);
+    m->info.tied = false;
+}
+
 sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
@@ -374,7 +386,8 @@ sc_status sc_model_configure(sc_model *m)
         sc_config_fault(&c, "block_sparse: models of type '%s' have no such attention", type);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
-    return name_labels(m);
+    if (m->info.head == SC_HEAD_NEXT && !m->family->encoder_decoder) find_score_head(m, &c);
+    return c.status ? c.status : name_labels(m);
 }
 
 sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)

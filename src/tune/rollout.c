@@ -107,7 +107,7 @@ static sc_status choose(sc_roller *r, slot *x, const float *logits)
 }
 
 /* The prompt of slots first .. end, evaluated once; the first id of each. */
-static sc_status begin(sc_roller *r, const sc_prompt *p, int first, int end)
+static sc_status begin(sc_roller *r, const sc_rl_prompt *p, int first, int end)
 {
     const float *logits;
     sc_status s = sc_session_trim(r->session, first, 0);
@@ -171,7 +171,7 @@ static int count_live(const sc_roller *r, int used)
     return live;
 }
 
-sc_status sc_roller_run(sc_roller *r, const sc_prompt *const *prompt, int64_t n, int64_t group, uint64_t first,
+sc_status sc_roller_run(sc_roller *r, const sc_rl_prompt *const *prompt, int64_t n, int64_t group, uint64_t first,
                         bool greedy, sc_rollouts *out)
 {
     int64_t all = n * group, wave = r->slots >= group ? r->slots / group * group : r->slots;

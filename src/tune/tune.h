@@ -69,22 +69,22 @@ sc_tensor *sc_policy_logp(sc_graph *g, sc_tensor *logits, sc_tensor *labels, sc_
 /* ---- prompts (prompts.c) ---- */
 
 /* A record of the data: what is asked, as ids, and all else that rewards look at. */
-typedef struct sc_prompt {
+typedef struct sc_rl_prompt {
     int32_t *ids;
     int64_t n;
     char *text;     /* NUL-terminated; of messages their JSON */
     json_t *record; /* an object */
-} sc_prompt;
+} sc_rl_prompt;
 
-typedef struct sc_prompts {
-    sc_prompt *item;
+typedef struct sc_rl_prompts {
+    sc_rl_prompt *item;
     int64_t n, cap;
     int64_t tokens, longest, too_long; /* of those that were left out since they leave no room for an answer */
-} sc_prompts;
+} sc_rl_prompts;
 /* Adds the records of files: "prompt" (or "question", "instruction", "text") as a text or a list of messages, or "messages", of
  * which the assistant's last is left out. `most`: tokens that a prompt may have. SC_EINVAL: none is left. */
-sc_status sc_prompts_add(sc_prompts *p, const sc_objective_setup *x, const char *const *path, int n, int64_t most);
-void sc_prompts_free(sc_prompts *p);
+sc_status sc_rl_prompts_add(sc_rl_prompts *p, const sc_objective_setup *x, const char *const *path, int n, int64_t most);
+void sc_rl_prompts_free(sc_rl_prompts *p);
 
 /* ---- answers (rollout.c) ---- */
 
@@ -112,7 +112,7 @@ typedef struct sc_roller_options {
 sc_status sc_roller_new(sc_roller **out, sc_context *ctx, const sc_model *m, const sc_roller_options *o);
 void sc_roller_free(sc_roller *r);
 /* `group` answers to each of n prompts: number first + i * group + k is the k-th to prompt[i]. greedy: the likeliest ids. */
-sc_status sc_roller_run(sc_roller *r, const sc_prompt *const *prompt, int64_t n, int64_t group, uint64_t first,
+sc_status sc_roller_run(sc_roller *r, const sc_rl_prompt *const *prompt, int64_t n, int64_t group, uint64_t first,
                         bool greedy, sc_rollouts *out);
 
 #endif
