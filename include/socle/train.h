@@ -4,6 +4,7 @@
 #define SOCLE_TRAIN_H
 
 #include "socle/model.h"
+#include "socle/peft.h"
 #include "socle/rl.h"
 
 #ifdef __cplusplus
@@ -32,6 +33,8 @@ typedef struct sc_train_options {
     const char *
         tokenizer; /* a directory, whose files the run gets too, or a file, as sc_tokenizer_load takes it [`model`] */
     bool from_weights;
+    sc_peft_options
+        peft; /* what of `model` is trained beside or in place of all its weights; with `from_weights` */
     const char *objective; /* what it learns, a name of sc_train_objective_at [that of the model's kind] */
     /* Text files, .jsonl with an object a line, .json with a list of them, .tsv, or FASTA; docs/train.md has the fields. Or, alone,
      * a folder of shards that sc_data_run made. */

@@ -103,11 +103,23 @@ void sc_cmd_training_free(sc_cmd_training *t)
     *t = (sc_cmd_training){0};
 }
 
+static sc_peft_options peft_options(const sc_cmd *c)
+{
+    return (sc_peft_options){
+        .method = sc_cmd_typed_str(c, "peft"),
+        .targets = sc_cmd_typed_str(c, "targets"),
+        .rank = sc_cmd_typed_int(c, "rank"),
+        .alpha = sc_cmd_typed_num(c, "alpha"),
+        .rslora = sc_cmd_typed_flag(c, "rslora"),
+    };
+}
+
 int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
 {
     *t = (sc_cmd_training){.o = {
                                .out = sc_cmd_typed_str(c, "out"),
                                .resume = sc_cmd_typed_flag(c, "resume"),
+                               .peft = peft_options(c),
                                .steps = sc_cmd_typed_int(c, "steps"),
                                .epochs = sc_cmd_typed_num(c, "epochs"),
                                .batch = sc_cmd_typed_int(c, "batch"),

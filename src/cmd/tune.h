@@ -71,6 +71,15 @@
     {"recompute", 0, SC_OPT_FLAG,                                                                                  \
      .help = "keep less for the backward pass and compute it again: less memory, more time, the same bits"}
 
+#define SC_OPT_PEFT                                                                                                \
+    {"peft", 0, SC_OPT_CHOICE, "lora", "train this beside the weights, which stay as they are stored",             \
+     .value = NULL},                                                                                               \
+    {"targets", 0, SC_OPT_STR, "NAMES", "of which layers: all-linear; names or their ends, q_proj,v_proj; re:REGEX", \
+     .value = "all-linear"},                                                                                       \
+    {"rank", 0, SC_OPT_INT, "R", "lora: of what is added", .value = "8", .lo = 1, .hi = 65536},                    \
+    {"alpha", 0, SC_OPT_NUM, "A", "lora: it counts A / R times; 0: twice", .value = "0", .lo = 0, .hi = 1e9},      \
+    {"rslora", 0, SC_OPT_FLAG, .help = "lora: it counts A / sqrt(R) times"}
+
 #define SC_OPT_TRAIN_AVERAGE                                                                                       \
     {"ema", 0, SC_OPT_NUM, "SHARE", "keep averages of the weights, of which a step leaves so much (0.999); 0: none", \
      .value = "0", .lo = 0, .hi = 0.999999999},                                                                    \
@@ -116,8 +125,8 @@
 /* All that a verb of tune has beside what its method needs. */
 #define SC_OPT_TUNE                                                                                                \
     SC_OPT_TUNE_DATA, SC_OPT_TRAIN_RUN, SC_OPT_TRAIN_LR("what is usual for the method and the optimiser"),         \
-        SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP, SC_OPT_TRAIN_SPIKES,       \
-        SC_OPT_CONTEXT
+        SC_OPT_PEFT, SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP,               \
+        SC_OPT_TRAIN_SPIKES, SC_OPT_CONTEXT
 
 /* What is shown of a run. */
 typedef struct sc_cmd_view {
