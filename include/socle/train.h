@@ -71,8 +71,7 @@ typedef struct sc_train_options {
     const char
         *alphabet;     /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
                              with a symbol a line. A new model gets its vocabulary */
-<<<<<<< HEAD
-    bool pack;         /* causal: tokens see their own document alone */
+    bool pack;         /* causal, sft: tokens see their own document alone */
     bool whole_words;  /* mlm: all tokens of a word or none */
     bool keep_order;   /* denoise: sentences stay where they are */
     double mask_share; /* of tokens: mlm and span [0.15], denoise [0.3] */
@@ -83,15 +82,6 @@ typedef struct sc_train_options {
     double scale;  /* contrastive: of cosines [20] */
     sc_preference_options prefer; /* reward, dpo, kto, orpo, simpo */
     const char *pooling;          /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
-=======
-    bool pack;           /* causal, sft: tokens see their own document alone */
-    bool whole_words;    /* mlm: all tokens of a word or none */
-    bool keep_order;     /* denoise: sentences stay where they are */
-    double mask_share;   /* of tokens: mlm and span [0.15], denoise [0.3] */
-    double mean_span;    /* tokens: span and denoise [3] */
-    double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
-    double scale;        /* contrastive: of cosines [20] */
-    const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
     /* sft */
     const char *chat_template; /* "chatml", "plain", a file or a folder [the model's] */
     const char *learn;         /* "answers", "last" or "all" of a conversation ["answers"] */
@@ -99,7 +89,6 @@ typedef struct sc_train_options {
         *overlong; /* what is longer than `length` loses its "end" or its "start", or "drop": is left out ["end"] */
     bool chat;     /* a prompt and its completion are a turn of a conversation, not a text */
     double eval_share; /* of the data's records, which are measured and not learned from [0] */
->>>>>>> sft
     const char
         *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with
                               sums, weights and all else f32 ["f32"] */
