@@ -77,12 +77,12 @@ typedef struct sc_train_options {
     double mask_share; /* of tokens: mlm and span [0.15], denoise [0.3] */
     double mean_span;  /* tokens: span and denoise [3] */
     double
-        smoothing; /* seq2seq: this much of each label goes to all tokens alike; dpo, simpo: the share of pairs that
-                            are taken to be the wrong way round [0] */
-    double scale;  /* contrastive: of cosines [20] */
-    sc_preference_options prefer; /* reward, dpo, kto, orpo, simpo */
+        smoothing; /* seq2seq: this much of each label goes to all tokens alike; dpo, simpo: the share of pairs that are
+                          taken to be the wrong way round [0] */
+    double scale;                 /* contrastive: of cosines [20] */
     const char *pooling;          /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
-    /* sft */
+    sc_preference_options prefer; /* reward, dpo, kto, orpo, simpo */
+    /* sft; templates and shares for preferences too */
     const char *chat_template; /* "chatml", "plain", a file or a folder [the model's] */
     const char *learn;         /* "answers", "last" or "all" of a conversation ["answers"] */
     const char

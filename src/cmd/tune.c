@@ -198,6 +198,33 @@ void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o)
     o->eval_share = sc_cmd_typed_num(c, "eval-share");
 }
 
+void sc_cmd_prefer_options(const sc_cmd *c, sc_train_options *o)
+{
+    o->chat_template = sc_cmd_typed_str(c, "template");
+    o->chat = sc_cmd_typed_flag(c, "as-chat");
+    o->eval_share = sc_cmd_typed_num(c, "eval-share");
+    o->smoothing = sc_cmd_typed_num(c, "label-smoothing");
+    o->prefer = (sc_preference_options){.loss = sc_cmd_typed_str(c, "loss"),
+                                        .beta = sc_cmd_typed_num(c, "beta"),
+                                        .gamma = sc_cmd_typed_or_none(c, "gamma"),
+                                        .sft = sc_cmd_typed_num(c, "sft-weight"),
+                                        .desirable = sc_cmd_typed_num(c, "desirable"),
+                                        .undesirable = sc_cmd_typed_num(c, "undesirable"),
+                                        .center = sc_cmd_typed_num(c, "center"),
+                                        .reference = sc_cmd_typed_str(c, "reference"),
+                                        .precompute = sc_cmd_typed_flag(c, "precompute"),
+                                        .skip_equal = sc_cmd_typed_flag(c, "skip-equal")};
+}
+
+int sc_cmd_tune_preferences(sc_cmd *c, const char *objective)
+{
+    sc_cmd_training t;
+    int rc = sc_cmd_tune_options(c, &t, objective);
+    if (rc) return rc;
+    sc_cmd_prefer_options(c, &t.o);
+    return sc_cmd_train(c, &t);
+}
+
 /* ---- the run ---- */
 
 /* Where mpirun started several processes, the cores are divided. */

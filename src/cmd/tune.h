@@ -121,6 +121,24 @@
     {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
      .hi = 0.99}
 
+/* Of all methods that learn from preferences. */
+#define SC_OPT_PREFER                                                                                              \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt and its answers are a turn of a conversation, not one text"},    \
+    {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
+     .hi = 0.99},                                                                                                  \
+    {"skip-equal", 0, SC_OPT_FLAG, .help = "leave out pairs of equal answers, which are an error otherwise"}
+/* what: is usual */
+#define SC_OPT_PREFER_BETA(usual, what)                                                                            \
+    {"beta", 0, SC_OPT_NUM, "B", what "; 0: " usual, .value = "0", .lo = 0, .hi = 1000}
+#define SC_OPT_PREFER_REFERENCE                                                                                    \
+    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"},        \
+    {"precompute", 0, SC_OPT_FLAG,                                                                                 \
+     .help = "ask the reference about all data first, keep that in --out, and give its memory back"}
+#define SC_OPT_PREFER_SFT                                                                                          \
+    {"sft-weight", 0, SC_OPT_NUM, "W", "how much the chosen answers' own loss counts beside", .value = "0", .lo = 0, \
+     .hi = 1000}
+
 /* clang-format on */
 /* All that a verb of tune has beside what its method needs. */
 #define SC_OPT_TUNE                                                                                                \
@@ -154,6 +172,10 @@ int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t);
 int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective);
 /* SC_OPT_SFT into options. */
 void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o);
+/* SC_OPT_PREFER… and what else the verb's table has of sc_preference_options. */
+void sc_cmd_prefer_options(const sc_cmd *c, sc_train_options *o);
+/* A whole verb of tune that learns `objective` from preferences. */
+int sc_cmd_tune_preferences(sc_cmd *c, const char *objective);
 void sc_cmd_training_free(sc_cmd_training *t);
 /* sc_train with them, shown; frees what t has. The exit code. */
 int sc_cmd_train(sc_cmd *c, sc_cmd_training *t);

@@ -521,6 +521,14 @@ bool sc_model_multi_label(const sc_model *m)
 }
 
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
+int32_t sc_model_pad(const sc_model *m)
+{
+    const json_t *v = json_object_get(m->json, "pad_token_id");
+    return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < m->info.vocab
+               ? (int32_t)json_integer_value(v)
+               : -1;
+}
+
 int32_t sc_model_decoder_start(const sc_model *m) { return m->decoder_start; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)

@@ -551,6 +551,10 @@ typedef struct sc_text_shape {
  * Norms' "LayerNorm.weight" and "bias" may be called gamma and beta, as in BERT's first checkpoints. NULL: none. (model.c) */
 sc_weight *sc_model_weight(sc_model *m, const char *name);
 
+/* config.json's pad_token_id, -1: none: where transformers takes a number for a whole text, it is of the last token before these
+ * at its end. */
+int32_t sc_model_pad(const sc_model *m);
+
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;

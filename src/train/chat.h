@@ -39,5 +39,7 @@ double sc_conversation_weight(const sc_conversation *c, int64_t i);
 /* The template called `name`, "chatml" or "plain", of a file or folder, or NULL: the model's, at `path`; then *source is NULL
  * and *out NULL where it has none. *source: the template's text (sc_free). */
 sc_status sc_chat_template_open(sc_template **out, char **source, const char *name, const char *path);
+/* Writes it as the folder's. */
+sc_status sc_chat_template_write(const char *source, const char *dir);
 
 #endif

@@ -51,3 +51,11 @@ sc_status sc_chat_template_open(sc_template **out, char **source, const char *na
     *source = text;
     return SC_OK;
 }
+
+sc_status sc_chat_template_write(const char *source, const char *dir)
+{
+    char *path = sc_path_join(dir, "chat_template.jinja");
+    sc_status s = path ? sc_file_write(path, source, (int64_t)strlen(source)) : sc_nomem();
+    sc_free(path);
+    return s;
+}

@@ -70,6 +70,8 @@ static sc_status dpo_eval_batch(void *self, int64_t index, sc_text_batch *out)
     return batch(self, true, index, out);
 }
 
+static sc_status dpo_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
+
 static sc_status dpo_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     const dpo *x = self;
@@ -95,10 +97,12 @@ const sc_objective sc_objective_dpo = {.name = "dpo",
                                        .summary =
                                            "to prefer chosen answers to rejected ones, more than a reference does",
                                        .kinds = SC_LEARNS_DECODER,
+                                       .rate = 0.001,
                                        .open = dpo_open,
                                        .free = dpo_free,
                                        .size = dpo_size,
                                        .batch = dpo_batch,
                                        .eval_batch = dpo_eval_batch,
                                        .describe = dpo_describe,
-                                       .build = dpo_build};
+                                       .build = dpo_build,
+                                       .finish = dpo_finish};

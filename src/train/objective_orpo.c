@@ -55,6 +55,8 @@ static sc_status orpo_eval_batch(void *self, int64_t index, sc_text_batch *out)
     return batch(self, true, index, out);
 }
 
+static sc_status orpo_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
+
 static sc_status orpo_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     const orpo *x = self;
@@ -77,10 +79,12 @@ const sc_objective sc_objective_orpo = {.name = "orpo",
                                         .summary =
                                             "chosen texts, and odds of their answers above those of rejected ones",
                                         .kinds = SC_LEARNS_DECODER,
+                                        .rate = 0.001,
                                         .open = orpo_open,
                                         .free = orpo_free,
                                         .size = orpo_size,
                                         .batch = orpo_batch,
                                         .eval_batch = orpo_eval_batch,
                                         .describe = orpo_describe,
-                                        .build = orpo_build};
+                                        .build = orpo_build,
+                                        .finish = orpo_finish};

@@ -537,11 +537,7 @@ static sc_status sft_build(const void *self, sc_loss_graph *out, const sc_model 
 static sc_status sft_finish(const void *self, const char *dir)
 {
     const sft *x = self;
-    if (!x->source) return SC_OK;
-    char *path = sc_path_join(dir, "chat_template.jinja");
-    sc_status s = path ? sc_file_write(path, x->source, (int64_t)strlen(x->source)) : sc_nomem();
-    sc_free(path);
-    return s;
+    return x->source ? sc_chat_template_write(x->source, dir) : SC_OK;
 }
 
 const sc_objective sc_objective_sft = {.name = "sft",

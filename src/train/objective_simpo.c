@@ -58,6 +58,8 @@ static sc_status simpo_eval_batch(void *self, int64_t index, sc_text_batch *out)
     return batch(self, true, index, out);
 }
 
+static sc_status simpo_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
+
 static sc_status simpo_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     const simpo *x = self;
@@ -79,10 +81,12 @@ static sc_status simpo_build(const void *self, sc_loss_graph *out, const sc_mode
 const sc_objective sc_objective_simpo = {.name = "simpo",
                                          .summary = "to prefer chosen answers by a margin, without a reference",
                                          .kinds = SC_LEARNS_DECODER,
+                                         .rate = 0.001,
                                          .open = simpo_open,
                                          .free = simpo_free,
                                          .size = simpo_size,
                                          .batch = simpo_batch,
                                          .eval_batch = simpo_eval_batch,
                                          .describe = simpo_describe,
-                                         .build = simpo_build};
+                                         .build = simpo_build,
+                                         .finish = simpo_finish};

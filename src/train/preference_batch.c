@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Batches of preferences, and what a reference says of their answers: asked once for each, and kept. */
 #include "train/preferences.h"
+#include "train/chat.h"
 
 #include <math.h>
 
@@ -28,9 +29,6 @@ sc_status sc_preference_set_ask(sc_preference_set *x, sc_reference *r, const sc_
 static sc_status ask_new(sc_preference_set *x, const sc_text_batch *b)
 {
     float *known = x->known[x->eval];
-    bool all = true;
-    for (int64_t i = 0; i < x->count; i++) all = all && is_known(x, x->eval, x->chosen[i]);
-    if (all) return SC_OK;
     sc_status s = sc_preference_set_ask(x, x->reference, b, x->said);
     for (int64_t i = 0; !s && i < x->sequences; i++) {
         float *to = known + 2 * x->chosen[i % x->count] + (i >= x->count);
@@ -42,6 +40,158 @@ static sc_status ask_new(sc_preference_set *x, const sc_text_batch *b)
         }
     }
     return s;
+}
+
+/* ---- batches ---- */
+
+void sc_preference_set_begin(sc_preference_set *x, bool eval, int64_t index)
+{
+    int64_t from = index * x->rows, to = from + x->rows;
+    if (eval) to = SC_MIN(to, x->data[1].count);
+    sc_maker_begin(&x->maker);
+    x->eval = eval;
+    x->count = x->sequences = 0;
+    for (int64_t at = from; at < to; at++) x->chosen[x->count++] = eval ? at : sc_order_at(&x->order, at);
+}
+
+static void add_row(sc_preference_set *x, int64_t token, int32_t label, int64_t sequence)
+{
+    sc_maker *m = &x->maker;
+    if (!sc_grow(&x->row_of, &x->cap_row_of, m->rows + 1, sizeof *x->row_of)) {
+        m->failed = true;
+        return;
+    }
+    x->row_of[m->rows] = sequence;
+    sc_maker_row(m, token, label, 0);
+}
+
+static void put_text(sc_preference_set *x, const sc_preferences *p, const sc_preference *prompt,
+                     const int32_t *answer, int64_t n, bool prompt_too)
+{
+    sc_maker *m = &x->maker;
+    const int32_t *ids = p->ids + prompt->at;
+    int64_t at = m->text.tokens, before = prompt->prompt;
+    sc_maker_text(m, &m->text, ids, NULL, before, false);
+    sc_maker_text(m, &m->text, answer, NULL, n, true);
+    for (int64_t i = 1; prompt_too && i < before; i++) add_row(x, at + i - 1, ids[i], -1);
+    for (int64_t i = 0; i < n; i++) add_row(x, at + before + i - 1, answer[i], x->sequences);
+    x->sequences++;
+}
+
+/* Of single answers the example whose answer is put to this one's prompt: the one before it, of as many neighbours in the data as
+ * are in a batch the last one for the first. */
+static int64_t stranger(const sc_preference_set *x, const sc_preferences *p, int64_t i)
+{
+    int64_t first = i / x->rows * x->rows, n = SC_MIN(x->rows, p->count - first);
+    return i > first ? i - 1 : first + n - 1;
+}
+
+void sc_preference_set_strangers(sc_preference_set *x)
+{
+    const sc_preferences *p = &x->data[x->eval];
+    for (int64_t i = 0; i < x->count; i++) {
+        const sc_preference *from = &p->item[stranger(x, p, x->chosen[i])];
+        sc_preference to = p->item[x->chosen[i]];
+        int64_t keep = SC_MIN(to.prompt, x->most - from->n[0]); /* its end, as where an example is too long */
+        to.at += to.prompt - keep;
+        to.prompt = keep;
+        put_text(x, p, &to, sc_preference_answer(p, from, 0), from->n[0], false);
+    }
+}
+
+void sc_preference_set_answers(sc_preference_set *x, int k)
+{
+    const sc_preferences *p = &x->data[x->eval];
+    for (int64_t i = 0; i < x->count; i++) {
+        const sc_preference *e = &p->item[x->chosen[i]];
+        put_text(x, p, e, sc_preference_answer(p, e, k), e->n[k], x->prompts && !k);
+    }
+    x->maker.examples = x->count;
+}
+
+/* All that a reference is asked about. */
+static void put_all(sc_preference_set *x)
+{
+    sc_preference_set_answers(x, 0);
+    if (x->data[x->eval].kind == SC_ANSWERS_SINGLE)
+        sc_preference_set_strangers(x);
+    else
+        sc_preference_set_answers(x, 1);
+}
+
+/* Which rows are whose. */
+static sc_status make_member(sc_preference_set *x, int64_t rows)
+{
+    int64_t n;
+    if (!sc_mul_ok(x->sequences, rows, &n) || !sc_grow(&x->member, &x->cap_member, n, sizeof *x->member) ||
+        !sc_grow(&x->minus, &x->cap_minus, rows, sizeof *x->minus))
+        return sc_nomem();
+    memset(x->member, 0, sizeof *x->member * (size_t)n);
+    for (int64_t i = 0; i < rows; i++) x->minus[i] = -1;
+    for (int64_t i = 0; i < x->own_rows; i++)
+        if (x->row_of[i] >= 0) x->member[x->row_of[i] * rows + i] = 1;
+    for (int64_t q = 0; x->means && q < x->sequences; q++) {
+        float *row = x->member + q * rows, count = 0;
+        for (int64_t i = 0; i < rows; i++) count += row[i];
+        for (int64_t i = 0; i < rows; i++) row[i] /= count;
+    }
+    return SC_OK;
+}
+
+bool sc_preference_set_knows(const sc_preference_set *x)
+{
+    bool all = true;
+    for (int64_t i = 0; i < x->count; i++) all = all && is_known(x, x->eval, x->chosen[i]);
+    return all;
+}
+
+/* What the reference gave the answers, as their log-probabilities are counted. */
+static void fill_said(sc_preference_set *x)
+{
+    const sc_preferences *p = &x->data[x->eval];
+    for (int64_t i = 0; i < x->sequences; i++) {
+        int64_t e = x->chosen[i % x->count];
+        int k = i >= x->count;
+        x->said[i] = x->known[x->eval][2 * e + k] / (x->means ? (float)p->item[e].n[k] : 1);
+    }
+}
+
+sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out)
+{
+    x->own_rows = x->maker.rows;
+    sc_status s = sc_maker_finish(&x->maker, SC_ROWS_WANTED, out);
+    if (!s) s = make_member(x, out->rows);
+    if (!s && x->known[x->eval] && !sc_preference_set_knows(x)) s = ask_new(x, out);
+    if (s) return s;
+    for (int64_t i = 0; i < x->count; i++) x->weight[i] = 1 / (float)x->count;
+    out->more[SC_PREFER_MEMBER] = (sc_more_input){x->member, x->sequences * out->rows, false};
+    out->more[SC_PREFER_MINUS] = (sc_more_input){x->minus, out->rows, false};
+    out->more[SC_PREFER_WEIGHT] = (sc_more_input){x->weight, x->count, true};
+    if (x->known[x->eval]) {
+        fill_said(x);
+        out->more[SC_PREFER_REFERENCE] = (sc_more_input){x->said, x->sequences, false};
+    }
+    out->counted = x->count;
+    return SC_OK;
+}
+
+sc_status sc_preference_set_batch(sc_preference_set *x, bool eval, int64_t index, sc_text_batch *out)
+{
+    sc_preference_set_begin(x, eval, index);
+    put_all(x);
+    return sc_preference_set_finish(x, out);
+}
+
+sc_status sc_preference_nll_weights(const sc_preference_set *x, sc_text_batch *b, float **room, int64_t *cap,
+                                    int which)
+{
+    int64_t better = 0;
+    if (!sc_grow(room, cap, b->rows, sizeof **room)) return sc_nomem();
+    /* Rows of prompts are of no answer, and only the better ones have some, which come first. */
+    while (better < x->own_rows && x->row_of[better] < x->count) better++;
+    for (int64_t i = 0; i < b->rows; i++) (*room)[i] = i < better ? 1 / (float)better : 0;
+    b->more[which] = (sc_more_input){*room, b->rows, true};
+    return SC_OK;
 }
 
 /* ---- all of it beforehand, as a file of the run ---- */
@@ -110,7 +260,7 @@ static sc_status compute_all(sc_preference_set *x, const sc_objective_setup *s)
             x->sequences = 0;
             x->count = SC_MIN(x->rows, x->data[k].count - i);
             for (int64_t r = 0; r < x->count; r++) x->chosen[r] = i + r;
-            sc_preference_set_pairs(x);
+            put_all(x);
             e = sc_preference_set_finish(x, &b);
             done += x->count;
         }
@@ -173,6 +323,10 @@ sc_status sc_preference_set_open(sc_preference_set *x, const sc_objective_setup 
     x->rows = o->batch;
     if (!e) e = sc_preferences_read(&x->data[0], s, o->data, o->n_data, x->most);
     if (!e) e = sc_preferences_read(&x->data[1], s, o->eval_data, o->n_eval_data, x->most);
+    if (!e && o->eval_share > 0 && o->n_eval_data)
+        e = sc_fail(SC_EINVAL, "--eval-share is of --data, with --eval-data there is no need of it");
+    else if (!e && o->eval_share != 0)
+        e = sc_preferences_divide(&x->data[0], &x->data[1], o->eval_share, o->seed);
     if (!e) e = order_by_length(x, s);
     size_t n = (size_t)x->rows;
     if (!e && (!(x->chosen = sc_calloc(n, sizeof *x->chosen)) || !(x->weight = sc_calloc(n, sizeof *x->weight)) ||
@@ -200,6 +354,11 @@ void sc_preference_set_free(sc_preference_set *x)
     sc_free(x->scores);
 }
 
+sc_status sc_preference_set_publish(const sc_preference_set *x, const char *dir)
+{
+    return x->data[0].source ? sc_chat_template_write(x->data[0].source, dir) : SC_OK;
+}
+
 void sc_preference_set_size(const sc_preference_set *x, sc_objective_size *out)
 {
     *out = (sc_objective_size){.examples = x->data[0].count,
@@ -213,119 +372,4 @@ void sc_preference_set_describe(sc_preference_set *x, int64_t index, sc_str *out
         const sc_preference *p = &x->data[0].item[sc_order_at(&x->order, index * x->rows + i)];
         sc_str_printf(out, "%s%s line %lld", i ? ", " : "", sc_path_base(p->path), (long long)p->line);
     }
-}
-
-/* ---- batches ---- */
-
-void sc_preference_set_begin(sc_preference_set *x, bool eval, int64_t index)
-{
-    int64_t from = index * x->rows, to = from + x->rows;
-    if (eval) to = SC_MIN(to, x->data[1].count);
-    sc_maker_begin(&x->maker);
-    x->eval = eval;
-    x->count = x->sequences = 0;
-    for (int64_t at = from; at < to; at++) x->chosen[x->count++] = eval ? at : sc_order_at(&x->order, at);
-}
-
-static void add_row(sc_preference_set *x, int64_t token, int32_t label, int64_t sequence)
-{
-    sc_maker *m = &x->maker;
-    if (!sc_grow(&x->row_of, &x->cap_row_of, m->rows + 1, sizeof *x->row_of)) {
-        m->failed = true;
-        return;
-    }
-    x->row_of[m->rows] = sequence;
-    sc_maker_row(m, token, label, 0);
-}
-
-void sc_preference_set_text(sc_preference_set *x, const sc_preferences *p, const sc_preference *prompt,
-                            const int32_t *answer, int64_t n, bool prompt_too)
-{
-    sc_maker *m = &x->maker;
-    const int32_t *ids = p->ids + prompt->at;
-    int64_t at = m->text.tokens, before = prompt->prompt;
-    sc_maker_text(m, &m->text, ids, NULL, before, false);
-    sc_maker_text(m, &m->text, answer, NULL, n, true);
-    for (int64_t i = 1; prompt_too && i < before; i++) add_row(x, at + i - 1, ids[i], -1);
-    for (int64_t i = 0; i < n; i++) add_row(x, at + before + i - 1, answer[i], x->sequences);
-    x->sequences++;
-}
-
-void sc_preference_set_pairs(sc_preference_set *x)
-{
-    const sc_preferences *p = &x->data[x->eval];
-    for (int k = 0; k < 2; k++)
-        for (int64_t i = 0; i < x->count; i++) {
-            const sc_preference *e = &p->item[x->chosen[i]];
-            if (e->n[k]) sc_preference_set_text(x, p, e, sc_preference_answer(p, e, k), e->n[k], x->prompts && !k);
-        }
-    x->maker.examples = x->count;
-}
-
-/* Which rows are whose. */
-static sc_status make_member(sc_preference_set *x, int64_t rows)
-{
-    int64_t n;
-    if (!sc_mul_ok(x->sequences, rows, &n) || !sc_grow(&x->member, &x->cap_member, n, sizeof *x->member) ||
-        !sc_grow(&x->minus, &x->cap_minus, rows, sizeof *x->minus))
-        return sc_nomem();
-    memset(x->member, 0, sizeof *x->member * (size_t)n);
-    for (int64_t i = 0; i < rows; i++) x->minus[i] = -1;
-    for (int64_t i = 0; i < x->own_rows; i++)
-        if (x->row_of[i] >= 0) x->member[x->row_of[i] * rows + i] = 1;
-    for (int64_t q = 0; x->means && q < x->sequences; q++) {
-        float *row = x->member + q * rows, count = 0;
-        for (int64_t i = 0; i < rows; i++) count += row[i];
-        for (int64_t i = 0; i < rows; i++) row[i] /= count;
-    }
-    return SC_OK;
-}
-
-/* What the reference gave the answers, as their log-probabilities are counted. */
-static void fill_said(sc_preference_set *x)
-{
-    const sc_preferences *p = &x->data[x->eval];
-    for (int64_t i = 0; i < x->sequences; i++) {
-        int64_t e = x->chosen[i % x->count];
-        int k = i >= x->count;
-        x->said[i] = x->known[x->eval][2 * e + k] / (x->means ? (float)p->item[e].n[k] : 1);
-    }
-}
-
-sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out)
-{
-    x->own_rows = x->maker.rows;
-    sc_status s = sc_maker_finish(&x->maker, SC_ROWS_WANTED, out);
-    if (!s) s = make_member(x, out->rows);
-    if (!s && x->known[x->eval]) s = ask_new(x, out);
-    if (s) return s;
-    for (int64_t i = 0; i < x->count; i++) x->weight[i] = 1 / (float)x->count;
-    out->more[SC_PREFER_MEMBER] = (sc_more_input){x->member, x->sequences * out->rows, false};
-    out->more[SC_PREFER_MINUS] = (sc_more_input){x->minus, out->rows, false};
-    out->more[SC_PREFER_WEIGHT] = (sc_more_input){x->weight, x->count, true};
-    if (x->known[x->eval]) {
-        fill_said(x);
-        out->more[SC_PREFER_REFERENCE] = (sc_more_input){x->said, x->sequences, false};
-    }
-    out->counted = x->count;
-    return SC_OK;
-}
-
-sc_status sc_preference_set_batch(sc_preference_set *x, bool eval, int64_t index, sc_text_batch *out)
-{
-    sc_preference_set_begin(x, eval, index);
-    sc_preference_set_pairs(x);
-    return sc_preference_set_finish(x, out);
-}
-
-sc_status sc_preference_nll_weights(const sc_preference_set *x, sc_text_batch *b, float **room, int64_t *cap,
-                                    int which)
-{
-    int64_t better = 0;
-    if (!sc_grow(room, cap, b->rows, sizeof **room)) return sc_nomem();
-    /* Rows of prompts are of no answer, and only the better ones have some, which come first. */
-    while (better < x->own_rows && x->row_of[better] < x->count) better++;
-    for (int64_t i = 0; i < b->rows; i++) (*room)[i] = i < better ? 1 / (float)better : 0;
-    b->more[which] = (sc_more_input){*room, b->rows, true};
-    return SC_OK;
 }

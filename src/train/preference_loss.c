@@ -2,7 +2,7 @@
 /* The losses of preferences, as graphs over a number for each answer. */
 #include "train/preferences.h"
 
-static sc_tensor *input(sc_loss_graph *out, int which, const char *name, int rank, const int64_t *dim)
+sc_tensor *sc_preference_input(sc_loss_graph *out, int which, const char *name, int rank, const int64_t *dim)
 {
     sc_shape shape = {.rank = rank};
     memcpy(shape.dim, dim, sizeof *dim * (size_t)rank);
@@ -27,10 +27,10 @@ sc_status sc_preference_log_probs(sc_loss_graph *out, const sc_model *m, const s
     int64_t rows = b->rows, pairs = sc_preference_pairs(b), n = b->more[SC_PREFER_MEMBER].n,
             answers = n ? n / rows : 2 * pairs;
     sc_loss_inputs(out, rows, false);
-    sc_tensor *member = input(out, SC_PREFER_MEMBER, "member", 2, (int64_t[]){answers, rows}),
-              *minus = input(out, SC_PREFER_MINUS, "minus", 1, &rows);
-    input(out, SC_PREFER_WEIGHT, "pair_weight", 1, &pairs);
-    if (refers) input(out, SC_PREFER_REFERENCE, "reference", 1, &answers);
+    sc_tensor *member = sc_preference_input(out, SC_PREFER_MEMBER, "member", 2, (int64_t[]){answers, rows}),
+              *minus = sc_preference_input(out, SC_PREFER_MINUS, "minus", 1, &rows);
+    sc_preference_input(out, SC_PREFER_WEIGHT, "pair_weight", 1, &pairs);
+    if (refers) sc_preference_input(out, SC_PREFER_REFERENCE, "reference", 1, &answers);
     sc_tensor *scores = sc_cross_entropy(g, out->t.logits, out->labels, minus);
     sc_tensor *sums = sc_apply_linear(g, sc_reshape(g, scores, 2, (int64_t[]){1, rows}), member, NULL);
     *p = sc_reshape(g, sums, 1, &answers);
@@ -74,7 +74,7 @@ void sc_preference_add_nll(sc_loss_graph *out, const sc_text_batch *b, int which
 {
     sc_graph *g = out->t.g;
     int i = 0;
-    sc_tensor *weight = input(out, which, "nll_weight", 1, &b->rows),
+    sc_tensor *weight = sc_preference_input(out, which, "nll_weight", 1, &b->rows),
               *nll = sc_loss_total(g, sc_cross_entropy(g, out->t.logits, out->labels, weight));
     while (i < SC_MORE && out->metric[i].value) i++;
     if (i < SC_MORE) out->metric[i] = (sc_metric){"nll_loss", nll};
@@ -139,4 +139,10 @@ sc_tensor *sc_reward_losses(sc_graph *g, sc_sides reward, sc_tensor *margin, flo
     if (center == 0) return loss;
     sc_tensor *sum = sc_add(g, reward.better, reward.worse);
     return sc_add(g, loss, sc_affine(g, sc_mul(g, sum, sum), center, 0));
+}
+
+sc_tensor *sc_kto_losses(sc_graph *g, sc_tensor *ratio, sc_tensor *divergence, sc_tensor *sign, float beta)
+{
+    sc_tensor *better = sc_mul(g, sign, sc_minus(g, ratio, divergence));
+    return sc_unary(g, SC_UNARY_SIGMOID, sc_affine(g, better, -beta, 0)); /* 1 - sigmoid(beta better) */
 }

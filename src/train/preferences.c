@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preferences as they are published: a prompt with a chosen and a rejected answer, as texts or as messages; two whole conversations
  * that differ in their last answer (hh-rlhf); or a prompt, a completion and whether it was liked. */
-#include "infer/infer.h"
-#include "socle/template.h"
 #include "train/preferences.h"
+#include "train/chat.h"
 
 #include <math.h>
 
@@ -15,6 +14,7 @@ void sc_preferences_free(sc_preferences *p)
 {
     sc_free(p->ids);
     sc_free(p->item);
+    sc_free(p->source);
     *p = (sc_preferences){0};
 }
 
@@ -29,7 +29,9 @@ typedef struct reading {
     int64_t most;
     const int32_t *before; /* what the tokenizer puts before a text */
     int64_t n_before;
-    sc_template *chat; /* once a conversation came by */
+    /* Once a conversation came by: */
+    sc_template *chat;
+    char *source; /* of a template that is not the model's */
     sc_chat_format format;
 } reading;
 
@@ -95,11 +97,16 @@ static int64_t common_prompt(sc_field a, sc_field b)
 
 /* ---- conversations ---- */
 
-static sc_status open_chat(reading *x)
+static sc_status open_chat(reading *x, const char *path, int64_t line)
 {
     const sc_train_options *o = x->setup->o;
-    sc_status s = sc_template_load(&x->chat, o->tokenizer, NULL, false);
-    if (s == SC_ENOTFOUND) return sc_fail(s, "%s has no chat template, which messages need", o->tokenizer);
+    sc_status s = sc_chat_template_open(&x->chat, &x->source, o->chat_template, o->tokenizer);
+    if (!s && !x->chat)
+        return sc_fail(
+            SC_EUNSUPPORTED,
+            "%s: line %lld is a conversation, and the model has no chat template: --template chatml, plain "
+            "or a file gives one",
+            path, (long long)line);
     return s ? s : sc_chat_format_new(&x->format, x->setup->tokenizer, x->chat);
 }
 
@@ -108,11 +115,9 @@ static sc_status encode_chat(reading *x, json_t *messages, bool ask, whole *out)
 {
     char *text = NULL;
     int64_t len;
-    sc_status s = x->chat ? SC_OK : open_chat(x);
-    if (s) return s;
     json_t *copy = json_deep_copy(messages),
            *v = json_pack("{s:o*, s:b}", "messages", copy, "add_generation_prompt", ask);
-    s = v && copy ? sc_chat_guard(&x->format, v) : sc_nomem();
+    sc_status s = v && copy ? sc_chat_guard(&x->format, v) : sc_nomem();
     if (!s) s = sc_chat_usual(&x->format, v);
     if (!s) s = sc_chat_render(&x->format, v, &text, &len, NULL, NULL);
     if (!s) s = sc_chat_encode(&x->format, text, len, &out->ids, NULL, &out->n);
@@ -215,6 +220,7 @@ static sc_status add_parts(reading *x, const sc_record *r, const parts *t, int a
         }
         return SC_OK;
     }
+    if (t->prompt_messages && !x->chat) s = open_chat(x, r->path, r->line);
     for (int k = 0; !s && k <= answers; k++) {
         s = encode_part(x, t, k - 1, &w[k]);
         if (s) s = sc_fail_in(s, "%s: line %lld", r->path, (long long)r->line);
@@ -256,7 +262,7 @@ static sc_status split_messages(const sc_record *r, const json_t *prompt, json_t
 }
 
 /* Prompt and answers, by the names of the answers' fields. */
-static sc_status read_parts(const sc_record *r, const char *const *names, int answers, parts *t)
+static sc_status read_parts(const sc_record *r, const char *const *names, int answers, bool chat, parts *t)
 {
     json_t *side[2] = {NULL, NULL};
     const json_t *prompt = sc_record_value(r, "prompt|question|instruction|input");
@@ -271,11 +277,13 @@ static sc_status read_parts(const sc_record *r, const char *const *names, int an
                            side[k] && !same ? ", as the other side is" : "");
     }
     if (json_is_array(side[0])) return split_messages(r, prompt, side, answers, t);
-    if (json_is_array(prompt)) { /* the answers are what the assistant says */
+    if (json_is_array(prompt) || (chat && json_is_string(prompt))) { /* the answers are what the assistant says */
+        json_t *asked = (json_t *)(uintptr_t)prompt;
         for (int k = 0; k < answers; k++)
             if (!(t->answer_messages[k] = json_pack("[{s:s, s:O}]", "role", "assistant", "content", side[k])))
                 return sc_nomem();
-        t->prompt_messages = json_copy((json_t *)(uintptr_t)prompt);
+        t->prompt_messages =
+            json_is_array(prompt) ? json_copy(asked) : json_pack("[{s:s, s:O}]", "role", "user", "content", asked);
         return t->prompt_messages ? SC_OK : sc_nomem();
     }
     for (int k = 0; k < answers; k++)
@@ -301,7 +309,7 @@ static sc_status add_pair(void *user, const sc_record *r)
     parts t = {0};
     if (margin && !(json_is_number(margin) && isfinite((float)json_number_value(margin))))
         return fail_at(r, "\"margin\" is no number");
-    sc_status s = read_parts(r, names, 2, &t);
+    sc_status s = read_parts(r, names, 2, x->setup->o->chat, &t);
     if (!s) s = add_parts(x, r, &t, 2, (float)json_number_value(margin));
     free_parts(&t);
     return s;
@@ -314,11 +322,11 @@ static sc_status add_single(void *user, const sc_record *r)
     reading *x = user;
     const json_t *label = r->json ? sc_record_value(r, "label|desirable") : NULL;
     bool pair = r->json && sc_record_value(r, CHOSEN),
-         whole = json_is_integer(label) && json_integer_value(label) / 2 == 0 && json_integer_value(label) >= 0;
+         number = json_is_integer(label) && json_integer_value(label) / 2 == 0 && json_integer_value(label) >= 0;
     if (!pair && !json_is_boolean(label) && !number)
         return fail_at(r, "there is no \"label\" that is true or false");
     parts t = {0};
-    sc_status s = read_parts(r, pair ? names : own, pair ? 2 : 1, &t);
+    sc_status s = read_parts(r, pair ? names : own, pair ? 2 : 1, x->setup->o->chat, &t);
     if (!s && pair && equal_sides(&t)) {
         s = add_parts(x, r, &t, 2, 0); /* which counts it */
         free_parts(&t);
@@ -378,5 +386,47 @@ sc_status sc_preferences_read(sc_preferences *p, const sc_objective_setup *setup
     if (!s && n && !p->count) s = sc_fail(SC_EINVAL, "%s: no example is left to learn from", path[0]);
     sc_chat_format_free(&x.format);
     sc_template_free(x.chat);
+    if (p->source || s)
+        sc_free(x.source);
+    else
+        p->source = x.source;
     return s;
+}
+
+/* ---- what is measured and not learned from ---- */
+
+static sc_status move_item(sc_preferences *to, const sc_preferences *from, const sc_preference *x)
+{
+    int64_t n = x->prompt + x->n[0] + x->n[1];
+    if (!sc_grow(&to->ids, &to->cap_ids, to->n_ids + n, sizeof *to->ids) ||
+        !sc_grow(&to->item, &to->cap, to->count + 1, sizeof *to->item))
+        return sc_nomem();
+    memcpy(to->ids + to->n_ids, from->ids + x->at, sizeof *to->ids * (size_t)n);
+    to->item[to->count] = *x;
+    to->item[to->count++].at = to->n_ids;
+    to->n_ids += n;
+    return SC_OK;
+}
+
+sc_status sc_preferences_divide(sc_preferences *p, sc_preferences *eval, double share, uint64_t seed)
+{
+    int64_t wanted = SC_MAX((int64_t)(share * (double)p->count + 0.5), 1), kept = 0;
+    sc_rng r = sc_rng_make(seed, sc_hash("evaluation", 10));
+    if (!(share > 0 && share < 1)) return sc_fail(SC_EINVAL, "--eval-share is %g, which is no share", share);
+    if (wanted >= p->count)
+        return sc_fail(SC_EINVAL, "--eval-share leaves nothing to learn from of %lld examples",
+                       (long long)p->count);
+    for (int64_t i = 0, n = p->count; i < n; i++) { /* each of those left with the same chance */
+        sc_preference *x = &p->item[i];
+        if (sc_rng_uniform(&r) * (double)(n - i) >= (double)wanted) {
+            p->item[kept++] = *x;
+            continue;
+        }
+        wanted--;
+        p->tokens -= x->prompt * (1 + (x->n[1] > 0)) + x->n[0] + x->n[1];
+        sc_status s = move_item(eval, p, x);
+        if (s) return s;
+    }
+    p->count = kept;
+    return SC_OK;
 }

@@ -29,11 +29,14 @@ typedef struct sc_preferences {
         shortened;          /* of pairs with equal sides, answers without room, prompts cut at the left */
     const char *equal_path; /* the first of them */
     int64_t equal_line;
+    char *source; /* of a chat template that is not the model's; NULL: there is none */
 } sc_preferences;
 /* Reads files of pairs or of single answers, of which no sequence has more than `most` tokens. SC_EINVAL: equal sides, unless the
  * options say to leave them out; nothing is left. */
 sc_status sc_preferences_read(sc_preferences *p, const sc_objective_setup *s, const char *const *path, int n,
                               int64_t most);
+/* Moves a share of the examples, at least one, to those to be measured; which ones follows from the seed. */
+sc_status sc_preferences_divide(sc_preferences *p, sc_preferences *eval, double share, uint64_t seed);
 void sc_preferences_free(sc_preferences *p);
 /* Answer k of example i. */
 const int32_t *sc_preference_answer(const sc_preferences *p, const sc_preference *x, int k);
@@ -78,13 +81,17 @@ void sc_preference_set_size(const sc_preference_set *x, sc_objective_size *out);
 void sc_preference_set_describe(sc_preference_set *x, int64_t index, sc_str *out);
 /* Batch `index`: all better answers, then all worse ones, with the inputs above. */
 sc_status sc_preference_set_batch(sc_preference_set *x, bool eval, int64_t index, sc_text_batch *out);
-/* The same in steps, for other sequences: begin, each sequence (answer n tokens behind the prompt's), finish. */
+/* What of the data belongs to the run's folder: as sc_objective.finish. */
+sc_status sc_preference_set_publish(const sc_preference_set *x, const char *dir);
+/* The same in steps, for other sequences: begin, sequences, finish. */
 void sc_preference_set_begin(sc_preference_set *x, bool eval, int64_t index);
-void sc_preference_set_text(sc_preference_set *x, const sc_preferences *p, const sc_preference *prompt,
-                            const int32_t *answer, int64_t n, bool prompt_too);
-/* The answers of the batch's examples, the better ones first. */
-void sc_preference_set_pairs(sc_preference_set *x);
+/* Answer k of all examples, each behind its prompt. */
+void sc_preference_set_answers(sc_preference_set *x, int k);
+/* All prompts of single answers, each with the answer of another example. */
+void sc_preference_set_strangers(sc_preference_set *x);
 sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out);
+/* Whether the reference need not be asked about the examples of the batch. */
+bool sc_preference_set_knows(const sc_preference_set *x);
 /* The weights of sc_preference_add_nll for a batch of pairs, in *room. */
 sc_status sc_preference_nll_weights(const sc_preference_set *x, sc_text_batch *b, float **room, int64_t *cap,
                                     int which);
@@ -104,6 +111,8 @@ int64_t sc_preference_pairs(const sc_text_batch *b);
  * the answers (S). */
 sc_status sc_preference_log_probs(sc_loss_graph *out, const sc_model *m, const sc_text_batch *b, bool refers,
                                   sc_tensor **p);
+/* Adds the input more[which]. */
+sc_tensor *sc_preference_input(sc_loss_graph *out, int which, const char *name, int rank, const int64_t *dim);
 /* x (2P or more) as sides. */
 sc_sides sc_preference_sides(sc_graph *g, sc_tensor *x, int64_t pairs);
 sc_tensor *sc_minus(sc_graph *g, sc_tensor *a, sc_tensor *b);
@@ -125,6 +134,8 @@ sc_tensor *sc_dpo_losses(sc_graph *g, sc_dpo_loss kind, sc_tensor *ahead, float 
 sc_tensor *sc_orpo_losses(sc_graph *g, sc_sides means);
 /* Of the same (Meng et al. 2024). */
 sc_tensor *sc_simpo_losses(sc_graph *g, sc_sides means, float beta, float gamma, float smoothing);
+/* Of answers' log ratios to the reference, the divergence from it and 1 or -1 (Ethayarajh et al. 2024), (P) each. */
+sc_tensor *sc_kto_losses(sc_graph *g, sc_tensor *ratio, sc_tensor *divergence, sc_tensor *sign, float beta);
 /* reward.better - reward.worse is to be above margin (P; NULL: 0), and their sum near 0 as far as `center` says. */
 sc_tensor *sc_reward_losses(sc_graph *g, sc_sides reward, sc_tensor *margin, float center);
 
