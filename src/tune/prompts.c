@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "infer/infer.h"
+#include "train/chat.h"
 #include "tune/tune.h"
 
 #define PROMPT "prompt|question|instruction|text"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tune/tune.h"
+#include "tune/rewards.h"
 
 #include <math.h>
 #include <stdio.h>

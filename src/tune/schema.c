@@ -2,7 +2,7 @@
 /* JSON schemas (json-schema.org, drafts 7 to 2020-12), as far as tune.h says. A schema and what it is held against come from
  * outside: depth and steps are limited, and a pattern has its own limits. */
 #include "text/text.h"
-#include "tune/tune.h"
+#include "tune/rewards.h"
 
 #include <math.h>
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rewards that can be checked: 1 for what is right, 0 for what is not. */
-#include "infer/infer.h"
 #include "sandbox/sandbox.h"
 #include "text/text.h"
-#include "tune/tune.h"
+#include "tune/rewards.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -83,11 +82,16 @@ const sc_judge_kind sc_judge_number = {
 
 /* ---- exact ---- */
 
-static sc_field trimmed(const char *p, int64_t n)
+typedef struct span {
+    const char *p;
+    int64_t n;
+} span;
+
+static span trimmed(const char *p, int64_t n)
 {
     while (n && isspace((unsigned char)*p)) p++, n--;
     while (n && isspace((unsigned char)p[n - 1])) n--;
-    return (sc_field){p, n};
+    return (span){p, n};
 }
 
 static sc_status judge_exact(sc_judge *j, const sc_answer *a, int64_t n, float *score, bool *failed)
@@ -97,7 +101,7 @@ static sc_status judge_exact(sc_judge *j, const sc_answer *a, int64_t n, float *
         char *text;
         sc_status s = wanted(&a[i], j->name, WANTED, &text);
         if (s) return s;
-        sc_field want = trimmed(text, (int64_t)strlen(text)), got = trimmed(a[i].text, a[i].len);
+        span want = trimmed(text, (int64_t)strlen(text)), got = trimmed(a[i].text, a[i].len);
         score[i] = want.n == got.n && memcmp(want.p, got.p, (size_t)got.n) == 0;
         sc_free(text);
     }
@@ -165,7 +169,7 @@ static sc_status open_schema(sc_judge *j, sc_context *ctx, const sc_rl_options *
 static void close_schema(sc_judge *j) { sc_schema_free(j->self); }
 
 /* The inside of the last block of three backquotes; of none the whole text. */
-static sc_field fenced(const char *text, int64_t n)
+static span fenced(const char *text, int64_t n)
 {
     const char *end = NULL, *begin = NULL;
     for (const char *p = text; (p = strstr(p, "```")); p += 3) {
@@ -175,7 +179,7 @@ static sc_field fenced(const char *text, int64_t n)
         end = close;
         p = close;
     }
-    return begin ? (sc_field){begin, end - begin} : (sc_field){text, n};
+    return begin ? (span){begin, end - begin} : (span){text, n};
 }
 
 static sc_status judge_schema(sc_judge *j, const sc_answer *a, int64_t n, float *score, bool *failed)
@@ -183,7 +187,7 @@ static sc_status judge_schema(sc_judge *j, const sc_answer *a, int64_t n, float 
     (void)failed;
     for (int64_t i = 0; i < n; i++) {
         json_t *v = NULL;
-        sc_field inside = fenced(a[i].text, a[i].len), f = trimmed(inside.p, inside.n);
+        span inside = fenced(a[i].text, a[i].len), f = trimmed(inside.p, inside.n);
         score[i] = sc_json_parse(&v, f.p, f.n, "an answer") == SC_OK && sc_schema_holds(j->self, v);
         json_decref(v);
     }
@@ -249,7 +253,7 @@ static void close_tests(sc_judge *j) { sc_sandbox_free(j->self); }
 static sc_status write_program(const sc_answer *a, const char *tests, sc_str *out)
 {
     const char *entry = json_string_value(json_object_get(a->prompt->record, "entry_point"));
-    sc_field code = fenced(a->text, a->len);
+    span code = fenced(a->text, a->len);
     if (entry && code.p == a->text) sc_str_puts(out, a->prompt->text);
     sc_str_append(out, code.p, code.n);
     sc_str_printf(out, "\n\n%s\n", tests);
