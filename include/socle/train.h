@@ -123,7 +123,9 @@ typedef struct sc_train_event {
     double ema_loss;               /* of the averaged weights; negative likewise */
     const char *measure;           /* "token_accuracy", …: what was measured with eval_loss; NULL: nothing */
     double measured;
-    double lr, norm;                 /* of the gradients, before clipping */
+    const char *told; /* "reward": what such a training is best told by at each step; NULL: its loss */
+    double telling;   /* its value */
+    double lr, norm;  /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
     double seconds, left;            /* in training so far; to the end as far as can be told */
     int ranks;                       /* processes that train together */

@@ -375,6 +375,18 @@ static sc_status after_step(sc_trainer *t, sc_train_event *e)
     return s;
 }
 
+/* What the objective says that a step is best told by. */
+static void tell_step(const sc_trainer *t, sc_train_event *e)
+{
+    const sc_objective *x = t->task.objective;
+    json_t *line = x->told ? json_object() : NULL;
+    if (!line) return;
+    x->note(t->task.self, line);
+    e->told = x->told;
+    e->telling = json_number_value(json_object_get(line, x->told));
+    json_decref(line);
+}
+
 static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step)
 {
     sc_status s = catch_up(t);
@@ -396,6 +408,7 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
             e.communication = t->team.seconds > 0 ? t->team.waited / t->team.seconds : 0;
             e.transfer = t->team.seconds > 0 ? t->team.busy / t->team.seconds : 0;
             e.left = training / (double)made * (double)(t->steps - *step);
+            tell_step(t, &e);
             s = after_step(t, &e);
             if (report && sc_team_first(&t->team)) report(user, &e);
         }

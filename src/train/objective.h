@@ -109,6 +109,7 @@ typedef struct sc_objective {
     sc_status (*save)(const void *self, const char *dir);
     sc_status (*load)(void *self, const char *dir);
     void (*note)(const void *self, json_t *line); /* NULL, or: adds to a step's line what was measured for it */
+    const char *told;                             /* NULL, or what of that a step is best told by */
     /* NULL, or, where size says so: measures on the evaluation data, into a line of metrics.jsonl. */
     sc_status (*evaluate)(void *self, json_t *line);
     /* NULL, or: the i-th thing to show of how it goes, UTF-8, borrowed; false: there are no more. */
