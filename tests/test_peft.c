@@ -177,6 +177,73 @@ static void gradients_of_every_family(void **state)
     }
 }
 
+/* ---- bases of other types ---- */
+
+static const char wide[] = "{\"model_type\":\"llama\",\"hidden_size\":256,\"intermediate_size\":768,"
+                           "\"num_hidden_layers\":1,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
+                           "\"vocab_size\":8704,\"tie_word_embeddings\":true}";
+
+static sc_model *synthetic(const char *config, sc_dtype type)
+{
+    sc_model *m;
+    const sc_model_options o = {.weights = SC_WEIGHTS_SYNTHETIC, .type = type};
+    if (sc_model_open(&m, ctx, config, &o)) fail_msg("%s", sc_error());
+    return m;
+}
+
+/* A base is multiplied as what its values stand for: loss and gradients are those of the same values as f32. */
+static void quantised_bases(void **state)
+{
+    (void)state;
+    static const sc_dtype types[] = {SC_BF16, SC_F16,  SC_Q8_0, SC_Q4_0, SC_Q5_1,
+                                     SC_Q2_K, SC_Q3_K, SC_Q4_K, SC_Q5_K, SC_Q6_K};
+    const char *config = in_root("wide.json");
+    const sc_peft_options o = {.method = "lora"};
+    assert_int_equal(sc_file_write(config, wide, sizeof wide - 1), SC_OK);
+    for (int i = 0; i < SC_COUNT(types); i++) {
+        sc_model *m[2] = {synthetic(config, types[i]), synthetic(config, SC_F32)};
+        sc_learner *l[2];
+        batch x;
+        double loss[2], worst = 0;
+        for (int64_t k = 0; k < m[0]->n_params; k++) {
+            const sc_model_param *p = &m[0]->param[k];
+            int64_t n = p->rank > 1 ? p->dim[0] * p->dim[1] : p->dim[0];
+            float *to = (float *)(uintptr_t)m[1]->param[k].data;
+            if (p->dtype == SC_F32) continue;
+            sc_rng_normal_fill(5, (uint64_t)k, 0, to, n);
+            for (int64_t e = 0; e < n; e++) to[e] *= 0.05F;
+            assert_int_equal(sc_quantize(p->dtype, to, (void *)(uintptr_t)p->data, n), SC_OK);
+            assert_int_equal(sc_dequantize(p->dtype, p->data, to, n), SC_OK);
+        }
+        for (int k = 0; k < 2; k++) {
+            fill(&x, m[k]->info.vocab);
+            if (sc_adapters_make(m[k], &o, 1)) fail_msg("%s", sc_error());
+            stir(m[k]);
+            if (sc_learner_new(&l[k], m[k], &sc_objective_causal, NULL)) fail_msg("%s", sc_error());
+            if (sc_learner_add(l[k], &x.b, 1, &loss[k])) fail_msg("%s", sc_error());
+        }
+        int64_t n;
+        const sc_trained *t = sc_learner_trained(l[0], &n);
+        for (int64_t k = 0; k < n; k++) {
+            const float *a = sc_learner_gradients(l[0])[k], *b = sc_learner_gradients(l[1])[k];
+            double top = 1e-12, most = 0;
+            for (int64_t e = 0; e < t[k].rows * t[k].cols; e++) {
+                top = fmax(top, fabs((double)b[e]));
+                most = fmax(most, fabs((double)a[e] - b[e]));
+            }
+            worst = fmax(worst, most / top);
+        }
+        printf("%-5s loss off by %.0e, gradients by %.0e\n", sc_dtype_get(types[i])->name,
+               fabs(loss[0] - loss[1]) / loss[1], worst);
+        assert_true(fabs(loss[0] - loss[1]) <= 1e-6 * loss[1]);
+        assert_true(worst <= 1e-4);
+        for (int k = 0; k < 2; k++) {
+            sc_learner_free(l[k]);
+            sc_model_free(m[k]);
+        }
+    }
+}
+
 /* The model without what is trained beside it gives what it gave before, and with it, as long as that is new, too. */
 static void the_base_stays(void **state)
 {
@@ -350,7 +417,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_of_every_family),
-                                       cmocka_unit_test(the_base_stays), cmocka_unit_test(runs),
-                                       cmocka_unit_test(refuses)};
+                                       cmocka_unit_test(quantised_bases), cmocka_unit_test(the_base_stays),
+                                       cmocka_unit_test(runs), cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

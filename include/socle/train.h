@@ -42,6 +42,21 @@ typedef struct sc_train_options {
     int n_data;
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
     int n_eval_data;
+    /* Learning on without forgetting (docs/continual.md). replay: old data as `data`, of which `replay_share` [0.1] of each
+     * batch's examples are. old_eval_data: up to 8 files whose loss is measured before the first step and with each evaluation,
+     * for the report and forgetting.json; they are not trained on. ewc, l2_start: how strongly weights are held where they
+     * began, by the Fisher information of old data (ewc_data, of which `ewc_examples` [256] are looked at; added to it that of
+     * ewc_from, the anchor.safetensors of an earlier run), or all alike; 0: not. */
+    const char *const *replay;
+    int n_replay;
+    double replay_share;
+    const char *const *old_eval_data;
+    int n_old_eval_data;
+    double ewc, l2_start;
+    const char *const *ewc_data;
+    int n_ewc_data;
+    const char *ewc_from;
+    int64_t ewc_examples;
     const char *out; /* the run directory; made */
     bool
         resume; /* go on from the last checkpoint in `out`, or from the beginning where it has none yet. Options that are
@@ -97,7 +112,8 @@ typedef struct sc_train_options {
                        bits in less memory and more time */
     uint64_t seed;
     bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
-    int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
+    int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
+    bool best; /* the run's model is the checkpoint with the lowest evaluation loss, which stays as out/best */
     int64_t eval_every;         /* [with each checkpoint] */
     int64_t log_every;          /* [10] */
     int64_t sample_every;       /* steps between samples [with each checkpoint, where there is a prompt] */

@@ -145,10 +145,16 @@ int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
                                .in_order = sc_cmd_typed_flag(c, "in-order"),
                                .save_every = sc_cmd_typed_int(c, "save-every"),
                                .keep = sc_cmd_typed_int(c, "keep"),
+                               .best = sc_cmd_typed_flag(c, "best"),
                                .eval_every = sc_cmd_typed_int(c, "eval-every"),
                                .log_every = sc_cmd_typed_int(c, "log-every"),
                                .sample_every = sc_cmd_typed_int(c, "sample-every"),
                                .sample_tokens = sc_cmd_typed_int(c, "sample-tokens"),
+                               .replay_share = sc_cmd_typed_num(c, "replay-share"),
+                               .ewc = sc_cmd_typed_or_none(c, "ewc"),
+                               .ewc_from = sc_cmd_typed_str(c, "ewc-from"),
+                               .ewc_examples = sc_cmd_typed_int(c, "ewc-examples"),
+                               .l2_start = sc_cmd_typed_or_none(c, "l2-start"),
                                .on_spike = sc_cmd_typed_str(c, "on-spike"),
                                .spike_factor = sc_cmd_typed_num(c, "spike-factor"),
                                .spike_window = sc_cmd_typed_int(c, "spike-window"),
@@ -157,6 +163,9 @@ int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
     sc_train_options *o = &t->o;
     if (sc_cmd_typed_list(c, t, "data", &o->data, &o->n_data) &&
         sc_cmd_typed_list(c, t, "eval-data", &o->eval_data, &o->n_eval_data) &&
+        sc_cmd_typed_list(c, t, "replay", &o->replay, &o->n_replay) &&
+        sc_cmd_typed_list(c, t, "old-eval-data", &o->old_eval_data, &o->n_old_eval_data) &&
+        sc_cmd_typed_list(c, t, "ewc-data", &o->ewc_data, &o->n_ewc_data) &&
         sc_cmd_typed_list(c, t, "group", &o->groups, &o->n_groups) &&
         sc_cmd_typed_list(c, t, "prompt", &o->prompts, &o->n_prompts) && whole_command(c, t))
         return 0;

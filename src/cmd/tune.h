@@ -95,6 +95,7 @@
     {"keep", 0, SC_OPT_INT, "N", "checkpoints to keep", .value = "2", .lo = 1, .hi = 1e6},                         \
     {"eval-every", 0, SC_OPT_INT, "N", "steps between evaluations; 0: with each checkpoint", .value = "0", .lo = 0, \
      .hi = 1e12},                                                                                                  \
+    {"best", 0, SC_OPT_FLAG, .help = "the run's model is the checkpoint with the lowest evaluation loss"},         \
     {"log-every", 0, SC_OPT_INT, "N", "steps between lines of metrics.jsonl", .value = "10", .lo = 1, .hi = 1e12}, \
     {"prompt", 'p', SC_OPT_STR, "TEXT", "a text to continue along the way, for the report", .many = true},         \
     {"sample-every", 0, SC_OPT_INT, "N", "steps between samples; 0: with each checkpoint", .value = "0", .lo = 0,  \
@@ -120,6 +121,22 @@
     {"pack", 0, SC_OPT_FLAG, .help = "as many sequences as fit --length count as one; they do not see each other"}, \
     {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
      .hi = 0.99}
+
+#define SC_OPT_TRAIN_CONTINUAL                                                                                     \
+    {"replay", 0, SC_OPT_FILE, "FILE", "old data, to learn along with the new so that it is not forgotten",        \
+     .many = true},                                                                                                \
+    {"replay-share", 0, SC_OPT_NUM, "SHARE", "of each batch's examples that are old", .value = "0.1", .lo = 0.001, \
+     .hi = 0.999},                                                                                                 \
+    {"old-eval-data", 0, SC_OPT_FILE, "FILE",                                                                      \
+     "old data to measure before, along the way and after, for what the report says of forgetting", .many = true}, \
+    {"ewc", 0, SC_OPT_NUM, "X",                                                                                    \
+     "hold weights where they began, each as strongly as old data needs it, times this; 0: not", .value = "0",     \
+     .lo = 0, .hi = 1e12},                                                                                         \
+    {"ewc-data", 0, SC_OPT_FILE, "FILE", "old data for --ewc", .many = true},                                      \
+    {"ewc-from", 0, SC_OPT_FILE, "FILE", "for --ewc, anchor.safetensors of an earlier run, added to --ewc-data"},  \
+    {"ewc-examples", 0, SC_OPT_INT, "N", "examples of --ewc-data to look at", .value = "256", .lo = 1, .hi = 1e9}, \
+    {"l2-start", 0, SC_OPT_NUM, "X", "hold all weights alike where they began; 0: not", .value = "0", .lo = 0,     \
+     .hi = 1e6}
 
 /* Of all methods that learn from preferences. */
 #define SC_OPT_PREFER                                                                                              \
@@ -177,7 +194,7 @@
 #define SC_OPT_TUNE                                                                                                \
     SC_OPT_TUNE_DATA, SC_OPT_TRAIN_RUN, SC_OPT_TRAIN_LR("what is usual for the method and the optimiser"),         \
         SC_OPT_PEFT, SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP,               \
-        SC_OPT_TRAIN_SPIKES, SC_OPT_CONTEXT
+        SC_OPT_TRAIN_CONTINUAL, SC_OPT_TRAIN_SPIKES, SC_OPT_CONTEXT
 
 /* What is shown of a run. */
 typedef struct sc_cmd_view {

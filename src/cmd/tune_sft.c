@@ -20,7 +20,7 @@ static const sc_example examples[] = {
      "run",
      "Short conversations side by side, which do not see each other"},
     {"socle tune sft --resume --out run", "Go on where it was stopped"},
-    {"socle chat run", "Talk with what it made"},
+    {"socle run ./run", "Talk with what it made"},
     {0}};
 const sc_verb sc_verb_tune_sft = {
     .name = "tune sft",

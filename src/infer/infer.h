@@ -65,6 +65,35 @@ struct sc_pipeline {
     int32_t *forbidden;
 };
 
+/* ---- the parts of an answer, for what answers many prompts at once (pipeline.c) ---- */
+
+/* From ids to the request's text: whole characters, up to a stop text. */
+typedef struct sc_text_writer {
+    const sc_text_request *request;
+    sc_text_result *result;
+    sc_detokenizer *detokenizer;
+    sc_stop *stop;
+    int64_t cap_ids;
+    sc_status status;
+    bool stopped; /* a stop text was found */
+    bool refused; /* the caller wants no more */
+} sc_text_writer;
+/* Closed also where opening failed. */
+sc_status sc_text_writer_open(sc_text_writer *w, const sc_pipeline *p, const sc_text_request *r,
+                              sc_text_result *result);
+void sc_text_writer_close(sc_text_writer *w);
+bool sc_text_take(void *writer, int32_t id, float logprob); /* false: no more; status, stopped, refused say why */
+sc_status sc_text_flush(sc_text_writer *w);                 /* at the end: what was held back */
+/* Evaluates what sequence 0 does not hold of the prompt yet; at least its last id, whose logits are needed. */
+sc_status sc_pipeline_read_prompt(sc_pipeline *p, const sc_text_request *r, sc_text_result *result,
+                                  const float **logits);
+/* The model's end ids, else the tokenizer's, and the request's: p->end. */
+sc_status sc_pipeline_find_ends(sc_pipeline *p, const sc_text_request *r);
+/* Of what sequence 0 holds: the first id is forced only where the decoder begins with nothing else. */
+sc_forced sc_pipeline_forced(const sc_pipeline *p);
+/* -log softmax(logits)[id], in double. (perplexity.c) */
+double sc_logits_nll(const float *logits, int64_t vocab, int32_t id);
+
 /* ---- steps that are forced (forced.c) ---- */
 
 /* Reads the keys of a generation_config.json; ids from `vocab` on are no ids. *forbidden is what out->forbidden borrows

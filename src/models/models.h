@@ -707,5 +707,13 @@ sc_status sc_config_for_hf(json_t **out, const sc_model *m, sc_dtype dtype, cons
 /* SC_EUNSUPPORTED where GGUF has no key for a setting that this model uses. */
 sc_status sc_config_fits_gguf(const sc_model *m);
 void sc_report_items(sc_convert_report *r, const sc_items *items);
+/* Gives the values of the i-th item, as its `to` says, to sink. */
+typedef sc_status sc_item_values(void *user, const sc_items *items, int64_t i, sc_sink *sink, void *sink_user);
+/* Writes the directory of a model: weights, the tokenizer of `in` (a directory or a GGUF file) if *tokenizer, the
+ * configuration. *tokenizer becomes whether one was written. (convert_dir.c) */
+sc_status sc_write_model_dir(sc_context *ctx, const sc_model *m, const char *in, const char *out,
+                             const sc_items *items, sc_item_values *values, void *user, bool *tokenizer);
+/* Both paths exist and are the same file or directory. (convert.c) */
+bool sc_same_file(const char *a, const char *b);
 
 #endif

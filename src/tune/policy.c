@@ -83,6 +83,8 @@ static sc_status check_options(const sc_train_options *x, bool ppo)
     const sc_rl_options *o = &x->rl;
     int64_t step = x->batch * x->accumulate;
     if (sc_train_ranks() > 1) return sc_fail(SC_EUNSUPPORTED, "answers are made by one process: without mpirun");
+    if (x->n_replay || x->n_old_eval_data || x->n_ewc_data)
+        return sc_fail(SC_EUNSUPPORTED, "old data has no answers to reward: hold to the start by --kl or --l2-start");
     if (x->on_spike && strcmp(x->on_spike, "rollback") == 0)
         return sc_fail(SC_EUNSUPPORTED, "--on-spike rollback: answers that were learned from are not made again");
     if (o->group < (ppo ? 1 : 2) || o->group > 4096)
