@@ -149,7 +149,8 @@
 #define SC_OPT_PREFER_BETA(usual, what)                                                                            \
     {"beta", 0, SC_OPT_NUM, "B", what "; 0: " usual, .value = "0", .lo = 0, .hi = 1000}
 #define SC_OPT_PREFER_REFERENCE                                                                                    \
-    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"},        \
+    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"}
+#define SC_OPT_PREFER_PRECOMPUTE                                                                                   \
     {"precompute", 0, SC_OPT_FLAG,                                                                                 \
      .help = "ask the reference about all data first, keep that in --out, and give its memory back"}
 #define SC_OPT_PREFER_SFT                                                                                          \
