@@ -211,7 +211,9 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
     p->x.learns = gradients;
+    l->m->source_.chance = gradients;
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
+    l->m->source_.chance = false;
     if (!s && gradients) add_balance(l, &p->x);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
@@ -285,6 +287,8 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
     sc_batch_fill(p->plan, &p->x, b);
+    uint64_t chance = (uint64_t)b->index * 0x9e3779b97f4a7c15 + l->m->adapters.seed;
+    fill(p->plan, p->x.t.g->chance, &chance, 2);
     float *weight = sc_plan_data(p->plan, p->x.weight);
     for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
         weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);

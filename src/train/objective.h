@@ -32,6 +32,7 @@ typedef struct sc_text_batch {
     const float *weight;         /* how much each counts; together 1 */
     sc_more_input more[SC_MORE]; /* in turn */
     int64_t counted;             /* rows that something is expected of, by which batches count in a mean */
+    int64_t index;               /* since the beginning of the training: what is left out at random follows from it */
     int64_t examples, words;     /* of the data, without what only fills up; words: tokens, of both sides */
 } sc_text_batch;
 
