@@ -77,15 +77,23 @@ def in_peft(base, adapter, trainable=False):
 
 def gradients(base, adapter, ids):
     """PEFT's gradients by the names of its files."""
-    model = in_peft(base, adapter, True)
+    try:
+        model = in_peft(base, adapter, True)
+    except ValueError:  # PEFT does not go on training virtual tokens, but gradients pass to them all the same
+        model = in_peft(base, adapter)
+        model.prompt_encoder.requires_grad_(True)
+    if "bitfit" in adapter:  # PEFT trains biases only beside something else
+        for key, p in model.named_parameters():
+            p.requires_grad_(key.endswith(".bias"))
     logits = model(input_ids=ids[:, :-1]).logits
     logits = logits[:, -(ids.shape[1] - 1):]
     torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1)).backward()
     out = {}
     for name, p in model.named_parameters():
         if p.grad is not None:
-            for inner in (".default.weight", ".modules_to_save.default", ".default"):
-                name = name.replace(inner, ".weight" if inner == ".default.weight" else "")
+            name = "prompt_embeddings" if name.startswith("prompt_encoder") else name
+            for inner in (".modules_to_save.default", ".default"):
+                name = name.replace(inner, "")
             out[name.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")] = p.grad
     return out
 
@@ -106,7 +114,7 @@ def method(where, family, name, args, with_gradients=True):
     some = ids[: 2 * LENGTH].reshape(2, LENGTH)
     with torch.no_grad():
         theirs = model(input_ids=some).logits[:, -LENGTH:]
-        if name not in ("prompt", "prefix"):
+        if not name.startswith(("prompt", "prefix", "bitfit")):
             with model.disable_adapter():
                 plain = model(input_ids=some).logits
         else:

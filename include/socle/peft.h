@@ -27,13 +27,15 @@ typedef struct sc_peft_options {
      * the paper, where the model calls them by a name that is known; layers: must be given, names of parameters or of modules
      * around them] */
     const char *targets;
-    int64_t rank;     /* of lora [8] */
-    double alpha;     /* lora: what is added counts alpha / rank times [2 rank] */
-    bool rslora;      /* ... alpha / sqrt(rank) times (Kalajdzievski 2023, arXiv:2312.03732) */
-    bool dora;        /* the rows of matrix and addition get lengths that are trained (Liu et al. 2024, arXiv:2402.09353) */
-    double dropout;   /* lora: share of what the first matrix is given that is left out at random, below 1 [0] */
-    const char *save; /* parameters to train as they are, beside the method's own, as `targets` of "layers" [none] */
-    int64_t width;    /* of a bottleneck [a sixteenth of the model's, at least 8] */
+    int64_t rank; /* of lora [8] */
+    double alpha; /* lora: what is added counts alpha / rank times [2 rank] */
+    bool rslora;  /* ... alpha / sqrt(rank) times (Kalajdzievski 2023, arXiv:2312.03732) */
+    bool
+        dora; /* the rows of matrix and addition get lengths that are trained (Liu et al. 2024, arXiv:2402.09353) */
+    double dropout; /* lora: share of what the first matrix is given that is left out at random, below 1 [0] */
+    const char
+        *save;     /* parameters to train as they are, beside the method's own, as `targets` of "layers" [none] */
+    int64_t width; /* of a bottleneck [a sixteenth of the model's, at least 8] */
     bool after_ffn;
     int64_t tokens;    /* virtual ones [20] */
     const char *first; /* prompt: a text whose tokens' vectors they begin as [those of tokens by chance] */

@@ -39,7 +39,9 @@ static bool tells(const sc_modules *all, const bool *chosen, shorten *f)
 /* The ends of the chosen names where these say enough, else whole names. of: kind of their parts, -1: any. */
 static json_t *target_names(const sc_adapters *a, const sc_modules *all, const bool *chosen, int of)
 {
-    shorten *f = tells(all, chosen, last_part) ? last_part : tells(all, chosen, last_parts) ? last_parts : whole_name;
+    shorten *f = tells(all, chosen, last_part)    ? last_part
+                 : tells(all, chosen, last_parts) ? last_parts
+                                                  : whole_name;
     json_t *list = json_array();
     for (int64_t i = 0; list && i < all->count; i++) {
         const char *name = f(all->item[i].name);
@@ -101,9 +103,12 @@ static bool add_modules(json_t *o, const sc_model *m, json_t *modules)
 
 sc_status sc_adapter_describe(const sc_adapter_maker *k, const sc_modules *all, const bool *chosen, json_t *modules)
 {
-    static const char *const types[][2] = {{"lora", "LORA"},     {"ia3", "IA3"},
-                                           {"bottleneck", "BOTTLENECK"}, {"prompt", "PROMPT_TUNING"},
-                                           {"prefix", "PREFIX_TUNING"},  {"bitfit", "LORA"},
+    static const char *const types[][2] = {{"lora", "LORA"},
+                                           {"ia3", "IA3"},
+                                           {"bottleneck", "BOTTLENECK"},
+                                           {"prompt", "PROMPT_TUNING"},
+                                           {"prefix", "PREFIX_TUNING"},
+                                           {"bitfit", "LORA"},
                                            {"layers", "LORA"}};
     const sc_adapters *a = &k->m->adapters;
     const char *type = NULL, *method = k->o->method;
@@ -119,11 +124,13 @@ sc_status sc_adapter_describe(const sc_adapter_maker *k, const sc_modules *all, 
              set(o, "feedforward_modules", target_names(a, all, chosen, SC_LORA_SCALES_IN)) &&
              set(o, "init_ia3_weights", json_true());
     if (ok && strcmp(method, "bottleneck") == 0)
-        ok = set(o, "target_modules", target_names(a, all, chosen, -1)) && set(o, "non_linearity", json_string("relu"));
+        ok = set(o, "target_modules", target_names(a, all, chosen, -1)) &&
+             set(o, "non_linearity", json_string("relu"));
     if (ok && a->prompt.rows) ok = add_virtual(o, k->m);
     if (ok && (strcmp(method, "bitfit") == 0 || strcmp(method, "layers") == 0)) /* as PEFT spells "none" */
         ok = set(o, "target_modules", json_string("dummy-target-modules")) && set(o, "r", json_integer(1)) &&
-             set(o, "lora_alpha", json_real(1));
+             set(o, "lora_alpha", json_real(1)) &&
+             set(o, "bias", json_string(strcmp(method, "bitfit") == 0 ? "all" : "none"));
     sc_free(base);
     if (!ok) {
         json_decref(o);

@@ -38,7 +38,10 @@ static void gather(const sc_adapters *a, int64_t first, float *room)
     }
 }
 
-static bool is_first(const sc_adapters *a, int64_t i) { return !i || strcmp(a->learnt[i].file, a->learnt[i - 1].file); }
+static bool is_first(const sc_adapters *a, int64_t i)
+{
+    return !i || strcmp(a->learnt[i].file, a->learnt[i - 1].file);
+}
 
 static sc_status write_tensors(const sc_adapters *a, sc_safetensors_writer *w)
 {

@@ -67,10 +67,11 @@ static bool is_head(const sc_model *m, const sc_modules *all, int64_t i)
 
 /* What models call the matrices that make keys and values, and those that attention and feed-forward layers end with. */
 #define KEYS_AND_VALUES                                                                                            \
-    "k_proj,v_proj,key,value,key_proj,value_proj,c_attn,query_key_value,qkv_proj,Wqkv,k_lin,v_lin,SelfAttention.k,"  \
+    "k_proj,v_proj,key,value,key_proj,value_proj,c_attn,query_key_value,qkv_proj,Wqkv,k_lin,v_lin,SelfAttention."  \
+    "k,"                                                                                                           \
     "SelfAttention.v,EncDecAttention.k,EncDecAttention.v"
 #define ATTENTION_ENDS                                                                                             \
-    "o_proj,out_proj,attn.c_proj,attention.dense,self_attention.dense,self_attn.dense,attention.output.dense,"      \
+    "o_proj,out_proj,attn.c_proj,attention.dense,self_attention.dense,self_attn.dense,attention.output.dense,"     \
     "attention.out_lin,attn.Wo,SelfAttention.o,EncDecAttention.o"
 #define FFN_ENDS                                                                                                   \
     "down_proj,dense_4h_to_h,mlp.c_proj,mlp.fc2,fc2,fc_out,output.dense,ffn.lin2,mlp.Wo,mlp.wo,DenseReluDense.wo"
@@ -214,7 +215,8 @@ static sc_status new_part(const sc_adapter_maker *k, const sc_module *x, sc_adap
 }
 
 /* The lengths of the matrix's rows, to begin with, and their squares. */
-static sc_status add_lengths(const sc_adapter_maker *k, const sc_module *x, sc_adapter_part *part, const sc_weight *w)
+static sc_status add_lengths(const sc_adapter_maker *k, const sc_module *x, sc_adapter_part *part,
+                             const sc_weight *w)
 {
     sc_learnt *l;
     bool turned = x->use == SC_LORA_IN_OUT;
@@ -316,7 +318,7 @@ static sc_status add_bottleneck(const sc_adapter_maker *k, const sc_module *x)
         l->plain = cols[i] == 1;
         l->rank = l->plain ? 1 : 2;
         if (i == 0) draw_uniform(k, l, x->n);
-        s = i == 0 ? sc_adapter_order(&l->col, k->m, w, x->name, x->n, false)
+        s = i == 0  ? sc_adapter_order(&l->col, k->m, w, x->name, x->n, false)
             : i > 1 ? sc_adapter_order(&l->row, k->m, w, x->name, x->n, false)
                     : SC_OK;
     }
@@ -369,15 +371,17 @@ static sc_status add_prefix(const sc_adapter_maker *k)
                 values = m->cache.layer[i].kv_heads * m->cache.layer[i].v_d;
         if (i == 0) width = keys;
         if (keys != width || values != width)
-            return sc_fail(SC_EUNSUPPORTED, "no prefix tuning: the layers' keys and values are not all of one width");
+            return sc_fail(SC_EUNSUPPORTED,
+                           "no prefix tuning: the layers' keys and values are not all of one width");
     }
-    if (!layers || m->cache.n_states) return sc_fail(SC_EUNSUPPORTED, "no prefix tuning without keys in every layer");
+    if (!layers || m->cache.n_states)
+        return sc_fail(SC_EUNSUPPORTED, "no prefix tuning without keys in every layer");
     prompt.width = width;
     sc_buffer *table;
     sc_status s = sc_buffer_new(&table, 2 * layers * tokens * width * (int64_t)sizeof(float));
     if (s) return s;
-    prompt.table = (sc_storage){
-        .dtype = SC_F32, .data = table->data, .buffer = table, .stride = {tokens * width, width, 1}};
+    prompt.table =
+        (sc_storage){.dtype = SC_F32, .data = table->data, .buffer = table, .stride = {tokens * width, width, 1}};
     m->adapters.prompt = prompt;
     for (int64_t i = 0; !s && i < 2 * layers; i++) {
         sc_learnt *l;
@@ -401,8 +405,8 @@ static const char *const methods[] = {"lora", "ia3", "bottleneck", "prompt", "pr
 
 static sc_status take_options(sc_peft_options *o, method *out)
 {
-    static const char *const usual[] = {"all-linear", KEYS_AND_VALUES "," FFN_ENDS, ATTENTION_ENDS "," FFN_ENDS, NULL,
-                                        NULL,         NULL,                         NULL};
+    static const char *const usual[] = {
+        "all-linear", KEYS_AND_VALUES "," FFN_ENDS, ATTENTION_ENDS "," FFN_ENDS, NULL, NULL, NULL, NULL};
     int i = 0;
     while (i < SC_COUNT(methods) && strcmp(o->method, methods[i]) != 0) i++;
     if (i == SC_COUNT(methods))
@@ -431,8 +435,8 @@ static sc_status add_whole(const sc_adapter_maker *k, method how, json_t **modul
         sc_str_printf(&both, "%s,%s", names, k->o->save);
         names = both.p;
     }
-    sc_status s = both.oom ? sc_nomem()
-                           : sc_adapter_learn_whole(k, names, how == BITFIT ? ".bias" : NULL, &n, modules);
+    sc_status s =
+        both.oom ? sc_nomem() : sc_adapter_learn_whole(k, names, how == BITFIT ? ".bias" : NULL, &n, modules);
     if (!s && !n && (names || how == BITFIT)) {
         json_decref(*modules);
         s = sc_fail(SC_ENOTFOUND, "%s has no parameter to train that is %s%s%s", k->m->info.path,
@@ -462,7 +466,8 @@ static sc_status check_model(const sc_model *m, method how)
     return SC_OK;
 }
 
-sc_status sc_adapters_make(sc_model *m, const sc_peft_options *options, uint64_t seed, const int32_t *ids, int64_t n_ids)
+sc_status sc_adapters_make(sc_model *m, const sc_peft_options *options, uint64_t seed, const int32_t *ids,
+                           int64_t n_ids)
 {
     sc_peft_options o = *options;
     sc_adapter_maker k = {m, &o, seed};

@@ -23,7 +23,8 @@ static sc_status is_within(const sc_choice *c, const char *name, bool *yes)
 static bool is_of_head(const sc_model *m, const char *name)
 {
     static const char *const heads[] = {"score.", "classifier.", "qa_outputs."};
-    if (m->info.head != SC_HEAD_CLASSES && m->info.head != SC_HEAD_TAGS && m->info.head != SC_HEAD_SPAN) return false;
+    if (m->info.head != SC_HEAD_CLASSES && m->info.head != SC_HEAD_TAGS && m->info.head != SC_HEAD_SPAN)
+        return false;
     for (int i = 0; i < SC_COUNT(heads); i++)
         if (strncmp(name, heads[i], strlen(heads[i])) == 0) return true;
     return false;
@@ -89,14 +90,15 @@ sc_status sc_adapter_learn_whole(const sc_adapter_maker *k, const char *names, c
     for (int64_t i = 0; !s && i < m->n_params; i++) {
         const sc_model_param *p = &m->param[i];
         const sc_weight *w = sc_model_weight(k->m, p->name);
-        bool yes = w->made || is_of_head(m, p->name), named = end && sc_path_has_suffix(p->name, end);
+        bool head = w->made || is_of_head(m, p->name), ends = end && sc_path_has_suffix(p->name, end),
+             named = false;
         if (c) s = is_within(c, p->name, &named);
-        if (s || p->fixed || !(yes || named)) continue;
-        s = add(k, p, list);
-        *n += named;
+        if (s || p->fixed || !(head || ends || named)) continue;
+        s = add(k, p, head || named ? list : NULL);
+        *n += named || ends;
     }
     sc_choice_free(c);
-    if (s || !modules)
+    if (s)
         json_decref(list);
     else
         *modules = list;

@@ -267,10 +267,11 @@ typedef struct sc_weight {
     sc_shape shape;
     sc_storage storage; /* as the file has it */
     sc_storage
-        wide;     /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
-    sc_storage trained; /* what a model that learns beside its weights has in place of this one; data NULL: nothing */
-    sc_form form;       /* that the graph wants */
-    bool made;          /* it came from no file */
+        wide; /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
+    sc_storage
+        trained;  /* what a model that learns beside its weights has in place of this one; data NULL: nothing */
+    sc_form form; /* that the graph wants */
+    bool made;    /* it came from no file */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
     bool formed;                                       /* stored as NEG_EXP makes it */
     int tiled;                                         /* of sc_gguf_name */
@@ -425,8 +426,8 @@ typedef struct sc_learnt {
     int64_t rows, cols;
     bool turned;
     const int32_t *row, *col; /* of the file's that is row, or column, i here; NULL: the same */
-    int64_t at;        /* its first column in the file's tensor, which may have more */
-    sc_buffer *buffer; /* its memory; NULL: it is a part of another one's */
+    int64_t at;               /* its first column in the file's tensor, which may have more */
+    sc_buffer *buffer;        /* its memory; NULL: it is a part of another one's */
     float *value;
     const char *param; /* of the model, in whose place it stands; NULL: it stands beside them */
     float add;         /* more than what the file has */
@@ -502,12 +503,13 @@ typedef struct sc_adapter_maker {
 sc_status sc_adapter_learn(const sc_adapter_maker *k, const char *stem, const char *end, int64_t rows, int64_t cols,
                            bool turned, sc_learnt **out);
 /* Trains copies of the model's own parameters: those that are in a module of `names` (as sc_choice_new; NULL: none), that end
- * in `end` (NULL: none), and those of a head that no file has. *n: how many these are; *modules (NULL: not wanted), owned: the
- * modules that they are in. (adapter_whole.c) */
+ * in `end` (NULL: none), and those of a head. *n: how many of the first two; *modules, owned: the modules around all but those
+ * that only end so. (adapter_whole.c) */
 sc_status sc_adapter_learn_whole(const sc_adapter_maker *k, const char *names, const char *end, int64_t *n,
                                  json_t **modules);
 /* adapter_config.json of what was made. (adapter_config.c) */
-sc_status sc_adapter_describe(const sc_adapter_maker *k, const sc_modules *all, const bool *chosen, json_t *modules);
+sc_status sc_adapter_describe(const sc_adapter_maker *k, const sc_modules *all, const bool *chosen,
+                              json_t *modules);
 /* What is trained as PEFT's adapter_config.json and adapter_model.safetensors; and back, into the same. (adapter_files.c) */
 sc_status sc_adapters_write(const sc_adapters *a, const char *dir);
 sc_status sc_adapters_read(sc_adapters *a, const char *dir);

@@ -44,8 +44,8 @@ static sc_tensor *thinned(sc_graph *g, sc_tensor *x, float rate)
 }
 
 /* With DoRA: the rows of w + b a get lengths that are trained. seen: x, or what is left of it where some was left out. */
-static sc_tensor *with_lengths(sc_graph *g, const sc_lora *l, sc_tensor *w, sc_tensor *a, sc_tensor *b, sc_tensor *seen,
-                               sc_tensor *plain, sc_tensor *added)
+static sc_tensor *with_lengths(sc_graph *g, const sc_lora *l, sc_tensor *w, sc_tensor *a, sc_tensor *b,
+                               sc_tensor *seen, sc_tensor *plain, sc_tensor *added)
 {
     sc_tensor *length = constant(g, "lora_magnitude_vector", &l->magnitude, 1, l->rows, 0),
               *square = constant(g, "lora_square", &l->square, 1, l->rows, 0);
@@ -60,9 +60,10 @@ static sc_tensor *followed(sc_graph *g, sc_tensor *y, const sc_lora *l)
 {
     sc_tensor *down = sc_apply_linear(g, y, constant(g, "adapter_down.weight", &l->a, 2, l->rank, l->rows),
                                       constant(g, "adapter_down.bias", &l->a_bias, 1, l->rank, 0));
-    return sc_add(g, y, sc_apply_linear(g, sc_unary(g, SC_UNARY_RELU, down),
-                                        constant(g, "adapter_up.weight", &l->b, 2, l->rows, l->rank),
-                                        constant(g, "adapter_up.bias", &l->b_bias, 1, l->rows, 0)));
+    return sc_add(g, y,
+                  sc_apply_linear(g, sc_unary(g, SC_UNARY_RELU, down),
+                                  constant(g, "adapter_up.weight", &l->b, 2, l->rows, l->rank),
+                                  constant(g, "adapter_up.bias", &l->b_bias, 1, l->rows, 0)));
 }
 
 /* x (T, C) w^T + bias and what adapters make of that; y (T, N). w is that of the scope we are in. */

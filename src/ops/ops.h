@@ -91,7 +91,8 @@ typedef struct sc_dropout_attr {
 } sc_dropout_attr;
 /* One over the lengths (N) of the rows of w + scale b a: w (N, C), a (R, C), b (N, R), square (N) those of w's squared. As
  * constants: no gradient passes. */
-sc_tensor *sc_inverse_lengths(sc_graph *g, sc_tensor *square, sc_tensor *w, sc_tensor *a, sc_tensor *b, float scale);
+sc_tensor *sc_inverse_lengths(sc_graph *g, sc_tensor *square, sc_tensor *w, sc_tensor *a, sc_tensor *b,
+                              float scale);
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;

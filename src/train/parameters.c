@@ -197,7 +197,8 @@ static sc_status list_adapters(sc_parameters *l)
                                         .decay = matrix,
                                         .rank = matrix ? 2 : 1,
                                         .dim = {matrix ? from->rows : from->rows * from->cols, from->cols}};
-        if (from->param && !sc_map_put(&l->model, from->param, (int64_t)strlen(from->param), l->n)) return sc_nomem();
+        if (from->param && !sc_map_put(&l->model, from->param, (int64_t)strlen(from->param), l->n))
+            return sc_nomem();
     }
     l->beside = true;
     return SC_OK;
