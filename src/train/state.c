@@ -52,6 +52,13 @@ static const field fields[] = {
     FIELD("rank", INT, peft.rank),
     FIELD("alpha", NUM, peft.alpha),
     FIELD("rslora", FLAG, peft.rslora),
+    FIELD("dora", FLAG, peft.dora),
+    FIELD("dropout", NUM, peft.dropout),
+    FIELD("train-also", STR, peft.save),
+    FIELD("width", INT, peft.width),
+    FIELD("after-ffn", FLAG, peft.after_ffn),
+    FIELD("virtual-tokens", INT, peft.tokens),
+    FIELD("virtual-text", STR, peft.first),
     FIELD("objective", STR, objective),
     LIST("data", PATHS, data, true),
     LIST("eval-data", PATHS, eval_data, true),
@@ -155,13 +162,6 @@ static const field fields[] = {
 };
 
 /* ---- to JSON ---- */
-
-char *sc_path_absolute(const char *path)
-{
-    char *real = realpath(path, NULL), *own = real ? sc_strdup(real) : NULL;
-    free(real);
-    return own ? own : sc_strdup(path);
-}
 
 static json_t *text_of(const field *f, const char *text)
 {
