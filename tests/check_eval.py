@@ -194,7 +194,7 @@ def compare_samples(task, out, samples, chat):
             answer = answer[0]
             got = mine[k]["answer"][0]
             if isinstance(got, str):
-                texts += got != answer
+                texts += got != answer.replace("\0", "\ufffd")
             else:
                 worst = max(worst, abs(got - float(answer[0] if isinstance(answer, (list, tuple)) else answer)))
     check(f"{task}: {len(samples)} items asked the same", prompts == 0, f"{prompts} differ")

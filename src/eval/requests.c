@@ -251,16 +251,27 @@ static bool keep_score(void *user, int64_t i, const void *result)
     return keep(user, i, json_pack("[f, b]", score->logprob, score->greedy));
 }
 
+/* What is not UTF-8, and a NUL, which ends texts here, become U+FFFD. */
+static json_t *clean_text(const char *p, int64_t n)
+{
+    sc_str s = {0};
+    uint32_t c;
+    for (int64_t i = 0; i < n;) {
+        i += sc_utf8_decode(p + i, n - i, &c);
+        sc_str_utf8(&s, c ? c : 0xFFFD);
+    }
+    json_t *v = s.oom ? NULL : json_stringn(s.p ? s.p : "", (size_t)s.len);
+    sc_str_free(&s);
+    return v;
+}
+
 static bool keep_answers(void *user, int64_t i, const void *result)
 {
     waiting *x = user;
     const sc_ask_answer *answer = result;
     json_t *list = json_array();
     for (int k = 0; list && k < x->r->how.samples; k++) {
-        json_t *text = json_stringn(answer[k].text, (size_t)answer[k].len);
-        if (!text) { /* bytes that are not UTF-8, or a NUL */
-            text = json_string("\xef\xbf\xbd");
-        }
+        json_t *text = clean_text(answer[k].text, answer[k].len);
         json_array_append_new(list, text);
     }
     return keep(x, i, list);
