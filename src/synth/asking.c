@@ -135,8 +135,9 @@ static sc_status make_request(sc_synth *w, const sc_speaker *who, const sc_quest
         return text ? SC_OK : sc_nomem();
     }
     if (q->talk) stop[out->n_stop++] = "\n\nHuman:";
-    text = sc_arena_printf(w->arena, q->talk ? "Human: %s\n\nAssistant:%s%s" : "%s\n\n%s%s", q->text,
-                           q->begin && q->talk ? " " : "", q->begin ? q->begin : "");
+    const char *begin = q->begin ? q->begin : "";
+    text = q->talk ? sc_arena_printf(w->arena, "Human: %s\n\nAssistant:%s%s", q->text, *begin ? " " : "", begin)
+                   : sc_arena_printf(w->arena, "%s%s%s", q->text, *begin ? "\n\n" : "", begin);
     out->prompt = text_of(text);
     return text ? SC_OK : sc_nomem();
 }

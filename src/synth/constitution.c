@@ -87,6 +87,7 @@ static sc_status take_revision(bench *b, item *x, const sc_principle *p, const s
     if (strcmp(a->text, critique->text) == 0 || strstr(a->text, "Critique:") ||
         strstr(a->text, "Revision request:"))
         return give_up(x, "revision_is_none");
+    if (sc_synth_repeats(a->text)) return give_up(x, "revision_repeats");
     if (strcmp(a->text, x->answer) == 0) sc_synth_count(&b->w, "revisions_without_change", 1);
     x->answer = a->text;
     return SC_OK;

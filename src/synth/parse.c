@@ -2,6 +2,8 @@
 /* What is in an answer, however a model wrote it; and records of files. */
 #include "synth/synth.h"
 
+#include <stdlib.h>
+
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 char *sc_synth_trimmed(sc_arena *a, const char *p, int64_t n)
@@ -140,6 +142,42 @@ sc_status sc_synth_labelled(sc_arena *a, const char *text, const char *const *la
     }
     *out = list;
     return SC_OK;
+}
+
+char *sc_synth_paragraph(sc_arena *a, const char *text, const char *const *labels, int n)
+{
+    int which;
+    while (is_space(*text)) text++;
+    const char *end = *text ? next_line(text) : text;
+    while (*end && *end != '\n' && *end != '\r' && !past_label(end, labels, n, &which)) end = next_line(end);
+    return sc_synth_trimmed(a, text, end - text);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+bool sc_synth_repeats(const char *text)
+{
+    enum { RUN = 4, FEWEST = 16, MOST = 2048 };
+    uint64_t word[RUN] = {0}, run[MOST];
+    int words = 0, n = 0, different = 0;
+    for (const char *p = text; *p && n < MOST;) {
+        while (is_space(*p)) p++;
+        const char *from = p;
+        while (*p && !is_space(*p)) p++;
+        if (p == from) break;
+        word[words++ % RUN] = sc_hash(from, p - from);
+        if (words < RUN) continue;
+        uint64_t in_order[RUN];
+        for (int k = 0; k < RUN; k++) in_order[k] = word[(words + k) % RUN];
+        run[n++] = sc_hash(in_order, sizeof in_order);
+    }
+    qsort(run, (size_t)n, sizeof *run, by_value);
+    for (int i = 0; i < n; i++) different += i == 0 || run[i] != run[i - 1];
+    return n >= FEWEST && 2 * different < n;
 }
 
 /* ---- files ---- */

@@ -120,6 +120,7 @@ static sc_status take_written(siege *x, const char *text, int64_t index, int64_t
     sc_status s = sc_novelty_nearest(x->novelty, text, &rouge, &near);
     const char *why = n < 12                         ? "attack_short"
                       : n > 1000                     ? "attack_long"
+                      : sc_synth_repeats(text)       ? "attack_repeats"
                       : sc_synth_refuses(text)       ? "attack_is_refusal"
                       : !s && rouge > x->w.o.novelty ? "attack_not_new"
                                                      : NULL;

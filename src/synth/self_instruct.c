@@ -87,6 +87,7 @@ static const char *unfit(const char *text)
     if (n < 3) return "instruction_short";
     if (n > 150 || len > 1500) return "instruction_long";
     if (strchr("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", *text)) return "instruction_punctuation";
+    if (sc_synth_repeats(text)) return "instruction_repeats";
     for (int i = 0; i < SC_COUNT(words); i++) {
         size_t k = strlen(words[i]);
         for (const char *p = text; *p; p++) {
@@ -146,8 +147,10 @@ static json_t *ids_of(const maker *m, const int64_t *shown, int n)
 /* One that is new becomes a task; *from gets its provenance. */
 static sc_status take_instruction(maker *m, const char *text, int64_t index, json_t *shown, json_t *fresh)
 {
+    static const char *const labels[] = {"Input", "Output", "Answer", "Example", "Label"};
     double rouge = 0;
     int64_t near = -1;
+    if (!(text = sc_synth_paragraph(m->w.arena, text, labels, SC_COUNT(labels)))) return sc_nomem();
     const char *why = unfit(text);
     sc_status s = why ? SC_OK : sc_novelty_nearest(m->novelty, text, &rouge, &near);
     if (s) return s;
@@ -185,7 +188,7 @@ static sc_status make_instructions(maker *m, json_t *fresh)
         int items;
         json_t *ids = ids_of(m, shown + i * SHOWN_MOST, count[i]);
         s = ids ? sc_synth_items(m->w.arena, a[i].text, count[i] + 1, &item, &items) : sc_nomem();
-        if (!s && items && !a[i].whole && strcmp(item[items - 1], a[i].text) != 0) items--; /* it was cut off */
+        if (!s && items && !a[i].whole) items--; /* it was cut off */
         if (!s && !items) sc_synth_count(&m->w, "answers_without_instructions", 1);
         for (int k = 0; !s && k < items; k++) {
             if (m->n - m->seeds >= m->o.count) break;
@@ -296,15 +299,15 @@ static sc_status instance_prompt(maker *m, int64_t index, sc_question *q)
 
 static bool same_text(const char *a, const char *b) { return strcmp(a, b) == 0; }
 
-static const char *wrong(const maker *m, const task *t, const char *input, const char *output, bool cut)
+static const char *wrong(const task *t, const char *input, const char *output, bool cut)
 {
-    (void)m;
     size_t n = strlen(output);
     if (!n) return "output_missing";
     if (cut) return "output_cut";
     if (same_text(input, output)) return "output_is_input";
     if (same_text(output, t->instruction)) return "output_is_instruction";
     if (output[n - 1] == ':') return "output_unfinished";
+    if (sc_synth_repeats(output)) return "output_repeats";
     return NULL;
 }
 
@@ -314,7 +317,7 @@ static sc_status take_instance(maker *m, const task *t, int64_t index, json_t *f
     static const char *const none[] = {"none", "None", "none.", "None.", "<none>", "\"none\"", "N/A", "없음"};
     for (int i = 0; i < SC_COUNT(none); i++)
         if (same_text(input, none[i])) input = "";
-    const char *why = wrong(m, t, input, output, cut);
+    const char *why = wrong(t, input, output, cut);
     json_t *provenance = json_copy(from);
     if (!provenance) return sc_nomem();
     json_object_set_new(provenance, "task", json_string(t->id));

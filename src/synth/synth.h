@@ -100,6 +100,10 @@ typedef struct sc_labelled {
 sc_status sc_synth_labelled(sc_arena *a, const char *text, const char *const *labels, int n_labels,
                             sc_labelled **out, int *n);
 char *sc_synth_trimmed(sc_arena *a, const char *p, int64_t n); /* NULL without memory */
+/* Up to the first empty line, or line that begins with one of these labels. */
+char *sc_synth_paragraph(sc_arena *a, const char *text, const char *const *labels, int n);
+/* Whether it goes round in a circle: of its runs of four words, from 16 on, fewer than half are different ones. */
+bool sc_synth_repeats(const char *text);
 /* Calls fn for each record of .jsonl, and each line of other files as {"prompt": line}; `fn` borrows. At most `limit` (> 0). */
 typedef sc_status sc_synth_record(void *user, json_t *o, int64_t line);
 sc_status sc_synth_read(const char *path, int64_t limit, sc_synth_record *fn, void *user);

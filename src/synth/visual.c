@@ -16,6 +16,7 @@ typedef struct viewer {
     picture *picture;
     int64_t n, cap;
     bool kind[KINDS];
+    sc_novelty *example; /* what the prompt's examples answer */
 } viewer;
 
 /* ---- pictures ---- */
@@ -169,12 +170,22 @@ static sc_status make_prompt(viewer *v, int64_t at, int kind, sc_question *q)
 static bool gives_away(const char *text)
 {
     static const char *const words[] = {"caption",          "bounding box", "coordinates", "the descriptions",
-                                        "description says", "as described", "Picture:"};
+                                        "description says", "as described", "Picture:",    "Text:"};
     for (int i = 0; i < SC_COUNT(words); i++)
         if (strcasestr(text, words[i])) return true;
     for (const char *p = text; (p = strstr(p, "0.")); p++)
         if (p[2] >= '0' && p[2] <= '9' && p[3] >= '0' && p[3] <= '9' && p[4] >= '0' && p[4] <= '9') return true;
     return strchr(text, '[') != NULL;
+}
+
+/* A weak model says what the prompt's example does. */
+static sc_status is_example(const viewer *v, const char *answer, bool *yes)
+{
+    double rouge = 0;
+    int64_t at;
+    sc_status s = sc_novelty_nearest(v->example, answer, &rouge, &at);
+    *yes = rouge > v->w.o.novelty;
+    return s;
 }
 
 static json_t *turn(const char *who, const char *text, bool first)
@@ -208,14 +219,19 @@ static sc_status take_description(viewer *v, int64_t at, const sc_reply *a)
 {
     sc_rng r = sc_rng_make(v->w.o.seed, sc_hash("request", 7) + (uint64_t)at);
     const char *request = requests[(int)(sc_rng_uniform(&r) * SC_COUNT(requests))];
-    const char *why = strlen(a->text) < 40  ? "too_short"
-                      : !a->whole           ? "cut"
-                      : gives_away(a->text) ? "not_as_seen"
-                                            : NULL;
+    const char *why = strlen(a->text) < 40        ? "too_short"
+                      : !a->whole                 ? "cut"
+                      : sc_synth_repeats(a->text) ? "repeats"
+                      : gives_away(a->text)       ? "not_as_seen"
+                                                  : NULL;
+    bool copied;
+    sc_status s = is_example(v, a->text, &copied);
+    if (s) return s;
+    if (!why && copied) why = "copied_example";
     json_t *turns = json_array();
     json_array_append_new(turns, turn("human", request, true));
     json_array_append_new(turns, turn("gpt", a->text, false));
-    sc_status s = take(v, at, 1, turns, why, a->text);
+    s = take(v, at, 1, turns, why, a->text);
     json_decref(turns);
     return s;
 }
@@ -236,8 +252,9 @@ static sc_status take_questions(viewer *v, int64_t at, int kind, const sc_reply 
         int64_t near;
         if (part[i].label != 0 || part[i + 1].label != 1 || !*part[i].text) continue;
         const char *question = part[i].text, *answer = part[i + 1].text;
-        bool cut = !a->whole && i + 2 >= n;
-        if (cut || !*answer || gives_away(question) || gives_away(answer)) {
+        bool cut = !a->whole && i + 2 >= n, copied;
+        if ((s = is_example(v, answer, &copied))) break;
+        if (cut || copied || !*answer || gives_away(question) || gives_away(answer) || sc_synth_repeats(answer)) {
             sc_synth_count(&v->w, "pairs_left_out", 1);
             continue;
         }
@@ -251,6 +268,20 @@ static sc_status take_questions(viewer *v, int64_t at, int kind, const sc_reply 
     if (!s) s = take(v, at, kind, turns, pairs ? NULL : "no_pair", a->text);
     json_decref(turns);
     sc_novelty_free(said);
+    return s;
+}
+
+static sc_status take_examples(viewer *v)
+{
+    static const char *const labels[] = {"Question", "Answer"};
+    sc_status s = sc_novelty_new(&v->example);
+    for (int k = 0; !s && k < KINDS; k++) {
+        sc_labelled *part;
+        int n;
+        s = sc_synth_labelled(v->w.arena, example_answers[k], labels, 2, &part, &n);
+        for (int i = 0; !s && i < n; i++)
+            if (part[i].label) s = sc_novelty_add(v->example, part[i].text);
+    }
     return s;
 }
 
@@ -295,6 +326,7 @@ sc_status sc_synth_visual_instruct(sc_context *ctx, sc_asker *model, const sc_sy
     viewer v = {0};
     sc_status s = sc_synth_open(&v.w, ctx, model, o, "visual");
     if (!s) s = take_kinds(&v, x);
+    if (!s) s = take_examples(&v);
     if (!s) s = sc_synth_read(x->pictures, x->limit, take_picture, &v);
     if (!s && !v.n) s = sc_fail(SC_EINVAL, "%s has no pictures", x->pictures);
     for (int64_t at = 0; !s && at < v.n; at += v.w.o.round) {
@@ -303,6 +335,7 @@ sc_status sc_synth_visual_instruct(sc_context *ctx, sc_asker *model, const sc_sy
     }
     if (!s) sc_synth_count(&v.w, "pictures", v.n);
     s = sc_synth_finish(&v.w, s, result);
+    sc_novelty_free(v.example);
     sc_free(v.picture);
     return s;
 }

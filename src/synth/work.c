@@ -283,7 +283,7 @@ static sc_status write_page(const sc_synth *w)
     const int64_t values[] = {w->result.asked, w->result.before, w->result.kept, w->result.rejected};
     for (int i = 0; i < SC_COUNT(values); i++) snprintf(number[i], sizeof number[i], "%lld", (long long)values[i]);
     sc_page_begin(&p, w->method, w->model.a ? sc_asker_name(w->model.a) : "");
-    sc_page_facts(&p, fact, SC_COUNT(fact));
+    sc_page_facts(&p, fact, SC_COUNT(fact) / 2);
     put_extra(&p, w->extra);
     put_counts(&p, "Counted", w->counts);
     put_counts(&p, "Left out, by reason", w->reasons);
