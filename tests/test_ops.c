@@ -160,6 +160,7 @@ static double unary(sc_unary_kind kind, double x)
     case SC_UNARY_TANH: return tanh(x);
     case SC_UNARY_SOFTPLUS: return log(1 + exp(x));
     case SC_UNARY_EXP: return exp(x);
+    case SC_UNARY_LOG1MEXP: return log(-expm1(-fabs(x)));
     default: fail_msg("a unary function without a definition here"); return 0;
     }
 }
@@ -262,15 +263,17 @@ static sc_dtype any_weight_type(trial *t)
     }
 }
 
-/* With and without bias and a residual, which becomes part of the step. */
-static void linear_trial(trial *t)
+/* With and without bias and a residual, which becomes part of the step. exact: x is multiplied as it is. */
+static void linear_case(trial *t, bool exact)
 {
     sc_dtype type = any_weight_type(t);
     int64_t block = sc_dtype_get(type)->block, dim[SC_MAX_RANK];
     int rank = (int)random_in(&t->seed, 1, 3);
-    bool transposed = block == 1 && random_in(&t->seed, 0, 2) == 0;
+    bool transposed = random_in(&t->seed, 0, 2) == 0;
     for (int i = 0; i < rank - 1; i++) dim[i] = rank == 3 ? SC_MIN(any_size(t), 5) : any_size(t);
-    int64_t c = dim[rank - 1] = block > 1 ? block * random_in(&t->seed, 1, 3) : any_size(t), n = any_size(t);
+    int64_t c = any_size(t), n = any_size(t), *blocks = transposed ? &n : &c;
+    if (block > 1) *blocks = block * random_in(&t->seed, 1, 3);
+    dim[rank - 1] = c;
     if (rank == 2 && random_in(&t->seed, 0, 9) == 0) dim[0] = type % 2 ? 261 : 1030; /* two blocks of tokens */
     value x = look(t, ANY, rank, dim), w = matrix(t, type, n, c, transposed), bias = {0}, more = {0};
     if (random_in(&t->seed, 0, 1)) bias = look(t, ANY, 1, &n);
@@ -291,7 +294,8 @@ static void linear_trial(trial *t)
                 size += fabs(x.v[i * c + k] * w.v[j * c + k]);
                 /* With block types x may be rounded to whole numbers times the largest of its 32 / 127: each value is
                  * off by half of that at most. */
-                for (int64_t l = k; block > 1 && k % 32 == 0 && l < k + 32; l++)
+                bool rounds = block > 1 && !exact && !transposed;
+                for (int64_t l = k; rounds && k % 32 == 0 && l < k + 32; l++)
                     top = l == k ? fabs(x.v[i * c + l]) : fmax(top, fabs(x.v[i * c + l]));
                 size += 0.5001 * top / 127 * fabs(w.v[j * c + k]) / t->tolerance;
                 /* With bf16, x may be rounded to that: 8 bits, so each value is off by 2^-8 of itself at most. */
@@ -303,10 +307,12 @@ static void linear_trial(trial *t)
         }
 }
 
+static void linear_trial(trial *t) { linear_case(t, false); }
+
 /* As training does it; rounded to bf16, each factor is off by 2^-8 of itself at most. */
 static void linear_ordered(trial *t, sc_dtype type)
 {
-    linear_trial(t);
+    linear_case(t, true);
     sc_linear_in_order(t->g, type);
     for (int64_t i = 0; type == SC_BF16 && i < sc_tensor_count(t->y); i++)
         t->scale[i] += 2.1 * 0x1p-8 / t->tolerance * t->scale[i];

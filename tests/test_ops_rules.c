@@ -440,7 +440,7 @@ static void plans_are_refused(void **state)
         sc_tensor *q = in(g, SC_Q8_0, 2, 32, 64, 0), *x = f(g, 2, 2, 32, 0);
         sc_seqs s = seqs(g, 2, 1);
         if (i == 0) y = sc_apply_linear(g, x, i32(g, 2, 4, 32), NULL);
-        if (i == 1) y = sc_apply_linear(g, x, sc_permute(g, q, (int[]){1, 0}), NULL);
+        if (i == 1) y = sc_apply_linear(g, f(g, 2, 2, 20, 0), sc_slice(g, q, 1, 0, 20), NULL);
         if (i == 2) y = sc_rows(g, i32(g, 2, 4, 32), i32(g, 1, 3, 0));
         if (i == 3) y = sc_rows(g, sc_slice(g, q, 1, 0, 20), i32(g, 1, 3, 0));
         if (i == 4) y = sc_contiguous(g, sc_permute(g, q, (int[]){1, 0}));

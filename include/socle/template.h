@@ -40,6 +40,16 @@ SC_API void sc_template_free(sc_template *t);
 SC_API sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
                                     int64_t variables_len, const sc_template_options *options);
 
+/* Bytes [begin, end) of a rendered text. */
+typedef struct sc_template_span {
+    int64_t begin, end;
+} sc_template_span;
+/* The same, and what {% generation %} wrote: the assistant's answers, where a template marks them. *spans: n_spans of them in
+ * order, owned (sc_free), maybe NULL; those within a macro or another captured block are left out. */
+SC_API sc_status sc_template_render_spans(char **text, int64_t *len, sc_template_span **spans, int64_t *n_spans,
+                                          const sc_template *t, const char *variables_json, int64_t variables_len,
+                                          const sc_template_options *options);
+
 /* Loads a model's template: `model_path` is a template file itself, or a directory, where chat_template.jinja comes
  * first, then tokenizer_config.json's chat_template (a string, or a list of named ones), or a GGUF file. `name` chooses among named
  * ones (also additional_chat_templates/NAME.jinja); NULL: "tool_use" where `tools` is set and there is one, otherwise

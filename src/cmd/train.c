@@ -53,6 +53,7 @@ static const sc_option options[] = {
     {"eval-data", 0, SC_OPT_FILE, "FILE", "the same to measure the loss on, and not to train on", .many = true},
     SC_OPT_TRAIN_RUN,
     SC_OPT_TRAIN_LR("1e-3 for adamw, adam and sgd, 1e-4 for lion, 0.01 for adafactor, 0.02 for muon"),
+    SC_OPT_PEFT,
     SC_OPT_TRAIN_RATE,
     SC_OPT_TRAIN_AVERAGE,
     SC_OPT_TRAIN_ORDER,

@@ -103,11 +103,23 @@ void sc_cmd_training_free(sc_cmd_training *t)
     *t = (sc_cmd_training){0};
 }
 
+static sc_peft_options peft_options(const sc_cmd *c)
+{
+    return (sc_peft_options){
+        .method = sc_cmd_typed_str(c, "peft"),
+        .targets = sc_cmd_typed_str(c, "targets"),
+        .rank = sc_cmd_typed_int(c, "rank"),
+        .alpha = sc_cmd_typed_num(c, "alpha"),
+        .rslora = sc_cmd_typed_flag(c, "rslora"),
+    };
+}
+
 int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
 {
     *t = (sc_cmd_training){.o = {
                                .out = sc_cmd_typed_str(c, "out"),
                                .resume = sc_cmd_typed_flag(c, "resume"),
+                               .peft = peft_options(c),
                                .steps = sc_cmd_typed_int(c, "steps"),
                                .epochs = sc_cmd_typed_num(c, "epochs"),
                                .batch = sc_cmd_typed_int(c, "batch"),
@@ -132,6 +144,7 @@ int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
                                .in_order = sc_cmd_typed_flag(c, "in-order"),
                                .save_every = sc_cmd_typed_int(c, "save-every"),
                                .keep = sc_cmd_typed_int(c, "keep"),
+                               .best = sc_cmd_typed_flag(c, "best"),
                                .eval_every = sc_cmd_typed_int(c, "eval-every"),
                                .log_every = sc_cmd_typed_int(c, "log-every"),
                                .sample_every = sc_cmd_typed_int(c, "sample-every"),
@@ -182,6 +195,43 @@ int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective)
     t->o.from_weights = true;
     t->o.objective = objective;
     return 0;
+}
+
+void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o)
+{
+    o->chat_template = sc_cmd_typed_str(c, "template");
+    o->learn = sc_cmd_typed_str(c, "learn");
+    o->overlong = sc_cmd_typed_str(c, "overlong");
+    o->chat = sc_cmd_flag(c, "as-chat");
+    o->pack = sc_cmd_flag(c, "pack");
+    o->eval_share = sc_cmd_typed_num(c, "eval-share");
+}
+
+void sc_cmd_prefer_options(const sc_cmd *c, sc_train_options *o)
+{
+    o->chat_template = sc_cmd_typed_str(c, "template");
+    o->chat = sc_cmd_typed_flag(c, "as-chat");
+    o->eval_share = sc_cmd_typed_num(c, "eval-share");
+    o->smoothing = sc_cmd_typed_num(c, "label-smoothing");
+    o->prefer = (sc_preference_options){.loss = sc_cmd_typed_str(c, "loss"),
+                                        .beta = sc_cmd_typed_num(c, "beta"),
+                                        .gamma = sc_cmd_typed_or_none(c, "gamma"),
+                                        .sft = sc_cmd_typed_num(c, "sft-weight"),
+                                        .desirable = sc_cmd_typed_num(c, "desirable"),
+                                        .undesirable = sc_cmd_typed_num(c, "undesirable"),
+                                        .center = sc_cmd_typed_num(c, "center"),
+                                        .reference = sc_cmd_typed_str(c, "reference"),
+                                        .precompute = sc_cmd_typed_flag(c, "precompute"),
+                                        .skip_equal = sc_cmd_typed_flag(c, "skip-equal")};
+}
+
+int sc_cmd_tune_preferences(sc_cmd *c, const char *objective)
+{
+    sc_cmd_training t;
+    int rc = sc_cmd_tune_options(c, &t, objective);
+    if (rc) return rc;
+    sc_cmd_prefer_options(c, &t.o);
+    return sc_cmd_train(c, &t);
 }
 
 /* ---- the run ---- */

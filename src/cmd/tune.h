@@ -71,6 +71,15 @@
     {"recompute", 0, SC_OPT_FLAG,                                                                                  \
      .help = "keep less for the backward pass and compute it again: less memory, more time, the same bits"}
 
+#define SC_OPT_PEFT                                                                                                \
+    {"peft", 0, SC_OPT_CHOICE, "lora", "train this beside the weights, which stay as they are stored",             \
+     .value = NULL},                                                                                               \
+    {"targets", 0, SC_OPT_STR, "NAMES", "of which layers: all-linear; names or their ends, q_proj,v_proj; re:REGEX", \
+     .value = "all-linear"},                                                                                       \
+    {"rank", 0, SC_OPT_INT, "R", "lora: of what is added", .value = "8", .lo = 1, .hi = 65536},                    \
+    {"alpha", 0, SC_OPT_NUM, "A", "lora: it counts A / R times; 0: twice", .value = "0", .lo = 0, .hi = 1e9},      \
+    {"rslora", 0, SC_OPT_FLAG, .help = "lora: it counts A / sqrt(R) times"}
+
 #define SC_OPT_TRAIN_AVERAGE                                                                                       \
     {"ema", 0, SC_OPT_NUM, "SHARE", "keep averages of the weights, of which a step leaves so much (0.999); 0: none", \
      .value = "0", .lo = 0, .hi = 0.999999999},                                                                    \
@@ -86,6 +95,7 @@
     {"keep", 0, SC_OPT_INT, "N", "checkpoints to keep", .value = "2", .lo = 1, .hi = 1e6},                         \
     {"eval-every", 0, SC_OPT_INT, "N", "steps between evaluations; 0: with each checkpoint", .value = "0", .lo = 0, \
      .hi = 1e12},                                                                                                  \
+    {"best", 0, SC_OPT_FLAG, .help = "the run's model is the checkpoint with the lowest evaluation loss"},         \
     {"log-every", 0, SC_OPT_INT, "N", "steps between lines of metrics.jsonl", .value = "10", .lo = 1, .hi = 1e12}, \
     {"prompt", 'p', SC_OPT_STR, "TEXT", "a text to continue along the way, for the report", .many = true},         \
     {"sample-every", 0, SC_OPT_INT, "N", "steps between samples; 0: with each checkpoint", .value = "0", .lo = 0,  \
@@ -101,6 +111,16 @@
     {"spike-window", 0, SC_OPT_INT, "N", "steps before it that the median is of", .value = "128", .lo = 4,         \
      .hi = 1 << 20},                                                                                               \
     {"spike-limit", 0, SC_OPT_INT, "N", "spikes to leave out before giving up", .value = "10", .lo = 1, .hi = 1e6}
+
+#define SC_OPT_SFT                                                                                                 \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"learn", 0, SC_OPT_CHOICE, "answers|last|all", "what of a conversation is learned", .value = "answers"},      \
+    {"overlong", 0, SC_OPT_CHOICE, "end|start|drop",                                                               \
+     "what is longer than --length loses its end or its start, or is left out", .value = "end"},                   \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt and its completion are a turn of a conversation, not one text"}, \
+    {"pack", 0, SC_OPT_FLAG, .help = "as many sequences as fit --length count as one; they do not see each other"}, \
+    {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
+     .hi = 0.99}
 
 #define SC_OPT_TRAIN_CONTINUAL                                                                                     \
     {"replay", 0, SC_OPT_FILE, "FILE", "old data, to learn along with the new so that it is not forgotten",        \
@@ -118,11 +138,29 @@
     {"l2-start", 0, SC_OPT_NUM, "X", "hold all weights alike where they began; 0: not", .value = "0", .lo = 0,     \
      .hi = 1e6}
 
+/* Of all methods that learn from preferences. */
+#define SC_OPT_PREFER                                                                                              \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt and its answers are a turn of a conversation, not one text"},    \
+    {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
+     .hi = 0.99},                                                                                                  \
+    {"skip-equal", 0, SC_OPT_FLAG, .help = "leave out pairs of equal answers, which are an error otherwise"}
+/* what: is usual */
+#define SC_OPT_PREFER_BETA(usual, what)                                                                            \
+    {"beta", 0, SC_OPT_NUM, "B", what "; 0: " usual, .value = "0", .lo = 0, .hi = 1000}
+#define SC_OPT_PREFER_REFERENCE                                                                                    \
+    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"},        \
+    {"precompute", 0, SC_OPT_FLAG,                                                                                 \
+     .help = "ask the reference about all data first, keep that in --out, and give its memory back"}
+#define SC_OPT_PREFER_SFT                                                                                          \
+    {"sft-weight", 0, SC_OPT_NUM, "W", "how much the chosen answers' own loss counts beside", .value = "0", .lo = 0, \
+     .hi = 1000}
+
 /* clang-format on */
 /* All that a verb of tune has beside what its method needs. */
 #define SC_OPT_TUNE                                                                                                \
     SC_OPT_TUNE_DATA, SC_OPT_TRAIN_RUN, SC_OPT_TRAIN_LR("what is usual for the method and the optimiser"),         \
-        SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP,                            \
+        SC_OPT_PEFT, SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP,               \
         SC_OPT_TRAIN_CONTINUAL, SC_OPT_TRAIN_SPIKES, SC_OPT_CONTEXT
 
 /* What is shown of a run. */
@@ -149,6 +187,12 @@ typedef struct sc_cmd_training {
 int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t);
 /* The same for a verb of tune, with the model as first argument: what of it is missing is told. */
 int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective);
+/* SC_OPT_SFT into options. */
+void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o);
+/* SC_OPT_PREFER… and what else the verb's table has of sc_preference_options. */
+void sc_cmd_prefer_options(const sc_cmd *c, sc_train_options *o);
+/* A whole verb of tune that learns `objective` from preferences. */
+int sc_cmd_tune_preferences(sc_cmd *c, const char *objective);
 void sc_cmd_training_free(sc_cmd_training *t);
 /* sc_train with them, shown; frees what t has. The exit code. */
 int sc_cmd_train(sc_cmd *c, sc_cmd_training *t);

@@ -17,6 +17,8 @@ typedef struct sc_cpu_matrix {
     const void *own; /* its rows in the kernels' own layout, NULL: as they are stored only */
 } sc_cpu_matrix;
 
+enum { SC_MAX_BLOCK = 256 }; /* values of a block of any type */
+
 /* A constant one of N rows, kept by a buffer. */
 typedef struct sc_cpu_weight {
     sc_cpu_matrix w;

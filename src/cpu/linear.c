@@ -11,6 +11,7 @@ enum {
     BLOCK_BYTES = 256 << 10, /* of w's rows as f32: they should stay in the second cache */
     DIRECT = 8,       /* tokens up to which rows of a 16-bit type are brought to f32 in registers, each time */
     PACKED_ROWS = 32, /* of w in a task on packed x: whole panels of every level's kernels */
+    HULL = 32 + 2 * SC_MAX_BLOCK, /* values of the blocks that a few neighbours are in */
     PAD = 16 /* floats after each of them: rows a power of two apart would fall into the same few cache lines */
 };
 
@@ -23,8 +24,8 @@ static bool packed(const sc_step *s) { return s->in[0]->dtype == SC_U8; }
 static sc_cpu_matrix matrix(const sc_step *s)
 {
     const sc_tensor *w = s->in[1];
-    return (sc_cpu_matrix){
-        w->dtype, s->in_data[1], width(s), {w->stride[0], sc_rows_dense(w) ? 1 : w->stride[1]}, s->own};
+    bool dense = sc_dtype_get(w->dtype)->block == 1 && sc_rows_dense(w); /* a row of one value has no stride */
+    return (sc_cpu_matrix){w->dtype, s->in_data[1], width(s), {w->stride[0], dense ? 1 : w->stride[1]}, s->own};
 }
 
 bool sc_cpu_matrix_packed(const sc_cpu_matrix *w, const sc_kernels *k)
@@ -39,7 +40,7 @@ static const sc_op *lower(const sc_step *s, const sc_kernels *k, int i)
     if (sc_cpu_ordered(s) || sc_cpu_ordered_wanted(s, k)) return sc_cpu_ordered_lower(s, k, i);
     sc_cpu_matrix w = matrix(s);
     if (i > 0 || s->in[0]->dtype != SC_F32) return NULL;
-    if (sc_cpu_matrix_packed(&w, k)) return &sc_op_pack_rows;
+    if (!s->attr && sc_cpu_matrix_packed(&w, k)) return &sc_op_pack_rows; /* training multiplies f32 */
     const sc_op *op = sc_cpu_panels_lower(&w, tokens(s), k);
     return op || sc_is_contiguous(s->in[0]) ? op : &sc_op_contiguous;
 }
@@ -71,8 +72,10 @@ const char *sc_cpu_matrix_refuse(const sc_cpu_matrix *w)
     const sc_dtype_info *d = sc_dtype_get(w->dtype);
     if (w->dtype != SC_F32 && w->dtype != SC_F16 && w->dtype != SC_BF16 && d->block == 1)
         return "an integer weight";
-    if (d->block > 1 && w->stride[1] != 1) return "a block-quantised weight stored by columns";
-    if (w->width % d->block) return "a weight whose rows are not whole blocks";
+    if (d->block == 1) return NULL;
+    if (w->stride[1] != 1 && w->stride[0] != 1)
+        return "a block-quantised weight with neither rows nor columns dense";
+    if ((w->stride[1] == 1 ? w->width : w->stride[1]) % d->block) return "a weight whose rows are not whole blocks";
     return NULL;
 }
 
@@ -91,9 +94,10 @@ static int64_t tasks(const sc_step *s)
 
 int64_t sc_cpu_matrix_scratch(const sc_cpu_matrix *w, bool packed)
 {
-    /* The block, and one row of a 16-bit type gathered from a column. */
+    /* The block, and one row of a 16-bit type, or whole blocks of a row as it is stored, gathered from a column. */
     if (used_in_place(w) || packed) return 0;
-    return (sc_cpu_matrix_rows(w, false) + 1) * (w->width + PAD) * (int64_t)sizeof(float);
+    return (sc_cpu_matrix_rows(w, false) * (w->width + PAD) + SC_MAX(w->width + PAD, HULL)) *
+           (int64_t)sizeof(float);
 }
 
 static int64_t scratch(const sc_step *s)
@@ -119,6 +123,16 @@ void sc_cpu_matrix_bring(const sc_cpu_matrix *w, const sc_kernels *k, int64_t fi
         const float *from = (const float *)w->data + first * w->stride[0];
         for (int64_t i = 0; i < c; i++)
             for (int64_t r = 0; r < n; r++) out[r * ld + i] = from[r * w->stride[0] + i * w->stride[1]];
+        return;
+    }
+    if (d->block > 1) { /* the rows that are meant lie side by side in the blocks of each stored one */
+        float *hull = out + n * ld;
+        int64_t skip = first % d->block, whole = (skip + n + d->block - 1) / d->block * d->block;
+        for (int64_t i = 0; i < c; i++) {
+            k->dequantize[w->dtype]((const char *)w->data + (i * w->stride[1] + first - skip) / d->block * d->bytes,
+                                    hull, SC_MIN(whole, w->stride[1] - (first - skip)));
+            for (int64_t r = 0; r < n; r++) out[r * ld + i] = hull[skip + r];
+        }
         return;
     }
     uint16_t *row = (uint16_t *)(out + n * ld);

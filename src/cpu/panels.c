@@ -54,7 +54,8 @@ static bool direct(const sc_cpu_matrix *w)
 int64_t sc_cpu_panels_scratch(const sc_step *s, const sc_cpu_matrix *w)
 {
     /* The panels; rows of one as f32, and one row of a 16-bit type gathered from a column. */
-    int64_t brought = direct(w) || pairs(s) ? 0 : (COLS + 1) * (w->width + PAD);
+    int64_t brought =
+        direct(w) || pairs(s) ? 0 : COLS * (w->width + PAD) + SC_MAX(w->width, 2 * SC_MAX_BLOCK) + PAD + COLS;
     return (block(s) * row_floats(s) + brought) * (int64_t)sizeof(float);
 }
 

@@ -33,7 +33,7 @@ sc_status sc_pipeline_open_with(sc_pipeline **out, sc_context *ctx, const char *
     sc_status s = sc_model_open(&p->model, ctx, path, model);
     if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
     if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
-    if (!s) s = sc_pipeline_find_specials(p);
+    if (!s) s = sc_chat_format_new(&p->format, p->tokenizer, p->chat);
     if (!s && is_pair(p))
         s = sc_forced_read(&p->forced, &p->forbidden, ctx, sc_model_generation_config(p->model), vocab_of(p));
     if (!s) s = sc_session_new(&p->session, p->model, options);
@@ -54,7 +54,7 @@ void sc_pipeline_free(sc_pipeline *p)
     sc_template_free(p->chat);
     sc_tokenizer_free(p->tokenizer);
     sc_model_free(p->model);
-    sc_free(p->special);
+    sc_chat_format_free(&p->format);
     sc_free(p->held);
     sc_free(p->end);
     sc_free(p->forbidden);

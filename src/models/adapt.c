@@ -49,6 +49,27 @@ static sc_status to_file_order(sc_adapter_part *part, const sc_weight *w, const 
     return s;
 }
 
+sc_status sc_adapter_order(const int32_t **order, const sc_model *m, const sc_weight *w, const char *name,
+                           int64_t n, bool columns)
+{
+    bool rows = w->permuted || w->joined || (w->tiled != SC_TILED_NOT && w->tiled != SC_TILED_COLUMNS);
+    *order = NULL;
+    if (columns ? w->tiled != SC_TILED_COLUMNS : !rows) return SC_OK;
+    sc_adapter_part numbers = {.name = name, .lora = {.rank = 1, .rows = n, .cols = n}};
+    sc_storage *of = columns ? &numbers.lora.a : &numbers.lora.b;
+    sc_status s = sc_buffer_new(&of->buffer, n * (int64_t)sizeof(float));
+    if (s) return s;
+    float *x = of->data = of->buffer->data;
+    for (int64_t i = 0; i < n; i++) x[i] = (float)i;
+    s = to_file_order(&numbers, w, m, n);
+    int32_t *to = s ? NULL : sc_arena_alloc(m->arena, (size_t)n * sizeof *to);
+    if (!s && !to) s = sc_nomem();
+    for (int64_t i = 0; !s && i < n; i++) to[i] = (int32_t)((const float *)of->data)[i];
+    sc_buffer_unref(of->buffer);
+    *order = to;
+    return s;
+}
+
 /* A tensor in HuggingFace's order of rows as f32 in the order that the file has, through what does it for parts. */
 static sc_status reorder(sc_weight *w, const sc_adapter_whole *from, const sc_model *m)
 {

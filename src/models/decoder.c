@@ -192,12 +192,13 @@ static sc_tensor *embed(sc_graph *g, const sc_decoder *d, sc_text_in *in)
 static sc_tensor *head(sc_graph *g, const sc_decoder *d, sc_text_in *in, sc_tensor *x)
 {
     const sc_decoder_names *n = &d->names;
-    x = sc_wanted_rows(g, in, x);
+    if (!in->labels) x = sc_wanted_rows(g, in, x);
     if (n->embed_out) {
         sc_scope_push(g, "%s", n->model);
         x = sc_linear(g, n->embed_out, x, d->embed_width, 0);
         sc_scope_pop(g);
     }
+    if (in->labels) return sc_score_head(g, in, x);
     if (d->tied) {
         sc_scope_push(g, "%s", n->model);
         x = sc_linear(g, n->embed, x, d->vocab, 0);

@@ -326,7 +326,10 @@ void sc_adapters_free(sc_adapters *a)
         sc_buffer_unref(a->part[i].magnitude);
     }
     for (int64_t i = 0; i < a->n_whole; i++) sc_buffer_unref(a->whole[i].storage.buffer);
+    for (int64_t i = 0; i < a->n_learnt; i++) sc_buffer_unref(a->learnt[i].buffer);
     sc_buffer_unref(a->prompt.table.buffer);
+    json_decref(a->config);
+    sc_free(a->learnt);
     sc_free(a->part);
     sc_free(a->whole);
     *a = (sc_adapters){0};

@@ -3,6 +3,8 @@
  * has. */
 #include "models/models.h"
 
+#include <limits.h>
+
 enum { MAX_CONFIG = 16 << 20 };
 
 /* ---- parameters ---- */
@@ -69,45 +71,56 @@ static sc_status make(void *user, const sc_param_request *want, sc_storage *out)
 }
 
 /* Builds the model for its parameters alone. */
-static sc_status visit(sc_model *m, const sc_param_source *source)
+sc_status sc_model_visit(sc_model *m, const sc_param_source *source)
 {
     sc_text_graph t = {0};
     sc_param_source with = *source;
+    const sc_param_source *own = m->source;
     with.prompt = m->adapters.prompt;
     m->source = &with;
     sc_status s = sc_text_graph_build(
         &t, m,
         &(sc_text_shape){.tokens = 1, .sequences = 1, .spec = &m->cache, .source = 1, .memory_spec = &m->memory});
-    m->source = NULL;
+    m->source = own;
     sc_graph_free(t.g);
     return s ? sc_fail_in(s, "%s", m->info.path) : SC_OK;
 }
 
-/* The i-th addition to a matrix; while declaring this is also where a part meets the model. */
+/* The i-th addition that adapters before `end` have for a matrix; NULL: there are no more. */
+static sc_adapter_part *find_part(const sc_adapters *a, int end, const char *name, sc_lora_use use, int i,
+                                  sc_lora *out)
+{
+    for (int64_t k = 0; k < a->count; k++) {
+        sc_adapter_part *part = &a->part[k];
+        if (part->adapter >= end || strcmp(part->name, name) != 0 ||
+            (part->use == SC_LORA_TABLE) != (use == SC_LORA_TABLE) || i-- > 0)
+            continue;
+        *out = part->lora;
+        return part;
+    }
+    return NULL;
+}
+
+/* While declaring this is also where a part meets the model. */
 static bool lora(void *user, const char *name, sc_lora_use use, int i, sc_lora *out)
 {
     sc_model *m = user;
-    for (int64_t k = 0; k < m->adapters.count; k++) {
-        sc_adapter_part *part = &m->adapters.part[k];
-        if (strcmp(part->name, name) != 0 || (part->use == SC_LORA_TABLE) != (use == SC_LORA_TABLE) || i-- > 0)
-            continue;
-        part->used = true;
-        part->use = use;
-        *out = part->lora;
-        return true;
-    }
-    return false;
+    sc_adapter_part *part = find_part(&m->adapters, INT_MAX, name, use, i, out);
+    if (!part) return false;
+    part->used = true;
+    part->use = use;
+    return true;
 }
 
 /* Weights that come from no file are made once it is known that all of them fit. */
 sc_status sc_model_declare(sc_model *m)
 {
-    sc_status s = visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m});
+    sc_status s = sc_model_visit(m, &(sc_param_source){.get = declare, .lora = lora, .user = m});
     if (s || m->info.format) return s;
     if (m->make_bytes > sc_memory_size() && !m->make->config_only)
         return sc_fail(SC_ELIMIT, "%s: the weights would take %lld bytes, this machine has %lld", m->info.path,
                        (long long)m->make_bytes, (long long)sc_memory_size());
-    return visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
+    return sc_model_visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
 }
 
 /* The parameters that a file has not, as those of a new model. */
@@ -116,7 +129,7 @@ static sc_status make_missing(sc_model *m, const sc_model_options *o)
     const sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = o->seed};
     int64_t had = m->weights.count;
     m->make = &fresh;
-    sc_status s = visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
+    sc_status s = sc_model_visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
     m->make = o;
     if (!s && m->weights.count > had)
         sc_log(m->ctx, SC_LOG_INFO, "%s: %lld tensors are new, the first '%s'", m->info.path,
@@ -356,6 +369,18 @@ static sc_status name_labels(sc_model *m)
     return SC_OK;
 }
 
+/* A decoder's checkpoint says by its class that it has classes of texts, or one number for each. */
+static void find_score_head(sc_model *m, sc_config *c)
+{
+    const json_t *labels = json_object_get(m->json, "id2label");
+    const char *name = json_string_value(json_array_get(json_object_get(m->json, "architectures"), 0));
+    if (!name || !sc_path_has_suffix(name, "ForSequenceClassification")) return;
+    m->info.head = SC_HEAD_CLASSES;
+    m->info.labels =
+        sc_config_int(c, "num_labels", json_is_object(labels) ? (int64_t)json_object_size(labels) : 2, 1, 1 << 20);
+    m->info.tied = false;
+}
+
 sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
@@ -374,7 +399,8 @@ sc_status sc_model_configure(sc_model *m)
         sc_config_fault(&c, "block_sparse: models of type '%s' have no such attention", type);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
-    return name_labels(m);
+    if (m->info.head == SC_HEAD_NEXT && !m->family->encoder_decoder) find_score_head(m, &c);
+    return c.status ? c.status : name_labels(m);
 }
 
 sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)
@@ -444,6 +470,28 @@ end:
     return s;
 }
 
+/* What an adapter that was opened with the model has stays; what was made since to be trained is of a later number. */
+static bool lora_of_base(void *user, const char *name, sc_lora_use use, int i, sc_lora *out)
+{
+    const sc_model *base = user;
+    return find_part(&base->adapters, base->adapters.adapters, name, use, i, out) != NULL;
+}
+
+sc_status sc_model_base(sc_model **out, const sc_model *m)
+{
+    sc_model *base = sc_malloc(sizeof *base);
+    if (!base) return sc_nomem();
+    *base = *m;
+    base->adapters.adapters = m->adapters.n_learnt ? m->adapters.adapters - 1 : m->adapters.adapters;
+    base->source_.lora = lora_of_base;
+    base->source_.user = base;
+    base->source = &base->source_;
+    *out = base;
+    return SC_OK;
+}
+
+void sc_model_base_free(sc_model *base) { sc_free(base); }
+
 void sc_model_free(sc_model *m)
 {
     if (!m) return;
@@ -473,6 +521,14 @@ bool sc_model_multi_label(const sc_model *m)
 }
 
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
+int32_t sc_model_pad(const sc_model *m)
+{
+    const json_t *v = json_object_get(m->json, "pad_token_id");
+    return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < m->info.vocab
+               ? (int32_t)json_integer_value(v)
+               : -1;
+}
+
 int32_t sc_model_decoder_start(const sc_model *m) { return m->decoder_start; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)

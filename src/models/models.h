@@ -8,6 +8,7 @@
 #include "nn/nn.h"
 #include "socle/convert.h"
 #include "socle/model.h"
+#include "socle/peft.h"
 
 /* ---- reading a configuration (config.c): sticky, like building a graph ---- */
 
@@ -411,12 +412,29 @@ typedef struct sc_adapter_whole {
     sc_storage storage;
 } sc_adapter_whole;
 
+/* A tensor that is trained: rows * cols values in a buffer that graphs read, of a tensor in an adapter's file. */
+typedef struct sc_learnt {
+    const char *name; /* of its own */
+    const char *file; /* of the file's tensor, (rows, cols), or with the axes exchanged where `turned` */
+    int rank;         /* of that */
+    int64_t dim[SC_MAX_RANK];
+    int64_t rows, cols;
+    bool turned;
+    const int32_t *row, *col; /* of the file's that is row, or column, i here; NULL: the same */
+    sc_buffer *buffer;
+    bool plain; /* decay is not for it */
+} sc_learnt;
+
 typedef struct sc_adapters {
     sc_adapter_part *part;
     sc_adapter_whole *whole;
     int64_t count, cap, n_whole, cap_whole;
     int adapters; /* read so far */
     sc_prompt prompt;
+    /* What is trained, the weights being left as they are; and adapter_config.json for it. 0: nothing is here. */
+    sc_learnt *learnt;
+    int64_t n_learnt, cap_learnt;
+    json_t *config;
 } sc_adapters;
 /* What the readers of one adapter share. */
 typedef struct sc_adapter_source {
@@ -446,6 +464,27 @@ void sc_adapters_free(sc_adapters *a);
 sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m);
 /* Fits the parts to the weights that they add to: order of rows, DoRA's gains. After the parameters are checked. */
 sc_status sc_adapters_meet(sc_adapters *a, sc_model *m);
+/* The order that a weight's file has rows (columns) in: order[i] is HuggingFace's that is i there. NULL: the same. In the
+ * model's arena. (adapt.c) */
+sc_status sc_adapter_order(const int32_t **order, const sc_model *m, const sc_weight *w, const char *name,
+                           int64_t n, bool columns);
+/* What a model's builder puts together with a matrix, in its order. (adapter_make.c, as what follows) */
+typedef struct sc_module {
+    const char *name; /* of the matrix, without ".weight" */
+    sc_lora_use use;
+    int64_t n, c; /* from c features to n; of a table its width and its rows */
+} sc_module;
+typedef struct sc_modules {
+    sc_module *item;
+    int64_t count, cap;
+    bool oom;
+} sc_modules;
+sc_status sc_model_modules(sc_modules *out, sc_model *m); /* item: sc_free */
+/* New adapters for a model, as o says: from then on they are what is trained, and its graphs have them. */
+sc_status sc_adapters_make(sc_model *m, const sc_peft_options *o, uint64_t seed);
+/* What is trained as PEFT's adapter_config.json and adapter_model.safetensors; and back, into the same. (adapter_files.c) */
+sc_status sc_adapters_write(const sc_adapters *a, const char *dir);
+sc_status sc_adapters_read(sc_adapters *a, const char *dir);
 /* Brings b's n rows into GGUF's order of rotary pairs, for a matrix that the file keeps so. */
 sc_status sc_adapter_permute(sc_adapter_part *part, int64_t n, int64_t head_dim);
 /* ... or from head by head to all queries, all keys, all values. */
@@ -489,6 +528,13 @@ sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *pat
  * parameter by running the builder once. */
 sc_status sc_model_configure(sc_model *m);
 sc_status sc_model_declare(sc_model *m);
+/* Runs the builder once with this in place of the model's own source of parameters. */
+sc_status sc_model_visit(sc_model *m, const sc_param_source *source);
+
+/* Another look at a model, without what is trained beside it (sc_adapters_make): the same weights, for graphs and sessions.
+ * sc_model_base_free frees it, before the model. */
+sc_status sc_model_base(sc_model **out, const sc_model *m);
+void sc_model_base_free(sc_model *base);
 
 typedef struct sc_text_shape {
     int64_t tokens, sequences, wanted; /* T, S, R */
@@ -503,6 +549,10 @@ typedef struct sc_text_shape {
 /* A parameter's weight: by its HuggingFace name as it is, or as checkpoints of the bare model have it, without the prefix.
  * Norms' "LayerNorm.weight" and "bias" may be called gamma and beta, as in BERT's first checkpoints. NULL: none. (model.c) */
 sc_weight *sc_model_weight(sc_model *m, const char *name);
+
+/* config.json's pad_token_id, -1: none: where transformers takes a number for a whole text, it is of the last token before these
+ * at its end. */
+int32_t sc_model_pad(const sc_model *m);
 
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
@@ -656,5 +706,13 @@ sc_status sc_config_for_hf(json_t **out, const sc_model *m, sc_dtype dtype, cons
 /* SC_EUNSUPPORTED where GGUF has no key for a setting that this model uses. */
 sc_status sc_config_fits_gguf(const sc_model *m);
 void sc_report_items(sc_convert_report *r, const sc_items *items);
+/* Gives the values of the i-th item, as its `to` says, to sink. */
+typedef sc_status sc_item_values(void *user, const sc_items *items, int64_t i, sc_sink *sink, void *sink_user);
+/* Writes the directory of a model: weights, the tokenizer of `in` (a directory or a GGUF file) if *tokenizer, the
+ * configuration. *tokenizer becomes whether one was written. (convert_dir.c) */
+sc_status sc_write_model_dir(sc_context *ctx, const sc_model *m, const char *in, const char *out,
+                             const sc_items *items, sc_item_values *values, void *user, bool *tokenizer);
+/* Both paths exist and are the same file or directory. (convert.c) */
+bool sc_same_file(const char *a, const char *b);
 
 #endif

@@ -44,6 +44,7 @@ static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor 
         if (part.kind != SC_LORA_ADDS) continue;
         sc_shape a = {2, {part.rank, part.cols}}, b = {2, {part.rows, part.rank}}, v = {1, {part.rows}};
         sc_tensor *down = sc_apply_linear(g, x, sc_graph_constant(g, "lora_A", &a, &part.a), NULL);
+        if (part.scale != 0) down = sc_affine(g, down, part.scale, 0);
         y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_B", &b, &part.b), NULL));
         if (part.gain.data) y = sc_add(g, y, sc_mul(g, plain, sc_graph_constant(g, "lora_gain", &v, &part.gain)));
     }
@@ -74,7 +75,7 @@ sc_tensor *sc_linear_from(sc_graph *g, const char *name, sc_tensor *x, int64_t n
 
 sc_tensor *sc_decay_rates(sc_graph *g, const char *name, sc_init init, int rank, const int64_t *dim)
 {
-    if (!g->params || !g->params->learning) return sc_param_formed(g, name, init, SC_FORM_NEG_EXP, rank, dim);
+    if (!g->params || !g->params->changing) return sc_param_formed(g, name, init, SC_FORM_NEG_EXP, rank, dim);
     return sc_affine(g, sc_unary(g, SC_UNARY_EXP, sc_param(g, name, init, rank, dim)), -1, 0);
 }
 
@@ -147,6 +148,7 @@ static sc_tensor *embedding(sc_graph *g, const char *name, sc_tensor *ids, int64
         sc_shape a = {2, {part.cols, part.rank}}, b = {2, {part.rows, part.rank}};
         sc_tensor *first = sc_graph_constant(g, "lora_embedding_A", &a, &part.a);
         sc_tensor *down = sc_rows(g, skip ? sc_slice(g, first, 0, skip, rows) : first, ids);
+        if (part.scale != 0) down = sc_affine(g, down, part.scale, 0);
         y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_embedding_B", &b, &part.b), NULL));
     }
     sc_scope_pop(g);
@@ -206,7 +208,16 @@ sc_tensor *sc_wanted_rows(sc_graph *g, const sc_text_in *in, sc_tensor *x)
     return in->wanted ? sc_rows(g, x, in->wanted) : x;
 }
 
+sc_tensor *sc_score_head(sc_graph *g, sc_text_in *in, sc_tensor *x)
+{
+    int64_t n = in->seqs.start ? in->seqs.start->shape.dim[0] - 1 : 0;
+    x = sc_pool_tokens(g, SC_POOL_LAST, x, sc_slice(g, in->seqs.start, 0, 0, n),
+                       sc_slice(g, in->seqs.start, 0, 1, n));
+    return sc_linear(g, "score", x, in->labels, 0);
+}
+
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab)
 {
+    if (in->labels) return sc_score_head(g, in, x);
     return sc_linear(g, name, sc_wanted_rows(g, in, x), vocab, 0);
 }

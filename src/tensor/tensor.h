@@ -159,6 +159,7 @@ typedef struct sc_lora {
     /* Or factors of what goes in, a (C), or of what comes out with its bias, b (N): Liu et al. 2022, "IA3". */
     enum { SC_LORA_ADDS, SC_LORA_SCALES_IN, SC_LORA_SCALES_OUT } kind;
     int64_t experts; /* E; 0: a single matrix */
+    float scale;     /* of what is added, where b does not have it already; 0: it has */
 } sc_lora;
 
 /* Rows that stand behind a table of tokens: ids from the table's last row on. (Lester et al. 2021, "prompt tuning") Or what
@@ -178,9 +179,8 @@ typedef struct sc_param_source {
     bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
     sc_prompt prompt;
-    bool
-        learning; /* parameters change between runs: graphs make their forms themselves, and the way that is shorter to
-                      differentiate is taken where there are two */
+    bool learning; /* the way that is shorter to differentiate is taken where there are two */
+    bool changing; /* parameters change between runs: graphs make their forms themselves */
 } sc_param_source;
 
 /* ---- graph (graph.c) ---- */

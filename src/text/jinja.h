@@ -384,7 +384,10 @@ struct jx {
     int64_t steps, max_steps;
     int64_t depth, max_depth;
     int64_t max_output;
-    sc_str *out;     /* where statements write */
+    sc_str *out;                 /* where statements write */
+    const sc_str *text;          /* the rendered text, where its generations are wanted; else NULL */
+    sc_template_span *generated; /* in it */
+    int64_t n_generated, cap_generated;
     const jnode *at; /* for messages */
     jdict *vars;     /* the render's variables */
     jdict *exported; /* top-level assignments, for blocks; NULL without */

@@ -134,15 +134,16 @@ static bool render(jx *x, const json_t *variables)
     return jx_run(x, root, x->root);
 }
 
-sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
-                             int64_t variables_len, const sc_template_options *options)
+sc_status sc_template_render_spans(char **text, int64_t *len, sc_template_span **spans, int64_t *n_spans,
+                                   const sc_template *t, const char *variables_json, int64_t variables_len,
+                                   const sc_template_options *options)
 {
     static const sc_template_options none;
     json_t *variables = NULL;
     sc_str out = {0};
-    if (!text || !t || !variables_json || variables_len < 0)
+    if (!text || !t || !variables_json || variables_len < 0 || (spans && !n_spans))
         return sc_fail(SC_EINVAL, "a template, variables and a place for the text are needed");
-    jx x = {.t = t, .out = &out, .secret = sc_hash_secret()};
+    jx x = {.t = t, .out = &out, .text = spans ? &out : NULL, .secret = sc_hash_secret()};
     sc_status status = set_limits(&x, options ? options : &none);
     if (!status) status = sc_json_parse(&variables, variables_json, variables_len, "template variables");
     if (!status && !json_is_object(variables))
@@ -158,8 +159,19 @@ sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, co
             *text = p;
         if (p && len) *len = n;
     }
+    if (!status && spans) {
+        *spans = x.generated;
+        *n_spans = x.n_generated;
+    } else
+        sc_free(x.generated);
     sc_str_free(&out);
     sc_arena_free(x.arena);
     json_decref(variables);
     return status;
+}
+
+sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
+                             int64_t variables_len, const sc_template_options *options)
+{
+    return sc_template_render_spans(text, len, NULL, NULL, t, variables_json, variables_len, options);
 }

@@ -137,8 +137,11 @@ static sc_status read_kept(const sc_checkpoint *c, kept what, const char *dir)
 
 /* ---- the model ---- */
 
+static bool has_adapters(const sc_checkpoint *c) { return c->model->adapters.n_learnt > 0; }
+
 static sc_status write_weights(const sc_checkpoint *c, const char *dir)
 {
+    if (has_adapters(c)) return sc_adapters_write(&c->model->adapters, dir);
     sc_safetensors_writer *w = NULL;
     char *path = sc_path_join(dir, "model.safetensors");
     sc_status s = path ? sc_safetensors_writer_new(&w, path) : sc_nomem();
@@ -155,6 +158,7 @@ static sc_status write_weights(const sc_checkpoint *c, const char *dir)
 
 static sc_status read_weights(const sc_checkpoint *c, const char *dir)
 {
+    if (has_adapters(c)) return sc_adapters_read(&c->model->adapters, dir);
     sc_safetensors *st = NULL;
     char *path = sc_path_join(dir, "model.safetensors");
     sc_status s = path ? sc_safetensors_open(&st, path) : sc_nomem();
@@ -217,7 +221,7 @@ static sc_status write_all(const sc_checkpoint *c, const char *dir, sc_status s)
         s = write_text(dir, "tokenizer.json", c->alphabet->tokenizer);
         if (!s) s = write_text(dir, "tokenizer_config.json", c->alphabet->config);
     }
-    if (!s && writes) s = write_config(c, dir);
+    if (!s && writes && !has_adapters(c)) s = write_config(c, dir);
     if (has_averages(c)) s = write_kept(c, AVERAGES, dir, s);
     s = write_kept(c, MOMENTS, dir, s);
     return !s && writes ? sc_checkpoint_seal(dir, c->state) : s;

@@ -194,14 +194,18 @@ static sc_status check_file(const char *dir, const char *name, const json_t *sum
 /* The state of a checkpoint that is whole. */
 static sc_status check(const char *dir, json_t **out)
 {
-    static const char *const needed[] = {"config.json", "model.safetensors", "optimizer.safetensors"};
+    static const char *const needed[2][3] = {
+        {"config.json", "model.safetensors", "optimizer.safetensors"},
+        {"adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors"}};
     const char *name;
     json_t *state, *sum;
     sc_status s = sc_checkpoint_read_state(&state, dir);
     if (s) return s;
     json_t *files = json_object_get(state, "files");
-    for (int i = 0; !s && i < SC_COUNT(needed); i++)
-        if (!json_object_get(files, needed[i])) s = sc_fail(SC_EFORMAT, "%s lacks %s", dir, needed[i]);
+    bool adapter = json_object_get(files, needed[1][0]) != NULL;
+    for (int i = 0; !s && i < SC_COUNT(needed[0]); i++)
+        if (!json_object_get(files, needed[adapter][i]))
+            s = sc_fail(SC_EFORMAT, "%s lacks %s", dir, needed[adapter][i]);
     json_object_foreach(files, name, sum)
     {
         if (!s) s = check_file(dir, name, sum);
@@ -338,7 +342,8 @@ sc_status sc_checkpoint_publish(const char *out, const char *dir, bool average)
     if (!d) return sc_fail(SC_EIO, "cannot read %s: %s", dir, strerror(errno));
     for (struct dirent *e; !s && (e = readdir(d));) {
         const char *name = e->d_name;
-        bool weights = strcmp(name, "model.safetensors") == 0 || strcmp(name, "ema.safetensors") == 0;
+        bool weights = strcmp(name, "model.safetensors") == 0 || strcmp(name, "ema.safetensors") == 0 ||
+                       strcmp(name, "adapter_model.safetensors") == 0;
         if (name[0] == '.' || strcmp(name, "optimizer.safetensors") == 0) continue;
         if (average && strcmp(name, "model.safetensors") == 0) name = "ema.safetensors";
         char *from = sc_path_join(dir, name), *to = sc_path_join(out, e->d_name);

@@ -41,7 +41,10 @@ json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
 
 sc_status sc_trainer_publish(const sc_trainer *t, const char *dir)
 {
-    sc_status s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+    char *best = t->best_step ? sc_path_join(t->o.out, "best") : NULL;
+    if (t->best_step && !best) return sc_nomem();
+    sc_status s = sc_checkpoint_publish(t->o.out, best ? best : dir, t->o.ema_model && !best);
+    sc_free(best);
     return !s && t->task.objective->finish ? t->task.objective->finish(t->task.self, t->o.out) : s;
 }
 
@@ -175,6 +178,7 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
     sc_measure sum;
     json_t *old;
     sc_status s = new ? measure_new(t, e, &sum) : SC_OK;
+    if (!s && new) s = sc_trainer_best_take(t, e->step, t->o.ema_model ? e->ema_loss : e->eval_loss);
     if (!s) s = measure_old(t, &old);
     if (!s) note_eval(t, e, new ? &sum : NULL, old);
     return s;
@@ -443,5 +447,8 @@ sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
         return sc_fail(s, "%s", message);
     }
     report_page(t, "Finished");
+    if (t->best_step)
+        sc_log(t->ctx, SC_LOG_INFO, "the run's model is that of step %lld, with an evaluation loss of %.4f",
+               (long long)t->best_step, t->best_loss);
     return SC_OK;
 }

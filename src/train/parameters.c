@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is trained: a model's parameters as f32 in memory of their own, each as checkpoints keep it. Where these have a
  * layer's experts in one tensor, that is one thing to train, and the single experts are places in it; where a graph has
- * them in one but checkpoints do not, each gets its part of the gradient. */
+ * them in one but checkpoints do not, each gets its part of the gradient. Or, of a model with new adapters, what these are
+ * made of, and the parameters stay as they are stored. */
 #include "train/train.h"
 
 /* Where a parameter of the model is. */
@@ -16,6 +17,7 @@ struct sc_parameters {
     sc_trained *trained;
     slot *slot; /* of each parameter of the model */
     int64_t n;
+    bool beside;         /* adapters are trained, no parameter of the model is */
     sc_map index, model; /* of names: to what is trained, and to the model's */
 };
 
@@ -202,11 +204,39 @@ static sc_status take(sc_parameters *l)
     return s;
 }
 
+/* What the model's adapters are made of. */
+static sc_status list_adapters(sc_parameters *l)
+{
+    const sc_adapters *a = &l->m->adapters;
+    if (!(l->trained = sc_calloc((size_t)a->n_learnt, sizeof *l->trained))) return sc_nomem();
+    for (; l->n < a->n_learnt; l->n++) {
+        const sc_learnt *from = &a->learnt[l->n];
+        bool matrix = from->rank > 1 && !from->plain;
+        l->trained[l->n] = (sc_trained){.name = from->name,
+                                        .value = from->buffer->data,
+                                        .rows = from->rows,
+                                        .cols = from->cols,
+                                        .decay = matrix,
+                                        .rank = matrix ? 2 : 1,
+                                        .dim = {matrix ? from->rows : from->rows * from->cols, from->cols}};
+    }
+    l->beside = true;
+    return SC_OK;
+}
+
 sc_status sc_parameters_new(sc_parameters **out, sc_model *m)
 {
     sc_parameters *l = sc_calloc(1, sizeof *l);
     if (!l) return sc_nomem();
     l->m = m;
+    if (m->adapters.n_learnt) {
+        sc_status s = list_adapters(l);
+        if (s)
+            sc_parameters_free(l);
+        else
+            *out = l;
+        return s;
+    }
     l->trained = sc_calloc((size_t)m->n_params + 1, sizeof *l->trained);
     l->slot = sc_calloc((size_t)m->n_params + 1, sizeof *l->slot);
     sc_status s = l->trained && l->slot ? SC_OK : sc_nomem();
@@ -222,7 +252,7 @@ sc_status sc_parameters_new(sc_parameters **out, sc_model *m)
         sc_parameters_free(l);
         return s;
     }
-    m->source_.learning = true;
+    m->source_.learning = m->source_.changing = true;
     *out = l;
     return SC_OK;
 }
@@ -265,18 +295,26 @@ static sc_tensor *in_rows(sc_graph *g, const sc_trained *t, sc_tensor **part, in
 
 enum { NOT_LEARNED = -2, OF_NO_MODEL = -1 };
 
-/* Which parameter of the model a constant is, OF_NO_MODEL where it is one of x->also, or NOT_LEARNED. */
+/* What is trained that a constant looks at; -1: nothing. */
+static int64_t adapter_of(const sc_parameters *l, const sc_tensor *leaf)
+{
+    for (int64_t i = 0; i < l->n; i++)
+        if (l->trained[i].value == leaf->storage.data) return i;
+    return -1;
+}
+
+/* Which parameter of the model, or thing that is trained beside it, a constant is, OF_NO_MODEL where it is one of x->also, or NOT_LEARNED. */
 static int64_t learned(const sc_parameters *l, const sc_loss_graph *x, const sc_tensor *leaf)
 {
-    int64_t i = param_of(l, leaf);
-    if (i >= 0) return l->m->param[i].fixed ? NOT_LEARNED : i;
+    int64_t i = l->beside ? adapter_of(l, leaf) : param_of(l, leaf);
+    if (i >= 0) return !l->beside && l->m->param[i].fixed ? NOT_LEARNED : i;
     for (int64_t k = 0; k < x->n_also; k++)
         if (x->also[k] == leaf) return OF_NO_MODEL;
     return NOT_LEARNED;
 }
 
 typedef struct found {
-    int64_t param;   /* of the model */
+    int64_t param;   /* of the model, or beside it */
     sc_tensor *grad; /* NULL: the loss does not depend on it */
 } found;
 
@@ -295,6 +333,12 @@ static void put_shared(const sc_parameters *l, sc_graph *g, const found *f, int6
         if (!part[k]) part[k] = sc_affine(g, f[i].grad, 0, 0);
     const sc_trained *t = &l->trained[s->which];
     out[s->which].t = (s->at.columns ? in_columns : in_rows)(g, t, part, (int)s->at.parts);
+}
+
+/* A module that is used several times has a constant for each. */
+static void put_beside(sc_graph *g, sc_tensor *grad, sc_gradient *out)
+{
+    out->t = out->t ? sc_add(g, out->t, grad) : grad;
 }
 
 static void put_alone(const sc_parameters *l, sc_graph *g, const sc_tensor *leaf, const found *f, sc_gradient *out)
@@ -337,7 +381,9 @@ sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_grap
     }
     for (int64_t i = 0; !s && !g->status && i < leaves; i++) {
         if (f[i].param < 0 || !f[i].grad) continue;
-        if (l->slot[f[i].param].shared)
+        if (l->beside)
+            put_beside(g, grad[i], &out[f[i].param]);
+        else if (l->slot[f[i].param].shared)
             put_shared(l, g, f, i, leaves, out);
         else
             put_alone(l, g, leaf[i], &f[i], out);

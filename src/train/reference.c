@@ -8,7 +8,7 @@ enum { MOST_LOGITS = 128 << 20, MOST_TOKENS = 1 << 14 };
 
 struct sc_reference {
     const sc_model *m;
-    sc_model *own; /* NULL: m is the caller's */
+    sc_model *own, *base; /* m, where it is not the caller's: opened, or another look at the caller's */
     /* One plan, kept for parts of the same sizes. */
     sc_loss_graph x;
     sc_plan *plan;
@@ -31,6 +31,7 @@ void sc_reference_free(sc_reference *r)
     free_plan(r);
     sc_maker_free(&r->maker);
     sc_model_free(r->own);
+    sc_model_base_free(r->base);
     sc_free(r);
 }
 
@@ -61,6 +62,21 @@ sc_status sc_reference_open(sc_reference **out, sc_context *ctx, const char *pat
         return s;
     }
     r->own = m;
+    *out = r;
+    return SC_OK;
+}
+
+sc_status sc_reference_base(sc_reference **out, const sc_model *m)
+{
+    sc_model *base;
+    sc_reference *r = NULL;
+    sc_status s = sc_model_base(&base, m);
+    if (s) return s;
+    if ((s = sc_reference_new(&r, base))) {
+        sc_model_base_free(base);
+        return s;
+    }
+    r->base = base;
     *out = r;
     return SC_OK;
 }

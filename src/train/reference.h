@@ -14,6 +14,8 @@ typedef struct sc_reference sc_reference;
 sc_status sc_reference_new(sc_reference **out, const sc_model *m);
 /* Of one at `path` that it opens for itself, as it is stored; SC_EINVAL: it has not `vocab` tokens (0: any). */
 sc_status sc_reference_open(sc_reference **out, sc_context *ctx, const char *path, int64_t vocab);
+/* Of a model whose adapters are trained, without these: the same weights, which are not there twice. As sc_reference_new. */
+sc_status sc_reference_base(sc_reference **out, const sc_model *m);
 void sc_reference_free(sc_reference *r);
 const sc_model *sc_reference_model(const sc_reference *r);
 /* out[i] (rows): the log-probability of labels[i] after token wanted[i] of the batch (NULL: after token i), 0 where the label is

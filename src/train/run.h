@@ -216,6 +216,8 @@ typedef struct sc_trainer {
     int n_old;
     sc_spikes spikes;
     sc_journal *journal;
+    int64_t best_step; /* of the lowest loss in an evaluation, with `best`; 0: there is none yet */
+    double best_loss;
     char *command;           /* as typed */
     json_t *options, *files; /* in trainer_state.json */
 } sc_trainer;
@@ -225,8 +227,13 @@ json_t *sc_trainer_state(const sc_trainer *t, int64_t step);
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t);
 /* Which old data it looks at, without points. */
 sc_forgetting sc_trainer_old(const sc_trainer *t);
-/* Makes the run's folder the model of a checkpoint's. */
+/* Makes the run's folder the model of a checkpoint's or, with `best`, of the best so far. */
 sc_status sc_trainer_publish(const sc_trainer *t, const char *dir);
+/* The best checkpoint (best.c). Whether it can be told; what is known of it; and that `loss` is that of step `step`, which was
+ * saved last. */
+sc_status sc_trainer_best_check(sc_trainer *t);
+sc_status sc_trainer_best_restore(sc_trainer *t);
+sc_status sc_trainer_best_take(sc_trainer *t, int64_t step, double loss);
 sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user);
 
 #endif

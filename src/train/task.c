@@ -4,14 +4,29 @@
 
 enum { MAX_CONFIG = 16 << 20 };
 
-/* config.json, of a folder or itself. */
-static sc_status read_config(json_t **out, const char *path)
+static sc_status read_gguf(json_t **out, const char *path, bool adapted)
+{
+    sc_gguf *file;
+    if (!adapted)
+        return sc_fail(
+            SC_EUNSUPPORTED,
+            "%s: all weights of a GGUF file cannot be trained: train an adapter (--peft lora), or convert it "
+            "to a directory",
+            path);
+    sc_status s = sc_gguf_open(&file, path);
+    if (s) return s;
+    s = sc_gguf_config(out, file);
+    sc_gguf_free(file);
+    return s;
+}
+
+/* config.json, of a folder or itself, or what a GGUF file says. */
+static sc_status read_config(json_t **out, const char *path, bool adapted)
 {
     char *file = sc_path_is_dir(path) ? sc_path_join(path, "config.json") : sc_strdup(path);
     sc_status s = file ? SC_OK : sc_nomem();
-    if (!s && sc_path_has_suffix(file, ".gguf"))
-        s = sc_fail(SC_EUNSUPPORTED, "%s: a GGUF file is not trained; convert it to a directory", path);
-    if (!s) s = sc_json_read(out, file, MAX_CONFIG);
+    bool gguf = !s && sc_path_has_suffix(file, ".gguf");
+    if (!s) s = gguf ? read_gguf(out, path, adapted) : sc_json_read(out, file, MAX_CONFIG);
     if (!s && !json_is_object(*out)) s = sc_fail(SC_EFORMAT, "%s: not a JSON object", file);
     sc_free(file);
     return s;
@@ -51,7 +66,7 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
 {
     const sc_model_options make = {.weights = fresh ? SC_WEIGHTS_FRESH : SC_WEIGHTS_FILE, .seed = o->seed};
     json_t *config = NULL, *changes = NULL;
-    sc_status s = read_config(&config, path);
+    sc_status s = read_config(&config, path, o->peft.method != NULL);
     sc_objective_setup x = {.ctx = ctx, .o = o, .config = config, .parts = parts};
     if (!s) s = sc_objective_choose(&t->objective, o->objective, config, path);
     if (!s && parts > 1 && t->objective->together)
@@ -69,6 +84,7 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
     if (!s && o->n_prompts && (t->model->info.source_vocab || t->model->info.head != SC_HEAD_NEXT))
         s = sc_fail(SC_EINVAL, "--prompt: samples are of decoders; %s is none", path);
     if (!s && fresh) sc_fresh_weights(t->model);
+    if (!s && o->peft.method) s = sc_adapters_make(t->model, &o->peft, o->seed);
     x.model = t->model;
     if (!s) s = open_data(t, &x);
     json_decref(config);

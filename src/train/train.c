@@ -71,6 +71,10 @@ static sc_status take_options(sc_trainer *t)
         (s = want(x->lr >= 0 && x->lr < 1e3, "the learning rate", x->lr)) ||
         (s = want(x->rest_lr >= 0 && x->rest_lr < 1e3, "the rest's learning rate", x->rest_lr)))
         return s;
+    if (x->peft.method && !x->from_weights)
+        return sc_fail(SC_EINVAL, "an adapter is for a model that there is: --model");
+    if (x->peft.method && x->ema_model)
+        return sc_fail(SC_EINVAL, "a run's adapter cannot have the averages for weights");
     if (x->ema_model && !(x->ema > 0)) return sc_fail(SC_EINVAL, "a model of averaged weights needs averages");
     if (x->n_prompts > 100) return sc_fail(SC_EINVAL, "%d prompts to sample from: at most 100", x->n_prompts);
     for (int i = 0; i < x->n_prompts; i++)
@@ -427,7 +431,12 @@ static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state,
     if (s) return s;
     if (saved && !sc_path_exists(t->o.tokenizer)) t->o.tokenizer = t->o.out; /* its copy */
     const char *from = saved && !sc_path_exists(t->o.model) ? t->o.out : t->o.model;
-    s = open_task(t, dir ? dir : from, !(saved || t->o.from_weights) || !sc_team_first(&t->team));
+    bool adapted = t->o.peft.method != NULL; /* to a model that all ranks read, whose checkpoints do not have it */
+    bool fresh = !(saved || t->o.from_weights) || !sc_team_first(&t->team);
+    s = adapted ? open_task(t, t->o.model, false) : open_task(t, dir ? dir : from, fresh);
+    if (!s && adapted && dir) s = sc_adapters_read(&t->task.model->adapters, dir);
+    if (!s) s = sc_trainer_best_check(t);
+    if (!s && saved) s = sc_trainer_best_restore(t);
     if (!s) s = make_learner(t);
     return s ? s : sum_files(t);
 }

@@ -119,7 +119,8 @@ double sc_clip_factor(double norm, double most);
 /* ---- what a model learns with (parameters.c) ---- */
 
 /* A model's parameters as f32 in memory of their own, and each as checkpoints keep it: experts that these have in one
- * tensor are one. The model's graphs read them there from then on. SC_EUNSUPPORTED: a model from GGUF. */
+ * tensor are one. The model's graphs read them there from then on. SC_EUNSUPPORTED: a model from GGUF. Of a model with new
+ * adapters (sc_adapters_make), what these are made of, where it is; the model stays as it is stored, whatever that is. */
 typedef struct sc_parameters sc_parameters;
 sc_status sc_parameters_new(sc_parameters **out, sc_model *m);
 void sc_parameters_free(sc_parameters *p);
@@ -138,7 +139,8 @@ sc_status sc_parameters_differentiate(const sc_parameters *p, const sc_loss_grap
 typedef struct sc_learner sc_learner;
 
 /* m: opened from a config.json or from files; it stays the caller's and must outlive the learner, which changes its
- * weights. o builds the graphs, self is what its open gave, borrowed too. They become f32, in memory of their own. SC_EUNSUPPORTED: a model that cannot learn (from GGUF). */
+ * weights. o builds the graphs, self is what its open gave, borrowed too. They become f32, in memory of their own; or, where
+ * the model has new adapters, these alone are changed. SC_EUNSUPPORTED: a model that cannot learn (all of one from GGUF). */
 sc_status sc_learner_new(sc_learner **out, sc_model *m, const sc_objective *o, const void *self);
 void sc_learner_free(sc_learner *l);
 /* How it computes; to be said before the first batch. type: SC_F32 [this], or SC_BF16: products of values rounded to it where
