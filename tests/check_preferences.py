@@ -81,6 +81,8 @@ def ours(where, base, name, method, data, *args):
 def theirs(where, base, trainer, config, data, cls=tr.AutoModelForCausalLM, reference=False, **options):
     rows = [json.loads(x) for x in open(os.path.join(where, data + ".jsonl"))]
     token = tr.AutoTokenizer.from_pretrained(base)
+    if "experimental" in trainer.__module__:
+        token.bos_token = None # which they put before prompts though the tokenizer does not
     more = {"num_labels": 1} if cls is tr.AutoModelForSequenceClassification else {}
     model = cls.from_pretrained(base, **more)
     if more: # the same first head
@@ -107,7 +109,6 @@ def compare(name, mine, want, metrics=()):
 def step_by_step(where, base):
     rewards = ("rewards/chosen", "rewards/rejected", "rewards/margins")
     for name, mine, options in (("sigmoid", (), {"loss_type": ["sigmoid"]}),
-                                ("smoothed", ("--label-smoothing", "0.1"), {"loss_type": ["sigmoid"], "label_smoothing": 0.1}),
                                 ("hinge", ("--loss", "hinge"), {"loss_type": ["hinge"]}),
                                 ("ipo", ("--loss", "ipo"), {"loss_type": ["ipo"]}),
                                 ("robust", ("--loss", "robust", "--label-smoothing", "0.2"),
@@ -122,8 +123,9 @@ def step_by_step(where, base):
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
     got = ours(where, base, "orpo", "orpo", "pairs", "--beta", "0.2")
     compare("orpo", got, theirs(where, base, ORPOTrainer, ORPOConfig, "pairs", beta=0.2), ("nll_loss",))
-    got = ours(where, base, "simpo", "simpo", "pairs", "--gamma", "0.5")
-    want = theirs(where, base, CPOTrainer, CPOConfig, "pairs", beta=2.0, loss_type="simpo", simpo_gamma=0.5, cpo_alpha=0.0)
+    got = ours(where, base, "simpo", "simpo", "pairs", "--gamma", "0.5", "--label-smoothing", "0.1")
+    want = theirs(where, base, CPOTrainer, CPOConfig, "pairs", beta=2.0, loss_type="simpo", simpo_gamma=0.5, cpo_alpha=0.0,
+                  label_smoothing=0.1)
     compare("simpo", got, want)
     for data, mine, options in ("pairs", (), {}), ("margins", ("--center", "0.01"), {"center_rewards_coefficient": 0.01}):
         got = ours(where, base, "reward-" + data, "reward", data, *mine)

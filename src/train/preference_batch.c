@@ -263,6 +263,13 @@ static sc_status compute_all(sc_preference_set *x, const sc_objective_setup *s)
     return e;
 }
 
+/* Where adapters are trained, the model without them is there already. */
+static sc_status find_reference(sc_preference_set *x, const sc_objective_setup *s, const char *path)
+{
+    if (s->o->peft.method && !s->o->prefer.reference) return sc_reference_base(&x->reference, s->model);
+    return sc_reference_open(&x->reference, s->ctx, path, s->model->info.vocab);
+}
+
 static sc_status know_all(sc_preference_set *x, const sc_objective_setup *s, const char *reference)
 {
     char print[40], *path = sc_path_join(s->o->out, KEPT);
@@ -270,7 +277,7 @@ static sc_status know_all(sc_preference_set *x, const sc_objective_setup *s, con
     fingerprint(x, reference, print);
     sc_status e = path ? take_kept(x, path, print, &found) : sc_nomem();
     if (!e && !found) {
-        e = sc_reference_open(&x->reference, s->ctx, reference, s->model->info.vocab);
+        e = find_reference(x, s, reference);
         if (!e) e = compute_all(x, s);
         if (!e) e = sc_mkdirs(s->o->out);
         if (!e && sc_train_rank() == 0) e = write_kept(x, path, print);
@@ -297,7 +304,7 @@ static sc_status open_reference(sc_preference_set *x, const sc_objective_setup *
     if (o->precompute && x->data[0].kind == SC_ANSWERS_SINGLE)
         return sc_fail(SC_EINVAL, "single answers need the reference in each batch: nothing can be computed first");
     if (o->precompute) return know_all(x, s, path);
-    return sc_reference_open(&x->reference, s->ctx, path, s->model->info.vocab);
+    return find_reference(x, s, path);
 }
 
 static sc_status order_by_length(sc_preference_set *x, const sc_objective_setup *s)
