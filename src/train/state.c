@@ -356,33 +356,3 @@ sc_status sc_files_same(const json_t *now, const json_t *before, const char *opt
     }
     return SC_OK;
 }
-
-/* ---- the command ---- */
-
-static bool plain(const char *word)
-{
-    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
-    return *word && strspn(word, harmless) == strlen(word);
-}
-
-/* As a shell would read it back. */
-char *sc_command_text(const char *const *word, int n)
-{
-    sc_str s = {0};
-    for (int i = 0; i < n; i++) {
-        if (i) sc_str_putc(&s, ' ');
-        if (plain(word[i])) {
-            sc_str_puts(&s, word[i]);
-            continue;
-        }
-        sc_str_putc(&s, '\'');
-        for (const char *p = word[i]; *p; p++) {
-            if (*p == '\'')
-                sc_str_puts(&s, "'\\''");
-            else
-                sc_str_putc(&s, *p);
-        }
-        sc_str_putc(&s, '\'');
-    }
-    return sc_str_take(&s, NULL);
-}
