@@ -76,7 +76,8 @@ static sc_tensor *unary(trial *t)
     float *data = t->in[t->n_in - 1].data;
     for (int64_t i = 0; i < t->in[t->n_in - 1].n; i++) {
         data[i] *= 2;
-        if (kind == SC_UNARY_RELU && fabsf(data[i]) < 0.05f) data[i] = 0.5f; /* away from the corner */
+        bool corner = kind == SC_UNARY_RELU || kind == SC_UNARY_LOG1MEXP; /* to be kept away from */
+        if (corner && fabsf(data[i]) < (kind == SC_UNARY_RELU ? 0.05f : 0.3f)) data[i] = 0.5f;
     }
     return sc_unary(t->g, kind, x);
 }

@@ -160,6 +160,7 @@ static double unary(sc_unary_kind kind, double x)
     case SC_UNARY_TANH: return tanh(x);
     case SC_UNARY_SOFTPLUS: return log(1 + exp(x));
     case SC_UNARY_EXP: return exp(x);
+    case SC_UNARY_LOG1MEXP: return log(-expm1(-fabs(x)));
     default: fail_msg("a unary function without a definition here"); return 0;
     }
 }

@@ -29,6 +29,11 @@ typedef struct sc_template_options {
 /* Parses source[0..len), at most 4 MiB of UTF-8, once. `what` names the template in messages (copied).
  * SC_EFORMAT: a syntax error; SC_ELIMIT: too long, or nested deeper than 200 levels. End with sc_template_free. */
 SC_API sc_status sc_template_new(sc_template **out, const char *source, int64_t len, const char *what);
+/* The same for a template that is none of a chat, with Jinja's own defaults, as the prompts of evaluation tasks are written:
+ * lines around tags stay as they are, and so does the newline at the end; what is undefined may be asked for
+ * (`is defined`, `default`) but not be used; any variable may have any type; and there is a filter
+ * regex_replace(pattern, replacement, count=0), which is Python's re.sub. */
+SC_API sc_status sc_template_new_plain(sc_template **out, const char *source, int64_t len, const char *what);
 SC_API void sc_template_free(sc_template *t);
 
 /* Renders with the members of the JSON object variables_json[0..variables_len) as the template's variables (messages,
@@ -39,6 +44,16 @@ SC_API void sc_template_free(sc_template *t);
  * SC_EINVAL: the template raised, or did what Python refuses; SC_ELIMIT: one of the limits above. */
 SC_API sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
                                     int64_t variables_len, const sc_template_options *options);
+
+/* Bytes [begin, end) of a rendered text. */
+typedef struct sc_template_span {
+    int64_t begin, end;
+} sc_template_span;
+/* The same, and what {% generation %} wrote: the assistant's answers, where a template marks them. *spans: n_spans of them in
+ * order, owned (sc_free), maybe NULL; those within a macro or another captured block are left out. */
+SC_API sc_status sc_template_render_spans(char **text, int64_t *len, sc_template_span **spans, int64_t *n_spans,
+                                          const sc_template *t, const char *variables_json, int64_t variables_len,
+                                          const sc_template_options *options);
 
 /* Loads a model's template: `model_path` is a template file itself, or a directory, where chat_template.jinja comes
  * first, then tokenizer_config.json's chat_template (a string, or a list of named ones), or a GGUF file. `name` chooses among named

@@ -5,10 +5,26 @@
 
 #include "socle/model.h"
 #include "socle/peft.h"
+#include "socle/rl.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* How preferences are learned (docs/preferences.md). 0 or NULL: the default, in brackets. */
+typedef struct sc_preference_options {
+    const char *loss; /* dpo: "sigmoid", "hinge", "ipo" (of means over tokens), "ipo_sum", "robust" ["sigmoid"] */
+    double beta;  /* how far from the reference rewards are counted; orpo: how much the odds count [0.1; simpo 2] */
+    double gamma; /* simpo: by how much the chosen answer is to be ahead, in rewards [1]; below 0: 0 */
+    double sft;   /* dpo, simpo: how much the chosen answers' cross entropy counts beside [0] */
+    double desirable, undesirable; /* kto: weights of answers that are wanted and that are not [1] */
+    double center; /* reward: of the square of the sum of both rewards, which keeps them around 0 [0] */
+    const char *
+        reference; /* dpo, kto: the model that stays as it is, a folder or a GGUF file [the model that is begun with] */
+    bool
+        precompute; /* all that the reference says is computed first and kept in the run's folder; its memory is given back */
+    bool skip_equal; /* pairs of equal answers are left out; else they are an error */
+} sc_preference_options;
 
 /* 0 or NULL: the default, in brackets. Rates and shares are plain numbers, not percent. */
 typedef struct sc_train_options {
@@ -26,6 +42,21 @@ typedef struct sc_train_options {
     int n_data;
     const char *const *eval_data; /* the same, for the loss on text that is not trained on */
     int n_eval_data;
+    /* Learning on without forgetting (docs/continual.md). replay: old data as `data`, of which `replay_share` [0.1] of each
+     * batch's examples are. old_eval_data: up to 8 files whose loss is measured before the first step and with each evaluation,
+     * for the report and forgetting.json; they are not trained on. ewc, l2_start: how strongly weights are held where they
+     * began, by the Fisher information of old data (ewc_data, of which `ewc_examples` [256] are looked at; added to it that of
+     * ewc_from, the anchor.safetensors of an earlier run), or all alike; 0: not. */
+    const char *const *replay;
+    int n_replay;
+    double replay_share;
+    const char *const *old_eval_data;
+    int n_old_eval_data;
+    double ewc, l2_start;
+    const char *const *ewc_data;
+    int n_ewc_data;
+    const char *ewc_from;
+    int64_t ewc_examples;
     const char *out; /* the run directory; made */
     bool
         resume; /* go on from the last checkpoint in `out`, or from the beginning where it has none yet. Options that are
@@ -53,16 +84,26 @@ typedef struct sc_train_options {
     double warmup;  /* share of all steps [0.02]; below 0: none */
     double clip;    /* largest norm of the gradients [1]; below 0: none */
     const char
-        *alphabet;       /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
+        *alphabet;     /* in place of a tokenizer: "chars", "bytes", "protein", "dna", "chess", "words", or a file
                              with a symbol a line. A new model gets its vocabulary */
-    bool pack;           /* causal: tokens see their own document alone */
-    bool whole_words;    /* mlm: all tokens of a word or none */
-    bool keep_order;     /* denoise: sentences stay where they are */
-    double mask_share;   /* of tokens: mlm and span [0.15], denoise [0.3] */
-    double mean_span;    /* tokens: span and denoise [3] */
-    double smoothing;    /* seq2seq: this much of each label goes to all tokens alike [0] */
-    double scale;        /* contrastive: of cosines [20] */
-    const char *pooling; /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
+    bool pack;         /* causal, sft: tokens see their own document alone */
+    bool whole_words;  /* mlm: all tokens of a word or none */
+    bool keep_order;   /* denoise: sentences stay where they are */
+    double mask_share; /* of tokens: mlm and span [0.15], denoise [0.3] */
+    double mean_span;  /* tokens: span and denoise [3] */
+    double
+        smoothing; /* seq2seq: this much of each label goes to all tokens alike; dpo, simpo: the share of pairs that are
+                          taken to be the wrong way round [0] */
+    double scale;                 /* contrastive: of cosines [20] */
+    const char *pooling;          /* contrastive: "mean", "cls", "last", "max", … ["mean"; of decoders "last"] */
+    sc_preference_options prefer; /* reward, dpo, kto, orpo, simpo */
+    /* sft; templates and shares for preferences too */
+    const char *chat_template; /* "chatml", "plain", a file or a folder [the model's] */
+    const char *learn;         /* "answers", "last" or "all" of a conversation ["answers"] */
+    const char
+        *overlong; /* what is longer than `length` loses its "end" or its "start", or "drop": is left out ["end"] */
+    bool chat;     /* a prompt and its completion are a turn of a conversation, not a text */
+    double eval_share; /* of the data's records, which are measured and not learned from [0] */
     const char
         *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with
                               sums, weights and all else f32 ["f32"] */
@@ -71,7 +112,8 @@ typedef struct sc_train_options {
                        bits in less memory and more time */
     uint64_t seed;
     bool in_order; /* examples as the data has them, epoch after epoch, and not in an order of the seed */
-    int64_t save_every, keep;   /* steps between checkpoints [500], and how many are kept [2] */
+    int64_t save_every, keep; /* steps between checkpoints [500], and how many are kept [2] */
+    bool best; /* the run's model is the checkpoint with the lowest evaluation loss, which stays as out/best */
     int64_t eval_every;         /* [with each checkpoint] */
     int64_t log_every;          /* [10] */
     int64_t sample_every;       /* steps between samples [with each checkpoint, where there is a prompt] */
@@ -84,6 +126,7 @@ typedef struct sc_train_options {
     const char *on_spike;
     double spike_factor;
     int64_t spike_window, spike_limit;
+    sc_rl_options rl;        /* of sc_tune_policy */
     double peak_flops;       /* operations a second that the machine can do, for shares of it; 0: not known */
     const char *const *args; /* the command as it was typed, to be kept with the run */
     int n_args;
@@ -96,7 +139,9 @@ typedef struct sc_train_event {
     double ema_loss;               /* of the averaged weights; negative likewise */
     const char *measure;           /* "token_accuracy", …: what was measured with eval_loss; NULL: nothing */
     double measured;
-    double lr, norm;                 /* of the gradients, before clipping */
+    const char *told; /* "reward": what such a training is best told by at each step; NULL: its loss */
+    double telling;   /* its value */
+    double lr, norm;  /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
     double seconds, left;            /* in training so far; to the end as far as can be told */
     int ranks;                       /* processes that train together */

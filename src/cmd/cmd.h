@@ -161,6 +161,28 @@ typedef struct sc_cmd_texts {
 int sc_cmd_texts_read(const sc_cmd *c, sc_cmd_texts *t, const char *path, const char *field);
 void sc_cmd_texts_free(sc_cmd_texts *t);
 
+/* ---- who answers (asker.c) ---- */
+#define SC_OPT_ASKER                                                                                               \
+    {"api", 0, SC_OPT_STR, "URL", "ask an OpenAI-compatible endpoint (https://host/v1) instead of a model here"},  \
+        {"api-model", 0, SC_OPT_STR, "NAME", "what the endpoint calls the model"},                                 \
+        {"api-key-env",                                                                                            \
+         0,                                                                                                        \
+         SC_OPT_STR,                                                                                               \
+         "VARIABLE",                                                                                               \
+         "the environment variable that has its key",                                                              \
+         .value = "OPENAI_API_KEY"},                                                                               \
+        {"api-requests", 0, SC_OPT_INT, "N", "requests at once", .value = "4", .lo = 1, .hi = 64},                 \
+        {"api-timeout",  0,         SC_OPT_NUM, "S", "seconds that one request may take",                          \
+         .value = "600", .lo = 0.1, .hi = 1e6},                                                                    \
+    {                                                                                                              \
+        "api-chat", 0, SC_OPT_FLAG, .help = "it knows /chat/completions only"                                      \
+    }
+/* Opens what the options say: the endpoint, whose name for the model is --api-model or else `model`, or else the model that
+ * `model` names here (a path or a name; NULL: none), with `options` (may be NULL). 0, or the exit code after a message. */
+struct sc_asker;
+struct sc_asker_options;
+int sc_cmd_asker(sc_cmd *c, const char *model, const struct sc_asker_options *options, struct sc_asker **out);
+
 /* ---- chat at a terminal (chat.c) ---- */
 /* What a chat talks to. Each call that can fail returns 0 to go on or the exit code to end with; what went wrong in a
  * way that the user can mend is said (sc_cmd_error) and 0 returned. */

@@ -68,6 +68,7 @@ static const sc_option options[] = {
     {"scale", 0, SC_OPT_NUM, "S", "contrastive: of cosines; 0: 20", .value = "0", .lo = 0, .hi = 1e4},
     {"pooling", 0, SC_OPT_STR, "KIND", "contrastive: mean, cls, last, max (mean; of decoders last)"},
     SC_OPT_TRAIN_KEEP,
+    SC_OPT_TRAIN_CONTINUAL,
     SC_OPT_TRAIN_SPIKES,
     SC_OPT_CONTEXT,
     {0}};

@@ -21,7 +21,7 @@
 #define SC_CMD_TUNE_H
 
 #include "cmd/cmd.h"
-#include "socle/train.h"
+#include "socle/tune.h"
 
 /* Rows of tables; clang-format would spread them one value a line. */
 /* clang-format off */
@@ -104,6 +104,7 @@
     {"keep", 0, SC_OPT_INT, "N", "checkpoints to keep", .value = "2", .lo = 1, .hi = 1e6},                         \
     {"eval-every", 0, SC_OPT_INT, "N", "steps between evaluations; 0: with each checkpoint", .value = "0", .lo = 0, \
      .hi = 1e12},                                                                                                  \
+    {"best", 0, SC_OPT_FLAG, .help = "the run's model is the checkpoint with the lowest evaluation loss"},         \
     {"log-every", 0, SC_OPT_INT, "N", "steps between lines of metrics.jsonl", .value = "10", .lo = 1, .hi = 1e12}, \
     {"prompt", 'p', SC_OPT_STR, "TEXT", "a text to continue along the way, for the report", .many = true},         \
     {"sample-every", 0, SC_OPT_INT, "N", "steps between samples; 0: with each checkpoint", .value = "0", .lo = 0,  \
@@ -120,12 +121,90 @@
      .hi = 1 << 20},                                                                                               \
     {"spike-limit", 0, SC_OPT_INT, "N", "spikes to leave out before giving up", .value = "10", .lo = 1, .hi = 1e6}
 
+#define SC_OPT_SFT                                                                                                 \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"learn", 0, SC_OPT_CHOICE, "answers|last|all", "what of a conversation is learned", .value = "answers"},      \
+    {"overlong", 0, SC_OPT_CHOICE, "end|start|drop",                                                               \
+     "what is longer than --length loses its end or its start, or is left out", .value = "end"},                   \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt and its completion are a turn of a conversation, not one text"}, \
+    {"pack", 0, SC_OPT_FLAG, .help = "as many sequences as fit --length count as one; they do not see each other"}, \
+    {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
+     .hi = 0.99}
+
+#define SC_OPT_TRAIN_CONTINUAL                                                                                     \
+    {"replay", 0, SC_OPT_FILE, "FILE", "old data, to learn along with the new so that it is not forgotten",        \
+     .many = true},                                                                                                \
+    {"replay-share", 0, SC_OPT_NUM, "SHARE", "of each batch's examples that are old", .value = "0.1", .lo = 0.001, \
+     .hi = 0.999},                                                                                                 \
+    {"old-eval-data", 0, SC_OPT_FILE, "FILE",                                                                      \
+     "old data to measure before, along the way and after, for what the report says of forgetting", .many = true}, \
+    {"ewc", 0, SC_OPT_NUM, "X",                                                                                    \
+     "hold weights where they began, each as strongly as old data needs it, times this; 0: not", .value = "0",     \
+     .lo = 0, .hi = 1e12},                                                                                         \
+    {"ewc-data", 0, SC_OPT_FILE, "FILE", "old data for --ewc", .many = true},                                      \
+    {"ewc-from", 0, SC_OPT_FILE, "FILE", "for --ewc, anchor.safetensors of an earlier run, added to --ewc-data"},  \
+    {"ewc-examples", 0, SC_OPT_INT, "N", "examples of --ewc-data to look at", .value = "256", .lo = 1, .hi = 1e9}, \
+    {"l2-start", 0, SC_OPT_NUM, "X", "hold all weights alike where they began; 0: not", .value = "0", .lo = 0,     \
+     .hi = 1e6}
+
+/* Of all methods that learn from preferences. */
+#define SC_OPT_PREFER                                                                                              \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt and its answers are a turn of a conversation, not one text"},    \
+    {"eval-share", 0, SC_OPT_NUM, "SHARE", "of --data, to measure on and not to learn from", .value = "0", .lo = 0, \
+     .hi = 0.99},                                                                                                  \
+    {"skip-equal", 0, SC_OPT_FLAG, .help = "leave out pairs of equal answers, which are an error otherwise"}
+/* what: is usual */
+#define SC_OPT_PREFER_BETA(usual, what)                                                                            \
+    {"beta", 0, SC_OPT_NUM, "B", what "; 0: " usual, .value = "0", .lo = 0, .hi = 1000}
+#define SC_OPT_PREFER_REFERENCE                                                                                    \
+    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"}
+#define SC_OPT_PREFER_PRECOMPUTE                                                                                   \
+    {"precompute", 0, SC_OPT_FLAG,                                                                                 \
+     .help = "ask the reference about all data first, keep that in --out, and give its memory back"}
+#define SC_OPT_PREFER_SFT                                                                                          \
+    {"sft-weight", 0, SC_OPT_NUM, "W", "how much the chosen answers' own loss counts beside", .value = "0", .lo = 0, \
+     .hi = 1000}
+
+/* Of methods that learn from rewards for answers. kl, rollouts, passes: what is usual */
+#define SC_OPT_POLICY(kl, rollouts, passes, group)                                                                 \
+    {"reward", 0, SC_OPT_STR, "[FACTOR*]NAME[=X]", "what is good in an answer, as below; several add up", .many = true}, \
+    {"reward-model", 0, SC_OPT_STR, "DIR", "a reward model, as `socle tune reward` makes", .many = true},          \
+    {"reward-cmd", 0, SC_OPT_STR, "COMMAND",                                                                       \
+     "a command that reads JSON lines of prompt, completion and record and answers each with a number",            \
+     .many = true},                                                                                                \
+    {"reward-seconds", 0, SC_OPT_NUM, "S", "for a program to answer, or for tests to end", .value = "10",          \
+     .lo = 0.01, .hi = 1e5},                                                                                       \
+    {"reward-failed", 0, SC_OPT_NUM, "R", "for an answer whose program crashed or did not end", .value = "0",      \
+     .lo = -1e6, .hi = 1e6},                                                                                       \
+    {"rollouts", 0, SC_OPT_INT, "N", "answers to make before learning from them; 0: " rollouts, .value = "0",      \
+     .lo = 0, .hi = 1 << 20},                                                                                      \
+    {"group-size", 0, SC_OPT_INT, "N", "answers to the same prompt; 0: " group, .value = "0", .lo = 0, .hi = 4096}, \
+    {"passes", 0, SC_OPT_INT, "N", "times that an answer is learned from; 0: " passes, .value = "0", .lo = 0,      \
+     .hi = 1000},                                                                                                  \
+    {"max-tokens", 0, SC_OPT_INT, "N", "of an answer", .value = "64", .lo = 1, .hi = 1 << 20},                     \
+    {"temperature", 0, SC_OPT_NUM, "T", "that answers are sampled at", .value = "1", .lo = 0.01, .hi = 100},       \
+    {"kl", 0, SC_OPT_NUM, "B", "how little it is to leave the reference; 0: there is none (" kl ")", .value = kl,  \
+     .lo = 0, .hi = 100},                                                                                          \
+    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"},        \
+    {"clip-low", 0, SC_OPT_NUM, "E", "ratios of probabilities count from 1 - E on", .value = "0.2", .lo = 0.001,   \
+     .hi = 1},                                                                                                     \
+    {"clip-high", 0, SC_OPT_NUM, "E", "... up to 1 + E; 0: as --clip-low", .value = "0", .lo = 0, .hi = 100},      \
+    {"no-end", 0, SC_OPT_NUM, "R", "taken off an answer that does not end within --max-tokens", .value = "0",      \
+     .lo = 0, .hi = 1e6},                                                                                          \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt is a turn of a conversation, not a text to go on from"}
+#define SC_CMD_REWARDS                                                                                             \
+    "Rewards: number (the answer's last number is the last of the record's \"answer\"), exact (the texts are the\n" \
+    "same), regex=PATTERN, schema=FILE (JSON as the schema says), tests (Python that passes the record's\n"        \
+    "\"tests\" in a sandbox), length=TOKENS, model=DIR, cmd=COMMAND.\n"
+
 /* clang-format on */
 /* All that a verb of tune has beside what its method needs. */
 #define SC_OPT_TUNE                                                                                                \
     SC_OPT_TUNE_DATA, SC_OPT_TRAIN_RUN, SC_OPT_TRAIN_LR("what is usual for the method and the optimiser"),         \
         SC_OPT_PEFT, SC_OPT_TRAIN_RATE, SC_OPT_TRAIN_AVERAGE, SC_OPT_TRAIN_ORDER, SC_OPT_TRAIN_KEEP,               \
-        SC_OPT_TRAIN_SPIKES, SC_OPT_CONTEXT
+        SC_OPT_TRAIN_CONTINUAL, SC_OPT_TRAIN_SPIKES, SC_OPT_CONTEXT
 
 /* What is shown of a run. */
 typedef struct sc_cmd_view {
@@ -146,12 +225,21 @@ typedef struct sc_cmd_training {
     char *model;           /* its path; NULL: o.model is what was typed */
     const char **list[16]; /* values of options that may be given several times */
     int lists;
+    const char *policy; /* "ppo", "grpo": of sc_tune_policy; NULL: sc_train */
 } sc_cmd_training;
 /* Of the rows above those that the verb's table has. 0, or the exit code after a message; nothing is left to free then. */
 int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t);
 /* The same for a verb of tune, with the model as first argument: what of it is missing is told. */
 int sc_cmd_tune_options(sc_cmd *c, sc_cmd_training *t, const char *objective);
+/* SC_OPT_SFT into options. */
+void sc_cmd_sft_options(sc_cmd *c, sc_train_options *o);
+/* SC_OPT_PREFER… and what else the verb's table has of sc_preference_options. */
+void sc_cmd_prefer_options(const sc_cmd *c, sc_train_options *o);
+/* A whole verb of tune that learns `objective` from preferences. */
+int sc_cmd_tune_preferences(sc_cmd *c, const char *objective);
 void sc_cmd_training_free(sc_cmd_training *t);
+/* A verb whose method is "ppo" or "grpo", whole. */
+int sc_cmd_tune_policy(sc_cmd *c, const char *method);
 /* sc_train with them, shown; frees what t has. The exit code. */
 int sc_cmd_train(sc_cmd *c, sc_cmd_training *t);
 

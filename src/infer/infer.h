@@ -12,6 +12,41 @@ typedef struct sc_special {
     int64_t len;
 } sc_special;
 
+/* Conversations as ids (prompt.c). Starts as {0}. */
+typedef struct sc_chat_format {
+    const sc_tokenizer *tokenizer; /* borrowed, as the template */
+    const sc_template *chat;       /* NULL: the model has none */
+    sc_special *special; /* the tokens that a message must not be able to spell, in the order of their bytes */
+    int64_t n_special;
+    bool begins_special[256]; /* by their first byte */
+} sc_chat_format;
+/* Collects the special tokens. */
+sc_status sc_chat_format_new(sc_chat_format *out, const sc_tokenizer *tokenizer, const sc_template *chat);
+void sc_chat_format_free(sc_chat_format *f);
+/* Marks special tokens in all texts of a JSON value, in place, so that they stay text (sc_chat_encode). */
+sc_status sc_chat_guard(const sc_chat_format *f, json_t *v);
+/* Adds what templates expect and callers need not say; add_generation_prompt is true. */
+sc_status sc_chat_usual(const sc_chat_format *f, json_t *variables);
+/* Renders variables, which were guarded. *text is owned; spans may be NULL, else as sc_template_render_spans. */
+sc_status sc_chat_render(const sc_chat_format *f, const json_t *variables, char **text, int64_t *len,
+                         sc_template_span **spans, int64_t *n_spans);
+/* The ids of a rendered text: the template's special tokens are understood, the marked ones stay text. The text is
+ * changed. spans: NULL, or where in it each id comes from (sc_free). */
+sc_status sc_chat_encode(const sc_chat_format *f, char *text, int64_t len, int32_t **ids, sc_token_span **spans,
+                         int64_t *n);
+
+/* A conversation as it is learned: turn[i] is the message whose answer id i is a part of, -1: of none. (turns.c) */
+typedef struct sc_turn_ids {
+    const int32_t *ids, *turn;
+    int64_t n;
+} sc_turn_ids;
+typedef sc_status sc_turn_ids_fn(void *user, const sc_turn_ids *x);
+/* Gives the conversation {messages, tools, …} as one text with all answers of the assistant told apart; or, where the template
+ * writes earlier messages otherwise than it wrote them when they were asked for, as a text for each answer with what was
+ * before it. Answers are what {% generation %} marks, else what stands between the text that asks for them and the text
+ * that ends with them. SC_EUNSUPPORTED: the template cannot tell them. Variables are not changed. */
+sc_status sc_chat_turns(const sc_chat_format *f, const json_t *variables, sc_turn_ids_fn *fn, void *user);
+
 struct sc_pipeline {
     sc_context *ctx;
     sc_model *model;
@@ -21,10 +56,8 @@ struct sc_pipeline {
     sc_drafter *drafter; /* NULL: plain decoding */
     sc_model *draft_model;
     sc_session *draft_session;
-    sc_special *special; /* the tokens that a message must not be able to spell, in the order of their bytes */
-    int64_t n_special;
-    bool begins_special[256]; /* by their first byte */
-    int32_t *held;            /* the ids of sequence 0 */
+    sc_chat_format format; /* of both above */
+    int32_t *held;         /* the ids of sequence 0 */
     int64_t n_held, cap_held;
     int32_t *end; /* the ids that end this answer */
     int64_t n_end, cap_end;
@@ -32,8 +65,34 @@ struct sc_pipeline {
     int32_t *forbidden;
 };
 
-/* Collects the special tokens, once. (prompt.c) */
-sc_status sc_pipeline_find_specials(sc_pipeline *p);
+/* ---- the parts of an answer, for what answers many prompts at once (pipeline.c) ---- */
+
+/* From ids to the request's text: whole characters, up to a stop text. */
+typedef struct sc_text_writer {
+    const sc_text_request *request;
+    sc_text_result *result;
+    sc_detokenizer *detokenizer;
+    sc_stop *stop;
+    int64_t cap_ids;
+    sc_status status;
+    bool stopped; /* a stop text was found */
+    bool refused; /* the caller wants no more */
+} sc_text_writer;
+/* Closed also where opening failed. */
+sc_status sc_text_writer_open(sc_text_writer *w, const sc_pipeline *p, const sc_text_request *r,
+                              sc_text_result *result);
+void sc_text_writer_close(sc_text_writer *w);
+bool sc_text_take(void *writer, int32_t id, float logprob); /* false: no more; status, stopped, refused say why */
+sc_status sc_text_flush(sc_text_writer *w);                 /* at the end: what was held back */
+/* Evaluates what sequence 0 does not hold of the prompt yet; at least its last id, whose logits are needed. */
+sc_status sc_pipeline_read_prompt(sc_pipeline *p, const sc_text_request *r, sc_text_result *result,
+                                  const float **logits);
+/* The model's end ids, else the tokenizer's, and the request's: p->end. */
+sc_status sc_pipeline_find_ends(sc_pipeline *p, const sc_text_request *r);
+/* Of what sequence 0 holds: the first id is forced only where the decoder begins with nothing else. */
+sc_forced sc_pipeline_forced(const sc_pipeline *p);
+/* -log softmax(logits)[id], in double. (perplexity.c) */
+double sc_logits_nll(const float *logits, int64_t vocab, int32_t id);
 
 /* ---- steps that are forced (forced.c) ---- */
 

@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-/* -log softmax(logits)[id], in double. */
-static double nll_of(const float *logits, int64_t vocab, int32_t id)
+double sc_logits_nll(const float *logits, int64_t vocab, int32_t id)
 {
     double top = logits[0], sum = 0;
     for (int64_t i = 1; i < vocab; i++) top = fmax(top, logits[i]);
@@ -25,7 +24,7 @@ static sc_status score_window(sc_pipeline *p, const int32_t *ids, int64_t n, int
         if ((s = sc_session_score(p->session, 0, ids + i, m, &logits))) break;
         for (int64_t k = 0; k < m && i + k + 1 < n; k++) {
             if (i + k + 1 < known) continue;
-            double nll = nll_of(logits + k * vocab, vocab, ids[i + k + 1]);
+            double nll = sc_logits_nll(logits + k * vocab, vocab, ids[i + k + 1]);
             if (!isfinite(nll))
                 return sc_fail(SC_EINVAL, "the model gives a token of the text %s",
                                isnan(nll) ? "a probability that is not a number" : "the probability 0");
@@ -84,7 +83,7 @@ static sc_status score_target(sc_pipeline *p, const int32_t *ids, int64_t n, sc_
         const float *logits;
         int64_t m = SC_MIN(CHUNK, n - i);
         if ((s = sc_session_score(p->session, 0, read + i, m, &logits))) break;
-        for (int64_t k = 0; k < m; k++) out->nll += nll_of(logits + k * vocab, vocab, ids[i + k]);
+        for (int64_t k = 0; k < m; k++) out->nll += sc_logits_nll(logits + k * vocab, vocab, ids[i + k]);
         out->scored += m;
     }
     sc_free(read);

@@ -33,7 +33,7 @@ sc_status sc_pipeline_open_with(sc_pipeline **out, sc_context *ctx, const char *
     sc_status s = sc_model_open(&p->model, ctx, path, model);
     if (!s) s = sc_tokenizer_load(&p->tokenizer, path);
     if (!s && (s = sc_template_load(&p->chat, path, NULL, false)) == SC_ENOTFOUND) s = SC_OK;
-    if (!s) s = sc_pipeline_find_specials(p);
+    if (!s) s = sc_chat_format_new(&p->format, p->tokenizer, p->chat);
     if (!s && is_pair(p))
         s = sc_forced_read(&p->forced, &p->forbidden, ctx, sc_model_generation_config(p->model), vocab_of(p));
     if (!s) s = sc_session_new(&p->session, p->model, options);
@@ -54,7 +54,7 @@ void sc_pipeline_free(sc_pipeline *p)
     sc_template_free(p->chat);
     sc_tokenizer_free(p->tokenizer);
     sc_model_free(p->model);
-    sc_free(p->special);
+    sc_chat_format_free(&p->format);
     sc_free(p->held);
     sc_free(p->end);
     sc_free(p->forbidden);
@@ -116,19 +116,8 @@ sc_status sc_pipeline_speculate(sc_pipeline *p, const char *draft, const sc_sess
 
 /* ---- generation ---- */
 
-typedef struct writer {
-    const sc_text_request *request;
-    sc_text_result *result;
-    sc_detokenizer *detokenizer;
-    sc_stop *stop;
-    int64_t cap_ids;
-    sc_status status;
-    bool stopped; /* a stop text was found */
-    bool refused; /* the caller wants no more */
-} writer;
-
 /* Passes text through the stop texts to the caller. */
-static bool emit(writer *w, const char *text, int64_t len)
+static bool emit(sc_text_writer *w, const char *text, int64_t len)
 {
     int64_t which;
     if ((w->status = sc_stop_push(w->stop, text, len, &text, &len, &which))) return false;
@@ -137,9 +126,9 @@ static bool emit(writer *w, const char *text, int64_t len)
     return !w->stopped && !w->refused;
 }
 
-static bool take(void *user, int32_t id, float logprob)
+bool sc_text_take(void *user, int32_t id, float logprob)
 {
-    writer *w = user;
+    sc_text_writer *w = user;
     const char *text;
     int64_t len;
     (void)logprob;
@@ -152,7 +141,7 @@ static bool take(void *user, int32_t id, float logprob)
     return emit(w, text, len);
 }
 
-static sc_status flush(writer *w)
+sc_status sc_text_flush(sc_text_writer *w)
 {
     const char *text;
     int64_t len;
@@ -162,6 +151,23 @@ static sc_status flush(writer *w)
     sc_stop_flush(w->stop, &text, &len);
     if (len) w->request->text(w->request->user, text, len);
     return SC_OK;
+}
+
+sc_status sc_text_writer_open(sc_text_writer *w, const sc_pipeline *p, const sc_text_request *r,
+                              sc_text_result *result)
+{
+    *w = (sc_text_writer){.request = r, .result = result};
+    sc_status s = sc_stop_new(&w->stop, r->stop, r->n_stop);
+    if (!s)
+        s = sc_detokenizer_new(&w->detokenizer, p->tokenizer,
+                               SC_DETOKENIZE_SKIP_SPECIAL | SC_DETOKENIZE_REPLACE_INVALID);
+    return s;
+}
+
+void sc_text_writer_close(sc_text_writer *w)
+{
+    sc_detokenizer_free(w->detokenizer);
+    sc_stop_free(w->stop);
 }
 
 /* Encodes the source and evaluates what the decoder begins with, which sequence 0 then holds. */
@@ -178,8 +184,8 @@ static sc_status read_source(sc_pipeline *p, const sc_text_request *r, const flo
     return s ? s : sc_session_eval(p->session, 0, p->held, p->n_held, logits);
 }
 
-/* Evaluates what sequence 0 does not hold of the prompt yet; at least its last id, whose logits are needed. */
-static sc_status read_prompt(sc_pipeline *p, const sc_text_request *r, sc_text_result *result, const float **logits)
+sc_status sc_pipeline_read_prompt(sc_pipeline *p, const sc_text_request *r, sc_text_result *result,
+                                  const float **logits)
 {
     int64_t same = 0;
     if (is_pair(p)) return read_source(p, r, logits);
@@ -196,8 +202,7 @@ static sc_status read_prompt(sc_pipeline *p, const sc_text_request *r, sc_text_r
     return SC_OK;
 }
 
-/* The model's end ids, else the tokenizer's, and the request's. */
-static sc_status find_ends(sc_pipeline *p, const sc_text_request *r)
+sc_status sc_pipeline_find_ends(sc_pipeline *p, const sc_text_request *r)
 {
     int64_t n;
     const int32_t *eos = sc_model_eos(p->model, &n);
@@ -211,25 +216,25 @@ static sc_status find_ends(sc_pipeline *p, const sc_text_request *r)
     return SC_OK;
 }
 
-/* The first id is forced only where the decoder begins with nothing else. */
-static sc_forced forced_of(const sc_pipeline *p)
+sc_forced sc_pipeline_forced(const sc_pipeline *p)
 {
     sc_forced f = p->forced;
     if (p->n_held > 1) f.first = -1;
     return f;
 }
 
-static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *logits, writer *w)
+static sc_status sample(sc_pipeline *p, const sc_text_request *r, const float *logits, sc_text_writer *w)
 {
     sc_model_info info;
     sc_sampler *sampler;
     sc_stop_reason why;
-    sc_generate how = {.max_new_tokens = r->max_new_tokens, .token = take, .user = w, .drafter = p->drafter};
-    sc_forced forced = forced_of(p);
+    sc_generate how = {
+        .max_new_tokens = r->max_new_tokens, .token = sc_text_take, .user = w, .drafter = p->drafter};
+    sc_forced forced = sc_pipeline_forced(p);
     int64_t begin = p->n_held; /* ids of the prompt in sequence 0 */
     if (is_pair(p)) how.forced = &forced;
     sc_model_describe(p->model, &info);
-    sc_status s = find_ends(p, r);
+    sc_status s = sc_pipeline_find_ends(p, r);
     if (!s) s = sc_sampler_new(&sampler, &r->sampling, info.vocab);
     if (s) return s;
     how.eos = p->end;
@@ -270,17 +275,17 @@ static sc_status read_search(sc_beam_options *o, const sc_pipeline *p)
     return s;
 }
 
-static sc_status beams(sc_pipeline *p, const sc_text_request *r, const float *logits, writer *w)
+static sc_status beams(sc_pipeline *p, const sc_text_request *r, const float *logits, sc_text_writer *w)
 {
     sc_beam_search search = {
         .options = SC_BEAM_INIT, .processors = &r->sampling, .prompt = p->held, .n_prompt = p->n_held};
     sc_beam_options *o = &search.options;
     sc_beam_answer best;
     int n;
-    sc_forced forced = forced_of(p);
+    sc_forced forced = sc_pipeline_forced(p);
     if (is_pair(p)) search.forced = &forced;
     sc_status s = read_search(o, p);
-    if (!s) s = find_ends(p, r);
+    if (!s) s = sc_pipeline_find_ends(p, r);
     if (s) return s;
     o->num_beams = r->num_beams;
     o->max_new_tokens = r->max_new_tokens;
@@ -294,7 +299,7 @@ static sc_status beams(sc_pipeline *p, const sc_text_request *r, const float *lo
     for (int64_t i = 0; i < best.n; i++) {
         bool end = false;
         for (int64_t e = 0; e < o->n_eos; e++) end = end || o->eos[e] == best.ids[i];
-        if (end || !take(w, best.ids[i], 0)) {
+        if (end || !sc_text_take(w, best.ids[i], 0)) {
             w->result->finish_reason = "stop";
             break;
         }
@@ -305,26 +310,22 @@ static sc_status beams(sc_pipeline *p, const sc_text_request *r, const float *lo
 
 sc_status sc_pipeline_generate(sc_pipeline *p, const sc_text_request *r, sc_text_result *result)
 {
-    writer w = {.request = r, .result = result};
+    sc_text_writer w = {0};
     const float *logits;
     *result = (sc_text_result){.finish_reason = "cancelled", .prompt_tokens = r->n_ids};
     if (r->n_ids < 1) return sc_fail(SC_EINVAL, "an empty prompt");
     if (r->max_new_tokens < 1 || r->max_new_tokens > (int64_t)1 << 24)
         return sc_fail(SC_EINVAL, "max_new_tokens is %lld, outside 1 to 2^24", (long long)r->max_new_tokens);
     sc_status s = sc_sampling_check(&r->sampling);
-    if (!s) s = sc_stop_new(&w.stop, r->stop, r->n_stop);
-    if (!s)
-        s = sc_detokenizer_new(&w.detokenizer, p->tokenizer,
-                               SC_DETOKENIZE_SKIP_SPECIAL | SC_DETOKENIZE_REPLACE_INVALID);
+    if (!s) s = sc_text_writer_open(&w, p, r, result);
     double start = sc_now();
-    if (!s) s = read_prompt(p, r, result, &logits);
+    if (!s) s = sc_pipeline_read_prompt(p, r, result, &logits);
     result->prompt_seconds = sc_now() - start;
     if (!s) s = r->num_beams > 1 ? beams(p, r, logits, &w) : sample(p, r, logits, &w);
     result->decode_seconds = sc_now() - start - result->prompt_seconds;
     if (s == SC_ECANCELLED) s = SC_OK;
-    if (!s && w.stop && w.detokenizer) s = flush(&w);
-    sc_detokenizer_free(w.detokenizer);
-    sc_stop_free(w.stop);
+    if (!s && w.stop && w.detokenizer) s = sc_text_flush(&w);
+    sc_text_writer_close(&w);
     if (s) {
         sc_free(result->ids);
         result->ids = NULL;

@@ -16,7 +16,7 @@ enum { MARK = 3 };
 
 /* The first of special[from..end), which agree in their bytes before i, whose byte i is `byte` or more; a text that ends there
  * comes before all. */
-static int64_t first_from(const sc_pipeline *t, int64_t from, int64_t end, int64_t i, int byte)
+static int64_t first_from(const sc_chat_format *t, int64_t from, int64_t end, int64_t i, int byte)
 {
     while (from < end) {
         int64_t middle = from + (end - from) / 2;
@@ -31,7 +31,7 @@ static int64_t first_from(const sc_pipeline *t, int64_t from, int64_t end, int64
 
 /* The length of the longest special token that p[0..n) begins with; 0: none. Some vocabularies have thousands that begin
  * alike, so that they are not tried one by one. */
-static int64_t special_at(const sc_pipeline *t, const char *p, int64_t n)
+static int64_t special_at(const sc_chat_format *t, const char *p, int64_t n)
 {
     int64_t best = 0, from = 0, end = t->n_special;
     if (!t->begins_special[(unsigned char)p[0]]) return 0; /* nearly always */
@@ -51,24 +51,35 @@ static int by_bytes(const void *a, const void *b)
     return c ? c : (x->len > y->len) - (x->len < y->len);
 }
 
-sc_status sc_pipeline_find_specials(sc_pipeline *p)
+sc_status sc_chat_format_new(sc_chat_format *out, const sc_tokenizer *tokenizer, const sc_template *chat)
 {
+    sc_chat_format f = {.tokenizer = tokenizer, .chat = chat};
     int64_t cap = 0;
-    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(p->tokenizer); id++) {
-        if (!sc_tokenizer_is_special(p->tokenizer, (int32_t)id)) continue;
-        const char *text = sc_tokenizer_token(p->tokenizer, (int32_t)id, &len);
+    for (int64_t id = 0, len; id < sc_tokenizer_vocab_size(tokenizer); id++) {
+        if (!sc_tokenizer_is_special(tokenizer, (int32_t)id)) continue;
+        const char *text = sc_tokenizer_token(tokenizer, (int32_t)id, &len);
         if (!text || len < 2) continue;
-        if (!sc_grow(&p->special, &cap, p->n_special + 1, sizeof *p->special)) return sc_nomem();
-        p->special[p->n_special++] = (sc_special){text, len};
-        p->begins_special[(unsigned char)text[0]] = true;
+        if (!sc_grow(&f.special, &cap, f.n_special + 1, sizeof *f.special)) {
+            sc_free(f.special);
+            return sc_nomem();
+        }
+        f.special[f.n_special++] = (sc_special){text, len};
+        f.begins_special[(unsigned char)text[0]] = true;
     }
-    if (p->n_special) qsort(p->special, (size_t)p->n_special, sizeof *p->special, by_bytes);
+    if (f.n_special) qsort(f.special, (size_t)f.n_special, sizeof *f.special, by_bytes);
+    *out = f;
     return SC_OK;
+}
+
+void sc_chat_format_free(sc_chat_format *f)
+{
+    sc_free(f->special);
+    *f = (sc_chat_format){0};
 }
 
 /* Appends p[0..n) with the special tokens in it marked; whether that is another text. Marks in it go first: one within
  * what spells a special token would hide it here, and be gone afterwards. */
-static bool mark_specials(const sc_pipeline *t, sc_str *marked, const char *p, int64_t n)
+static bool mark_specials(const sc_chat_format *t, sc_str *marked, const char *p, int64_t n)
 {
     bool changed = false;
     sc_str clean = {0};
@@ -95,10 +106,8 @@ static bool mark_specials(const sc_pipeline *t, sc_str *marked, const char *p, i
     return changed;
 }
 
-static sc_status guard(const sc_pipeline *t, json_t *v);
-
 /* Values, and names as well: a template may print an object whole. */
-static sc_status guard_object(const sc_pipeline *t, json_t *v)
+static sc_status guard_object(const sc_chat_format *t, json_t *v)
 {
     json_t *copy = json_object(), *value;
     const char *key;
@@ -109,7 +118,7 @@ static sc_status guard_object(const sc_pipeline *t, json_t *v)
     json_object_keylen_foreach(v, key, n, value)
     {
         sc_str marked = {0};
-        if (!s) s = guard(t, value);
+        if (!s) s = sc_chat_guard(t, value);
         changed |= mark_specials(t, &marked, key, (int64_t)n);
         if (marked.oom || json_object_setn(copy, marked.p ? marked.p : "", (size_t)marked.len, value))
             s = sc_nomem();
@@ -120,8 +129,7 @@ static sc_status guard_object(const sc_pipeline *t, json_t *v)
     return s;
 }
 
-/* Marks special tokens in every text of a JSON value, in place. */
-static sc_status guard(const sc_pipeline *t, json_t *v)
+sc_status sc_chat_guard(const sc_chat_format *t, json_t *v)
 {
     sc_status s = SC_OK;
     if (json_is_string(v)) {
@@ -131,7 +139,7 @@ static sc_status guard(const sc_pipeline *t, json_t *v)
             s = sc_nomem();
         sc_str_free(&marked);
     } else if (json_is_array(v)) {
-        for (size_t i = 0; !s && i < json_array_size(v); i++) s = guard(t, json_array_get(v, i));
+        for (size_t i = 0; !s && i < json_array_size(v); i++) s = sc_chat_guard(t, json_array_get(v, i));
     } else if (json_is_object(v)) {
         s = guard_object(t, v);
     }
@@ -140,68 +148,81 @@ static sc_status guard(const sc_pipeline *t, json_t *v)
 
 typedef struct id_list {
     int32_t *p;
-    int64_t n, cap;
+    sc_token_span *span; /* where wanted */
+    int64_t n, cap, cap_span;
+    bool spans;
 } id_list;
 
-static sc_status add_ids(const sc_pipeline *p, id_list *out, const char *text, int64_t len, unsigned flags)
+/* Appends the ids of text[from..to). */
+static sc_status add_ids(const sc_chat_format *f, id_list *out, const char *text, int64_t from, int64_t to,
+                         unsigned flags)
 {
     int32_t *ids;
+    sc_token_span *span = NULL;
     int64_t n;
-    if (len == 0) return SC_OK;
-    sc_status s = sc_tokenizer_encode(p->tokenizer, text, len, flags, &ids, &n);
+    if (from == to) return SC_OK;
+    sc_status s = out->spans
+                      ? sc_tokenizer_encode_spans(f->tokenizer, text + from, to - from, flags, &ids, &span, &n)
+                      : sc_tokenizer_encode(f->tokenizer, text + from, to - from, flags, &ids, &n);
     if (s) return s;
-    if (!sc_grow(&out->p, &out->cap, out->n + n, sizeof *out->p))
+    if (!sc_grow(&out->p, &out->cap, out->n + n, sizeof *out->p) ||
+        (span && !sc_grow(&out->span, &out->cap_span, out->n + n, sizeof *out->span)))
         s = sc_nomem();
-    else if (n)
-        memcpy(out->p + out->n, ids, sizeof *ids * (size_t)n);
-    if (!s) out->n += n;
+    for (int64_t i = 0; !s && i < n; i++) {
+        out->p[out->n] = ids[i];
+        if (span)
+            out->span[out->n] = (sc_token_span){(int32_t)(from + span[i].begin), (int32_t)(from + span[i].end)};
+        out->n++;
+    }
     sc_free(ids);
+    sc_free(span);
     return s;
 }
 
-/* Encodes a rendered prompt: the template's special tokens are understood, the marked ones stay text. */
-static sc_status encode_marked(const sc_pipeline *p, char *text, int64_t len, int32_t **ids, int64_t *n)
+sc_status sc_chat_encode(const sc_chat_format *f, char *text, int64_t len, int32_t **ids, sc_token_span **spans,
+                         int64_t *n)
 {
-    id_list list = {0};
+    id_list list = {.spans = spans != NULL};
     sc_status s = SC_OK;
     int64_t from = 0;
     while (!s) {
         char *at = memmem(text + from, (size_t)(len - from), mark, MARK);
         if (!at) {
-            s = add_ids(p, &list, text + from, len - from, SC_TOKENIZE_PARSE_SPECIAL);
+            s = add_ids(f, &list, text, from, len, SC_TOKENIZE_PARSE_SPECIAL);
             break;
         }
         int64_t first = at - text - 1; /* the token's first byte is before the mark */
-        s = add_ids(p, &list, text + from, first - from, SC_TOKENIZE_PARSE_SPECIAL);
+        s = add_ids(f, &list, text, from, first, SC_TOKENIZE_PARSE_SPECIAL);
         at[MARK - 1] = text[first]; /* over the mark's last byte, so that the token is in one piece */
-        int64_t start = first + MARK, spelled = special_at(p, text + start, len - start);
-        if (!s) s = add_ids(p, &list, text + start, spelled, 0);
+        int64_t start = first + MARK, spelled = special_at(f, text + start, len - start);
+        if (!s) s = add_ids(f, &list, text, start, start + spelled, 0);
         from = start + spelled;
     }
     if (s) {
         sc_free(list.p);
+        sc_free(list.span);
         return s;
     }
     *ids = list.p;
+    if (spans) *spans = list.span;
     *n = list.n;
     return SC_OK;
 }
 
-/* What templates expect and callers need not say. */
-static sc_status add_usual(const sc_pipeline *p, json_t *v)
+sc_status sc_chat_usual(const sc_chat_format *f, json_t *v)
 {
     const struct {
         const char *name;
         int32_t id;
-    } tokens[] = {{"bos_token", sc_tokenizer_bos(p->tokenizer)},
-                  {"eos_token", sc_tokenizer_eos(p->tokenizer)},
-                  {"unk_token", sc_tokenizer_unk(p->tokenizer)},
-                  {"pad_token", sc_tokenizer_pad(p->tokenizer)}};
+    } tokens[] = {{"bos_token", sc_tokenizer_bos(f->tokenizer)},
+                  {"eos_token", sc_tokenizer_eos(f->tokenizer)},
+                  {"unk_token", sc_tokenizer_unk(f->tokenizer)},
+                  {"pad_token", sc_tokenizer_pad(f->tokenizer)}};
     if (!json_object_get(v, "add_generation_prompt") &&
         json_object_set_new(v, "add_generation_prompt", json_true()))
         return sc_nomem();
     for (int i = 0; i < SC_COUNT(tokens); i++) {
-        const char *text = tokens[i].id >= 0 ? sc_tokenizer_token(p->tokenizer, tokens[i].id, NULL) : NULL;
+        const char *text = tokens[i].id >= 0 ? sc_tokenizer_token(f->tokenizer, tokens[i].id, NULL) : NULL;
         if (text && !json_object_get(v, tokens[i].name) &&
             json_object_set_new(v, tokens[i].name, json_string(text)))
             return sc_nomem();
@@ -209,21 +230,30 @@ static sc_status add_usual(const sc_pipeline *p, json_t *v)
     return SC_OK;
 }
 
+sc_status sc_chat_render(const sc_chat_format *f, const json_t *variables, char **text, int64_t *len,
+                         sc_template_span **spans, int64_t *n_spans)
+{
+    char *json = json_dumps(variables, JSON_COMPACT);
+    sc_status s =
+        json ? sc_template_render_spans(text, len, spans, n_spans, f->chat, json, (int64_t)strlen(json), NULL)
+             : sc_nomem();
+    sc_free(json);
+    return s;
+}
+
 sc_status sc_pipeline_chat_ids(const sc_pipeline *p, const char *variables, int64_t len, int32_t **ids, int64_t *n)
 {
     json_t *v = NULL;
-    char *json = NULL, *text = NULL;
+    char *text = NULL;
     int64_t text_len;
     if (!p->chat) return sc_fail(SC_ENOTFOUND, "the model has no chat template");
     sc_status s = sc_json_parse(&v, variables, len, "the template's variables");
     if (!s && !json_is_object(v)) s = sc_fail(SC_EFORMAT, "the template's variables are not a JSON object");
-    if (!s) s = guard(p, v);
-    if (!s) s = add_usual(p, v);
-    if (!s && !(json = json_dumps(v, JSON_COMPACT))) s = sc_nomem();
-    if (!s) s = sc_template_render(&text, &text_len, p->chat, json, (int64_t)strlen(json), NULL);
-    if (!s) s = encode_marked(p, text, text_len, ids, n);
+    if (!s) s = sc_chat_guard(&p->format, v);
+    if (!s) s = sc_chat_usual(&p->format, v);
+    if (!s) s = sc_chat_render(&p->format, v, &text, &text_len, NULL, NULL);
+    if (!s) s = sc_chat_encode(&p->format, text, text_len, ids, NULL, n);
     json_decref(v);
-    sc_free(json);
     sc_free(text);
     return s;
 }

@@ -30,9 +30,7 @@
 
 /* ---- addresses ---- */
 
-/* Scheme, host and port of a URL as "scheme://host:port"; false where it is no address that may be fetched: https,
- * or, where `loopback` allows it, http to this machine itself. */
-static bool origin_of(const char *url, bool loopback, char out[512])
+bool sc_url_origin(const char *url, char origin[512], bool *https, bool *here)
 {
     char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL;
     CURLU *u = curl_url();
@@ -41,9 +39,10 @@ static bool origin_of(const char *url, bool loopback, char out[512])
               !curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
               curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_NO_USER;
     if (ok) {
-        bool here = !strcmp(host, "127.0.0.1") || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
-        ok = !strcmp(scheme, "https") || (!strcmp(scheme, "http") && here && loopback);
-        ok = ok && snprintf(out, 512, "%s://%s:%s", scheme, host, port) < 512;
+        *here = !strcmp(host, "127.0.0.1") || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
+        *https = !strcmp(scheme, "https");
+        ok = *https || !strcmp(scheme, "http");
+        ok = ok && snprintf(origin, 512, "%s://%s:%s", scheme, host, port) < 512;
     }
     curl_free(scheme);
     curl_free(host);
@@ -51,6 +50,13 @@ static bool origin_of(const char *url, bool loopback, char out[512])
     curl_free(user);
     curl_url_cleanup(u);
     return ok;
+}
+
+/* An address that may be fetched: https, or, where `loopback` allows it, http to this machine itself. */
+static bool origin_of(const char *url, bool loopback, char out[512])
+{
+    bool https, here;
+    return sc_url_origin(url, out, &https, &here) && (https || (here && loopback));
 }
 
 /* ---- one request ---- */

@@ -101,6 +101,9 @@ sc_status sc_fetch_file(const sc_fetch *f, const char *path);
 sc_status sc_fetch_text(const sc_fetch *f, int64_t max, char **data, int64_t *len);
 /* Do the file's size and checksums match what f wants? SC_EFORMAT says which does not. */
 sc_status sc_fetch_verify(const sc_fetch *f, const char *path);
+/* Scheme, host and port of a URL as "scheme://host:port"; false where it is no address of http or https, or has a user's
+ * name in it. https: its scheme; here: it is this machine itself. Only with libcurl. */
+bool sc_url_origin(const char *url, char origin[512], bool *https, bool *here);
 
 /* ---- models by name (hub.c) ---- */
 /* NAME, or ORG/NAME, of the hub's characters: safe as a path. */

@@ -124,8 +124,7 @@ void sc_report_items(sc_convert_report *r, const sc_items *items)
     }
 }
 
-/* Both paths exist and are the same file or directory. */
-static bool same_file(const char *a, const char *b)
+bool sc_same_file(const char *a, const char *b)
 {
     char *x = realpath(a, NULL), *y = realpath(b, NULL);
     bool same = x && y && strcmp(x, y) == 0;
@@ -143,7 +142,7 @@ sc_status sc_convert(sc_context *ctx, const char *in, const char *out, const sc_
     sc_convert_report *r = report ? report : &unused;
     *r = (sc_convert_report){0};
     if (!in[0] || !out[0]) return sc_fail(SC_EINVAL, "an empty path");
-    if (same_file(in, out)) return sc_fail(SC_EINVAL, "%s: a model cannot be converted onto itself", out);
+    if (sc_same_file(in, out)) return sc_fail(SC_EINVAL, "%s: a model cannot be converted onto itself", out);
     bool gguf = sc_path_has_suffix(out, ".gguf");
     if (o->name && !gguf) return sc_fail(SC_EINVAL, "%s: a directory has no place for a name", out);
     if (o->name && !sc_utf8_valid(o->name, (int64_t)strlen(o->name)))

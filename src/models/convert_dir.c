@@ -11,7 +11,13 @@ static sc_status to_writer(void *user, const void *data, int64_t bytes)
     return sc_safetensors_writer_write(user, data, bytes);
 }
 
-static sc_status write_weights(sc_context *ctx, const char *path, const sc_items *items)
+static sc_status as_stored(void *user, const sc_items *items, int64_t i, sc_sink *sink, void *sink_user)
+{
+    return sc_item_convert(user, &items->item[i], sink, sink_user);
+}
+
+static sc_status write_weights(sc_context *ctx, const char *path, const sc_items *items, sc_item_values *values,
+                               void *user)
 {
     sc_safetensors_writer *w;
     int64_t turn = 0, done = 0;
@@ -24,7 +30,7 @@ static sc_status write_weights(sc_context *ctx, const char *path, const sc_items
     }
     while (!s && !(s = sc_safetensors_writer_next(w, &turn)) && turn >= 0) {
         sc_progress(ctx, items->item[turn].name, done++, items->count);
-        s = sc_item_convert(ctx, &items->item[turn], to_writer, w);
+        s = values(user, items, turn, to_writer, w);
     }
     if (!s) sc_progress(ctx, "", items->count, items->count);
     if (!s) s = sc_safetensors_writer_finish(w);
@@ -110,13 +116,12 @@ typedef struct rest {
     char *tokenizer, *tokenizer_config; /* from GGUF; else copied */
 } rest;
 
-static sc_status prepare(rest *x, const sc_model *m, const char *in, const sc_items *items,
-                         const sc_convert_options *o)
+static sc_status prepare(rest *x, const sc_model *m, const char *in, const sc_items *items, bool tokenizer)
 {
     sc_gguf *file = NULL;
     sc_status s = sc_path_is_dir(in) ? SC_OK : sc_gguf_open(&file, in);
     if (!s) s = sc_config_for_hf(&x->config, m, items->count ? items->item[0].to : SC_F32, file);
-    if (!s && file && !o->no_tokenizer) s = sc_gguf_tokenizer_json(&x->tokenizer, &x->tokenizer_config, file);
+    if (!s && file && tokenizer) s = sc_gguf_tokenizer_json(&x->tokenizer, &x->tokenizer_config, file);
     if (s == SC_ENOTFOUND) s = SC_OK;
     sc_gguf_free(file);
     return s;
@@ -137,34 +142,44 @@ static sc_status write_rest(const rest *x, const sc_model *m, const char *in, co
     return s ? s : write_json(out, "config.json", x->config);
 }
 
+sc_status sc_write_model_dir(sc_context *ctx, const sc_model *m, const char *in, const char *out,
+                             const sc_items *items, sc_item_values *values, void *user, bool *tokenizer)
+{
+    rest x = {0};
+    bool made = !sc_path_exists(out), wanted = *tokenizer;
+    char *weights = sc_path_join(out, "model.safetensors");
+    sc_status s = weights ? prepare(&x, m, in, items, wanted) : sc_nomem();
+    *tokenizer = false;
+    if (!s) s = sc_mkdirs(out);
+    if (!s) s = write_weights(ctx, weights, items, values, user);
+    if (!s) s = write_rest(&x, m, in, out, wanted, tokenizer);
+    if (s && made) rmdir(out); /* where nothing was written into it */
+    json_decref(x.config);
+    sc_free(x.tokenizer);
+    sc_free(x.tokenizer_config);
+    sc_free(weights);
+    return s;
+}
+
 sc_status sc_convert_to_dir(sc_context *ctx, const char *in, const char *out, const sc_convert_options *o,
                             sc_convert_report *r)
 {
     sc_model *m = NULL;
     sc_items items = {0};
     sc_type_plan plan;
-    rest x = {0};
-    bool made = !sc_path_exists(out);
-    char *weights = sc_path_join(out, "model.safetensors");
-    sc_status s = weights ? sc_type_plan_new(&plan, o) : sc_nomem();
+    bool tokenizer = !o->no_tokenizer;
+    sc_status s = sc_type_plan_new(&plan, o);
     if (!s && !(items.arena = sc_arena_new())) s = sc_nomem();
     if (!s) s = sc_convert_open(&m, ctx, in, o);
     if (!s) s = sc_items_from_model(&items, m, NULL);
     if (!s) s = sc_type_plan_dir(&plan, &items);
     if (!s) s = sc_items_check(&items);
-    if (!s) s = prepare(&x, m, in, &items, o);
-    if (!s) s = sc_mkdirs(out);
-    if (!s) s = write_weights(ctx, weights, &items);
-    if (!s) s = write_rest(&x, m, in, out, !o->no_tokenizer, &r->tokenizer);
-    if (!s)
+    if (!s) s = sc_write_model_dir(ctx, m, in, out, &items, as_stored, ctx, &tokenizer);
+    if (!s) {
+        r->tokenizer = tokenizer;
         sc_report_items(r, &items);
-    else if (made)
-        rmdir(out); /* where nothing was written into it */
-    json_decref(x.config);
-    sc_free(x.tokenizer);
-    sc_free(x.tokenizer_config);
+    }
     sc_model_free(m);
-    sc_free(weights);
     sc_free(items.item);
     sc_arena_free(items.arena);
     return s;

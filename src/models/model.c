@@ -378,6 +378,18 @@ static sc_status name_labels(sc_model *m)
     return SC_OK;
 }
 
+/* A decoder's checkpoint says by its class that it has classes of texts, or one number for each. */
+static void find_score_head(sc_model *m, sc_config *c)
+{
+    const json_t *labels = json_object_get(m->json, "id2label");
+    const char *name = json_string_value(json_array_get(json_object_get(m->json, "architectures"), 0));
+    if (!name || !sc_path_has_suffix(name, "ForSequenceClassification")) return;
+    m->info.head = SC_HEAD_CLASSES;
+    m->info.labels =
+        sc_config_int(c, "num_labels", json_is_object(labels) ? (int64_t)json_object_size(labels) : 2, 1, 1 << 20);
+    m->info.tied = false;
+}
+
 sc_status sc_model_configure(sc_model *m)
 {
     const char *type = NULL;
@@ -396,7 +408,8 @@ sc_status sc_model_configure(sc_model *m)
         sc_config_fault(&c, "block_sparse: models of type '%s' have no such attention", type);
     if (c.status) return c.status;
     m->family->describe(m->config, &m->info);
-    return name_labels(m);
+    if (m->info.head == SC_HEAD_NEXT && !m->family->encoder_decoder) find_score_head(m, &c);
+    return c.status ? c.status : name_labels(m);
 }
 
 sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options)
@@ -519,6 +532,14 @@ bool sc_model_multi_label(const sc_model *m)
 }
 
 const char *sc_model_generation_config(const sc_model *m) { return m->generation; }
+int32_t sc_model_pad(const sc_model *m)
+{
+    const json_t *v = json_object_get(m->json, "pad_token_id");
+    return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < m->info.vocab
+               ? (int32_t)json_integer_value(v)
+               : -1;
+}
+
 int32_t sc_model_decoder_start(const sc_model *m) { return m->decoder_start; }
 int64_t sc_model_param_count(const sc_model *m) { return m->n_params; }
 const sc_model_param *sc_model_param_at(const sc_model *m, int64_t i)

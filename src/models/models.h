@@ -91,6 +91,7 @@ struct sc_decoder {
     bool scale_by_layer;     /* scores are divided by the layer's number, from 1 */
     float embed_scale, residual_scale, logit_scale; /* factors; 0: none */
     float logit_cap;                                /* a logit s becomes cap tanh(s / cap); 0: none */
+    bool valued; /* beside the head "v_head.summary" says what is to be expected, tap "value" (TRL's name) */
     sc_position position;
     int64_t position_skip; /* rows of the table of positions in front of the first */
     sc_attention_config
@@ -578,6 +579,10 @@ typedef struct sc_text_shape {
  * Norms' "LayerNorm.weight" and "bias" may be called gamma and beta, as in BERT's first checkpoints. NULL: none. (model.c) */
 sc_weight *sc_model_weight(sc_model *m, const char *name);
 
+/* config.json's pad_token_id, -1: none: where transformers takes a number for a whole text, it is of the last token before these
+ * at its end. */
+int32_t sc_model_pad(const sc_model *m);
+
 /* Wires up a graph for T tokens in S sequences, R of them with logits (0: all), and builds the model in it. */
 typedef struct sc_text_graph {
     sc_graph *g;
@@ -730,5 +735,13 @@ sc_status sc_config_for_hf(json_t **out, const sc_model *m, sc_dtype dtype, cons
 /* SC_EUNSUPPORTED where GGUF has no key for a setting that this model uses. */
 sc_status sc_config_fits_gguf(const sc_model *m);
 void sc_report_items(sc_convert_report *r, const sc_items *items);
+/* Gives the values of the i-th item, as its `to` says, to sink. */
+typedef sc_status sc_item_values(void *user, const sc_items *items, int64_t i, sc_sink *sink, void *sink_user);
+/* Writes the directory of a model: weights, the tokenizer of `in` (a directory or a GGUF file) if *tokenizer, the
+ * configuration. *tokenizer becomes whether one was written. (convert_dir.c) */
+sc_status sc_write_model_dir(sc_context *ctx, const sc_model *m, const char *in, const char *out,
+                             const sc_items *items, sc_item_values *values, void *user, bool *tokenizer);
+/* Both paths exist and are the same file or directory. (convert.c) */
+bool sc_same_file(const char *a, const char *b);
 
 #endif

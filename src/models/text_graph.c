@@ -51,6 +51,7 @@ sc_status sc_text_graph_build(sc_text_graph *out, const sc_model *m, const sc_te
     }
     if (shape->wanted) in->wanted = table(g, "wanted", 1, shape->wanted, 0);
     if (m->family->encoder_decoder) add_source(&t, shape);
+    if (m->info.head == SC_HEAD_CLASSES) in->labels = m->info.labels;
     t.logits = m->family->build(g, m->config, in);
     in->source = NULL; /* they were for building */
     in->memory = NULL;

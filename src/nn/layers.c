@@ -256,7 +256,16 @@ sc_tensor *sc_wanted_rows(sc_graph *g, const sc_text_in *in, sc_tensor *x)
     return in->wanted ? sc_rows(g, x, in->wanted) : x;
 }
 
+sc_tensor *sc_score_head(sc_graph *g, sc_text_in *in, sc_tensor *x)
+{
+    int64_t n = in->seqs.start ? in->seqs.start->shape.dim[0] - 1 : 0;
+    x = sc_pool_tokens(g, SC_POOL_LAST, x, sc_slice(g, in->seqs.start, 0, 0, n),
+                       sc_slice(g, in->seqs.start, 0, 1, n));
+    return sc_linear(g, "score", x, in->labels, 0);
+}
+
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab)
 {
+    if (in->labels) return sc_score_head(g, in, x);
     return sc_linear(g, name, sc_wanted_rows(g, in, x), vocab, 0);
 }

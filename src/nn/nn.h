@@ -77,6 +77,7 @@ typedef struct sc_text_in {
     sc_cache_spec *spec;     /* not NULL: attention layers note their sizes here */
     int layer;               /* of the cache, counted up by attention layers */
     int state;               /* of the cache, counted up by recurrent layers */
+    int64_t labels;          /* > 0: in place of the head for next tokens, one for so many classes of each sequence */
     sc_tensor *virtual_rows; /* of sc_virtual_rows, once it is needed */
     sc_tensor *rope; /* the model's table of angles, once it is made, for all layers or those without a window */
     sc_tensor *rope_local; /* of the layers with one, where they have their own */
@@ -204,6 +205,9 @@ int32_t sc_relative_bucket(const sc_relative_config *c, int64_t distance);
 /* The rows of x (T, C) whose logits are wanted. */
 sc_tensor *sc_wanted_rows(sc_graph *g, const sc_text_in *in, sc_tensor *x);
 /* The rows whose logits are wanted, times the table "name.weight" (V, C). */
+/* "score.weight" (labels, C) of each sequence's last token, x (T, C) → (S, labels): what transformers' decoders
+ * ForSequenceClassification have. */
+sc_tensor *sc_score_head(sc_graph *g, sc_text_in *in, sc_tensor *x);
 sc_tensor *sc_lm_head(sc_graph *g, sc_text_in *in, const char *name, sc_tensor *x, int64_t vocab);
 
 /* ---- multi-head latent attention (DeepSeek-V2, arXiv:2405.04434; latent_attention.c) ---- */

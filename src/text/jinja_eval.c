@@ -490,8 +490,19 @@ static flow run_scope(jx *x, const jnode *n, jact *act)
     return run(x, n->d, act);
 }
 
+/* Remembers what {% generation %} wrote since `from`. */
+static bool note_generation(jx *x, int64_t from)
+{
+    if (x->out != x->text) return true;
+    if (!sc_grow(&x->generated, &x->cap_generated, x->n_generated + 1, sizeof *x->generated))
+        return jx_fail(x, SC_ENOMEM, "out of memory");
+    x->generated[x->n_generated++] = (sc_template_span){from, x->out->len};
+    return true;
+}
+
 static flow run_macro(jx *x, const jnode *n, jact *act)
 {
+    int64_t from = x->out->len;
     jmacro *m = jx_alloc(x, 1, sizeof(*m));
     if (!m) return FLOW_FAIL;
     m->node = n;
@@ -499,7 +510,8 @@ static flow run_macro(jx *x, const jnode *n, jact *act)
     jv v = {.t = J_MACRO, .macro = m}, text;
     if (n->kind == JN_MACRO) return jx_assign(x, n->a, act, v) ? FLOW_OK : FLOW_FAIL;
     bool ok = n->a ? eval_call(x, n->a, act, &v, &text) : jx_call(x, v, &(jcall){0}, &text);
-    return ok && emit_value(x, text) ? FLOW_OK : FLOW_FAIL;
+    ok = ok && emit_value(x, text);
+    return ok && (n->a || note_generation(x, from)) ? FLOW_OK : FLOW_FAIL;
 }
 
 static flow run_output(jx *x, const jnode *n, jact *act)

@@ -10,7 +10,7 @@
 #define HIGHEST_DEPTH  10000
 #define DEFAULT_MEMORY ((int64_t)512 << 20)
 
-sc_status sc_template_new(sc_template **out, const char *source, int64_t len, const char *what)
+static sc_status template_new(sc_template **out, const char *source, int64_t len, const char *what, bool plain)
 {
     sc_status status = SC_OK;
     jtoken *tokens = NULL;
@@ -24,6 +24,7 @@ sc_status sc_template_new(sc_template **out, const char *source, int64_t len, co
         sc_template_free(t);
         return sc_nomem();
     }
+    t->plain = plain;
     status = jinja_lex(&tokens, &count, t, source, len);
     if (!status) status = jinja_parse(t, tokens, count);
     if (!status) status = jinja_bind(t);
@@ -33,6 +34,16 @@ sc_status sc_template_new(sc_template **out, const char *source, int64_t len, co
     else
         *out = t;
     return status;
+}
+
+sc_status sc_template_new(sc_template **out, const char *source, int64_t len, const char *what)
+{
+    return template_new(out, source, len, what, false);
+}
+
+sc_status sc_template_new_plain(sc_template **out, const char *source, int64_t len, const char *what)
+{
+    return template_new(out, source, len, what, true);
 }
 
 void sc_template_free(sc_template *t)
@@ -127,22 +138,23 @@ static bool render(jx *x, const json_t *variables)
     jv v;
     if (!jv_from_json(x, variables, &v)) return false;
     x->vars = v.d;
-    if (!prepare(x)) return false;
+    if (!x->t->plain && !prepare(x)) return false;
     if (x->t->blocks && !jdict_new(x, &x->exported)) return false;
     if (!(x->root = jx_act(x, root->fn, NULL))) return false;
     jx_enter_frame(x, &root->frame, x->root);
     return jx_run(x, root, x->root);
 }
 
-sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
-                             int64_t variables_len, const sc_template_options *options)
+sc_status sc_template_render_spans(char **text, int64_t *len, sc_template_span **spans, int64_t *n_spans,
+                                   const sc_template *t, const char *variables_json, int64_t variables_len,
+                                   const sc_template_options *options)
 {
     static const sc_template_options none;
     json_t *variables = NULL;
     sc_str out = {0};
-    if (!text || !t || !variables_json || variables_len < 0)
+    if (!text || !t || !variables_json || variables_len < 0 || (spans && !n_spans))
         return sc_fail(SC_EINVAL, "a template, variables and a place for the text are needed");
-    jx x = {.t = t, .out = &out, .secret = sc_hash_secret()};
+    jx x = {.t = t, .out = &out, .text = spans ? &out : NULL, .secret = sc_hash_secret()};
     sc_status status = set_limits(&x, options ? options : &none);
     if (!status) status = sc_json_parse(&variables, variables_json, variables_len, "template variables");
     if (!status && !json_is_object(variables))
@@ -158,8 +170,19 @@ sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, co
             *text = p;
         if (p && len) *len = n;
     }
+    if (!status && spans) {
+        *spans = x.generated;
+        *n_spans = x.n_generated;
+    } else
+        sc_free(x.generated);
     sc_str_free(&out);
     sc_arena_free(x.arena);
     json_decref(variables);
     return status;
+}
+
+sc_status sc_template_render(char **text, int64_t *len, const sc_template *t, const char *variables_json,
+                             int64_t variables_len, const sc_template_options *options)
+{
+    return sc_template_render_spans(text, len, NULL, NULL, t, variables_json, variables_len, options);
 }

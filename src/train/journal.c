@@ -18,6 +18,7 @@ struct sc_journal {
     int tracks;
     sc_sample *sample;
     int64_t n_samples, cap_samples;
+    sc_forgetting forgetting;
     bool warned, oom;
 };
 
@@ -85,6 +86,7 @@ static void take_line(void *user, const json_t *line)
     double step = (double)json_integer_value(json_object_get(line, "step"));
     const char *key;
     json_t *v;
+    if (sc_forgetting_take(&r->forgetting, line)) r->oom = true;
     if (!r->points || r->point[r->points - 1].step != step) {
         if (!sc_grow(&r->point, &r->cap_points, r->points + 1, sizeof *r->point)) {
             r->oom = true;
@@ -98,9 +100,10 @@ static void take_line(void *user, const json_t *line)
         size_t at;
         double x = json_number_value(v);
         if (!json_is_number(v) || strcmp(key, "step") == 0) continue;
-        if (tag_of(key, text, &at) == text)
+        bool other = tag_of(key, text, &at) == text;
+        if (other && strncmp(key, SC_OLD_KEY, strlen(SC_OLD_KEY)) != 0) /* those have a section of their own */
             take_other(r, step, key, x);
-        else if (at)
+        else if (!other && at)
             memcpy((char *)&r->point[r->points - 1] + at, &x, sizeof x);
     }
 }
@@ -132,7 +135,14 @@ static void take_sample(void *user, const json_t *line)
 
 bool sc_journal_has_eval(const sc_journal *r, int64_t step)
 {
-    return r->points && r->point[r->points - 1].step == (double)step && isfinite(r->point[r->points - 1].eval_loss);
+    bool has = sc_forgetting_has(&r->forgetting, step);
+    has = has || (r->points && r->point[r->points - 1].step == (double)step &&
+                  isfinite(r->point[r->points - 1].eval_loss));
+    for (int i = 0; !has && i < r->tracks; i++) {
+        const sc_track *t = &r->track[i];
+        has = t->n && t->point[t->n - 1].step == (double)step && isfinite(t->point[t->n - 1].value[1]);
+    }
+    return has;
 }
 
 int64_t sc_journal_samples_at(const sc_journal *r, int64_t step)
@@ -202,6 +212,7 @@ static void forget(sc_journal *r)
     for (int64_t i = 0; i < r->n_samples; i++) free_sample(&r->sample[i]);
     for (int k = 0; k < r->tracks; k++) sc_free(r->track[k].point);
     r->points = r->n_samples = r->tracks = 0;
+    sc_forgetting_clear(&r->forgetting);
 }
 
 void sc_journal_cut(sc_journal *r, int64_t step)
@@ -218,6 +229,7 @@ sc_status sc_journal_open(sc_journal **out, const sc_context *ctx, const sc_jour
     if (!r) return sc_nomem();
     r->ctx = ctx;
     r->about = *about;
+    r->forgetting = about->old;
     sc_status s = (r->report = sc_path_join(about->out, "report.html")) ? SC_OK : sc_nomem();
     if (!s) s = sc_lines_open(&r->metrics, about->out, "metrics.jsonl", step, take_line, r);
     if (!s) s = sc_lines_open(&r->samples, about->out, "samples.jsonl", step, take_sample, r);
@@ -234,6 +246,7 @@ void sc_journal_free(sc_journal *r)
 {
     if (!r) return;
     forget(r);
+    sc_forgetting_free(&r->forgetting);
     sc_lines_close(&r->metrics);
     sc_lines_close(&r->samples);
     sc_events_free(r->events);
@@ -314,6 +327,8 @@ void sc_journal_report(sc_journal *r, const char *status, const json_t *spikes)
                       .track = r->track,
                       .tracks = r->tracks,
                       .sample = r->sample,
-                      .samples = r->n_samples};
+                      .samples = r->n_samples,
+                      .forgetting = &r->forgetting};
     tell(r, sc_report_write(&page, r->report));
+    tell(r, sc_forgetting_write(&r->forgetting, r->about.out));
 }

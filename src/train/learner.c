@@ -291,7 +291,7 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     sc_batch_fill(p->plan, &p->x, b);
     uint64_t chance = (uint64_t)b->index * 0x9e3779b97f4a7c15 + l->m->adapters.seed;
     fill(p->plan, p->x.t.g->chance, &chance, 2);
-    float *weight = sc_plan_data(p->plan, p->x.weight);
+    float *weight = p->x.weight ? sc_plan_data(p->plan, p->x.weight) : NULL;
     for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
         weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);
     for (int i = 0; i < SC_MORE; i++) fill_more(p->plan, p->x.more[i], &b->more[i], scale);

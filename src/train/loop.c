@@ -18,12 +18,15 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
                            .optimizer = t->optimizer,
                            .n = t->n,
                            .shards = t->team.shards,
-                           .first = sc_team_first(&t->team)};
+                           .first = sc_team_first(&t->team),
+                           .objective = t->task.objective,
+                           .self = t->task.self};
 }
 
 static double epoch_of(const sc_trainer *t)
 {
-    return (double)(t->place * t->o.batch * t->o.accumulate) / (double)t->task.size.examples;
+    int64_t fresh = t->o.batch - t->task.replayed;
+    return (double)(t->place * fresh * t->o.accumulate) / (double)t->task.size.examples;
 }
 
 json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
@@ -40,7 +43,10 @@ json_t *sc_trainer_state(const sc_trainer *t, int64_t step)
 
 sc_status sc_trainer_publish(const sc_trainer *t, const char *dir)
 {
-    sc_status s = sc_checkpoint_publish(t->o.out, dir, t->o.ema_model);
+    char *best = t->best_step ? sc_path_join(t->o.out, "best") : NULL;
+    if (t->best_step && !best) return sc_nomem();
+    sc_status s = sc_checkpoint_publish(t->o.out, best ? best : dir, t->o.ema_model && !best);
+    sc_free(best);
     return !s && t->task.objective->finish ? t->task.objective->finish(t->task.self, t->o.out) : s;
 }
 
@@ -86,33 +92,39 @@ static void note_step(sc_trainer *t, const sc_train_event *e)
     if (o && t->o.peak_flops > 0)
         json_object_set_new(o, "share_of_peak", json_real(e->flops / (t->o.peak_flops * e->ranks)));
     note_metrics(t, o, t->metric, 1, "");
+    if (o && t->task.objective->note) t->task.objective->note(t->task.self, o);
+    if (o && t->team.anchor) json_object_set_new(o, "penalty", json_real(t->penalty));
     if (o && e->ranks > 1) json_object_set_new(o, "communication", json_real(e->communication));
     sc_journal_put(t->journal, o);
 }
 
-static void note_eval(sc_trainer *t, const sc_train_event *e, const sc_measure *sum)
+/* old: numbers of old data, may be NULL; takes it. */
+static void note_eval(sc_trainer *t, const sc_train_event *e, const sc_measure *sum, json_t *old)
 {
+    json_t *o = t->journal ? json_pack("{s:I}", "step", (json_int_t)e->step) : NULL;
+    if (o && old) json_object_update(o, old);
+    json_decref(old);
     if (!t->journal) return;
-    json_t *o = json_pack("{s:I, s:f}", "step", (json_int_t)e->step, "eval_loss", e->eval_loss);
+    if (o && e->eval_loss >= 0) json_object_set_new(o, "eval_loss", json_real(e->eval_loss));
     if (o && e->ema_loss >= 0) json_object_set_new(o, "ema_eval_loss", json_real(e->ema_loss));
     if (o && e->measure) {
         char name[64];
         snprintf(name, sizeof name, "eval_%s", e->measure);
         json_object_set_new(o, name, json_real(e->measured));
     }
-    note_metrics(t, o, sum->metric, sum->counted, "eval_");
+    if (sum) note_metrics(t, o, sum->metric, sum->counted, "eval_");
     sc_journal_put(t->journal, o);
 }
 
 /* The means over data that is not trained on. */
-static sc_status measure(sc_trainer *t, sc_measure *sum)
+static sc_status measure(sc_trainer *t, void *self, int64_t batches, sc_measure *sum)
 {
     const sc_ranks *r = t->team.ranks;
     *sum = (sc_measure){0};
-    for (int64_t i = sc_ranks_rank(r); i < t->task.size.eval_batches; i += sc_ranks_count(r)) {
+    for (int64_t i = sc_ranks_rank(r); i < batches; i += sc_ranks_count(r)) {
         sc_text_batch b;
         if (sc_team_stops(&t->team)) return SC_ECANCELLED;
-        sc_status s = t->task.objective->eval_batch(t->task.self, i, &b);
+        sc_status s = t->task.objective->eval_batch(self, i, &b);
         if (!s) s = sc_learner_score(t->learner, &b, sum);
         if (s) return s;
     }
@@ -126,22 +138,73 @@ static sc_status exchange(sc_trainer *t)
     return t->team.shards ? sc_shards_share(t->team.shards) : SC_OK;
 }
 
+/* What the objective measures itself; what it is told by is the better the more. */
+static sc_status evaluate_own(sc_trainer *t, int64_t step)
+{
+    const sc_objective *x = t->task.objective;
+    char name[64];
+    snprintf(name, sizeof name, "eval_%s", x->told ? x->told : "");
+    json_t *line = json_pack("{s:I}", "step", (json_int_t)step);
+    sc_status s = line ? x->evaluate(t->task.self, line) : sc_nomem();
+    if (!s && x->told) s = sc_trainer_best_take(t, step, -json_number_value(json_object_get(line, name)));
+    if (!s && t->journal)
+        sc_journal_put(t->journal, line);
+    else
+        json_decref(line);
+    return s;
+}
+
+static sc_status measure_new(sc_trainer *t, sc_train_event *e, sc_measure *sum)
+{
+    sc_measure averaged;
+    int64_t batches = t->task.size.eval_batches;
+    sc_status s = measure(t, t->task.self, batches, sum);
+    if (s) return s;
+    e->eval_loss = sum->loss / sum->counted;
+    if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(sum);
+    if (!(t->o.ema > 0)) return SC_OK;
+    s = exchange(t);
+    if (!s) s = measure(t, t->task.self, batches, &averaged);
+    sc_status back = exchange(t);
+    if (s || back) return s ? s : back;
+    e->ema_loss = averaged.loss / averaged.counted;
+    return SC_OK;
+}
+
+/* Into *line, for the journal. */
+static sc_status measure_old(sc_trainer *t, json_t **line)
+{
+    const sc_forgetting about = sc_trainer_old(t);
+    sc_status s = SC_OK;
+    *line = NULL;
+    if (!t->n_old) return SC_OK;
+    if (!(*line = json_object())) s = sc_team_agree(&t->team, sc_nomem());
+    for (int i = 0; !s && i < t->n_old; i++) {
+        sc_measure sum;
+        s = measure(t, t->old[i].self, t->old[i].eval_batches, &sum);
+        if (!s && sum.counted > 0)
+            sc_old_note(&about, i + 1, sum.loss / sum.counted, sc_measure_value(&sum), *line);
+    }
+    if (!s) return SC_OK;
+    json_decref(*line);
+    *line = NULL;
+    return s;
+}
+
 static sc_status evaluate(sc_trainer *t, sc_train_event *e)
 {
-    sc_measure sum, averaged;
-    sc_status s = measure(t, &sum);
-    if (s) return s;
-    e->eval_loss = sum.loss / sum.counted;
-    if ((e->measure = t->task.objective->measure)) e->measured = sc_measure_value(&sum);
-    if (t->o.ema > 0) {
-        s = exchange(t);
-        if (!s) s = measure(t, &averaged);
-        sc_status back = exchange(t);
-        if (s || back) return s ? s : back;
-        e->ema_loss = averaged.loss / averaged.counted;
+    bool new = t->task.size.eval_batches > 0;
+    sc_measure sum;
+    json_t *old;
+    if (t->task.size.evaluates) {
+        sc_status own = evaluate_own(t, e->step);
+        if (own || !(new || t->n_old)) return own;
     }
-    note_eval(t, e, &sum);
-    return SC_OK;
+    sc_status s = new ? measure_new(t, e, &sum) : SC_OK;
+    if (!s && new) s = sc_trainer_best_take(t, e->step, t->o.ema_model ? e->ema_loss : e->eval_loss);
+    if (!s) s = measure_old(t, &old);
+    if (!s) note_eval(t, e, new ? &sum : NULL, old);
+    return s;
 }
 
 static sc_status sample(sc_trainer *t, int64_t step)
@@ -160,14 +223,25 @@ static sc_status sample(sc_trainer *t, int64_t step)
     return SC_OK;
 }
 
+/* What the objective has to show of how it goes. */
+static void show(sc_trainer *t, int64_t step)
+{
+    const char *prompt, *text;
+    const sc_objective *x = t->task.objective;
+    for (int64_t i = 0; t->journal && x->show && x->show(t->task.self, i, &prompt, &text); i++)
+        sc_journal_sample(t->journal, step, prompt, text);
+}
+
 static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 {
     return step > 0 && (step % every == 0 || step == t->steps);
 }
 
+/* Where old data is looked at, before the first step too. */
 static bool eval_due(const sc_trainer *t, int64_t step)
 {
-    return t->task.size.eval_batches && is_due(t, step, t->o.eval_every);
+    return ((t->task.size.eval_batches || t->task.size.evaluates) && is_due(t, step, t->o.eval_every)) ||
+           (t->n_old && (step == 0 || is_due(t, step, t->o.eval_every)));
 }
 
 static bool sample_due(const sc_trainer *t, int64_t step)
@@ -199,12 +273,8 @@ static void describe_batch(sc_trainer *t, sc_str *out)
 {
     int64_t batches = t->o.accumulate * t->team.parts;
     for (int64_t a = 0; a < batches; a++) {
-        int64_t index = t->place * batches + a;
         if (a) sc_str_puts(out, "; ");
-        if (t->task.objective->describe)
-            t->task.objective->describe(t->task.self, index, out);
-        else
-            sc_str_printf(out, "batch %lld of the data's order", (long long)index);
+        sc_task_describe(&t->task, t->place * batches + a, out);
     }
 }
 
@@ -318,6 +388,7 @@ static sc_status one_step(sc_trainer *t, int64_t *step, sc_train_event *e)
     e->loss = g.loss;
     e->norm = g.norm;
     t->words = g.words;
+    t->penalty = g.penalty;
     memcpy(t->metric, g.metric, sizeof t->metric);
     if (!s && sc_spikes_look(&t->spikes, e->loss, e->norm, &middle)) s = meet_spike(t, e, middle, step, &again);
     if (s || again) return s;
@@ -345,8 +416,21 @@ static sc_status after_step(sc_trainer *t, sc_train_event *e)
     }
     if (eval) s = evaluate(t, e);
     if (!s && sample_due(t, e->step)) s = sample(t, e->step);
+    if (!s && is_due(t, e->step, t->o.sample_every)) show(t, e->step);
     if (due) report_page(t, e->step == t->steps ? "Finished" : "Running");
     return s;
+}
+
+/* What the objective says that a step is best told by. */
+static void tell_step(const sc_trainer *t, sc_train_event *e)
+{
+    const sc_objective *x = t->task.objective;
+    json_t *line = x->told ? json_object() : NULL;
+    if (!line) return;
+    x->note(t->task.self, line);
+    e->told = x->told;
+    e->telling = json_number_value(json_object_get(line, x->told));
+    json_decref(line);
 }
 
 static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step)
@@ -370,6 +454,7 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
             e.communication = t->team.seconds > 0 ? t->team.waited / t->team.seconds : 0;
             e.transfer = t->team.seconds > 0 ? t->team.busy / t->team.seconds : 0;
             e.left = training / (double)made * (double)(t->steps - *step);
+            tell_step(t, &e);
             s = after_step(t, &e);
             if (report && sc_team_first(&t->team)) report(user, &e);
         }
@@ -408,5 +493,8 @@ sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user)
         return sc_fail(s, "%s", message);
     }
     report_page(t, "Finished");
+    if (t->best_step)
+        sc_log(t->ctx, SC_LOG_INFO, "the run's model is that of step %lld, with an evaluation loss of %.4f",
+               (long long)t->best_step, t->best_loss);
     return SC_OK;
 }

@@ -149,7 +149,7 @@ static sc_status read_tsv(const reading *r)
 {
     static const char known[] =
         "text|sentence|sentence1|document|source|target|summary|label|score|anchor|positive|"
-        "query|question|premise|translation";
+        "query|question|premise|translation|prompt|completion|instruction|input|output|answer|response";
     sc_field header = {0};
     sc_status s = SC_OK;
     for (int64_t at = 0, line = 1; !s && at < r->len; line++) {

@@ -113,6 +113,7 @@ sc_status sc_report_write(const sc_report *r, const char *path)
     sc_page_begin(&p, r->title, r->status);
     sc_page_facts(&p, r->fact, r->n_facts);
     put_charts(&p, r);
+    if (r->forgetting) sc_forgetting_page(r->forgetting, &p);
     put_spikes(&p, r->spikes);
     put_samples(&p, r);
     sc_page_command(&p, "Command", r->command);

@@ -89,6 +89,36 @@ sc_status sc_lines_cut(sc_lines *l, int64_t step, void (*each)(void *user, const
 sc_status sc_lines_put(sc_lines *l, const json_t *o); /* what a failed write left is taken back */
 void sc_lines_close(sc_lines *l);
 
+/* ---- what is forgotten (forgetting.c) ---- */
+
+enum { SC_OLD_MOST = 8, SC_OLD_NAME = 48 };
+#define SC_OLD_KEY "eval_old_" /* that numbers of old data begin with in metrics.jsonl */
+
+typedef struct sc_old_points {
+    struct sc_old_point {
+        double step, loss, measured; /* NAN: not measured */
+    } * at;
+    int64_t n, cap;
+} sc_old_points;
+
+/* Evaluations of a run on its new data, [0], and on n kinds of old data, [1] to [n]. Starts as {0}. */
+typedef struct sc_forgetting {
+    int n;                             /* given, as are these: */
+    const char (*name)[SC_OLD_NAME];   /* of old data */
+    const char *const *path, *measure; /* measure: sc_objective.measure */
+    sc_old_points points[SC_OLD_MOST + 1];
+} sc_forgetting;
+/* What old data is called in files: its file's name, and the number where others have the same. */
+void sc_old_name(char out[SC_OLD_NAME], const char *path, int number);
+/* An evaluation's numbers into a line of metrics.jsonl, and from it. i: 0 the new data, then the old. */
+void sc_old_note(const sc_forgetting *f, int i, double loss, double measured, json_t *line);
+sc_status sc_forgetting_take(sc_forgetting *f, const json_t *line);
+void sc_forgetting_clear(sc_forgetting *f);
+void sc_forgetting_free(sc_forgetting *f);
+bool sc_forgetting_has(const sc_forgetting *f, int64_t step);
+void sc_forgetting_page(const sc_forgetting *f, sc_page *p);
+sc_status sc_forgetting_write(const sc_forgetting *f, const char *out);
+
 /* ---- the page (report.c) ---- */
 
 /* What is known of a step; NAN: it was not measured. */
@@ -121,6 +151,7 @@ typedef struct sc_report {
     int tracks;
     const sc_sample *sample;
     int64_t samples;
+    const sc_forgetting *forgetting;
 } sc_report;
 /* One file that needs no other, put in the place of the last one. */
 sc_status sc_report_write(const sc_report *r, const char *path);
@@ -134,6 +165,7 @@ typedef struct sc_journal_about {
     const char *out, *title, *command;
     const json_t *options, *config;
     int64_t steps, parameters;
+    sc_forgetting old; /* what is given of it */
 } sc_journal_about;
 /* Goes on with the record of the first `step` steps, or begins one. Only this fails where files cannot be written: later
  * the first failure is told as a warning, since a run is worth more than its record. */
@@ -174,8 +206,17 @@ typedef struct sc_trainer {
     int64_t place;                 /* in the data, in steps: skipped ones count */
     double words, metric[SC_MORE]; /* of the last step's batches */
     double begun, before, lr;      /* seconds: now, and in training before this start; the highest rate */
+    double penalty;                /* of the last step, for being away from where the weights began */
+    struct sc_old_data {
+        void *self; /* the objective's */
+        int64_t eval_batches;
+    } old[SC_OLD_MOST]; /* to see what is forgotten */
+    char old_name[SC_OLD_MOST][SC_OLD_NAME];
+    int n_old;
     sc_spikes spikes;
     sc_journal *journal;
+    int64_t best_step; /* of the lowest loss in an evaluation, with `best`; 0: there is none yet */
+    double best_loss;
     char *command;           /* as typed */
     json_t *options, *files; /* in trainer_state.json */
 } sc_trainer;
@@ -183,8 +224,15 @@ typedef struct sc_trainer {
 /* What trainer_state.json says of the run after `step` steps; owned, NULL without memory. */
 json_t *sc_trainer_state(const sc_trainer *t, int64_t step);
 sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t);
-/* Makes the run's folder the model of a checkpoint's. */
+/* Which old data it looks at, without points. */
+sc_forgetting sc_trainer_old(const sc_trainer *t);
+/* Makes the run's folder the model of a checkpoint's or, with `best`, of the best so far. */
 sc_status sc_trainer_publish(const sc_trainer *t, const char *dir);
+/* The best checkpoint (best.c). Whether it can be told; what is known of it; and that `loss` is that of step `step`, which was
+ * saved last. */
+sc_status sc_trainer_best_check(sc_trainer *t);
+sc_status sc_trainer_best_restore(sc_trainer *t);
+sc_status sc_trainer_best_take(sc_trainer *t, int64_t step, double loss);
 sc_status sc_trainer_loop(sc_trainer *t, sc_train_report *report, void *user);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run begins with: the objective by the configuration, the tokenizer, the model as the objective needs it, the data. */
-#include "train/train.h"
+#include "train/continual.h"
 
 enum { MAX_CONFIG = 16 << 20 };
 
@@ -58,6 +58,21 @@ static sc_status make_adapters(sc_task *t, const sc_train_options *o)
     return s;
 }
 
+/* The new data, and the old of which some is in each batch. */
+static sc_status open_data(sc_task *t, const sc_objective_setup *x)
+{
+    int64_t batch = x->o->batch, old;
+    sc_status s = sc_replay_rows(x->o, x->parts, &old);
+    if (s) return s;
+    x->o->batch = batch - old;
+    s = t->objective->open(&t->self, x);
+    x->o->batch = batch;
+    if (!s) t->objective->size(t->self, &t->size);
+    if (!s && old) s = sc_replay_open(&t->replay, t->objective, x, old);
+    t->replayed = old * x->parts;
+    return s;
+}
+
 sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
                        int64_t parts)
 {
@@ -65,7 +80,7 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
     json_t *config = NULL, *changes = NULL;
     sc_status s = read_config(&config, path, o->peft.method != NULL);
     sc_objective_setup x = {.ctx = ctx, .o = o, .config = config, .parts = parts};
-    if (!s) s = sc_objective_choose(&t->objective, o->objective, config, path);
+    if (!s && !t->objective) s = sc_objective_choose(&t->objective, o->objective, config, path);
     if (!s && parts > 1 && t->objective->together)
         s = sc_fail(
             SC_EINVAL,
@@ -83,8 +98,7 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
     if (!s && fresh) sc_fresh_weights(t->model);
     if (!s && o->peft.method) s = make_adapters(t, o);
     x.model = t->model;
-    if (!s) s = t->objective->open(&t->self, &x);
-    if (!s) t->objective->size(t->self, &t->size);
+    if (!s) s = open_data(t, &x);
     json_decref(config);
     json_decref(changes);
     return s;
@@ -93,7 +107,44 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
 void sc_task_close(sc_task *t)
 {
     if (t->objective) t->objective->free(t->self);
+    sc_replay_free(t->replay);
     sc_tokenizer_free(t->tokenizer);
     sc_model_free(t->model);
     sc_alphabet_free(&t->alphabet);
+}
+
+sc_status sc_task_batch(const sc_task *t, int64_t index, sc_text_batch *out)
+{
+    sc_status s = t->objective->batch(t->self, index, out);
+    return s || !t->replay ? s : sc_replay_add(t->replay, index, out);
+}
+
+void sc_task_describe(const sc_task *t, int64_t index, sc_str *out)
+{
+    if (t->objective->describe)
+        t->objective->describe(t->self, index, out);
+    else
+        sc_str_printf(out, "batch %lld of the data's order", (long long)index);
+    if (t->replay) sc_replay_describe(t->replay, index, out);
+}
+
+sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_options *o, const char *const *path,
+                          int n, void **self, int64_t *eval_batches)
+{
+    sc_train_options own = *o;
+    sc_objective_size size;
+    sc_objective_setup x = {.ctx = ctx,
+                            .o = &own,
+                            .config = t->model->json,
+                            .tokenizer = t->tokenizer,
+                            .lines = t->alphabet.lines,
+                            .model = t->model,
+                            .parts = 1};
+    own.data = own.eval_data = path; /* an objective has data to learn from, too */
+    own.n_data = own.n_eval_data = n;
+    sc_status s = t->objective->open(self, &x);
+    if (s) return s;
+    t->objective->size(*self, &size);
+    *eval_batches = size.eval_batches;
+    return SC_OK;
 }

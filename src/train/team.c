@@ -29,6 +29,7 @@ sc_status sc_team_close(sc_team *t, sc_status s)
 {
     if (s && t->ranks && !t->agreed && !sc_ranks_broken(t->ranks)) s = sc_ranks_abort(t->ranks, s);
     bool silent = s && !speaks(t);
+    sc_anchor_free(t->anchor);
     sc_shards_free(t->shards);
     sc_ranks_free(t->ranks);
     return silent ? sc_fail(s, "%s", "") : s;
@@ -166,7 +167,7 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int6
         double loss;
         sc_text_batch b;
         int64_t index = step * t->accumulate * t->parts + a * ranks + rank;
-        sc_status s = task->objective->batch(task->self, index, &b);
+        sc_status s = sc_task_batch(task, index, &b);
         b.index = index;
         if (!s) s = add(t, l, &b, a == t->batches - 1, &loss);
         if (s) return sc_ranks_broken(t->ranks) ? sc_ranks_wait(t->ranks) : s;
@@ -177,16 +178,19 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int6
     memcpy(out->metric, sc_learner_metrics(l, names), sizeof out->metric);
     if (!t->shards) {
         out->grad = sc_learner_gradients(l);
+        if (t->anchor) out->penalty = sc_anchor_pull(t->anchor, &t->work, out->grad);
         out->norm = sc_gradient_norm(&t->work, out->grad, count, n);
         return SC_OK;
     }
     sc_status s = sc_shards_gradients(t->shards, &out->grad, &count);
     if (s) return s;
+    if (t->anchor) out->penalty = sc_anchor_pull(t->anchor, &t->work, out->grad);
     double norm = sc_gradient_norm(&t->work, out->grad, count, n);
-    double sum[4 + SC_MORE] = {out->loss, norm * norm, out->words, sc_context_cancelled(t->user)};
-    memcpy(sum + 4, out->metric, sizeof out->metric);
+    double sum[5 + SC_MORE] = {out->loss, norm * norm, out->words, sc_context_cancelled(t->user), out->penalty};
+    memcpy(sum + 5, out->metric, sizeof out->metric);
     s = sc_ranks_sum(t->ranks, sum, SC_COUNT(sum));
-    memcpy(out->metric, sum + 4, sizeof out->metric);
+    memcpy(out->metric, sum + 5, sizeof out->metric);
+    out->penalty = sum[4];
     out->loss = sum[0];
     out->norm = sqrt(sum[1]);
     out->words = sum[2];

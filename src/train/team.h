@@ -4,13 +4,14 @@
 #ifndef SC_TRAIN_TEAM_H
 #define SC_TRAIN_TEAM_H
 
-#include "train/shards.h"
+#include "train/continual.h"
 
 typedef struct sc_team {
     sc_context *user; /* whose cancelling is a wish to stop */
     sc_context work;  /* to work with: not cancelled but by a fault, so that a step is whole */
     sc_ranks *ranks;
     sc_shards *shards;                  /* NULL: alone */
+    sc_anchor *anchor;                  /* NULL: weights are free to go where they like */
     int64_t accumulate, parts, batches; /* of a step; of a batch; parts of batches that this rank has in a step */
     bool ordered, stop, agreed;
     double busy, waited, seconds; /* of all steps so far */
@@ -43,7 +44,8 @@ sc_status sc_team_own(sc_team *t, const sc_trained *p, int64_t n, sc_optimizer_k
 const sc_trained *sc_team_trained(const sc_team *t, const sc_trained *all);
 
 typedef struct sc_team_step {
-    double loss, norm, words; /* of all ranks, as are the metrics */
+    double loss, norm, words,
+        penalty; /* of all ranks, as are the metrics; the anchor's penalty is not in the loss */
     double metric[SC_MORE];
     float *const *grad; /* of what this rank's optimiser changes */
 } sc_team_step;

@@ -41,6 +41,8 @@ static sc_status take_options(sc_trainer *t)
     if (x->spike_factor == 0) x->spike_factor = 8;
     if (!x->spike_window) x->spike_window = 128;
     if (!x->spike_limit) x->spike_limit = 10;
+    if (x->replay_share == 0 && x->n_replay) x->replay_share = 0.1;
+    if (!x->ewc_examples && x->n_ewc_data) x->ewc_examples = 256;
     if (x->warmup == 0) x->warmup = 0.02;
     if (x->weight_decay == 0) x->weight_decay = 0.1;
     sc_status s;
@@ -61,6 +63,11 @@ static sc_status take_options(sc_trainer *t)
         (s = want(x->spike_window >= 4 && x->spike_window <= 1 << 20, "the window of spikes",
                   (double)x->spike_window)) ||
         (s = want(x->spike_limit > 0, "the limit of spikes", (double)x->spike_limit)) ||
+        (s = want(x->replay_share >= 0 && x->replay_share < 1, "the share of old data", x->replay_share)) ||
+        (s = want(x->ewc < 1e15, "the strength of EWC", x->ewc)) ||
+        (s = want(x->ewc_examples >= 0, "the examples for EWC", (double)x->ewc_examples)) ||
+        (s = want(x->l2_start < 1e9, "the pull to the start", x->l2_start)) ||
+        (s = want(x->n_old_eval_data <= SC_OLD_MOST, "the number of kinds of old data", x->n_old_eval_data)) ||
         (s = want(x->lr >= 0 && x->lr < 1e3, "the learning rate", x->lr)) ||
         (s = want(x->rest_lr >= 0 && x->rest_lr < 1e3, "the rest's learning rate", x->rest_lr)))
         return s;
@@ -184,24 +191,30 @@ static sc_status make_spikes(sc_trainer *t)
 
 static void count_steps(sc_trainer *t)
 {
-    double per_step = (double)(t->o.batch * t->o.accumulate);
+    double per_step = (double)((t->o.batch - t->task.replayed) * t->o.accumulate); /* of the new data */
     t->steps = t->o.steps ? t->o.steps : (int64_t)ceil((double)t->task.size.examples * t->o.epochs / per_step);
 }
 
 /* What the run is made of, by content. */
 static sc_status sum_files(sc_trainer *t)
 {
-    json_t *data = NULL, *eval = NULL, *config = NULL;
     char *inside = sc_path_is_dir(t->o.model) ? sc_path_join(t->o.model, "config.json") : NULL;
-    const char *path = inside ? inside : t->o.model;
-    sc_status s = sc_files_state(&data, t->o.data, t->o.n_data);
-    if (!s) s = sc_files_state(&eval, t->o.eval_data, t->o.n_eval_data);
-    if (!s) s = sc_files_state(&config, &path, sc_path_exists(path));
-    if (!s && !(t->files = json_pack("{s:O, s:O, s:O}", "data", data, "eval-data", eval, "config", config)))
-        s = sc_nomem();
-    json_decref(data);
-    json_decref(eval);
-    json_decref(config);
+    const char *config = inside ? inside : t->o.model;
+    const struct {
+        const char *name, *const *path;
+        int n;
+    } inputs[] = {{"data", t->o.data, t->o.n_data},
+                  {"eval-data", t->o.eval_data, t->o.n_eval_data},
+                  {"replay", t->o.replay, t->o.n_replay},
+                  {"ewc-data", t->o.ewc_data, t->o.n_ewc_data},
+                  {"old-eval-data", t->o.old_eval_data, t->o.n_old_eval_data},
+                  {"config", &config, sc_path_exists(config)}};
+    sc_status s = (t->files = json_object()) ? SC_OK : sc_nomem();
+    for (int i = 0; !s && i < SC_COUNT(inputs); i++) {
+        json_t *sums = NULL;
+        s = sc_files_state(&sums, inputs[i].path, inputs[i].n);
+        if (!s && json_object_set_new(t->files, inputs[i].name, sums) != 0) s = sc_nomem();
+    }
     sc_free(inside);
     return s;
 }
@@ -256,7 +269,7 @@ static sc_status find_state(sc_trainer *t, char **dir, json_t **state)
 /* Options that a run must go on with: others would not give what it would have given. */
 static sc_status check_state(const sc_trainer *t, const json_t *state)
 {
-    static const char *const inputs[] = {"data", "eval-data"};
+    static const char *const inputs[] = {"data", "eval-data", "replay", "ewc-data", "old-eval-data"};
     const json_t *had = json_object_get(state, "inputs"), *config = json_object_get(t->files, "config");
     sc_status s = sc_train_options_same(&t->o, json_object_get(state, "options"), t->o.out);
     for (int i = 0; !s && i < SC_COUNT(inputs); i++)
@@ -318,7 +331,8 @@ static sc_status open_journal(sc_trainer *t)
                               .options = t->options,
                               .config = t->task.model->json,
                               .steps = t->steps,
-                              .parameters = parameters};
+                              .parameters = parameters,
+                              .old = sc_trainer_old(t)};
     return sc_journal_open(&t->journal, t->ctx, &about, t->first);
 }
 
@@ -356,12 +370,54 @@ static sc_status find_run(sc_trainer *t, char **dir, json_t **state, bool *saved
     return s ? s : sc_team_ask(&t->team, saved);
 }
 
+sc_forgetting sc_trainer_old(const sc_trainer *t)
+{
+    return (sc_forgetting){
+        .n = t->n_old, .name = t->old_name, .path = t->o.old_eval_data, .measure = t->task.objective->measure};
+}
+
+/* Old data, whose loss is measured to see what is forgotten. */
+static sc_status open_old(sc_trainer *t)
+{
+    sc_status s = SC_OK;
+    for (int i = 0; !s && i < t->o.n_old_eval_data; i++) {
+        struct sc_old_data *x = &t->old[i];
+        const char *path = t->o.old_eval_data[i];
+        int alike = 0;
+        for (int k = 0; k < i; k++) alike += strcmp(sc_path_base(t->o.old_eval_data[k]), sc_path_base(path)) == 0;
+        sc_old_name(t->old_name[i], path, alike);
+        s = sc_task_measure(&t->task, t->ctx, &t->o, &t->o.old_eval_data[i], 1, &x->self, &x->eval_batches);
+        if (s)
+            s = sc_fail_in(s, "--old-eval-data");
+        else
+            t->n_old++;
+    }
+    return s;
+}
+
+/* What holds the weights where they began; after the optimiser's parts are known. */
+static sc_status make_anchor(sc_trainer *t, bool fresh)
+{
+    sc_anchor_setup x = {.o = &t->o,
+                         .task = &t->task,
+                         .learner = t->learner,
+                         .whole = t->trained,
+                         .part = sc_team_trained(&t->team, t->trained),
+                         .n = t->n,
+                         .shards = t->team.shards,
+                         .first = sc_team_first(&t->team),
+                         .work = t->ctx,
+                         .user = t->team.user};
+    return sc_anchor_open(&t->team.anchor, &x, fresh);
+}
+
 /* The model and the data, with this rank's part of each batch. */
 static sc_status open_task(sc_trainer *t, const char *path, bool fresh)
 {
     int64_t batch = t->o.batch;
     sc_status s = sc_team_divide(&t->team, batch, t->o.accumulate, &t->o.batch);
     if (!s) s = sc_task_open(&t->task, t->ctx, &t->o, path, fresh, t->team.parts);
+    if (!s) s = open_old(t);
     t->o.batch = batch;
     if (!s) count_steps(t);
     return s;
@@ -379,6 +435,8 @@ static sc_status open_parts(sc_trainer *t, const char *dir, const json_t *state,
     bool fresh = !(saved || t->o.from_weights) || !sc_team_first(&t->team);
     s = adapted ? open_task(t, t->o.model, false) : open_task(t, dir ? dir : from, fresh);
     if (!s && adapted && dir) s = sc_adapters_read(&t->task.model->adapters, dir);
+    if (!s) s = sc_trainer_best_check(t);
+    if (!s && saved) s = sc_trainer_best_restore(t);
     if (!s) s = make_learner(t);
     return s ? s : sum_files(t);
 }
@@ -394,6 +452,7 @@ static sc_status open_run(sc_trainer *t)
     if (!s && state) s = sc_team_agree(&t->team, check_state(t, state));
     if (!s) s = sc_team_agree(&t->team, (t->options = sc_train_options_json(&t->o)) ? SC_OK : sc_nomem());
     if (!s) s = sc_team_compare(&t->team, t->options, t->files);
+    if (!s) s = sc_team_agree(&t->team, make_anchor(t, !saved));
     if (!s && saved) s = take_up(t, dir, state);
     if (!s) s = sc_team_agree(&t->team, sc_team_first(&t->team) ? open_folder(t, dir) : SC_OK);
     sc_free(dir);
@@ -407,6 +466,7 @@ static void close_run(sc_trainer *t)
     sc_spikes_free(&t->spikes);
     sc_optimizer_free(t->optimizer);
     sc_learner_free(t->learner);
+    for (int i = 0; i < t->n_old; i++) t->task.objective->free(t->old[i].self);
     sc_task_close(&t->task);
     json_decref(t->options);
     json_decref(t->files);
@@ -427,9 +487,11 @@ static sc_status say_how_to_go_on(const sc_trainer *t, sc_status s)
     return sc_fail(s, "%s; there is no checkpoint yet", text);
 }
 
-sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
+sc_status sc_train_objective(sc_context *ctx, const sc_train_options *o, const sc_objective *objective,
+                             sc_train_report *report, void *user)
 {
-    sc_trainer t = {.o = *o, .lock = -1, .arena = sc_arena_new()};
+    sc_trainer t = {.o = *o, .lock = -1, .arena = sc_arena_new(), .task.objective = objective};
+    if (objective) t.o.objective = objective->name;
     t.ctx = &t.team.work;
     sc_status s = t.arena ? SC_OK : sc_nomem();
     if (!s && !o->out) s = sc_fail(SC_EINVAL, "a training needs a place for the run");
@@ -440,4 +502,9 @@ sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *
     if (s && t.begun > 0 && t.team.ranks && sc_ranks_broken(t.team.ranks)) s = say_how_to_go_on(&t, s);
     close_run(&t);
     return sc_team_close(&t.team, s);
+}
+
+sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
+{
+    return sc_train_objective(ctx, o, NULL, report, user);
 }

@@ -204,10 +204,14 @@ sc_status sc_train_options_fill(sc_train_options *o, const json_t *all, sc_arena
 /* Spreads the weights of a new model as its configuration or family says. (fresh.c) */
 void sc_fresh_weights(sc_model *m);
 
+typedef struct sc_replay sc_replay;
+
 /* Starts as {0}. */
 typedef struct sc_task {
-    const sc_objective *objective;
-    void *self; /* the objective's own */
+    const sc_objective *objective; /* may be given; else the options name it */
+    void *self;                    /* the objective's own */
+    sc_replay *replay;             /* old data among the new; NULL: none */
+    int64_t replayed;              /* of a batch's examples, of all its parts */
     sc_objective_size size;
     sc_tokenizer *tokenizer;
     sc_alphabet alphabet;
@@ -218,6 +222,17 @@ typedef struct sc_task {
 sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
                        int64_t parts);
 void sc_task_close(sc_task *t); /* also after a failure */
+/* As the objective's functions of these names, with what is replayed. */
+sc_status sc_task_batch(const sc_task *t, int64_t index, sc_text_batch *out);
+void sc_task_describe(const sc_task *t, int64_t index, sc_str *out);
+/* The same objective with the data of these files to measure by, o->batch at a time; *self is to be freed by the objective. The
+ * paths are borrowed. */
+sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_options *o, const char *const *path,
+                          int n, void **self, int64_t *eval_batches);
+
+/* sc_train with an objective that is not in the table; its name is the options'. (train.c) */
+sc_status sc_train_objective(sc_context *ctx, const sc_train_options *o, const sc_objective *objective,
+                             sc_train_report *report, void *user);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 
@@ -232,6 +247,8 @@ typedef struct sc_checkpoint {
     json_t *state;            /* trainer_state.json */
     struct sc_shards *shards; /* of several ranks, which all write and read: rank 0 touches the disk; NULL: alone */
     bool first;               /* rank 0, or alone */
+    const sc_objective *objective;
+    void *self; /* its own */
 } sc_checkpoint;
 /* Writes out/checkpoint-STEP, which appears whole or not at all, and is one of `keep` at multiples of step `every`: older
  * ones go, and those at other steps. */

@@ -281,6 +281,18 @@ VEC vf f_SOFTPLUS(vf x)
     return v_add(v_max(v_set(0), x), v_fma(v_mul(twice, t2), p, twice));
 }
 
+/* One by one: losses take it of a value a sequence. */
+VEC vf f_LOG1MEXP(vf x)
+{
+    float t[W];
+    v_store(t, x);
+    for (int i = 0; i < W; i++) {
+        double a = -fabs((double)t[i]);
+        t[i] = (float)(a > -0.69314718055994530942 ? log(-expm1(a)) : log1p(-exp(a)));
+    }
+    return v_load(t);
+}
+
 #define X(ID, name)                                                                                                \
     KERNEL void unary_##ID(int64_t n, const float *x, float *y) { EACH(EXPR_##ID); }
 #define EXPR_SILU(load, rest)      f_SILU(load(x + i rest))
@@ -291,6 +303,7 @@ VEC vf f_SOFTPLUS(vf x)
 #define EXPR_TANH(load, rest)      f_TANH(load(x + i rest))
 #define EXPR_SOFTPLUS(load, rest)  f_SOFTPLUS(load(x + i rest))
 #define EXPR_EXP(load, rest)       v_exp(load(x + i rest))
+#define EXPR_LOG1MEXP(load, rest)  f_LOG1MEXP(load(x + i rest))
 #include "tensor/unary.def"
 #undef X
 
@@ -316,6 +329,13 @@ VEC vf d_GELU_TANH(vf x)
 VEC vf d_RELU(vf x) { return v_if_less(v_set(0), x, v_set(1), v_set(0)); }
 VEC vf d_SOFTPLUS(vf x) { return f_SIGMOID(x); }
 VEC vf d_EXP(vf x) { return v_exp(x); }
+VEC vf d_LOG1MEXP(vf x)
+{
+    float t[W];
+    v_store(t, x);
+    for (int i = 0; i < W; i++) t[i] = (float)(t[i] < 0 ? -1 / expm1(-(double)t[i]) : 1 / expm1((double)t[i]));
+    return v_load(t);
+}
 VEC vf d_TANH(vf x)
 {
     vf t = f_TANH(x);

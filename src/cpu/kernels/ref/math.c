@@ -64,6 +64,11 @@ static double f_SIGMOID(double x) { return 1 / (1 + exp(-x)); }
 static double f_TANH(double x) { return tanh(x); }
 static double f_SOFTPLUS(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 static double f_EXP(double x) { return exp(x); }
+static double f_LOG1MEXP(double x)
+{
+    double a = -fabs(x);
+    return a > -0.69314718055994530942 ? log(-expm1(a)) : log1p(-exp(a));
+}
 
 /* f_ and the suffix of the function's number. */
 #define UNARY(ID)                                                                                                  \
@@ -91,6 +96,7 @@ static double d_GELU_TANH(double x)
 static double d_RELU(double x) { return x > 0; }
 static double d_SOFTPLUS(double x) { return f_SIGMOID(x); }
 static double d_EXP(double x) { return exp(x); }
+static double d_LOG1MEXP(double x) { return x < 0 ? -1 / expm1(-x) : 1 / expm1(x); }
 static double d_TANH(double x) { return (1 - tanh(x)) * (1 + tanh(x)); }
 
 #define X(ID, name)                                                                                                \
