@@ -165,6 +165,13 @@ static sc_tensor *cross_entropy(trial *t)
     return sc_cross_entropy_smoothed(t->g, x, labels, weight, random_in(&t->seed, 0, 1) ? 0.3f : 0);
 }
 
+static sc_tensor *dropout(trial *t)
+{
+    int64_t a = size(t), b = size(t);
+    sc_tensor *x = values(t, 2, DIMS(a, b));
+    return sc_mul(t->g, x, sc_dropout(t->g, x, numbers(t, 2, (int32_t[]){5, 6}), 0.25F));
+}
+
 static sc_tensor *affine(trial *t)
 {
     int64_t a = size(t), b = size(t);
@@ -315,6 +322,7 @@ static const struct row {
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"disentangled", SC_OP_disentangled, disentangled, 32},
+    {"dropout", SC_OP_dropout, dropout, 6},
     {"expert_sum", SC_OP_expert_sum, expert_sum, 8},
     {"expert_weights", SC_OP_expert_weights, expert_weights, 24},
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},
