@@ -369,6 +369,13 @@ static void runs(void **state)
         if (sc_model_open(&m, ctx, bases[i], &(sc_model_options){.adapters = adapters, .n_adapters = 1}))
             fail_msg("%s", sc_error());
         sc_model_free(m);
+        /* And by itself it is the model that it is for, with it. */
+        if (sc_model_open(&m, ctx, whole, NULL)) fail_msg("%s", sc_error());
+        assert_true(m->adapters.count > 0);
+        sc_model_free(m);
+        sc_tokenizer *tokenizer;
+        if (sc_tokenizer_load(&tokenizer, whole)) fail_msg("%s", sc_error());
+        sc_tokenizer_free(tokenizer);
     }
     assert_true(fabs(losses[0] - losses[1]) < 1e-4);
 }
@@ -518,7 +525,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_of_every_family),
-                                       cmocka_unit_test(quantised_bases), cmocka_unit_test(the_base_stays),
-                                       cmocka_unit_test(runs), cmocka_unit_test(every_method), cmocka_unit_test(refuses)};
+                                       cmocka_unit_test(quantised_bases),
+                                       cmocka_unit_test(the_base_stays),
+                                       cmocka_unit_test(runs),
+                                       cmocka_unit_test(every_method),
+                                       cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
