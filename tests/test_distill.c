@@ -3,7 +3,7 @@
  * more tokens or others, and a run that is interrupted. */
 #include "cpu/cpu.h"
 #include "models.h"
-#include "socle/train.h"
+#include "socle/tune.h"
 #include "train/train.h"
 
 #define MODEL SOCLE_SOURCE_DIR "/tests/data/chat_model"
@@ -218,6 +218,77 @@ static void what_cannot_teach_is_refused(void **state)
     }
 }
 
+/* ---- texts ---- */
+
+static void contents(const char *path, char **text, int64_t *n)
+{
+    if (sc_file_read(text, n, path, 1 << 24)) fail_msg("%s", sc_error());
+}
+
+/* A teacher's answers are data; what stopped in the middle goes on to the same file; other questions are not mixed in. */
+static void texts_are_asked_for(void **state)
+{
+    (void)state;
+    sc_asker *a;
+    sc_tune_texts_counts n;
+    int64_t size, other;
+    const char *asked =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"one two\"}, {\"role\": \"assistant\", "
+        "\"content\": \"x\"}, {\"role\": \"user\", \"content\": \"three\"}, {\"role\": \"assistant\", "
+        "\"content\": \"y\"}]}\n{\"prompt\": \"one two\", \"completion\": \"z\"}\n{\"text\": \"nothing\"}\n"
+        "{\"question\": \"two\", \"answer\": \"q\"}\n";
+    const char *questions[] = {strdup(in_dir("asked.jsonl"))}, *out = strdup(in_dir("answers.jsonl"));
+    assert_int_equal(sc_file_write(questions[0], asked, (int64_t)strlen(asked)), SC_OK);
+    if (sc_asker_open(&a, ctx, in_dir("teacher"), NULL)) fail_msg("%s", sc_error());
+    sc_tune_texts_options o = {.data = questions,
+                               .n_data = 1,
+                               .out = out,
+                               .max_new_tokens = 12,
+                               .temperature = 0.7,
+                               .samples = 2,
+                               .seed = 4};
+    if (sc_tune_texts(ctx, a, &o, &n)) fail_msg("%s", sc_error());
+    assert_int_equal(n.answers, 6);
+    assert_int_equal(n.left_out, 1);
+    assert_int_equal(n.kept, 0);
+    char *whole, *again;
+    contents(out, &whole, &size);
+    json_t *line;
+    assert_int_equal(sc_json_parse(&line, whole, strchr(whole, '\n') - whole, "line"), SC_OK);
+    const json_t *messages = json_object_get(line, "messages");
+    assert_int_equal(json_array_size(messages), 4);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(messages, 1), "content")), "x");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(messages, 3), "role")), "assistant");
+    assert_int_equal(json_integer_value(json_object_get(line, "line")), 1);
+    json_decref(line);
+    assert_non_null(strstr(whole, "\"prompt\":\"one two\",\"completion\":"));
+    /* Killed while it wrote the fourth. */
+    char *cut = whole;
+    for (int i = 0; i < 3; i++) cut = strchr(cut, '\n') + 1;
+    assert_int_equal(sc_file_write(out, whole, cut - whole + 9), SC_OK);
+    if (sc_tune_texts(ctx, a, &o, &n)) fail_msg("%s", sc_error());
+    assert_int_equal(n.kept, 2);
+    assert_int_equal(n.answers, 4);
+    contents(out, &again, &other);
+    assert_int_equal(size, other);
+    assert_memory_equal(whole, again, (size_t)size);
+    if (sc_tune_texts(ctx, a, &o, &n)) fail_msg("%s", sc_error());
+    assert_int_equal(n.answers, 0);
+    /* Learned from, as data. */
+    sc_train_options t = options("sft", strdup(in_dir("taught")));
+    t.data = &out;
+    t.steps = 2;
+    if (sc_train(ctx, &t, NULL, NULL)) fail_msg("%s", sc_error());
+    const char *others[] = {strdup(in_dir("others.jsonl"))};
+    assert_int_equal(sc_file_write(others[0], asked, (int64_t)strlen(asked)), SC_OK);
+    o.data = others;
+    assert_int_equal(sc_tune_texts(ctx, a, &o, &n), SC_EINVAL);
+    assert_non_null(strstr(sc_error(), "is no answer of this teacher to this data"));
+    sc_free(whole);
+    sc_free(again);
+    sc_asker_free(a);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -237,10 +308,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_the_fixtures),
-        cmocka_unit_test(a_student_becomes_its_teacher),
-        cmocka_unit_test(a_run_goes_on),
-        cmocka_unit_test(what_cannot_teach_is_refused),
+        cmocka_unit_test(as_the_fixtures),     cmocka_unit_test(a_student_becomes_its_teacher),
+        cmocka_unit_test(a_run_goes_on),       cmocka_unit_test(what_cannot_teach_is_refused),
+        cmocka_unit_test(texts_are_asked_for),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
