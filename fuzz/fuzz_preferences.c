@@ -12,7 +12,7 @@ static sc_tokenizer *make_tokenizer(void)
     static const char json[] =
         "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 1, \"content\": \"<end>\", \"special\": true, "
         "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false}], \"pre_tokenizer\": "
-        "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"(?s).\"}, \"behavior\": \"Isolated\", \"invert\": "
+        "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[\\\\s\\\\S]\"}, \"behavior\": \"Isolated\", \"invert\": "
         "false}, "
         "\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"?\", \"vocab\": {\"?\": 0, \"<end>\": 1, \"a\": 2, "
         "\"b\": 3, \"c\": 4, \"\\n\": 5, \" \": 6}}}";
