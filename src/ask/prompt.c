@@ -190,5 +190,7 @@ sc_ask_request sc_ask_request_of(const sc_ask_run *r, const sc_ask_prompt *p, sc
                             .stop = r->stop,
                             .n_stop = r->n_stop,
                             .samples = 1,
-                            .cut = true};
+                            .cut = true,
+                            .logprob = r->m->choosing == SC_CHOOSE_LIKELIEST ||
+                                       (r->m->reasoning == SC_REASON_TREE && r->m->valuing == SC_VALUE_LIKELIHOOD)};
 }

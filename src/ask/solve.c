@@ -59,6 +59,11 @@ static sc_status choose(const sc_ask_run *r, sc_ask_candidate *c, int n, int *be
     else
         for (int i = 0; i < n; i++)
             c[i].score = m->choosing == SC_CHOOSE_VOTE ? votes_for(&c[i], c, n) : per_token(&c[i]);
+    for (int i = 0; i < n && n > 1 && m->choosing == SC_CHOOSE_LIKELIEST; i++)
+        if (isnan(c[i].logprob))
+            return sc_fail(SC_EUNSUPPORTED,
+                           "%s tells no likelihood of its answers to choose by; a vote or a reward is needed",
+                           sc_asker_name(r->a));
     *best = 0;
     for (int i = 1; i < n && !s; i++) {
         const sc_ask_candidate *x = &c[i], *b = &c[*best];
