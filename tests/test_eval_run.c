@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+#define EMBEDDER SOCLE_SOURCE_DIR "/tests/data/encoders/bert_embed"
+
 static char dir[] = "/tmp/socle-eval-XXXXXX";
 
 static void put(const char *name, const char *text)
@@ -358,6 +360,81 @@ static void programs_are_run_against_tests(void **state)
     sc_eval_free(set);
 }
 
+/* ---- vectors ---- */
+
+static double number_of(const sc_eval_sample *x, const char *key)
+{
+    json_t *line = json_loads(x->json, 0, NULL);
+    double v = json_number_value(json_object_get(line, key));
+    json_decref(line);
+    return v;
+}
+
+static void sentences_are_compared_as_people_compare_them(void **state)
+{
+    sc_embedder *e;
+    sc_eval_result *r;
+    (void)state;
+    put("sts.tsv", "a\tb\tscore\nthe quick fox\tthe quick dog\t4.5\none two\tlazy brown\t0\nfox\tfox\t5.0\n");
+    put("sts.yaml", "task: sts\ndataset_path: csv\ndataset_kwargs: {data_files: {test: sts.tsv}, delimiter: \"\\t\"}\ntest_split: test\n"
+                    "output_type: similarity\nfirst: a\nsecond: '{{b}}'\nscore: score\n");
+    sc_eval_set *set = open_one("sts");
+    ok(sc_embedder_open(&e, ctx, EMBEDDER, NULL));
+    ok(sc_eval_run_vectors(&r, ctx, sc_eval_at(set, 0), e, NULL));
+    double x[3], y[3], mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+    for (int i = 0; i < 3; i++) x[i] = number_of(&r->sample[i], "score"), y[i] = number_of(&r->sample[i], "cosine");
+    assert_true(x[0] == 4.5 && x[1] == 0 && fabs(y[2] - 1) < 1e-6 && y[0] < 1);
+    for (int i = 0; i < 3; i++) mx += x[i] / 3, my += y[i] / 3;
+    for (int i = 0; i < 3; i++) {
+        xx += (x[i] - mx) * (x[i] - mx);
+        yy += (y[i] - my) * (y[i] - my);
+        xy += (x[i] - mx) * (y[i] - my);
+    }
+    assert_true(fabs(metric(r, "pearson")->value - xy / sqrt(xx * yy)) < 1e-9);
+    assert_true(fabs(metric(r, "spearman")->value) <= 1 && isfinite(metric(r, "spearman")->error));
+    sc_asker *a = open_model();
+    fails(sc_eval_run(&r, ctx, sc_eval_at(set, 0), a, NULL), SC_EINVAL, "vectors");
+    sc_asker_free(a);
+    sc_eval_result_free(r);
+    sc_embedder_free(e);
+    sc_eval_free(set);
+}
+
+static void documents_are_found_and_ranked(void **state)
+{
+    static const double grades[][3] = {{1, 0, 0}, {2, 0, 1}}; /* of d0, d1, d2 to each query */
+    sc_embedder *e;
+    sc_eval_result *r;
+    (void)state;
+    put("docs.jsonl", "{\"id\": \"d0\", \"t\": \"the quick brown fox\"}\n{\"id\": \"d1\", \"t\": \"one two three\"}\n"
+                      "{\"id\": \"d2\", \"t\": \"lazy dog\"}\n");
+    put("queries.jsonl", "{\"q\": \"quick fox\", \"rel\": [\"d0\"]}\n{\"q\": \"dog\", \"rel\": {\"d0\": 2, \"d2\": 1}}\n");
+    put("find.yaml", "task: find\ndataset_path: json\ndataset_kwargs: {data_files: {test: queries.jsonl, docs: docs.jsonl}}\n"
+                     "test_split: test\ncorpus_split: docs\noutput_type: retrieval\nquery: q\ndocument: t\ndocument_id: id\nrelevant: rel\n"
+                     "metric_list: [{metric: ndcg, k: 2}, {metric: mrr, k: 3}, {metric: recall, k: [1, 3]}]\n");
+    sc_eval_set *set = open_one("find");
+    ok(sc_embedder_open(&e, ctx, EMBEDDER, NULL));
+    ok(sc_eval_run_vectors(&r, ctx, sc_eval_at(set, 0), e, NULL));
+    double ndcg = 0, mrr = 0, recall = 0;
+    for (int q = 0; q < 2; q++) {
+        json_t *line = json_loads(r->sample[q].json, 0, NULL), *found = json_object_get(line, "found");
+        double place[3];
+        for (size_t i = 0; i < 3; i++) place[i] = grades[q][json_string_value(json_array_get(found, i))[1] - '0'];
+        double best = q ? 2 + 1 / log2(3) : 1;
+        ndcg += (place[0] + place[1] / log2(3)) / best / 2;
+        mrr += (place[0] > 0 ? 1 : place[1] > 0 ? 0.5 : 1.0 / 3) / 2;
+        recall += (place[0] > 0) / (q ? 2.0 : 1.0) / 2;
+        json_decref(line);
+    }
+    assert_true(fabs(metric(r, "ndcg@2")->value - ndcg) < 1e-12);
+    assert_true(fabs(metric(r, "mrr@3")->value - mrr) < 1e-12);
+    assert_true(fabs(metric(r, "recall@1")->value - recall) < 1e-12);
+    assert_true(metric(r, "recall@3")->value == 1);
+    sc_eval_result_free(r);
+    sc_embedder_free(e);
+    sc_eval_free(set);
+}
+
 /* ---- what is refused ---- */
 
 static void refused(const char *text, sc_status want, const char *part)
@@ -411,6 +488,8 @@ int main(void)
         cmocka_unit_test(groups_take_their_tasks_together),
         cmocka_unit_test(made_tasks_are_built_in),
         cmocka_unit_test(programs_are_run_against_tests),
+        cmocka_unit_test(sentences_are_compared_as_people_compare_them),
+        cmocka_unit_test(documents_are_found_and_ranked),
         cmocka_unit_test(bad_tasks_are_refused_in_one_line),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
