@@ -2,9 +2,10 @@
 /* What a step of training costs: tokens a second, share of the machine's peak, memory, and which operations take the time.
  *
  *     train CONFIG.json [--batch B] [--length T] [--steps N] [--threads T] [--precision f32|bf16] [--recompute]
- *         [--profile] [--turns] [--json]
+ *         [--lora RANK] [--profile] [--turns] [--json]
  *
- * A new model of random weights learns from random ids: what its values are changes nothing. --profile adds the time of
+ * A new model of random weights learns from random ids: what its values are changes nothing. --lora: new adapters of all
+ * linear layers learn; then CONFIG.json may be a GGUF file instead, whose weights stay as they are stored. --profile adds the time of
  * each kind of step, summed over threads. --turns: says "ready" when it is, and makes each step after a line on stdin. bench/train_peers.py sets it beside PyTorch. */
 #include "socle/bench.h"
 #include "train/objective.h"
@@ -16,7 +17,7 @@
 
 typedef struct options {
     const char *config;
-    long long batch, length, steps, threads;
+    long long batch, length, steps, threads, rank;
     bool profile, json, recompute, bf16, turns;
 } options;
 
@@ -63,10 +64,13 @@ static double peak_memory(void)
 static void open_all(bench *b)
 {
     const options *o = &b->o;
-    sc_model_options fresh = {.weights = SC_WEIGHTS_FRESH, .seed = 1};
+    bool file = o->rank && sc_path_has_suffix(o->config, ".gguf");
+    sc_model_options fresh = {.weights = file ? SC_WEIGHTS_FILE : SC_WEIGHTS_FRESH, .seed = 1};
+    sc_peft_options lora = {.method = "lora", .rank = o->rank};
     sc_model_info info;
     want(sc_model_open(&b->model, b->ctx, o->config, &fresh), "model");
     sc_model_describe(b->model, &info);
+    if (o->rank) want(sc_adapters_make(b->model, &lora, 1), "adapters");
     want(sc_learner_new(&b->learner, b->model, &sc_objective_causal, NULL), "learner");
     sc_learner_compute(b->learner, o->bf16 ? SC_BF16 : SC_F32, o->recompute);
     b->trained = sc_learner_trained(b->learner, &b->n);
@@ -215,6 +219,7 @@ static bool take(options *o, int argc, char **argv)
                             : strcmp(a, "--length") == 0  ? &o->length
                             : strcmp(a, "--steps") == 0   ? &o->steps
                             : strcmp(a, "--threads") == 0 ? &o->threads
+                            : strcmp(a, "--lora") == 0    ? &o->rank
                                                           : NULL;
         if (number && i + 1 < argc)
             *number = atoll(argv[++i]);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An endpoint in OpenAI's protocol on loopback for tests/test_ask*.c. Prints its port, then serves until its stdin closes.
 
-Requests are logged to the file given as argument, one JSON object a line. The model's name chooses what goes wrong (see
-MODELS); otherwise an answer is made from the prompt alone: "<model> heard <prompt's last line> (<sample>)", and the tokens of
+Requests are logged to the file given as argument, one JSON object a line. The model's name chooses what goes wrong; "adds" reasons about "What is A plus B?" well
+enough to be asked in several ways (reason); otherwise an answer is made from the prompt alone: "<model> heard <prompt's last line> (<sample>)", and the tokens of
 an echoed prompt are its words with the spaces before them, each with the log probability -(length of the token) / 8.
 """
 import http.server
@@ -20,6 +20,33 @@ busiest = [0, 0]
 
 def tokens_of(text):
     return re.findall(r"\s*\S+|\s+", text)
+
+
+def reason(user, begin, seed):
+    """What "adds" goes on with behind `begin`: wrong for every third seed, and without a word that announces the answer for
+    every third more."""
+    a, b = [int(x) for x in re.findall(r"\d+", user.split("plus")[-2].split("What is")[-1] + " " + user.split("plus")[-1])[:2]] \
+        if "plus" in user else (0, 0)
+    if "Say sure, likely or impossible" in user:
+        return "impossible" if "wrong" in user else "It is sure to."
+    if "The best way is number" in user:
+        ways = re.split(r"Way \d+:", user)[1:]
+        return str(1 + next((i for i, w in enumerate(ways) if "wrong" not in w), 0))
+    if begin.endswith("the answer is") or begin.endswith("Final answer:"):
+        return f" {a + b}."
+    if re.search(r"Step \d+:$", begin):
+        if "wrong" in begin:
+            return " The answer is 1."
+        good = f" The answer is {a + b}." if "Step 2:" in begin else " add them"
+        return " wrong way" if seed % 3 == 0 else good
+    if begin.endswith("Wait,"):
+        return " once more" if begin.count("Wait,") > 1 else " still"
+    if "think it through" in begin:
+        return "hm"
+    if "step by step" in begin:
+        return [f" Roughly {a + b + 1}. The answer is {a + b + 1}.", f" {a} and {b} make {a + b}. The answer is {a + b}.",
+                f" {a} and then {b} more."][seed % 3]
+    return str(a + b)
 
 
 class Endpoint(http.server.BaseHTTPRequestHandler):
@@ -106,6 +133,11 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
         many = 1 if model == "few" else asked.get("n", 1)
         for k in range(many):
             text = f"{model} heard {last} ({asked.get('seed', 0) + k})"
+            if model == "adds":
+                told = asked["messages"] if chat else [{"role": "user", "content": prompt}]
+                begin = told[-1]["content"] if told[-1]["role"] == "assistant" else ""
+                user = [m["content"] for m in told if m["role"] == "user"][-1]
+                text = reason(user, begin, asked.get("seed", 0) + k)
             if model == "keeps-stop":
                 text += asked["stop"][0] + " and more"
             choice = {"index": k, "finish_reason": "length" if asked["max_tokens"] < 3 else "stop"}

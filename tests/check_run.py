@@ -86,7 +86,7 @@ for args, status, words in (
     (["show", model, "--type", "f16"], 2, "--synthetic"),
     (["show", model, "--tokens", "4"], 2, "--plan"),
     (["bench", model, "--type", "f16"], 2, "--synthetic"),
-    (["run"], 2, "MODEL"),
+    (["run"], 2, "a model is needed"),
 ):
     code, out, err = run(*args)
     check(f"refuses {args[1:]}", code == status and out == b"" and words in err and err.count("\n") == 1, (code, out, err))

@@ -107,6 +107,7 @@ SC_API sc_status sc_asker_generate(sc_asker *a, const sc_ask_request *requests, 
  * is cut off the context's beginning. */
 typedef struct sc_ask_continuation {
     sc_text context, messages; /* as a request's prompt and messages */
+    sc_text begin;             /* of messages: how the assistant's answer begins, before the continuation; p NULL */
     sc_text continuation;      /* not empty */
     bool bare;                 /* nothing is put before the context, even if the tokenizer would */
 } sc_ask_continuation;

@@ -29,6 +29,11 @@ typedef struct sc_template_options {
 /* Parses source[0..len), at most 4 MiB of UTF-8, once. `what` names the template in messages (copied).
  * SC_EFORMAT: a syntax error; SC_ELIMIT: too long, or nested deeper than 200 levels. End with sc_template_free. */
 SC_API sc_status sc_template_new(sc_template **out, const char *source, int64_t len, const char *what);
+/* The same for a template that is none of a chat, with Jinja's own defaults, as the prompts of evaluation tasks are written:
+ * lines around tags stay as they are, and so does the newline at the end; what is undefined may be asked for
+ * (`is defined`, `default`) but not be used; any variable may have any type; and there is a filter
+ * regex_replace(pattern, replacement, count=0), which is Python's re.sub. */
+SC_API sc_status sc_template_new_plain(sc_template **out, const char *source, int64_t len, const char *what);
 SC_API void sc_template_free(sc_template *t);
 
 /* Renders with the members of the JSON object variables_json[0..variables_len) as the template's variables (messages,

@@ -5,6 +5,7 @@
 
 #include "socle/model.h"
 #include "socle/peft.h"
+#include "socle/rl.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -125,6 +126,7 @@ typedef struct sc_train_options {
     const char *on_spike;
     double spike_factor;
     int64_t spike_window, spike_limit;
+    sc_rl_options rl;        /* of sc_tune_policy */
     double peak_flops;       /* operations a second that the machine can do, for shares of it; 0: not known */
     const char *const *args; /* the command as it was typed, to be kept with the run */
     int n_args;
@@ -137,7 +139,9 @@ typedef struct sc_train_event {
     double ema_loss;               /* of the averaged weights; negative likewise */
     const char *measure;           /* "token_accuracy", …: what was measured with eval_loss; NULL: nothing */
     double measured;
-    double lr, norm;                 /* of the gradients, before clipping */
+    const char *told; /* "reward": what such a training is best told by at each step; NULL: its loss */
+    double telling;   /* its value */
+    double lr, norm;  /* of the gradients, before clipping */
     double tokens_per_second, flops; /* flops: operations a second */
     double seconds, left;            /* in training so far; to the end as far as can be told */
     int ranks;                       /* processes that train together */

@@ -45,8 +45,9 @@ sc_status sc_ask_keep(sc_ask_answer *to, const char *text, int64_t len);
 /* The ids of a prompt or a context, without `begin`. */
 sc_status sc_ask_prompt_ids(const sc_asker *a, sc_text prompt, sc_text messages, bool bare, int32_t **ids,
                             int64_t *n);
-/* Makes sequence 0 hold ids[0..n), and a->first the logits behind them. */
-sc_status sc_ask_read(sc_asker *a, const int32_t *ids, int64_t n);
+/* Makes sequence 0 hold ids[0..n), and a->first the logits behind them. Of an encoder-decoder they are the source, and begin
+ * what its decoder begins with; others have none. */
+sc_status sc_ask_read(sc_asker *a, const int32_t *ids, int64_t n, const int32_t *begin, int64_t n_begin);
 sc_status sc_ask_score_local(sc_asker *a, const sc_ask_continuation *r, int64_t n, sc_ask_score *out,
                              sc_ask_done done, void *user);
 sc_status sc_ask_score_texts_local(sc_asker *a, const sc_text *texts, int64_t n, sc_ask_score *out,

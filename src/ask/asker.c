@@ -101,6 +101,8 @@ sc_status sc_asker_score(sc_asker *a, const sc_ask_continuation *requests, int64
     sc_status s = SC_OK;
     for (int64_t i = 0; i < n && !s; i++) {
         s = check_prompt(a, requests[i].context, requests[i].messages);
+        if (!s && requests[i].begin.len && !requests[i].messages.p)
+            s = sc_fail(SC_EINVAL, "a beginning goes with messages; a plain context has it at its end");
         if (!s && requests[i].continuation.len < 1) s = sc_fail(SC_EINVAL, "an empty continuation");
         if (s) sc_fail_in(s, "continuation %lld", (long long)i + 1);
     }

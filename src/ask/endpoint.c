@@ -4,6 +4,7 @@
  * differs from the defaults in. */
 #include "ask/ask.h"
 #include "ask/post.h"
+#include "ask/reply.h"
 
 #include <stdlib.h>
 
@@ -190,77 +191,22 @@ static sc_status generate_body(void *user, int64_t i, const char **path, char **
     return s;
 }
 
-/* Servers may leave it out, stop late, or not know a stop text: the answer ends before the first of them. */
-static int64_t until_stop(const sc_ask_request *r, const char *text, int64_t len)
-{
-    for (int64_t k = 0; k < r->n_stop; k++) {
-        const char *at = memmem(text, (size_t)len, r->stop[k], strlen(r->stop[k]));
-        if (at) len = at - text;
-    }
-    return len;
-}
-
-static sc_status take_choice(asking *x, share *h, const json_t *choice)
-{
-    const sc_ask_request *r = &x->request[h->request];
-    sc_ask_answer *to = &x->answers[x->first[h->request] + h->from + h->have];
-    const json_t *message = json_object_get(choice, "message");
-    const json_t *text = message ? json_object_get(message, "content") : json_object_get(choice, "text");
-    const char *reason = json_string_value(json_object_get(choice, "finish_reason"));
-    if (text && !json_is_string(text) && !json_is_null(text))
-        return sc_fail(SC_EFORMAT, "%s: the answer's text is no string", x->a->api->url);
-    if (!text) return sc_fail(SC_EFORMAT, "%s: an answer without text", x->a->api->url);
-    const char *p = json_is_string(text) ? json_string_value(text) : "";
-    int64_t len = (int64_t)json_string_length(text);
-    sc_status s = sc_ask_keep(to, p, until_stop(r, p, len));
-    if (s) return s;
-    to->finish_reason = reason && !strcmp(reason, "stop")     ? "stop"
-                        : reason && !strcmp(reason, "length") ? "length"
-                                                              : "other";
-    if (to->len < len) to->finish_reason = "stop";
-    h->have++;
-    return SC_OK;
-}
-
-static int64_t count_at(const json_t *o, const char *key)
-{
-    json_int_t v = json_integer_value(json_object_get(o, key));
-    return v > 0 && v < (json_int_t)1 << 40 ? v : 0;
-}
-
-static sc_status parse_answer(const sc_asker *a, const char *text, int64_t len, json_t **o, const json_t **choices)
-{
-    sc_status s = sc_json_parse(o, text, len, "the endpoint's answer");
-    if (s) return sc_fail_in(s, "%s", a->api->url);
-    *choices = json_object_get(*o, "choices");
-    if (json_is_array(*choices) && json_array_size(*choices)) return SC_OK;
-    json_decref(*o);
-    *o = NULL;
-    return sc_fail(SC_EFORMAT, "%s: an answer without choices", a->api->url);
-}
-
 static sc_status generate_answer(void *user, int64_t i, const char *text, int64_t len)
 {
     asking *x = user;
     share *h = &x->share[x->todo[i]];
-    json_t *o = NULL;
-    const json_t *choices = NULL;
+    sc_ask_answer *to = &x->answers[x->first[h->request] + h->from];
+    sc_ask_reply reply;
     int before = h->have;
-    sc_status s = parse_answer(x->a, text, len, &o, &choices);
-    for (size_t k = 0; !s && k < json_array_size(choices) && h->have < h->count; k++)
-        s = take_choice(x, h, json_array_get(choices, k));
-    if (s) {
-        json_decref(o);
-        return s;
+    sc_status s = sc_ask_reply_read(&reply, text, len, x->a->api->url);
+    for (int k = 0; !s && k < sc_ask_reply_choices(&reply) && h->have < h->count; k++)
+        if (!(s = sc_ask_reply_choice(&reply, k, &x->request[h->request], &to[h->have]))) h->have++;
+    if (!s) {
+        int64_t generated = sc_ask_reply_usage(&reply, &x->a->counts);
+        if (h->have - before == 1) to[before].tokens = generated;
     }
-    const json_t *usage = json_object_get(o, "usage");
-    int64_t generated = count_at(usage, "completion_tokens");
-    x->a->counts.prompt_tokens += count_at(usage, "prompt_tokens");
-    x->a->counts.cached_tokens += count_at(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
-    x->a->counts.generated_tokens += generated;
-    if (h->have - before == 1) x->answers[x->first[h->request] + h->from + before].tokens = generated;
-    json_decref(o);
-    if ((x->left[h->request] -= h->have - before) > 0) return SC_OK;
+    sc_ask_reply_free(&reply);
+    if (s || (x->left[h->request] -= h->have - before) > 0) return s;
     x->ended++;
     sc_ask_progress(x->a, "answers", x->ended, x->n);
     if (x->done && !x->done(x->user, h->request, &x->answers[x->first[h->request]])) return sc_ask_stopped();
@@ -339,21 +285,6 @@ typedef struct scoring {
     void *user;
 } scoring;
 
-static int64_t code_points(const char *p, int64_t n)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) count += ((unsigned char)p[i] & 0xC0) != 0x80;
-    return count;
-}
-
-/* As on a local model: spaces at the context's end belong to the continuation. */
-static int64_t context_points(const sc_ask_continuation *r)
-{
-    int64_t n = r->context.len;
-    while (n > 0 && strchr(" \t\n\v\f\r", r->context.p[n - 1]) && r->context.p[n - 1]) n--;
-    return code_points(r->context.p, n);
-}
-
 static sc_status score_body(void *user, int64_t i, const char **path, char **body, int64_t *len)
 {
     scoring *x = user;
@@ -379,68 +310,20 @@ static sc_status score_body(void *user, int64_t i, const char **path, char **bod
     return s;
 }
 
-/* Whether a token is the likeliest: nothing among the alternatives is likelier. */
-static bool is_top(const json_t *alternatives, double logprob)
-{
-    const char *key;
-    json_t *v;
-    if (!json_is_object(alternatives) || !json_object_size(alternatives)) return false;
-    json_object_foreach((json_t *)alternatives, key, v)
-    {
-        if (json_number_value(v) > logprob) return false;
-    }
-    return true;
-}
-
-/* Adds up the tokens that end behind `from` and begin before `to`, in code points of the text. */
-static sc_status add_tokens(const scoring *x, const json_t *logprobs, int64_t from, int64_t to, sc_ask_score *out)
-{
-    const json_t *tokens = json_object_get(logprobs, "tokens"),
-                 *values = json_object_get(logprobs, "token_logprobs"),
-                 *top = json_object_get(logprobs, "top_logprobs"),
-                 *offsets = json_object_get(logprobs, "text_offset");
-    size_t n = json_array_size(tokens);
-    int64_t at = 0;
-    if (!n || json_array_size(values) != n)
-        return sc_fail(SC_EUNSUPPORTED, "%s: it gives no log probabilities of a prompt (echo with logprobs)",
-                       x->a->api->url);
-    *out = (sc_ask_score){.greedy = true};
-    for (size_t i = 0; i < n; i++) {
-        const json_t *token = json_array_get(tokens, i), *v = json_array_get(values, i);
-        int64_t length =
-            json_is_string(token) ? code_points(json_string_value(token), (int64_t)json_string_length(token)) : 0;
-        int64_t begin = json_array_size(offsets) == n ? json_integer_value(json_array_get(offsets, i)) : at;
-        int64_t end = json_array_size(offsets) == n && i + 1 < n
-                          ? json_integer_value(json_array_get(offsets, i + 1))
-                          : begin + length;
-        at = end;
-        if (begin >= to) break;
-        if (end <= from) continue;
-        if (!json_is_number(v))
-            return sc_fail(SC_EUNSUPPORTED, "%s: it gives a text's first token no probability: a context is needed",
-                           x->a->api->url);
-        out->logprob += json_number_value(v);
-        out->greedy = out->greedy && is_top(json_array_get(top, i), json_number_value(v));
-        out->tokens++;
-    }
-    return out->tokens ? SC_OK
-                       : sc_fail(SC_EFORMAT, "%s: no token of the answer lies in the continuation", x->a->api->url);
-}
-
 static sc_status score_answer(void *user, int64_t i, const char *text, int64_t len)
 {
     scoring *x = user;
-    const sc_ask_continuation *r = &x->request[i];
-    json_t *o;
-    const json_t *choices;
-    sc_status s = parse_answer(x->a, text, len, &o, &choices);
+    sc_ask_reply reply;
+    sc_status s = sc_ask_reply_read(&reply, text, len, x->a->api->url);
+    if (!s) s = sc_ask_reply_score(&reply, &x->request[i], &x->out[i]);
+    if (!s) {
+        sc_ask_counts used = {0}; /* the token that is generated along with a likelihood is nobody's answer */
+        sc_ask_reply_usage(&reply, &used);
+        x->a->counts.prompt_tokens += used.prompt_tokens;
+    }
+    if (!s) x->a->counts.scored_tokens += x->out[i].tokens;
+    sc_ask_reply_free(&reply);
     if (s) return s;
-    int64_t all = code_points(r->context.p, r->context.len) + code_points(r->continuation.p, r->continuation.len);
-    s = add_tokens(x, json_object_get(json_array_get(choices, 0), "logprobs"), context_points(r), all, &x->out[i]);
-    x->a->counts.prompt_tokens += count_at(json_object_get(o, "usage"), "prompt_tokens");
-    json_decref(o);
-    if (s) return s;
-    x->a->counts.scored_tokens += x->out[i].tokens;
     x->ended++;
     sc_ask_progress(x->a, "likelihoods", x->ended, x->n);
     if (x->done && !x->done(x->user, i, &x->out[i])) return sc_ask_stopped();

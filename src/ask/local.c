@@ -96,9 +96,9 @@ sc_status sc_ask_prompt_ids(const sc_asker *a, sc_text prompt, sc_text messages,
     return prompt.p ? plain_ids(a, prompt, bare, ids, n) : chat_ids(a, messages, ids, n);
 }
 
-sc_status sc_ask_read(sc_asker *a, const int32_t *ids, int64_t n)
+sc_status sc_ask_read(sc_asker *a, const int32_t *ids, int64_t n, const int32_t *begin, int64_t n_begin)
 {
-    sc_text_request r = {.ids = ids, .n_ids = n};
+    sc_text_request r = {.ids = ids, .n_ids = n, .decoder_ids = begin, .n_decoder_ids = n_begin};
     sc_text_result result = {0};
     const float *logits;
     if (n < 1) return sc_fail(SC_EINVAL, "an empty prompt");
@@ -224,6 +224,16 @@ static sc_status choose(work *w, answer *x, const float *logits)
     return SC_OK;
 }
 
+static sc_status append_ids(int32_t **ids, int64_t *n, const int32_t *more, int64_t n_more)
+{
+    int32_t *grown = sc_realloc(*ids, sizeof *grown * (size_t)(*n + n_more));
+    if (!grown) return sc_nomem();
+    memcpy(grown + *n, more, sizeof *more * (size_t)n_more);
+    *ids = grown;
+    *n += n_more;
+    return SC_OK;
+}
+
 /* Reads the next request's prompt into sequence 0. */
 static sc_status next_prompt(work *w)
 {
@@ -236,25 +246,18 @@ static sc_status next_prompt(work *w)
     w->ids = NULL;
     w->cut = 0;
     sc_status s = sc_ask_prompt_ids(a, r->prompt, r->messages, false, &w->ids, &w->n_ids);
-    if (!s && r->begin.p && !pair) {
+    if (!s && r->begin.len)
         s = sc_tokenizer_encode(a->p->tokenizer, r->begin.p, r->begin.len, SC_TOKENIZE_PARSE_SPECIAL, &begin,
                                 &n_begin);
-        int32_t *grown = s ? NULL : sc_realloc(w->ids, sizeof *grown * (size_t)SC_MAX(w->n_ids + n_begin, 1));
-        if (!s && !grown) s = sc_nomem();
-        if (grown) {
-            memcpy(grown + w->n_ids, begin, sizeof *begin * (size_t)n_begin);
-            w->ids = grown;
-            w->n_ids += n_begin;
-        }
-        sc_free(begin);
-    }
+    if (!s && n_begin && !pair) s = append_ids(&w->ids, &w->n_ids, begin, n_begin);
+    if (!s && r->cut && !pair) room = SC_MAX(a->context - r->max_new_tokens, 1);
+    if (!s && w->n_ids > room && !r->cut)
+        s = sc_fail(SC_ELIMIT, "a prompt of %lld tokens in a context of %lld", (long long)w->n_ids,
+                    (long long)a->context);
+    if (!s) w->cut = SC_MAX(w->n_ids - room, 0);
+    if (!s) s = sc_ask_read(a, w->ids + w->cut, w->n_ids - w->cut, begin, pair ? n_begin : 0);
+    sc_free(begin);
     if (s) return s;
-    if (r->cut && !pair) room = SC_MAX(a->context - r->max_new_tokens, 1);
-    if (w->n_ids > room && !r->cut)
-        return sc_fail(SC_ELIMIT, "a prompt of %lld tokens in a context of %lld", (long long)w->n_ids,
-                       (long long)a->context);
-    w->cut = SC_MAX(w->n_ids - room, 0);
-    if ((s = sc_ask_read(a, w->ids + w->cut, w->n_ids - w->cut))) return s;
     w->begun++;
     w->sample = 0;
     return SC_OK;

@@ -122,6 +122,13 @@ static sc_status apart(const sc_asker *a, const sc_ask_continuation *r, item *x)
     int32_t *context = NULL;
     int64_t n;
     sc_status s = sc_ask_prompt_ids(a, r->context, r->messages, false, &context, &n);
+    if (!s && r->begin.len) {
+        s = join(a, r->begin, context, n, x);
+        sc_free(context);
+        context = x->ids;
+        n = x->n;
+        x->ids = NULL;
+    }
     if (!s) s = join(a, r->continuation, context, n, x);
     sc_free(context);
     return s;
@@ -189,7 +196,7 @@ static sc_status score_items(sc_asker *a, const item *items, int64_t n, sc_ask_s
     for (int64_t i = 0; i < n && !s; i++) {
         const item *x = &items[i];
         if (sc_context_cancelled(a->ctx)) return sc_fail(SC_ECANCELLED, "cancelled");
-        if (!same_context(before, x)) s = sc_ask_read(a, x->ids, x->n_context);
+        if (!same_context(before, x)) s = sc_ask_read(a, x->ids, x->n_context, NULL, 0);
         if (!s) s = score_behind(a, x->ids + x->n_context, x->n - x->n_context, &out[x->index]);
         if (s) return sc_fail_in(s, "continuation %lld", (long long)x->index + 1);
         out[x->index].cut = x->cut;
@@ -228,7 +235,7 @@ static sc_status score_windows(sc_asker *a, const int32_t *ids, int64_t n, sc_as
     for (int64_t known = 1; known < n && !s;) {
         int64_t end = SC_MIN(known + a->context, n), from = SC_MAX(end - a->context - 1, 0);
         sc_ask_score part;
-        s = sc_ask_read(a, ids + from, known - from);
+        s = sc_ask_read(a, ids + from, known - from, NULL, 0);
         if (!s) s = score_behind(a, ids + known, end - known, &part);
         if (!s) out->logprob += part.logprob, out->greedy = out->greedy && part.greedy;
         known = end;

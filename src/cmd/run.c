@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `socle run`: one answer, or a chat. */
-#include "cmd/cmd.h"
+#include "cmd/run_ask.h"
 #include "socle/hub.h"
 #include "socle/pipeline.h"
 
@@ -359,6 +359,8 @@ static int run_verb(sc_cmd *c)
     run r = {.c = c, .json = sc_cmd_flag(c, "json")};
     const char *model = sc_cmd_arg(c, 0), *prompt = sc_cmd_arg(c, 1);
     char *path = NULL, *input = NULL;
+    if (sc_run_asks(c)) return sc_run_ask(c);
+    if (!model) return sc_cmd_usage(c, "a model is needed");
     int64_t len = prompt ? (int64_t)strlen(prompt) : 0, beams = sc_cmd_int(c, "num-beams");
     if (sc_cmd_given(c, "image") || sc_cmd_given(c, "audio"))
         return sc_cmd_error(c, "%s is a text model: it takes no %s", model,
@@ -443,6 +445,8 @@ static const sc_option options[] = {
      .hi = 1e9},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f16"},
     SC_OPT_ADAPTER,
+    SC_OPT_RUN_ASK,
+    SC_OPT_ASKER,
     {"image", 0, SC_OPT_FILE, "FILE", "for models that see; none of those that are known does"},
     {"audio", 0, SC_OPT_FILE, "FILE", "for models that hear; none of those that are known does"},
     SC_OPT_CONTEXT,
@@ -456,12 +460,19 @@ static const sc_example examples[] = {
      "The prompt from a file, the answer as JSON"},
     {"socle run SmolLM2-135M-Instruct --speculative lookup < edit-this.txt",
      "Faster where the answer repeats the prompt"},
+    {"socle run SmolLM2-135M-Instruct --cot --samples 8 --answer number \"Ann has 3 apples and buys 4. How many?\"",
+     "Eight reasonings and a vote"},
+    {"socle run SmolLM2-135M-Instruct --examples solved.jsonl --pick nearest \"A dull film.\" --choice good "
+     "--choice bad",
+     "With the solved examples that are most like it"},
+    {"socle run --api http://127.0.0.1:8000/v1 --api-model qwen3 --think 500 \"What is 17 * 23?\"",
+     "A model behind an endpoint, thinking within a budget"},
     {0}};
 const sc_verb sc_verb_run = {
     .name = "run",
     .summary = "Answer a prompt, or chat",
     .args = "MODEL [PROMPT]",
-    .min_args = 1,
+    .min_args = 0,
     .max_args = 2,
     .about =
         "MODEL is a directory, a .gguf file, or the name of a model that `socle list` shows. Without PROMPT the "
@@ -469,7 +480,13 @@ const sc_verb sc_verb_run = {
         "read from stdin; at a terminal a chat begins: Ctrl-C stops an answer, Ctrl-D leaves, /help lists its "
         "commands.\n\nPrompts go through the model's chat template unless --raw is given or the model has none. "
         "Sampling options mean what HuggingFace's generate means by them; unless they are given, the model's "
-        "generation_config.json decides, and where that is silent a temperature of 0.2, top_p 0.9 and seed 0.",
+        "generation_config.json decides, and where that is silent a temperature of 0.2, top_p 0.9 and seed "
+        "0.\n\nWays of asking (docs/asking.md): solved "
+        "examples before the prompt, reasoning before the answer, several samples and a vote or a choice, a tree "
+        "of "
+        "thoughts, a budget of thinking; what is printed is then the answer alone. Samples are drawn with a "
+        "temperature "
+        "of 0.7 and top_k 40, single answers are greedy, unless options say otherwise.",
     .options = options,
     .examples = examples,
     .run = run_verb};

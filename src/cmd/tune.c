@@ -28,7 +28,7 @@ sc_cmd_view sc_cmd_view_of(sc_cmd *c)
 void sc_cmd_train_event(void *view, const sc_train_event *e)
 {
     sc_cmd_view *v = view;
-    char left[32], line[256], eval[64] = "", share[32] = "";
+    char left[32], line[256], eval[64] = "", share[32] = "", told[64] = "";
     bool stays = e->step == e->steps || e->eval_loss >= 0;
     v->ranks = e->ranks;
     v->communication = e->communication;
@@ -38,8 +38,9 @@ void sc_cmd_train_event(void *view, const sc_train_event *e)
     duration(left, e->left);
     if (v->peak > 0) snprintf(share, sizeof share, "  %.0f%% of the peak", 100 * e->flops / (v->peak * e->ranks));
     if (e->eval_loss >= 0) snprintf(eval, sizeof eval, "  eval %.4f", e->eval_loss);
-    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f%s  %.0f tokens/s%s  %s left", (long long)e->step,
-             (long long)e->steps, e->loss, eval, e->tokens_per_second, share, left);
+    if (e->told) snprintf(told, sizeof told, "  %s %.4f", e->told, e->telling);
+    snprintf(line, sizeof line, "step %lld/%lld%s  loss %.4f%s  %.0f tokens/s%s  %s left", (long long)e->step,
+             (long long)e->steps, told, e->loss, eval, e->tokens_per_second, share, left);
     sc_cmd_status(v->cmd, line, stays);
 }
 
@@ -234,6 +235,67 @@ int sc_cmd_tune_preferences(sc_cmd *c, const char *objective)
     return sc_cmd_train(c, &t);
 }
 
+/* ---- rewards ---- */
+
+/* The rewards of all three options, a list whose texts are in the same memory. */
+static bool list_rewards(const sc_cmd *c, sc_cmd_training *t)
+{
+    static const char *const options[][2] = {{"reward", ""}, {"reward-model", "model="}, {"reward-cmd", "cmd="}};
+    size_t n = 0, bytes = 0;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < sc_cmd_count(c, options[k][0]); i++, n++)
+            bytes += strlen(sc_cmd_list(c, options[k][0], i)) + strlen(options[k][1]) + 1;
+    const char **list = calloc(1, n * sizeof *list + bytes + 1);
+    if (!list) return false;
+    t->list[t->lists++] = list;
+    char *text = (char *)(list + n);
+    n = 0;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < sc_cmd_count(c, options[k][0]); i++) {
+            list[n++] = text;
+            text += sprintf(text, "%s%s", options[k][1], sc_cmd_list(c, options[k][0], i)) + 1;
+        }
+    t->o.rl.rewards = list;
+    t->o.rl.n_rewards = (int)n;
+    return true;
+}
+
+int sc_cmd_tune_policy(sc_cmd *c, const char *method)
+{
+    sc_cmd_training t;
+    int rc = sc_cmd_tune_options(c, &t, method);
+    if (rc) return rc;
+    t.policy = method;
+    t.o.chat_template = sc_cmd_typed_str(c, "template");
+    t.o.chat = sc_cmd_typed_flag(c, "as-chat");
+    t.o.rl = (sc_rl_options){.reward_seconds = sc_cmd_typed_num(c, "reward-seconds"),
+                             .reward_failed = sc_cmd_typed_num(c, "reward-failed"),
+                             .rollouts = sc_cmd_typed_int(c, "rollouts"),
+                             .group = sc_cmd_typed_int(c, "group-size"),
+                             .passes = sc_cmd_typed_int(c, "passes"),
+                             .max_tokens = sc_cmd_typed_int(c, "max-tokens"),
+                             .temperature = sc_cmd_typed_num(c, "temperature"),
+                             .reference = sc_cmd_typed_str(c, "reference"),
+                             .kl = sc_cmd_typed_or_none(c, "kl"),
+                             .kl_target = sc_cmd_typed_num(c, "kl-target"),
+                             .kl_horizon = sc_cmd_typed_num(c, "kl-horizon"),
+                             .gamma = sc_cmd_typed_or_none(c, "discount"),
+                             .lambda = sc_cmd_typed_or_none(c, "lambda"),
+                             .clip_low = sc_cmd_typed_num(c, "clip-low"),
+                             .clip_high = sc_cmd_typed_num(c, "clip-high"),
+                             .value_clip = sc_cmd_typed_num(c, "value-clip"),
+                             .value_coef = sc_cmd_typed_num(c, "value-coef"),
+                             .no_end = sc_cmd_typed_num(c, "no-end"),
+                             .loss = sc_cmd_typed_str(c, "loss"),
+                             .scale = sc_cmd_typed_str(c, "advantage-scale"),
+                             .leave_out = sc_cmd_typed_flag(c, "leave-out"),
+                             .whiten_rewards = sc_cmd_typed_flag(c, "whiten-rewards"),
+                             .keep_advantages = sc_cmd_typed_flag(c, "keep-advantages")};
+    if (list_rewards(c, &t)) return sc_cmd_train(c, &t);
+    sc_cmd_training_free(&t);
+    return sc_cmd_error(c, "out of memory");
+}
+
 /* ---- the run ---- */
 
 /* Where mpirun started several processes, the cores are divided. */
@@ -255,7 +317,8 @@ int sc_cmd_train(sc_cmd *c, sc_cmd_training *t)
         s = sc_measure_limits(ctx, 0, &limits);
         if (!s) t->o.peak_flops = v.peak = limits.peak_gflops * 1e9;
     }
-    if (!s) s = sc_train(ctx, &t->o, sc_cmd_train_event, &v);
+    if (!s && t->policy) s = sc_tune_policy(ctx, &t->o, t->policy, sc_cmd_train_event, &v);
+    if (!s && !t->policy) s = sc_train(ctx, &t->o, sc_cmd_train_event, &v);
     if (!s || s == SC_ECANCELLED) say_communication(&v);
     sc_cmd_training_free(t);
     return s ? sc_cmd_fail(c) : 0;

@@ -11,6 +11,7 @@ static const sc_option options[] = {
      .lo = 0, .hi = 0.499},
     SC_OPT_PREFER_SFT,
     SC_OPT_PREFER_REFERENCE,
+    SC_OPT_PREFER_PRECOMPUTE,
     SC_OPT_PREFER,
     SC_OPT_TUNE,
     {0}};

@@ -103,6 +103,7 @@ void sc_decoder_configure(sc_config *c, sc_decoder *d)
     d->eps = (float)sc_config_num(c, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon",
                                   d->eps > 0 ? d->eps : 1e-6, 0, 1);
     d->tied = sc_config_bool(c, "tie_word_embeddings", d->tied);
+    d->valued = sc_config_bool(c, "value_head", false);
     d->act = sc_config_activation(c, "hidden_act|activation_function|hidden_activation",
                                   d->act_default ? d->act_default : "silu");
     configure_attention(c, d);
@@ -193,6 +194,7 @@ static sc_tensor *head(sc_graph *g, const sc_decoder *d, sc_text_in *in, sc_tens
 {
     const sc_decoder_names *n = &d->names;
     if (!in->labels) x = sc_wanted_rows(g, in, x);
+    if (d->valued) sc_tap(g, sc_linear(g, "v_head.summary", x, 1, SC_BIAS), "value");
     if (n->embed_out) {
         sc_scope_push(g, "%s", n->model);
         x = sc_linear(g, n->embed_out, x, d->embed_width, 0);

@@ -91,6 +91,7 @@ struct sc_decoder {
     bool scale_by_layer;     /* scores are divided by the layer's number, from 1 */
     float embed_scale, residual_scale, logit_scale; /* factors; 0: none */
     float logit_cap;                                /* a logit s becomes cap tanh(s / cap); 0: none */
+    bool valued; /* beside the head "v_head.summary" says what is to be expected, tap "value" (TRL's name) */
     sc_position position;
     int64_t position_skip; /* rows of the table of positions in front of the first */
     sc_attention_config

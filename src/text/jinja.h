@@ -287,6 +287,7 @@ struct sc_template {
     char *what;
     jnode *root;
     bool blocks; /* has {% block %} */
+    bool plain;  /* Jinja's defaults, not those of chat templates */
 };
 
 /* ---- lexer ---- */
@@ -459,6 +460,7 @@ bool jv_slice(jx *x, jv v, jv lo, jv hi, jv step, jv *out);
 bool jv_is_number(jv v, double *out);    /* bool, int, float */
 bool jv_is_int(jv v, int64_t *out);      /* bool, int */
 bool jx_undefined_error(jx *x, jv u);    /* raises it */
+bool jx_defined(jx *x, jv v);            /* false, raised: v is undefined where that may not be used (plain) */
 bool jx_args_list(jx *x, jv v, jv *out); /* list(v) */
 
 typedef struct jjson {
@@ -525,7 +527,7 @@ void jstr_pad(sc_str *s, const char *p, int64_t n, int64_t chars, int64_t width,
               int fn);
 
 const jfunc *jinja_method(jtype t, const char *name, int64_t n, bool *mutates);
-const jfunc *jinja_filter(const char *name, int64_t n);
+const jfunc *jinja_filter(const sc_template *t, const char *name, int64_t n);
 const jfunc *jinja_filter_seq(const char *name, int64_t n);
 const jfunc *jinja_test(const char *name, int64_t n);
 const jfunc *jinja_global(const char *name, int64_t n);

@@ -66,7 +66,7 @@ static bool named_call(jx *x, jv name, jv value, const jcall *c, bool filter, jv
     const char *kind = filter ? "filter" : "test";
     if (name.t != J_STR)
         return jx_fail(x, SC_EINVAL, "the name of a %s must be a string, not %s", kind, jv_type_name(name));
-    const jfunc *f = filter ? jinja_filter(name.s->p, name.s->n) : jinja_test(name.s->p, name.s->n);
+    const jfunc *f = filter ? jinja_filter(x->t, name.s->p, name.s->n) : jinja_test(name.s->p, name.s->n);
     if (!f) return jx_fail(x, SC_EINVAL, "there is no %s named %.60s", kind, name.s->p);
     return jx_call_func(x, f, value, c, out);
 }

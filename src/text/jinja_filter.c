@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The filters on one value. Those on sequences are in jinja_filter_seq.c. */
 #include "text/jinja.h"
+#include "text/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -493,8 +494,30 @@ FILTER(f_unsupported)
     return jx_fail(x, SC_EUNSUPPORTED, "this filter is not supported in chat templates");
 }
 
-const jfunc *jinja_filter(const char *name, int64_t n)
+/* regex_replace(pattern, replacement, count=0): Python's re.sub. */
+FILTER(f_regex_replace)
 {
+    jv s, pattern, with;
+    int64_t count = 0;
+    sc_search *search = NULL;
+    sc_str text = {0};
+    (void)c;
+    if (a[2].t != J_MISSING && !jx_arg_int(x, a[2], "regex_replace's count", &count)) return false;
+    if (!jv_to_str(x, self, &s) || !jv_to_str(x, a[0], &pattern) || !jv_to_str(x, a[1], &with)) return false;
+    sc_status status = sc_search_new(&search, pattern.s->p, pattern.s->n, 0, x->t->what);
+    if (!status)
+        status = sc_search_replace(search, s.s->p, s.s->n, with.s->p, with.s->n, SC_MAX(count, 0), x->max_output,
+                                   &text);
+    sc_search_free(search);
+    if (!status) return jv_take(x, &text, out);
+    sc_str_free(&text);
+    x->status = status;
+    return false;
+}
+
+const jfunc *jinja_filter(const sc_template *t, const char *name, int64_t n)
+{
+    static const jfunc regex = {"regex_replace", f_regex_replace, "pattern repl count", 2};
     static const jfunc table[] = {
         {"tojson", f_tojson, "ensure_ascii indent separators sort_keys", 0},
         {"trim", f_trim, "chars", 0},
@@ -534,5 +557,6 @@ const jfunc *jinja_filter(const char *name, int64_t n)
     for (int i = 0; i < SC_COUNT(table); i++) {
         if ((int64_t)strlen(table[i].name) == n && !memcmp(table[i].name, name, (size_t)n)) return &table[i];
     }
+    if (t->plain && n == (int64_t)strlen(regex.name) && !memcmp(regex.name, name, (size_t)n)) return &regex;
     return jinja_filter_seq(name, n);
 }

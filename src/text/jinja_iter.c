@@ -89,7 +89,9 @@ bool jiter_new(jx *x, jv v, jiter **out)
     int64_t stop = 0;
     switch (v.t) {
     case J_ITER: *out = v.it; return true;
-    case J_UNDEF: break;
+    case J_UNDEF:
+        if (!jx_defined(x, v)) return false;
+        break;
     case J_STR: next = next_char; break;
     case J_LIST:
     case J_TUPLE:

@@ -91,7 +91,7 @@ static int64_t close_tag(const lexer *x, int64_t pos, const char *close, bool pl
     if (starts(x, pos, "-") && starts(x, pos + 1, close)) return skip_space(x, pos + 3);
     if (!starts(x, pos, close)) return -1;
     pos += 2;
-    if (trim && pos < x->n && x->s[pos] == '\n') pos++;
+    if (trim && !x->t->plain && pos < x->n && x->s[pos] == '\n') pos++;
     return pos;
 }
 
@@ -103,7 +103,7 @@ static bool push_data(lexer *x, int64_t start, int64_t end, char sign, bool vari
     if (sign == '-') {
         const char *q = p;
         jstr_strip(&q, &n, false, true);
-    } else if (sign != '+' && !variable) {
+    } else if (sign != '+' && !variable && !x->t->plain) {
         int64_t line = n;
         while (line > 0 && p[line - 1] != '\n') line--;
         if ((line > 0 || x->line_starting) && line < n && skip_space(x, start + line) >= end) n = line;
@@ -447,7 +447,7 @@ sc_status jinja_lex(jtoken **tokens, int64_t *count, sc_template *t, const char 
         if (source[i] == '\r' && i + 1 < len && source[i + 1] == '\n') continue;
         s[x.n++] = source[i] == '\r' ? '\n' : source[i];
     }
-    if (x.n && s[x.n - 1] == '\n') x.n--;
+    if (x.n && s[x.n - 1] == '\n' && !t->plain) x.n--;
     x.s = s;
     bool ok = lex_root(&x) && push(&x, JT_EOF, x.n);
     sc_free(x.open);

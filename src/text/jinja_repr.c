@@ -120,7 +120,7 @@ bool jv_write(jx *x, sc_str *s, jv v, bool repr)
     if (!jx_step(x, 1) || !jstr_ok(x, s)) return false;
     switch (v.t) {
     case J_MISSING: return true;
-    case J_UNDEF: sc_str_puts(s, repr ? "Undefined" : ""); return true;
+    case J_UNDEF: sc_str_puts(s, repr ? "Undefined" : ""); return repr || jx_defined(x, v);
     case J_NONE: sc_str_puts(s, "None"); return true;
     case J_BOOL: sc_str_puts(s, v.b ? "True" : "False"); return true;
     case J_INT: sc_str_printf(s, "%lld", (long long)v.i); return true;

@@ -446,7 +446,7 @@ static bool bind(binder *b, jnode *n, place at)
         if (!find(at.s, at.s->fn_depth, n->name, &n->ref)) n->ref.hops = -1;
         return true;
     case JN_FILTER:
-        n->func = jinja_filter(n->name->p, n->name->n);
+        n->func = jinja_filter(b->t, n->name->p, n->name->n);
         if (!n->func && !at.soft) return fail(b, n, "there is no filter named ", n->name->p);
         return bind_default(b, n, at);
     case JN_TEST:

@@ -51,7 +51,7 @@ TEST(t_upper) { return (void)a, (void)c, case_test(x, self, "isupper", out); }
 TEST(t_filter)
 {
     (void)a, (void)c;
-    *out = jv_bool(self.t == J_STR && jinja_filter(self.s->p, self.s->n));
+    *out = jv_bool(self.t == J_STR && jinja_filter(x->t, self.s->p, self.s->n));
     uint64_t hash;
     return jv_hash(x, self, &hash);
 }

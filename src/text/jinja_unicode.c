@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Character classes and letter case as Python's str has them, over utf8proc. */
 #include "text/jinja.h"
+#include "text/text.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -276,3 +277,13 @@ void juni_case(sc_str *s, const char *p, int64_t n, jcase how)
         start = how == JCASE_TITLE && !cased(c);
     }
 }
+
+/* ---- the same for other modules ---- */
+
+void sc_py_case(sc_str *out, const char *p, int64_t n, bool upper)
+{
+    juni_case(out, p, n, upper ? JCASE_UPPER : JCASE_LOWER);
+}
+
+void sc_py_strip(const char **p, int64_t *n) { jstr_strip(p, n, true, true); }
+bool sc_py_space(uint32_t c) { return juni_space(c); }

@@ -118,6 +118,8 @@ bool jx_undefined_error(jx *x, jv u)
     return jx_fail(x, SC_EINVAL, "%s", u.u ? u.u->message : "undefined value used");
 }
 
+bool jx_defined(jx *x, jv v) { return v.t != J_UNDEF || !x->t->plain || jx_undefined_error(x, v); }
+
 /* ---- lists ---- */
 
 bool jv_list(jx *x, jtype t, int64_t n, jv *out)
@@ -304,8 +306,8 @@ bool jv_truth(jx *x, jv v)
 {
     int64_t n;
     switch (v.t) {
+    case J_UNDEF: jx_defined(x, v); return false;
     case J_MISSING:
-    case J_UNDEF:
     case J_NONE: return false;
     case J_BOOL: return v.b;
     case J_INT: return v.i != 0;
@@ -326,7 +328,7 @@ bool jv_len(jx *x, jv v, int64_t *out, bool *sized)
     *sized = true;
     *out = 0;
     switch (v.t) {
-    case J_UNDEF: return true;
+    case J_UNDEF: return jx_defined(x, v);
     case J_STR: *out = v.s->chars; return true;
     case J_LIST:
     case J_TUPLE: *out = v.l->n; return true;
@@ -422,7 +424,7 @@ bool jv_equal(jx *x, jv a, jv b, bool *out)
 {
     int64_t i, j;
     *out = false;
-    if (!jx_step(x, 1)) return false;
+    if (!jx_step(x, 1) || !jx_defined(x, a) || !jx_defined(x, b)) return false;
     if (jv_is_int(a, &i)) {
         if (jv_is_int(b, &j))
             *out = i == j;

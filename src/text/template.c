@@ -10,7 +10,7 @@
 #define HIGHEST_DEPTH  10000
 #define DEFAULT_MEMORY ((int64_t)512 << 20)
 
-sc_status sc_template_new(sc_template **out, const char *source, int64_t len, const char *what)
+static sc_status template_new(sc_template **out, const char *source, int64_t len, const char *what, bool plain)
 {
     sc_status status = SC_OK;
     jtoken *tokens = NULL;
@@ -24,6 +24,7 @@ sc_status sc_template_new(sc_template **out, const char *source, int64_t len, co
         sc_template_free(t);
         return sc_nomem();
     }
+    t->plain = plain;
     status = jinja_lex(&tokens, &count, t, source, len);
     if (!status) status = jinja_parse(t, tokens, count);
     if (!status) status = jinja_bind(t);
@@ -33,6 +34,16 @@ sc_status sc_template_new(sc_template **out, const char *source, int64_t len, co
     else
         *out = t;
     return status;
+}
+
+sc_status sc_template_new(sc_template **out, const char *source, int64_t len, const char *what)
+{
+    return template_new(out, source, len, what, false);
+}
+
+sc_status sc_template_new_plain(sc_template **out, const char *source, int64_t len, const char *what)
+{
+    return template_new(out, source, len, what, true);
 }
 
 void sc_template_free(sc_template *t)
@@ -127,7 +138,7 @@ static bool render(jx *x, const json_t *variables)
     jv v;
     if (!jv_from_json(x, variables, &v)) return false;
     x->vars = v.d;
-    if (!prepare(x)) return false;
+    if (!x->t->plain && !prepare(x)) return false;
     if (x->t->blocks && !jdict_new(x, &x->exported)) return false;
     if (!(x->root = jx_act(x, root->fn, NULL))) return false;
     jx_enter_frame(x, &root->frame, x->root);

@@ -43,6 +43,9 @@ bool sc_uni_old_mark(uint32_t c);
 bool sc_uni_old_nonspacing(uint32_t c);
 bool sc_uni_old_other(uint32_t c);
 int sc_uni_lower(uint32_t c, uint32_t out[2]);
+void sc_py_case(sc_str *out, const char *p, int64_t n, bool upper); /* Python's upper() or lower(), appended */
+void sc_py_strip(const char **p, int64_t *n);                       /* Python's strip() */
+bool sc_py_space(uint32_t c);                                       /* Python's isspace() */
 const char *sc_uni_script(int i); /* the names of scripts but ideographs and kana; NULL after the last */
 bool sc_uni_cjk(uint32_t c);      /* ideographs, as BERT's normalizer separates them */
 
@@ -85,6 +88,29 @@ typedef struct sc_scan {
 sc_scan sc_scan_begin(const sc_regex *re, sc_matcher *m, const char *p, int64_t n, bool valid);
 /* *found false at the end. */
 sc_status sc_scan_next(sc_scan *s, bool *found, int64_t *begin, int64_t *end);
+
+/* ---- regular expressions as Python's re has them, for texts outside of tokenizers (search.c) ---- */
+
+enum { SC_SEARCH_IGNORE_CASE = 1 };
+typedef struct sc_search sc_search; /* one owner: it keeps the groups of the last match */
+/* what: names it in messages (copied). SC_EFORMAT: no such expression. */
+sc_status sc_search_new(sc_search **out, const char *pattern, int64_t n, unsigned flags, const char *what);
+void sc_search_free(sc_search *s);
+int sc_search_groups(const sc_search *s); /* besides the whole match */
+/* Where to go on; starts as {0}. */
+typedef struct sc_search_place {
+    int64_t begin, end; /* of the last match */
+    int64_t next;
+    bool after_empty;
+} sc_search_place;
+/* The next match in p[0..n), which is UTF-8. SC_ELIMIT: it took too many steps. */
+sc_status sc_search_next(sc_search *s, const char *p, int64_t n, sc_search_place *at, bool *found);
+/* Group i of the last match, 0 the whole; false: it took no part in it. */
+bool sc_search_group(const sc_search *s, int i, int64_t *begin, int64_t *end);
+/* re.sub: appends p[0..n) with the first `count` matches (0: all) replaced by with[0..with_n), in which \1, \g<1> and
+ * \g<name> stand for groups. SC_ELIMIT: more than `most` bytes. */
+sc_status sc_search_replace(sc_search *s, const char *p, int64_t n, const char *with, int64_t with_n, int64_t count,
+                            int64_t most, sc_str *out);
 
 /* ---- the well-known patterns by hand (scan.c) ---- */
 typedef struct sc_scanner sc_scanner;

@@ -209,7 +209,8 @@ sc_status sc_checkpoint_read(const sc_checkpoint *c, const char *dir, bool weigh
         sc_status met = read_kept(c, AVERAGES, dir);
         s = s ? s : met;
     }
-    return !s && weights && c->first ? read_weights(c, dir) : s;
+    if (!s && weights && c->first) s = read_weights(c, dir);
+    return !s && c->objective->load ? c->objective->load(c->self, dir) : s;
 }
 
 static sc_status write_all(const sc_checkpoint *c, const char *dir, sc_status s)
@@ -224,6 +225,7 @@ static sc_status write_all(const sc_checkpoint *c, const char *dir, sc_status s)
     if (!s && writes && !has_adapters(c)) s = write_config(c, dir);
     if (has_averages(c)) s = write_kept(c, AVERAGES, dir, s);
     s = write_kept(c, MOMENTS, dir, s);
+    if (!s && writes && c->objective->save) s = c->objective->save(c->self, dir);
     return !s && writes ? sc_checkpoint_seal(dir, c->state) : s;
 }
 

@@ -344,7 +344,8 @@ sc_status sc_checkpoint_publish(const char *out, const char *dir, bool average)
         const char *name = e->d_name;
         bool weights = strcmp(name, "model.safetensors") == 0 || strcmp(name, "ema.safetensors") == 0 ||
                        strcmp(name, "adapter_model.safetensors") == 0;
-        if (name[0] == '.' || strcmp(name, "optimizer.safetensors") == 0) continue;
+        if (name[0] == '.' || strcmp(name, "optimizer.safetensors") == 0 || strncmp(name, "rollouts", 8) == 0)
+            continue;
         if (average && strcmp(name, "model.safetensors") == 0) name = "ema.safetensors";
         char *from = sc_path_join(dir, name), *to = sc_path_join(out, e->d_name);
         s = !from || !to ? sc_nomem() : weights ? share_file(from, to) : copy_small(from, to);

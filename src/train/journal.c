@@ -135,8 +135,14 @@ static void take_sample(void *user, const json_t *line)
 
 bool sc_journal_has_eval(const sc_journal *r, int64_t step)
 {
-    return sc_forgetting_has(&r->forgetting, step) || (r->points && r->point[r->points - 1].step == (double)step &&
-                                                       isfinite(r->point[r->points - 1].eval_loss));
+    bool has = sc_forgetting_has(&r->forgetting, step);
+    has = has || (r->points && r->point[r->points - 1].step == (double)step &&
+                  isfinite(r->point[r->points - 1].eval_loss));
+    for (int i = 0; !has && i < r->tracks; i++) {
+        const sc_track *t = &r->track[i];
+        has = t->n && t->point[t->n - 1].step == (double)step && isfinite(t->point[t->n - 1].value[1]);
+    }
+    return has;
 }
 
 int64_t sc_journal_samples_at(const sc_journal *r, int64_t step)

@@ -18,7 +18,9 @@ sc_checkpoint sc_trainer_checkpoint(const sc_trainer *t)
                            .optimizer = t->optimizer,
                            .n = t->n,
                            .shards = t->team.shards,
-                           .first = sc_team_first(&t->team)};
+                           .first = sc_team_first(&t->team),
+                           .objective = t->task.objective,
+                           .self = t->task.self};
 }
 
 static double epoch_of(const sc_trainer *t)
@@ -90,6 +92,7 @@ static void note_step(sc_trainer *t, const sc_train_event *e)
     if (o && t->o.peak_flops > 0)
         json_object_set_new(o, "share_of_peak", json_real(e->flops / (t->o.peak_flops * e->ranks)));
     note_metrics(t, o, t->metric, 1, "");
+    if (o && t->task.objective->note) t->task.objective->note(t->task.self, o);
     if (o && t->team.anchor) json_object_set_new(o, "penalty", json_real(t->penalty));
     if (o && e->ranks > 1) json_object_set_new(o, "communication", json_real(e->communication));
     sc_journal_put(t->journal, o);
@@ -135,6 +138,22 @@ static sc_status exchange(sc_trainer *t)
     return t->team.shards ? sc_shards_share(t->team.shards) : SC_OK;
 }
 
+/* What the objective measures itself; what it is told by is the better the more. */
+static sc_status evaluate_own(sc_trainer *t, int64_t step)
+{
+    const sc_objective *x = t->task.objective;
+    char name[64];
+    snprintf(name, sizeof name, "eval_%s", x->told ? x->told : "");
+    json_t *line = json_pack("{s:I}", "step", (json_int_t)step);
+    sc_status s = line ? x->evaluate(t->task.self, line) : sc_nomem();
+    if (!s && x->told) s = sc_trainer_best_take(t, step, -json_number_value(json_object_get(line, name)));
+    if (!s && t->journal)
+        sc_journal_put(t->journal, line);
+    else
+        json_decref(line);
+    return s;
+}
+
 static sc_status measure_new(sc_trainer *t, sc_train_event *e, sc_measure *sum)
 {
     sc_measure averaged;
@@ -177,6 +196,10 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
     bool new = t->task.size.eval_batches > 0;
     sc_measure sum;
     json_t *old;
+    if (t->task.size.evaluates) {
+        sc_status own = evaluate_own(t, e->step);
+        if (own || !(new || t->n_old)) return own;
+    }
     sc_status s = new ? measure_new(t, e, &sum) : SC_OK;
     if (!s && new && e->step) s = sc_trainer_best_take(t, e->step, t->o.ema_model ? e->ema_loss : e->eval_loss);
     if (!s) s = measure_old(t, &old);
@@ -200,6 +223,15 @@ static sc_status sample(sc_trainer *t, int64_t step)
     return SC_OK;
 }
 
+/* What the objective has to show of how it goes. */
+static void show(sc_trainer *t, int64_t step)
+{
+    const char *prompt, *text;
+    const sc_objective *x = t->task.objective;
+    for (int64_t i = 0; t->journal && x->show && x->show(t->task.self, i, &prompt, &text); i++)
+        sc_journal_sample(t->journal, step, prompt, text);
+}
+
 static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 {
     return step > 0 && (step % every == 0 || step == t->steps);
@@ -208,7 +240,7 @@ static bool is_due(const sc_trainer *t, int64_t step, int64_t every)
 /* Where old data is looked at, before the first step too. */
 static bool eval_due(const sc_trainer *t, int64_t step)
 {
-    return (t->task.size.eval_batches && is_due(t, step, t->o.eval_every)) ||
+    return ((t->task.size.eval_batches || t->task.size.evaluates) && is_due(t, step, t->o.eval_every)) ||
            (t->n_old && (step == 0 || is_due(t, step, t->o.eval_every)));
 }
 
@@ -384,8 +416,21 @@ static sc_status after_step(sc_trainer *t, sc_train_event *e)
     }
     if (eval) s = evaluate(t, e);
     if (!s && sample_due(t, e->step)) s = sample(t, e->step);
+    if (!s && is_due(t, e->step, t->o.sample_every)) show(t, e->step);
     if (due) report_page(t, e->step == t->steps ? "Finished" : "Running");
     return s;
+}
+
+/* What the objective says that a step is best told by. */
+static void tell_step(const sc_trainer *t, sc_train_event *e)
+{
+    const sc_objective *x = t->task.objective;
+    json_t *line = x->told ? json_object() : NULL;
+    if (!line) return;
+    x->note(t->task.self, line);
+    e->told = x->told;
+    e->telling = json_number_value(json_object_get(line, x->told));
+    json_decref(line);
 }
 
 static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t *step)
@@ -409,6 +454,7 @@ static sc_status go(sc_trainer *t, sc_train_report *report, void *user, int64_t 
             e.communication = t->team.seconds > 0 ? t->team.waited / t->team.seconds : 0;
             e.transfer = t->team.seconds > 0 ? t->team.busy / t->team.seconds : 0;
             e.left = training / (double)made * (double)(t->steps - *step);
+            tell_step(t, &e);
             s = after_step(t, &e);
             if (report && sc_team_first(&t->team)) report(user, &e);
         }

@@ -79,6 +79,7 @@ typedef struct sc_objective_size {
     int64_t examples; /* to train on, of which a batch has as many as the options say */
     int64_t tokens;   /* in them; a run goes on only with as many */
     int64_t eval_batches;
+    bool evaluates; /* there are none, but sc_objective.evaluate measures */
 } sc_objective_size;
 
 /* What models are there to learn. */
@@ -103,6 +104,16 @@ typedef struct sc_objective {
     void (*describe)(void *self, int64_t index, sc_str *out);
     /* Builds the model and its loss for batches of b's sizes. Faults may stay in the graph. */
     sc_status (*build)(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b);
+    /* Of one whose batches follow from what was learned before; NULL: they do not. What of it a run that goes on from a
+     * checkpoint needs, as files in its folder; the name of one that the run's own folder need not have begins with "rollouts". */
+    sc_status (*save)(const void *self, const char *dir);
+    sc_status (*load)(void *self, const char *dir);
+    void (*note)(const void *self, json_t *line); /* NULL, or: adds to a step's line what was measured for it */
+    const char *told;                             /* NULL, or what of that a step is best told by */
+    /* NULL, or, where size says so: measures on the evaluation data, into a line of metrics.jsonl. */
+    sc_status (*evaluate)(void *self, json_t *line);
+    /* NULL, or: the i-th thing to show of how it goes, UTF-8, borrowed; false: there are no more. */
+    bool (*show)(const void *self, int64_t i, const char **prompt, const char **text);
     /* NULL, or: writes what a model of this kind has beside its files. */
     sc_status (*finish)(const void *self, const char *dir);
 } sc_objective;

@@ -53,21 +53,22 @@ static sc_status kto_open(void **self, const sc_objective_setup *s)
 static void kto_size(const void *self, sc_objective_size *out) { sc_preference_set_size(self, out); }
 static void kto_describe(void *self, int64_t index, sc_str *out) { sc_preference_set_describe(self, index, out); }
 
-/* How far the model is from the reference on answers of others; never below 0. */
+/* How far the model is from the reference on answers to other prompts; never below 0. */
 static sc_status measure(kto *x, bool eval, int64_t index, float *out)
 {
     sc_preference_set *q = &x->set;
     sc_text_batch b;
     double sum = 0;
     sc_status s = x->policy ? SC_OK : sc_reference_new(&x->policy, x->model);
-    sc_preference_set_begin(q, eval, index);
-    if (!s && !sc_preference_set_knows(q)) s = sc_preference_set_batch(q, eval, index, &b); /* which asks */
     if (s) return s;
     sc_preference_set_begin(q, eval, index);
     sc_preference_set_strangers(q);
-    s = sc_preference_set_finish(q, &b);
-    if (!s) s = sc_preference_set_ask(q, x->policy, &b, x->strange);
-    for (int64_t i = 0; !s && i < q->count; i++) sum += x->strange[i] - q->known[eval][2 * q->chosen[i] + 1];
+    s = sc_preference_set_close(q, &b);
+    for (int k = 0; !s && k < 2; k++) {
+        float *to = x->strange + k * q->count;
+        s = sc_preference_set_ask(q, k ? q->reference : x->policy, &b, to);
+    }
+    for (int64_t i = 0; !s && i < q->count; i++) sum += x->strange[i] - x->strange[q->count + i];
     *out = (float)SC_MAX(sum / (double)SC_MAX(q->count, 1), 0);
     return s;
 }

@@ -25,6 +25,13 @@ sc_status sc_preference_set_ask(sc_preference_set *x, sc_reference *r, const sc_
     return SC_OK;
 }
 
+static bool knows_all(const sc_preference_set *x)
+{
+    bool all = true;
+    for (int64_t i = 0; i < x->count; i++) all = all && is_known(x, x->eval, x->chosen[i]);
+    return all;
+}
+
 /* The answers of a batch that nobody was asked about yet. */
 static sc_status ask_new(sc_preference_set *x, const sc_text_batch *b)
 {
@@ -78,19 +85,12 @@ static void put_text(sc_preference_set *x, const sc_preferences *p, const sc_pre
     x->sequences++;
 }
 
-/* Of single answers the example whose answer is put to this one's prompt: the one before it, of as many neighbours in the data as
- * are in a batch the last one for the first. */
-static int64_t stranger(const sc_preference_set *x, const sc_preferences *p, int64_t i)
-{
-    int64_t first = i / x->rows * x->rows, n = SC_MIN(x->rows, p->count - first);
-    return i > first ? i - 1 : first + n - 1;
-}
-
+/* As in a circle: the same answers as those that belong there. */
 void sc_preference_set_strangers(sc_preference_set *x)
 {
     const sc_preferences *p = &x->data[x->eval];
     for (int64_t i = 0; i < x->count; i++) {
-        const sc_preference *from = &p->item[stranger(x, p, x->chosen[i])];
+        const sc_preference *from = &p->item[x->chosen[(i ? i : x->count) - 1]];
         sc_preference to = p->item[x->chosen[i]];
         int64_t keep = SC_MIN(to.prompt, x->most - from->n[0]); /* its end, as where an example is too long */
         to.at += to.prompt - keep;
@@ -109,14 +109,11 @@ void sc_preference_set_answers(sc_preference_set *x, int k)
     x->maker.examples = x->count;
 }
 
-/* All that a reference is asked about. */
-static void put_all(sc_preference_set *x)
+/* The answers of the batch's examples, the better ones first. */
+static void put_pairs(sc_preference_set *x)
 {
     sc_preference_set_answers(x, 0);
-    if (x->data[x->eval].kind == SC_ANSWERS_SINGLE)
-        sc_preference_set_strangers(x);
-    else
-        sc_preference_set_answers(x, 1);
+    if (x->data[x->eval].kind == SC_ANSWERS_PAIRS) sc_preference_set_answers(x, 1);
 }
 
 /* Which rows are whose. */
@@ -138,13 +135,6 @@ static sc_status make_member(sc_preference_set *x, int64_t rows)
     return SC_OK;
 }
 
-bool sc_preference_set_knows(const sc_preference_set *x)
-{
-    bool all = true;
-    for (int64_t i = 0; i < x->count; i++) all = all && is_known(x, x->eval, x->chosen[i]);
-    return all;
-}
-
 /* What the reference gave the answers, as their log-probabilities are counted. */
 static void fill_said(sc_preference_set *x)
 {
@@ -156,12 +146,17 @@ static void fill_said(sc_preference_set *x)
     }
 }
 
-sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out)
+sc_status sc_preference_set_close(sc_preference_set *x, sc_text_batch *out)
 {
     x->own_rows = x->maker.rows;
-    sc_status s = sc_maker_finish(&x->maker, SC_ROWS_WANTED, out);
+    return sc_maker_finish(&x->maker, SC_ROWS_WANTED, out);
+}
+
+sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out)
+{
+    sc_status s = sc_preference_set_close(x, out);
     if (!s) s = make_member(x, out->rows);
-    if (!s && x->known[x->eval] && !sc_preference_set_knows(x)) s = ask_new(x, out);
+    if (!s && x->known[x->eval] && !knows_all(x)) s = ask_new(x, out);
     if (s) return s;
     for (int64_t i = 0; i < x->count; i++) x->weight[i] = 1 / (float)x->count;
     out->more[SC_PREFER_MEMBER] = (sc_more_input){x->member, x->sequences * out->rows, false};
@@ -178,7 +173,7 @@ sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out)
 sc_status sc_preference_set_batch(sc_preference_set *x, bool eval, int64_t index, sc_text_batch *out)
 {
     sc_preference_set_begin(x, eval, index);
-    put_all(x);
+    put_pairs(x);
     return sc_preference_set_finish(x, out);
 }
 
@@ -260,12 +255,19 @@ static sc_status compute_all(sc_preference_set *x, const sc_objective_setup *s)
             x->sequences = 0;
             x->count = SC_MIN(x->rows, x->data[k].count - i);
             for (int64_t r = 0; r < x->count; r++) x->chosen[r] = i + r;
-            put_all(x);
+            put_pairs(x);
             e = sc_preference_set_finish(x, &b);
             done += x->count;
         }
     if (!e) sc_progress(s->ctx, "reference", total, total);
     return e;
+}
+
+/* Where adapters are trained, the model without them is there already. */
+static sc_status find_reference(sc_preference_set *x, const sc_objective_setup *s, const char *path)
+{
+    if (s->o->peft.method && !s->o->prefer.reference) return sc_reference_base(&x->reference, s->model);
+    return sc_reference_open(&x->reference, s->ctx, path, s->model->info.vocab);
 }
 
 static sc_status know_all(sc_preference_set *x, const sc_objective_setup *s, const char *reference)
@@ -275,7 +277,7 @@ static sc_status know_all(sc_preference_set *x, const sc_objective_setup *s, con
     fingerprint(x, reference, print);
     sc_status e = path ? take_kept(x, path, print, &found) : sc_nomem();
     if (!e && !found) {
-        e = sc_reference_open(&x->reference, s->ctx, reference, s->model->info.vocab);
+        e = find_reference(x, s, reference);
         if (!e) e = compute_all(x, s);
         if (!e) e = sc_mkdirs(s->o->out);
         if (!e && sc_train_rank() == 0) e = write_kept(x, path, print);
@@ -299,8 +301,10 @@ static sc_status open_reference(sc_preference_set *x, const sc_objective_setup *
     }
     if (!o->reference && !s->o->from_weights)
         return sc_fail(SC_EINVAL, "a new model has no reference to stay near: name one (--reference)");
+    if (o->precompute && x->data[0].kind == SC_ANSWERS_SINGLE)
+        return sc_fail(SC_EINVAL, "single answers need the reference in each batch: nothing can be computed first");
     if (o->precompute) return know_all(x, s, path);
-    return sc_reference_open(&x->reference, s->ctx, path, s->model->info.vocab);
+    return find_reference(x, s, path);
 }
 
 static sc_status order_by_length(sc_preference_set *x, const sc_objective_setup *s)

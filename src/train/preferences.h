@@ -87,11 +87,11 @@ sc_status sc_preference_set_publish(const sc_preference_set *x, const char *dir)
 void sc_preference_set_begin(sc_preference_set *x, bool eval, int64_t index);
 /* Answer k of all examples, each behind its prompt. */
 void sc_preference_set_answers(sc_preference_set *x, int k);
-/* All prompts of single answers, each with the answer of another example. */
+/* All prompts of single answers, each with the answer of another example of the batch. */
 void sc_preference_set_strangers(sc_preference_set *x);
+/* The sequences alone, for a model to be asked about; and with the inputs of a loss. */
+sc_status sc_preference_set_close(sc_preference_set *x, sc_text_batch *out);
 sc_status sc_preference_set_finish(sc_preference_set *x, sc_text_batch *out);
-/* Whether the reference need not be asked about the examples of the batch. */
-bool sc_preference_set_knows(const sc_preference_set *x);
 /* The weights of sc_preference_add_nll for a batch of pairs, in *room. */
 sc_status sc_preference_nll_weights(const sc_preference_set *x, sc_text_batch *b, float **room, int64_t *cap,
                                     int which);

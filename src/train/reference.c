@@ -14,6 +14,8 @@ struct sc_reference {
     sc_plan *plan;
     sc_text_batch shape; /* its sizes */
     bool scores;         /* it gives the log-probabilities, else the logits */
+    double temperature;  /* that these are of */
+    sc_tensor *value;    /* NULL: not asked for */
     sc_maker maker;      /* the part that is run */
 };
 
@@ -22,6 +24,7 @@ static void free_plan(sc_reference *r)
     sc_plan_free(r->plan);
     sc_graph_free(r->x.t.g);
     r->plan = NULL;
+    r->value = NULL;
     r->x = (sc_loss_graph){0};
 }
 
@@ -85,25 +88,42 @@ const sc_model *sc_reference_model(const sc_reference *r) { return r->m; }
 
 /* ---- parts of a batch ---- */
 
-static sc_status make_plan(sc_reference *r, const sc_text_batch *b, bool scores)
+typedef struct wants {
+    bool scores, values;
+    double temperature;
+} wants;
+
+static sc_tensor *find_value(const sc_graph *g)
 {
-    if (r->plan && r->scores == scores && r->shape.tokens == b->tokens && r->shape.sequences == b->sequences &&
-        r->shape.rows == b->rows)
+    for (int64_t i = 0; i < g->n_taps; i++)
+        if (strcmp(g->tap[i].name, "value") == 0) return g->tap[i].tensor;
+    return NULL;
+}
+
+static sc_status make_plan(sc_reference *r, const sc_text_batch *b, wants w)
+{
+    if (r->plan && r->scores == w.scores && r->temperature == w.temperature && !r->value == !w.values &&
+        r->shape.tokens == b->tokens && r->shape.sequences == b->sequences && r->shape.rows == b->rows)
         return SC_OK;
     free_plan(r);
     sc_status s = sc_text_graph_new(&r->x.t, r->m, b->tokens, b->sequences, b->rows, NULL, NULL);
     if (s) return s;
     sc_graph *g = r->x.t.g;
-    sc_tensor *out = r->x.t.logits;
-    if (scores) { /* minus the cross entropy, row by row */
+    sc_tensor *logits = r->x.t.logits, *out[2] = {logits};
+    if (w.temperature != 1) logits = sc_affine(g, logits, (float)(1 / w.temperature), 0);
+    if (w.scores) { /* minus the cross entropy, row by row */
         sc_loss_inputs(&r->x, b->rows, false);
-        out = sc_cross_entropy(g, r->x.t.logits, r->x.labels, r->x.weight);
+        out[0] = sc_cross_entropy(g, logits, r->x.labels, r->x.weight);
     }
-    r->x.result = out;
+    r->x.result = out[0];
+    if (w.values && !(r->value = out[1] = find_value(g)))
+        s = sc_fail(SC_EUNSUPPORTED, "%s has no value head", r->m->info.path);
     sc_linear_in_order(g, SC_F32);
-    s = g->status ? sc_fail(g->status, "%s", g->fault) : sc_plan_new(&r->plan, g, r->m->backend, &out, 1);
+    if (!s) s = g->status ? sc_fail(g->status, "%s", g->fault) : SC_OK;
+    if (!s) s = sc_plan_new(&r->plan, g, r->m->backend, out, w.values ? 2 : 1);
     r->shape = *b;
-    r->scores = scores;
+    r->scores = w.scores;
+    r->temperature = w.temperature;
     if (s) free_plan(r);
     return s;
 }
@@ -122,16 +142,18 @@ static sc_status make_part(sc_reference *r, const sc_text_batch *b, int64_t firs
     return sc_maker_finish(m, SC_ROWS_WANTED, out);
 }
 
-static sc_status run_part(sc_reference *r, const sc_text_batch *part, int64_t rows, bool scores, float *out)
+static sc_status run_part(sc_reference *r, const sc_text_batch *part, int64_t rows, wants w, float *out,
+                          float *values)
 {
     int64_t vocab = r->m->info.vocab;
-    sc_status s = make_plan(r, part, scores);
+    sc_status s = make_plan(r, part, w);
     if (s) return s;
     sc_batch_fill(r->plan, &r->x, part);
-    float *weight = scores ? sc_plan_data(r->plan, r->x.weight) : NULL;
+    float *weight = w.scores ? sc_plan_data(r->plan, r->x.weight) : NULL;
     for (int64_t i = 0; weight && i < part->rows; i++) weight[i] = -1;
     if ((s = sc_plan_run(r->plan))) return s;
-    memcpy(out, sc_plan_data(r->plan, r->x.result), sizeof *out * (size_t)(scores ? rows : rows * vocab));
+    memcpy(out, sc_plan_data(r->plan, r->x.result), sizeof *out * (size_t)(w.scores ? rows : rows * vocab));
+    if (w.values) memcpy(values, sc_plan_data(r->plan, r->value), sizeof *values * (size_t)rows);
     return SC_OK;
 }
 
@@ -143,7 +165,7 @@ static int64_t rows_before(const sc_text_batch *b, int64_t row, int64_t token)
     return row;
 }
 
-static sc_status run(sc_reference *r, const sc_text_batch *b, bool scores, float *out)
+static sc_status run(sc_reference *r, const sc_text_batch *b, wants w, float *out, float *values)
 {
     int64_t vocab = r->m->info.vocab, most = SC_MAX(MOST_LOGITS / (vocab * (int64_t)sizeof(float)), 1);
     sc_status s = SC_OK;
@@ -158,7 +180,9 @@ static sc_status run(sc_reference *r, const sc_text_batch *b, bool scores, float
         if (to > row) {
             sc_text_batch part;
             s = make_part(r, b, q, end, row, to, &part);
-            if (!s) s = run_part(r, &part, to - row, scores, out + (scores ? row : row * vocab));
+            if (!s)
+                s = run_part(r, &part, to - row, w, out + (w.scores ? row : row * vocab),
+                             w.values ? values + row : NULL);
         }
         q = end;
         row = to;
@@ -168,7 +192,16 @@ static sc_status run(sc_reference *r, const sc_text_batch *b, bool scores, float
 
 sc_status sc_reference_log_probs(sc_reference *r, const sc_text_batch *b, float *out)
 {
-    return run(r, b, true, out);
+    return run(r, b, (wants){true, false, 1}, out, NULL);
 }
 
-sc_status sc_reference_logits(sc_reference *r, const sc_text_batch *b, float *out) { return run(r, b, false, out); }
+sc_status sc_reference_policy(sc_reference *r, const sc_text_batch *b, double temperature, float *out,
+                              float *values)
+{
+    return run(r, b, (wants){true, values != NULL, temperature}, out, values);
+}
+
+sc_status sc_reference_logits(sc_reference *r, const sc_text_batch *b, float *out)
+{
+    return run(r, b, (wants){false, false, 1}, out, NULL);
+}

@@ -21,6 +21,10 @@ const sc_model *sc_reference_model(const sc_reference *r);
 /* out[i] (rows): the log-probability of labels[i] after token wanted[i] of the batch (NULL: after token i), 0 where the label is
  * negative. Of a batch ids, start, wanted (rising) and labels are read. */
 sc_status sc_reference_log_probs(sc_reference *r, const sc_text_batch *b, float *out);
+/* The same, of the logits over `temperature`; values (rows), may be NULL: what the model's value head expects after the same
+ * tokens. SC_EUNSUPPORTED: it has none. */
+sc_status sc_reference_policy(sc_reference *r, const sc_text_batch *b, double temperature, float *out,
+                              float *values);
 /* The logits themselves, out (rows, V). */
 sc_status sc_reference_logits(sc_reference *r, const sc_text_batch *b, float *out);
 

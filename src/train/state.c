@@ -38,6 +38,11 @@ typedef struct field {
         name, kind, offsetof(sc_train_options, member), offsetof(sc_train_options, n_##member), free               \
     }
 
+#define LIST_IN(name, kind, part, member)                                                                          \
+    {                                                                                                              \
+        name, kind, offsetof(sc_train_options, part.member), offsetof(sc_train_options, part.n_##member), false    \
+    }
+
 static const field fields[] = {
     FREE("model", PATH, model),
     FREE("tokenizer", PATH, tokenizer),
@@ -87,6 +92,30 @@ static const field fields[] = {
     FIELD("label-smoothing", NUM, smoothing),
     FIELD("scale", NUM, scale),
     FIELD("pooling", STR, pooling),
+    LIST_IN("reward", TEXTS, rl, rewards),
+    FREE("reward-seconds", NUM, rl.reward_seconds),
+    FIELD("reward-failed", NUM, rl.reward_failed),
+    FIELD("rollouts", INT, rl.rollouts),
+    FIELD("group-size", INT, rl.group),
+    FIELD("passes", INT, rl.passes),
+    FIELD("max-tokens", INT, rl.max_tokens),
+    FIELD("temperature", NUM, rl.temperature),
+    FIELD("reference", PATH, rl.reference),
+    FIELD("kl", OFF, rl.kl),
+    FIELD("kl-target", NUM, rl.kl_target),
+    FIELD("kl-horizon", NUM, rl.kl_horizon),
+    FIELD("discount", OFF, rl.gamma),
+    FIELD("lambda", OFF, rl.lambda),
+    FIELD("clip-low", NUM, rl.clip_low),
+    FIELD("clip-high", NUM, rl.clip_high),
+    FIELD("value-clip", NUM, rl.value_clip),
+    FIELD("value-coef", NUM, rl.value_coef),
+    FIELD("no-end", NUM, rl.no_end),
+    FIELD("loss", STR, rl.loss),
+    FIELD("advantage-scale", STR, rl.scale),
+    FIELD("leave-out", FLAG, rl.leave_out),
+    FIELD("whiten-rewards", FLAG, rl.whiten_rewards),
+    FIELD("keep-advantages", FLAG, rl.keep_advantages),
     FIELD("loss", STR, prefer.loss),
     FIELD("beta", NUM, prefer.beta),
     FIELD("gamma", OFF, prefer.gamma),

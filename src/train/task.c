@@ -68,7 +68,7 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
     json_t *config = NULL, *changes = NULL;
     sc_status s = read_config(&config, path, o->peft.method != NULL);
     sc_objective_setup x = {.ctx = ctx, .o = o, .config = config, .parts = parts};
-    if (!s) s = sc_objective_choose(&t->objective, o->objective, config, path);
+    if (!s && !t->objective) s = sc_objective_choose(&t->objective, o->objective, config, path);
     if (!s && parts > 1 && t->objective->together)
         s = sc_fail(
             SC_EINVAL,

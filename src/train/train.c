@@ -487,9 +487,11 @@ static sc_status say_how_to_go_on(const sc_trainer *t, sc_status s)
     return sc_fail(s, "%s; there is no checkpoint yet", text);
 }
 
-sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
+sc_status sc_train_objective(sc_context *ctx, const sc_train_options *o, const sc_objective *objective,
+                             sc_train_report *report, void *user)
 {
-    sc_trainer t = {.o = *o, .lock = -1, .arena = sc_arena_new()};
+    sc_trainer t = {.o = *o, .lock = -1, .arena = sc_arena_new(), .task.objective = objective};
+    if (objective) t.o.objective = objective->name;
     t.ctx = &t.team.work;
     sc_status s = t.arena ? SC_OK : sc_nomem();
     if (!s && !o->out) s = sc_fail(SC_EINVAL, "a training needs a place for the run");
@@ -500,4 +502,9 @@ sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *
     if (s && t.begun > 0 && t.team.ranks && sc_ranks_broken(t.team.ranks)) s = say_how_to_go_on(&t, s);
     close_run(&t);
     return sc_team_close(&t.team, s);
+}
+
+sc_status sc_train(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user)
+{
+    return sc_train_objective(ctx, o, NULL, report, user);
 }

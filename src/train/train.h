@@ -208,10 +208,10 @@ typedef struct sc_replay sc_replay;
 
 /* Starts as {0}. */
 typedef struct sc_task {
-    const sc_objective *objective;
-    void *self;        /* the objective's own */
-    sc_replay *replay; /* old data among the new; NULL: none */
-    int64_t replayed;  /* of a batch's examples, of all its parts */
+    const sc_objective *objective; /* may be given; else the options name it */
+    void *self;                    /* the objective's own */
+    sc_replay *replay;             /* old data among the new; NULL: none */
+    int64_t replayed;              /* of a batch's examples, of all its parts */
     sc_objective_size size;
     sc_tokenizer *tokenizer;
     sc_alphabet alphabet;
@@ -230,6 +230,10 @@ void sc_task_describe(const sc_task *t, int64_t index, sc_str *out);
 sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_options *o, const char *const *path,
                           int n, void **self, int64_t *eval_batches);
 
+/* sc_train with an objective that is not in the table; its name is the options'. (train.c) */
+sc_status sc_train_objective(sc_context *ctx, const sc_train_options *o, const sc_objective *objective,
+                             sc_train_report *report, void *user);
+
 /* ---- checkpoints (checkpoint.c) ---- */
 
 /* What a checkpoint is made of, beside the model and its files. */
@@ -243,6 +247,8 @@ typedef struct sc_checkpoint {
     json_t *state;            /* trainer_state.json */
     struct sc_shards *shards; /* of several ranks, which all write and read: rank 0 touches the disk; NULL: alone */
     bool first;               /* rank 0, or alone */
+    const sc_objective *objective;
+    void *self; /* its own */
 } sc_checkpoint;
 /* Writes out/checkpoint-STEP, which appears whole or not at all, and is one of `keep` at multiples of step `every`: older
  * ones go, and those at other steps. */
