@@ -32,7 +32,7 @@ static void classes(void **state)
     (void)state;
     sc_str text = {0};
     sc_str_puts(&text, "id\tdocument\tlabel\n");
-    for (int i = 0; i < 40; i++) sc_str_printf(&text, "%d\ttext %d\t%d\n", i, i, i % 2);
+    for (int i = 0; i < 40; i++) sc_str_printf(&text, "%d\ttext %d\t%d%s\n", i, i, i % 2, i == 7 ? "  " : "");
     const char *const labels[] = {"0=negative", "1=positive"};
     sc_compare_options o = {.data = write_file("a.tsv", text.p), .labels = labels, .n_labels = 2, .test_items = 10};
     sc_compare_task t, again;

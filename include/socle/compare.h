@@ -54,12 +54,11 @@ typedef struct sc_compare_options {
     int seeds; /* how often what depends on chance is done [1] */
     uint64_t seed;
 
-    double epochs;          /* of training [3] */
-    int64_t batch;          /* [8] */
-    int64_t length;         /* tokens of an example at most [512] */
-    double lr;              /* [by method: full 3e-5, lora 5e-4, prompt-tuned 0.1] */
-    int64_t rank;           /* of lora [8] */
-    int64_t virtual_tokens; /* of prompt-tuned [16] */
+    double epochs;  /* of training [3] */
+    int64_t batch;  /* [8] */
+    int64_t length; /* tokens of an example at most [512] */
+    double lr;      /* [by method: full 3e-5, lora 5e-4, prompt-tuned 0.03] */
+    int64_t rank;   /* of lora [8] */
 
     double
         seconds; /* for everything; what is left is shared among the cells that are left, and a cell whose time is over

@@ -48,7 +48,7 @@ typedef struct sc_compare_task {
     const char *const *classes; /* the one set, n_classes */
     int n_classes;
     sc_compare_item *item;
-    int64_t n;
+    int64_t n, cap;
     sc_compare_part train, dev, test;
     sc_eval_set *set; /* of a task of evaluation; NULL: rows of a file */
     const sc_eval_task *eval;
@@ -58,6 +58,11 @@ typedef struct sc_compare_task {
 /* Reads and cuts; `o` without defaults yet. */
 enum { SC_COMPARE_TASK_DATA = 16 };
 sc_status sc_compare_task_read(sc_compare_task *t, sc_context *ctx, const sc_compare_options *o);
+/* Its parts, for rows from elsewhere: t->arena is there; `path` is for messages; of all items the first `cut` may only be learned
+ * from (0: any). */
+sc_status sc_compare_task_rows(sc_compare_task *t, const sc_compare_options *o, const json_t *rows,
+                               const char *path);
+sc_status sc_compare_task_finish(sc_compare_task *t, const sc_compare_options *o, int64_t cut);
 void sc_compare_task_free(sc_compare_task *t);
 extern const char *const sc_compare_metric_names[];
 

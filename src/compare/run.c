@@ -36,8 +36,7 @@ static sc_status check_options(sc_compare_options *o)
                   {&o->think_tokens, 128, 1 << 16, "tokens of reasoning"},
                   {&o->batch, 8, 65536, "examples of a batch"},
                   {&o->length, 512, 1 << 20, "tokens of an example"},
-                  {&o->rank, 8, 4096, "rank"},
-                  {&o->virtual_tokens, 16, 4096, "virtual tokens"}};
+                  {&o->rank, 8, 4096, "rank"}};
     for (int i = 0; i < SC_COUNT(counts); i++) {
         if (!*counts[i].value) *counts[i].value = counts[i].usual;
         if (*counts[i].value < 1 || *counts[i].value > counts[i].most)
@@ -56,14 +55,13 @@ static sc_status check_options(sc_compare_options *o)
 static json_t *kept_options(const sc_compare_state *c)
 {
     const sc_compare_options *o = &c->o;
-    return json_pack("{s:I, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I}",
-                     "task", (json_int_t)c->task.fingerprint, "metric", sc_compare_metric_names[c->task.metric],
-                     "prompt", o->prompt ? o->prompt : "", "instruction", o->instruction ? o->instruction : "",
-                     "chat", o->chat, "pick", o->pick ? o->pick : "", "shots", (json_int_t)o->shots, "samples",
+    return json_pack("{s:I, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I}", "task",
+                     (json_int_t)c->task.fingerprint, "metric", sc_compare_metric_names[c->task.metric], "prompt",
+                     o->prompt ? o->prompt : "", "instruction", o->instruction ? o->instruction : "", "chat",
+                     o->chat, "pick", o->pick ? o->pick : "", "shots", (json_int_t)o->shots, "samples",
                      (json_int_t)o->samples, "max_tokens", (json_int_t)o->max_tokens, "think_tokens",
                      (json_int_t)o->think_tokens, "epochs", o->epochs, "batch", (json_int_t)o->batch, "length",
-                     (json_int_t)o->length, "lr", o->lr, "rank", (json_int_t)o->rank, "virtual_tokens",
-                     (json_int_t)o->virtual_tokens, "seed", (json_int_t)o->seed);
+                     (json_int_t)o->length, "lr", o->lr, "rank", (json_int_t)o->rank, "seed", (json_int_t)o->seed);
 }
 
 /* ---- the folder ---- */
