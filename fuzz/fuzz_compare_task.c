@@ -7,21 +7,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void ask(const sc_compare_task *t, const sc_compare_options *o)
 {
-    const sc_compare_prompter p = {o, t};
-    const sc_compare_item *shot[4], *it = t->test.item[0];
-    char text[64] = "The answer is 1,000 or yes.\n";
+    char said[] = "1,000 or yes";
+    const sc_compare_item *it = t->test.item[0];
+    const sc_ask_solution y = {.answer = said, .text = said};
     double score;
-    int n = sc_compare_shots(&p, 4, 1, shot);
-    char *prompt = sc_compare_prompt(&p, it, shot, n, SC_COMPARE_CONCLUDES, "so");
-    json_t *example = sc_compare_example(&p, it);
-    if (t->metric == SC_COMPARE_CHOICE) {
-        (void)sc_compare_named(t, it, text);
-    } else {
-        sc_compare_extract(t, text);
-        (void)sc_compare_grade(&score, t, it, text);
-    }
+    json_t *example = sc_compare_example(o, t, it);
+    (void)sc_compare_grade(&score, t, it, &y);
     json_decref(example);
-    sc_free(prompt);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -150,6 +150,7 @@ static int compare(sc_cmd *c)
                             .shots = sc_cmd_int(c, "shots"),
                             .pick = sc_cmd_str(c, "pick"),
                             .samples = sc_cmd_int(c, "samples"),
+                            .reward = sc_cmd_str(c, "reward"),
                             .max_tokens = sc_cmd_int(c, "max-tokens"),
                             .think_tokens = sc_cmd_int(c, "think-tokens"),
                             .seeds = (int)sc_cmd_int(c, "seeds"),
@@ -190,8 +191,11 @@ static const sc_option options[] = {
     {"train", 0, SC_OPT_FILE, "FILE", "rows to learn from, with --test, in place of parts of --task"},
     {"test", 0, SC_OPT_FILE, "FILE", "rows to test on, with --train"},
     {"method", 0, SC_OPT_STR, "METHOD",
-     "zero-shot, one-shot, few-shot, cot, self-consistency, best-of-n, prompt-tuned, lora or full; not given: "
-     "zero-shot, few-shot and lora",
+     "a way of asking as socle run has them (zero-shot, one-shot, few-shot[:K], cot, few-shot-cot, "
+     "self-consistency[:N], "
+     "best-of-n[:N], tree, tree-dfs, think[:TOKENS]), or of training: prompt-tuned, lora, full; not given: "
+     "zero-shot, few-shot "
+     "and lora",
      .many = true},
     {"out", 'o', SC_OPT_DIR, "DIR",
      "report.html, results.json, results.md and every answer; what is there is not done again"},
@@ -205,16 +209,16 @@ static const sc_option options[] = {
      "what is asked, with {input} and, to list the choices, {choices}; not given: 'Question: {input}\\nAnswer:'"},
     {"instruction", 0, SC_OPT_STR, "TEXT", "before everything"},
     {"chat", 0, SC_OPT_FLAG, .help = "ask by way of the chat template"},
-    {"metric", 0, SC_OPT_CHOICE, "choice|exact|number|contains",
-     "what is right; not given: by what the answers are"},
+    {"metric", 0, SC_OPT_CHOICE, "choice|exact|number", "what is right; not given: by what the answers are"},
     {"test-items", 0, SC_OPT_INT, "N", "to test on, at most", .value = "200", .lo = 1, .hi = 1e7},
     {"train-items", 0, SC_OPT_INT, "N", "to learn from, at most", .value = "500", .lo = 1, .hi = 1e7},
     {"dev-items", 0, SC_OPT_INT, "N", "to choose the best checkpoint by, at most", .value = "50", .lo = 1,
      .hi = 1e7},
     {"curve", 0, SC_OPT_STR, "N,...", "train on so many examples too, for a learning curve"},
     {"shots", 'k', SC_OPT_INT, "K", "of few-shot", .value = "5", .lo = 1, .hi = 64},
-    {"pick", 0, SC_OPT_CHOICE, "random|balanced", "which shots; not given: balanced where answers are classes"},
+    {"pick", 0, SC_OPT_CHOICE, "random|balanced|nearest", "which shots", .value = "balanced"},
     {"samples", 0, SC_OPT_INT, "N", "of self-consistency and best-of-n", .value = "5", .lo = 2, .hi = 256},
+    {"reward", 0, SC_OPT_DIR, "MODEL", "a reward model, which best-of-n chooses by; not given: by likelihood"},
     {"max-tokens", 0, SC_OPT_INT, "N", "of an answer", .value = "32", .lo = 1, .hi = 65536},
     {"think-tokens", 0, SC_OPT_INT, "N", "of reasoning", .value = "128", .lo = 1, .hi = 65536},
     {"seeds", 0, SC_OPT_INT, "N", "how often what depends on chance is done", .value = "1", .lo = 1, .hi = 100},

@@ -32,11 +32,10 @@ sc_status sc_compare_fits(sc_compare_state *c, const sc_compare_run *r)
 
 static sc_status write_examples(const sc_compare_state *c, const char *path, const sc_compare_part *part, int64_t n)
 {
-    const sc_compare_prompter p = {&c->o, &c->task};
     sc_str text = {0};
     sc_status s = SC_OK;
     for (int64_t i = 0; !s && i < n; i++) {
-        json_t *o = sc_compare_example(&p, part->item[i]);
+        json_t *o = sc_compare_example(&c->o, &c->task, part->item[i]);
         char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
         json_decref(o);
         if (!line) s = sc_nomem();

@@ -243,7 +243,7 @@ static int put_curves(sc_page *p, const sc_compare_results *x, bool draw)
     for (int i = 0; ok && i < x->n; i++) {
         const sc_compare_result *y = &x->result[i];
         int64_t at = v.n;
-        if (y->curve || !y->items || !sc_compare_method_named(y->method)->learns) continue;
+        if (y->curve || !y->items || !y->learns) continue;
         for (int64_t size = 0;;) { /* in order of size */
             const sc_compare_result *next = NULL;
             for (int k = 0; k < x->n; k++) {
@@ -434,8 +434,7 @@ static void put_disagreements(sc_page *p, const sc_compare_state *c, const sc_co
 
 static void put_prompt(sc_page *p, const sc_compare_state *c)
 {
-    const sc_compare_prompter q = {&c->o, &c->task};
-    char *prompt = sc_compare_prompt(&q, c->task.test.item[0], NULL, 0, SC_COMPARE_ASKS, NULL);
+    char *prompt = sc_compare_prompt(&c->o, &c->task, c->task.test.item[0]);
     if (prompt) sc_page_command(p, "What is asked", prompt);
     sc_free(prompt);
 }

@@ -9,7 +9,7 @@
 
 enum { MOST_CLASSES = 16, MOST_CHOICES = 64, MOST_TEXT = 1 << 20 };
 
-const char *const sc_compare_metric_names[] = {"choice", "exact", "number", "contains", "task", NULL};
+const char *const sc_compare_metric_names[] = {"choice", "exact", "number", "task", NULL};
 
 typedef struct reading {
     sc_compare_task *t;
@@ -178,7 +178,7 @@ static sc_status add_row(reading *r, const json_t *row)
     const json_t *input = json_object_get(row, r->input), *answer = json_object_get(row, r->answer);
     if (json_is_object(input)) input = json_object_get(input, json_object_get(input, "stem") ? "stem" : "text");
     if (!sc_grow(&t->item, &t->cap, t->n + 1, sizeof *t->item)) return sc_nomem();
-    sc_compare_item it = {.input = text_of(t->arena, input), .delimiter = " ", .target = -1};
+    sc_compare_item it = {.input = text_of(t->arena, input), .target = -1};
     if (!it.input) return sc_fail(SC_EFORMAT, "'%s' is missing or no text", r->input);
     if (strlen(it.input) > MOST_TEXT)
         return sc_fail(SC_ELIMIT, "'%s' is longer than %d bytes", r->input, MOST_TEXT);
@@ -247,14 +247,12 @@ static sc_status add_eval_item(reading *r, sc_eval_part part, int64_t place)
     if (s) return s;
     sc_compare_item it = {.input = keep(r, x.question),
                           .answer = keep(r, x.answer),
-                          .delimiter = keep(r, x.delimiter),
                           .place = place,
                           .n_correct = 1,
                           .target = (int)x.gold,
                           .n_choices = (int)SC_MIN(x.n_choices, MOST_CHOICES)};
     const char **list = sc_arena_alloc(t->arena, sizeof *list * (size_t)(it.n_choices + 1));
-    if (!list || !it.input || !it.answer || !it.delimiter || !sc_grow(&t->item, &t->cap, t->n + 1, sizeof *t->item))
-        s = sc_nomem();
+    if (!list || !it.input || !it.answer || !sc_grow(&t->item, &t->cap, t->n + 1, sizeof *t->item)) s = sc_nomem();
     for (int k = 0; !s && k < it.n_choices; k++)
         if (!(list[k] = keep(r, x.choices[k]))) s = sc_nomem();
     if (!s) list[it.n_choices] = it.answer;
