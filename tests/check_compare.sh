@@ -63,6 +63,22 @@ refused 1 'given twice' "$socle" compare -m model -m model --task rows.csv --out
     fail "a limit of memory ends everything"
 grep -q 'needs more than' out.txt || fail "no reason for what is left out"
 
+# A model behind an endpoint is asked like one here, and not trained.
+mkfifo hold
+python3 "$root/tests/ask_server.py" log <hold >port &
+exec 3>hold
+for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
+"$socle" compare --api "http://127.0.0.1:$(cat port)/v1" --api-model somebody -m model --task rows.csv --test-items 6 --train-items 9 \
+    --method zero-shot --method few-shot --method lora --epochs 1 --out api >out.txt 2>err.txt || { cat err.txt; fail "an endpoint"; }
+exec 3>&-
+if grep -q 'without libcurl' out.txt; then
+    echo "built without libcurl: endpoints are not asked"
+else
+    grep -qE '^\| somebody \| few-shot \| 5 \| \**[0-9.]+%' out.txt || { cat out.txt; fail "no answers of an endpoint"; }
+    grep -qE '^\| somebody \| lora .*is not trained' out.txt || fail "it is not told that an endpoint is not trained"
+    grep -qE '^\| model \| lora \| 9 \| \**[0-9.]+%' out.txt || fail "a model here beside an endpoint"
+fi
+
 # Merging, from the command line: a model with itself is itself.
 "$socle" merge -q model other --out merged 2>err.txt || { cat err.txt; fail "merge"; }
 [ "$("$socle" run model -n 8 --raw -- "a b" 2>/dev/null)" = "$("$socle" run merged -n 8 --raw -- "a b" 2>/dev/null)" ] || fail "a merged model"
