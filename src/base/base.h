@@ -137,7 +137,8 @@ uint64_t sc_hash(const void *p, int64_t n);
 bool sc_path_exists(const char *path);
 bool sc_path_is_dir(const char *path);
 char *sc_path_join(const char *dir, const char *name); /* owned; NULL without memory */
-const char *sc_path_base(const char *path);            /* after the last slash */
+char *sc_path_absolute(const char *path);   /* owned; as it is where there is no such file; NULL without memory */
+const char *sc_path_base(const char *path); /* after the last slash */
 bool sc_path_has_suffix(const char *path, const char *suffix);
 sc_status sc_mkdirs(const char *path);
 /* Reads a whole regular file of at most `max` bytes; *data is NUL-terminated and owned (sc_free). */

@@ -83,6 +83,16 @@ sc_tensor *sc_affine(sc_graph *g, sc_tensor *x, float scale, float shift);
 typedef struct sc_affine_attr {
     float scale, shift;
 } sc_affine_attr;
+/* y = x / (1 - rate), or 0 where chance leaves a value out; seed (2) i32. Node by node other ones are left out. */
+sc_tensor *sc_dropout(sc_graph *g, sc_tensor *x, sc_tensor *seed, float rate);
+typedef struct sc_dropout_attr {
+    float rate;
+    uint64_t stream;
+} sc_dropout_attr;
+/* One over the lengths (N) of the rows of w + scale b a: w (N, C), a (R, C), b (N, R), square (N) those of w's squared. As
+ * constants: no gradient passes. */
+sc_tensor *sc_inverse_lengths(sc_graph *g, sc_tensor *square, sc_tensor *w, sc_tensor *a, sc_tensor *b,
+                              float scale);
 sc_tensor *sc_unary(sc_graph *g, sc_unary_kind kind, sc_tensor *x);
 typedef struct sc_unary_attr {
     sc_unary_kind kind;
