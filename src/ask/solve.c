@@ -232,8 +232,9 @@ static sc_status set_stops(sc_ask_run *r, sc_str *label)
     const sc_ask_examples *e = r->t->examples;
     bool lines = false;
     r->n_stop = 0;
-    if (r->chat || !(r->t->input_label || (e && r->m->shots > 0))) return SC_OK;
-    sc_str_printf(label, "\n%s", r->t->input_label ? r->t->input_label : "Question:");
+    if (r->chat || !(r->t->bare || r->t->input_label || (e && r->m->shots > 0))) return SC_OK;
+    const char *usual = r->t->bare ? "" : "Question:";
+    sc_str_printf(label, "\n%s", r->t->input_label ? r->t->input_label : usual);
     while (label->len > 1 && label->p[label->len - 1] == ' ') label->p[--label->len] = 0;
     if (label->oom) return sc_nomem();
     for (int64_t i = 0, n = e ? sc_ask_examples_count(e) : 0; i < n && !lines; i++) {
