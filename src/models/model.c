@@ -452,14 +452,21 @@ static sc_status open_adapted(sc_model **out, sc_context *ctx, const char *path,
     return s;
 }
 
-/* Whether a folder has that and no model; *config: its file (sc_free). */
-static bool is_adapter(const char *path, char **config)
+/* *config: its file, where a folder has one and no model (sc_free); else NULL. */
+static sc_status find_adapter(const char *path, char **config)
 {
-    char *own = sc_path_is_dir(path) ? sc_path_join(path, "config.json") : NULL;
-    *config = own ? sc_path_join(path, "adapter_config.json") : NULL;
-    bool yes = *config && !sc_path_exists(own) && sc_path_exists(*config);
+    *config = NULL;
+    if (!sc_path_is_dir(path)) return SC_OK;
+    char *own = sc_path_join(path, "config.json"),
+         *adapter = own ? sc_path_join(path, "adapter_config.json") : NULL;
+    sc_status s = adapter ? SC_OK : sc_nomem();
+    if (!s && !sc_path_exists(own) && sc_path_exists(adapter)) {
+        *config = adapter;
+        adapter = NULL;
+    }
+    sc_free(adapter);
     sc_free(own);
-    return yes;
+    return s;
 }
 
 sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
@@ -467,13 +474,14 @@ sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *pat
 {
     static const sc_model_options defaults = {0};
     char *adapter;
-    bool adapted = is_adapter(path, &adapter);
-    sc_status opened =
-        adapted ? open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes) : SC_OK;
-    sc_free(adapter);
-    if (adapted) return opened;
+    sc_status s = find_adapter(path, &adapter);
+    if (s) return s;
+    if (adapter) {
+        s = open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes);
+        sc_free(adapter);
+        return s;
+    }
     sc_model *m = sc_calloc(1, sizeof *m);
-    sc_status s = SC_OK;
     if (!m) return sc_nomem();
     const sc_model_options *o = options ? options : &defaults;
     if ((unsigned)o->type >= SC_DTYPE_COUNT || (unsigned)o->weights > SC_WEIGHTS_SYNTHETIC) {
