@@ -204,6 +204,38 @@ static void a_run_goes_on(void **state)
     sc_free(b);
 }
 
+/* The student's own answers teach it too, and a run that was stopped samples the same ones. */
+static void own_answers_are_learned_from(void **state)
+{
+    (void)state;
+    int64_t stop = 17, n, k;
+    char *a, *b;
+    const char *out[] = {held(in_dir("own")), held(in_dir("own-parts"))};
+    for (int i = 0; i < 2; i++) {
+        sc_train_options o = options("distill", out[i]);
+        o.distill = (sc_distill_options){
+            .teacher = in_dir("teacher"), .divergence = "js", .share = 1, .on_policy = 0.5, .max_tokens = 8};
+        o.steps = 60;
+        sc_status s = sc_tune_distill(ctx, &o, i ? stop_at : NULL, &stop);
+        if (s != (i ? SC_ECANCELLED : SC_OK)) fail_msg("%s", sc_error());
+    }
+    sc_context_resume(ctx);
+    sc_train_options o = {.out = out[1], .resume = true};
+    if (sc_tune_distill(ctx, &o, NULL, NULL)) fail_msg("%s", sc_error());
+    assert_int_equal(sc_file_read(&a, &n, in_dir("own/model.safetensors"), 1 << 24), SC_OK);
+    assert_int_equal(sc_file_read(&b, &k, in_dir("own-parts/model.safetensors"), 1 << 24), SC_OK);
+    assert_int_equal(n, k);
+    assert_memory_equal(a, b, (size_t)n);
+    sc_free(a);
+    sc_free(b);
+    double first = number_of("own", false, "divergence"), last = number_of("own", true, "divergence");
+    if (!(last < 0.5 * first)) fail_msg("from %g to %g", first, last);
+    /* By itself the objective knows no other answers than the data's. */
+    o = options("distill", held(in_dir("refused-own")));
+    o.distill.on_policy = 0.5;
+    assert_int_equal(sc_train(ctx, &o, NULL, NULL), SC_EINVAL);
+}
+
 static void what_cannot_teach_is_refused(void **state)
 {
     (void)state;
@@ -317,8 +349,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_the_fixtures),     cmocka_unit_test(a_student_becomes_its_teacher),
-        cmocka_unit_test(a_run_goes_on),       cmocka_unit_test(what_cannot_teach_is_refused),
+        cmocka_unit_test(as_the_fixtures),
+        cmocka_unit_test(a_student_becomes_its_teacher),
+        cmocka_unit_test(a_run_goes_on),
+        cmocka_unit_test(own_answers_are_learned_from),
+        cmocka_unit_test(what_cannot_teach_is_refused),
         cmocka_unit_test(texts_are_asked_for),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -19,6 +19,9 @@ extern "C" {
 SC_API sc_status sc_tune_policy(sc_context *ctx, const sc_train_options *o, const char *method,
                                 sc_train_report *report, void *user);
 
+/* sc_train of the objective "distill", of whose batches o->distill.on_policy have the student's own answers. */
+SC_API sc_status sc_tune_distill(sc_context *ctx, const sc_train_options *o, sc_train_report *report, void *user);
+
 /* What a teacher is asked, and how. 0: the default, in brackets. */
 typedef struct sc_tune_texts_options {
     const char *const *

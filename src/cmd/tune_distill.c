@@ -83,7 +83,11 @@ static int tune_distill(sc_cmd *c)
                                        .divergence = sc_cmd_typed_str(c, "divergence"),
                                        .temperature = sc_cmd_typed_num(c, "temperature"),
                                        .beta = sc_cmd_typed_num(c, "mixture"),
-                                       .share = sc_cmd_typed_num(c, "teacher-share")};
+                                       .share = sc_cmd_typed_num(c, "teacher-share"),
+                                       .on_policy = sc_cmd_typed_num(c, "on-policy"),
+                                       .max_tokens = sc_cmd_typed_int(c, "max-tokens"),
+                                       .answer_temperature = sc_cmd_typed_num(c, "answer-temperature")};
+    t.distills = true;
     rc = sc_cmd_train(c, &t);
     sc_free(path);
     return rc;
@@ -102,13 +106,16 @@ static const sc_option options[] = {
      .hi = 0.999},
     {"teacher-share", 0, SC_OPT_NUM, "SHARE", "of the divergence in the loss; the rest is the data's cross entropy",
      .value = "0.5", .lo = 0.001, .hi = 1},
+    {"on-policy", 0, SC_OPT_NUM, "SHARE", "of batches in which MODEL's own answers take the place of the data's",
+     .value = "0", .lo = 0, .hi = 1},
     {"texts", 0, SC_OPT_FLAG,
      .help = "the teacher answers what --data asks, into teacher.jsonl in --out, and its answers are learned"},
     {"answers", 0, SC_OPT_INT, "N", "texts: to each question", .value = "1", .lo = 1, .hi = 1000},
-    {"max-tokens", 0, SC_OPT_INT, "N", "texts: of an answer; what is longer is not learned", .value = "512",
-     .lo = 1, .hi = 1 << 20},
+    {"max-tokens", 0, SC_OPT_INT, "N", "texts, on-policy: of an answer; 0: 512, on-policy 128", .value = "0",
+     .lo = 0, .hi = 1 << 20},
     {"answer-temperature", 0, SC_OPT_NUM, "T",
-     "texts: that answers are sampled at; 0: the likeliest token each time", .value = "0", .lo = 0, .hi = 100},
+     "texts, on-policy: that answers are sampled at; 0: the likeliest token each time, on-policy 1", .value = "0",
+     .lo = 0, .hi = 100},
     SC_OPT_ASKER,
     SC_OPT_SFT,
     SC_OPT_TUNE,
@@ -121,6 +128,9 @@ static const sc_example examples[] = {
      "The teacher alone, whose likeliest answers count most"},
     {"socle tune distill small --teacher large --data texts.jsonl --temperature 2 --pack --length 512 --out run",
      "Softened distributions, on packed texts"},
+    {"socle tune distill small --teacher large --data chats.jsonl --on-policy 0.5 --divergence js --teacher-share "
+     "1 --out run",
+     "Half of the batches with the student's own answers"},
     {"socle tune distill small --teacher large --texts --data questions.jsonl --out run",
      "From the teacher's texts, whatever its tokenizer"},
     {"socle tune distill small --texts --api https://api.example.com/v1 --api-model large --answers 4 "
