@@ -104,7 +104,7 @@ static char *describe(const sc_ask_prompt *p, const sc_ask_candidate *c, int n, 
 static sc_status conclude(const sc_ask_run *r, const sc_ask_prompt *p, sc_ask_candidate *c, int n, json_t *tree,
                           sc_ask_solution *out)
 {
-    int best;
+    int best = 0;
     sc_status s = choose(r, c, n, &best);
     if (s) return s;
     const sc_ask_candidate *b = &c[best];
