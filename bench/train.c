@@ -70,7 +70,7 @@ static void open_all(bench *b)
     sc_model_info info;
     want(sc_model_open(&b->model, b->ctx, o->config, &fresh), "model");
     sc_model_describe(b->model, &info);
-    if (o->rank) want(sc_adapters_make(b->model, &lora, 1), "adapters");
+    if (o->rank) want(sc_adapters_make(b->model, &lora, 1, NULL, 0), "adapters");
     want(sc_learner_new(&b->learner, b->model, &sc_objective_causal, NULL), "learner");
     sc_learner_compute(b->learner, o->bf16 ? SC_BF16 : SC_F32, o->recompute);
     b->trained = sc_learner_trained(b->learner, &b->n);

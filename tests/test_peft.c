@@ -55,7 +55,7 @@ static void stir(sc_model *m)
 {
     for (int64_t i = 0; i < m->adapters.n_learnt; i++) {
         sc_learnt *l = &m->adapters.learnt[i];
-        float *x = l->buffer->data;
+        float *x = l->value;
         sc_rng_normal_fill(7, (uint64_t)i, 0, x, l->rows * l->cols);
         for (int64_t k = 0; k < l->rows * l->cols; k++) x[k] *= 0.1F;
     }
@@ -140,7 +140,7 @@ static void check_family(const char *dir, const char *name)
     const char *adapters[] = {in_root("family")};
     if (sc_model_open(&m, ctx, dir, NULL)) fail_msg("%s: %s", name, sc_error());
     fill(&x, m->info.vocab);
-    if (sc_adapters_make(m, &o, 4)) fail_msg("%s: %s", name, sc_error());
+    if (sc_adapters_make(m, &o, 4, NULL, 0)) fail_msg("%s: %s", name, sc_error());
     stir(m);
     assert_int_equal(sc_mkdirs(adapters[0]), SC_OK);
     if (sc_adapters_write(&m->adapters, adapters[0])) fail_msg("%s: %s", name, sc_error());
@@ -217,7 +217,7 @@ static void quantised_bases(void **state)
         }
         for (int k = 0; k < 2; k++) {
             fill(&x, m[k]->info.vocab);
-            if (sc_adapters_make(m[k], &o, 1)) fail_msg("%s", sc_error());
+            if (sc_adapters_make(m[k], &o, 1, NULL, 0)) fail_msg("%s", sc_error());
             stir(m[k]);
             if (sc_learner_new(&l[k], m[k], &sc_objective_causal, NULL)) fail_msg("%s", sc_error());
             if (sc_learner_add(l[k], &x.b, 1, &loss[k])) fail_msg("%s", sc_error());
@@ -257,7 +257,7 @@ static void the_base_stays(void **state)
     fill(&x, m->info.vocab);
     assert_int_equal(sc_reference_new(&before, m), SC_OK);
     assert_int_equal(sc_reference_log_probs(before, &x.b, was), SC_OK);
-    if (sc_adapters_make(m, &o, 4)) fail_msg("%s", sc_error());
+    if (sc_adapters_make(m, &o, 4, NULL, 0)) fail_msg("%s", sc_error());
     assert_int_equal(sc_reference_new(&with, m), SC_OK);
     assert_int_equal(sc_reference_log_probs(with, &x.b, is), SC_OK);
     for (int i = 0; i < TOKENS; i++) assert_true(is[i] == was[i]);

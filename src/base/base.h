@@ -89,6 +89,8 @@ void sc_str_utf8(sc_str *s, uint32_t codepoint); /* encodes; an invalid code poi
 char *sc_str_take(sc_str *s,
                   int64_t *len); /* the owned, NUL-terminated text (sc_free), s is {0} again; NULL on oom */
 void sc_str_free(sc_str *s);
+/* n words as a shell would read them back; owned. */
+char *sc_command_text(const char *const *word, int n);
 /* Appends the bytes that p[0..n) spells in base64, with or without = at its end; false for other characters. */
 bool sc_base64_decode(sc_str *s, const char *p, int64_t n);
 
@@ -135,7 +137,8 @@ uint64_t sc_hash(const void *p, int64_t n);
 bool sc_path_exists(const char *path);
 bool sc_path_is_dir(const char *path);
 char *sc_path_join(const char *dir, const char *name); /* owned; NULL without memory */
-const char *sc_path_base(const char *path);            /* after the last slash */
+char *sc_path_absolute(const char *path);   /* owned; as it is where there is no such file; NULL without memory */
+const char *sc_path_base(const char *path); /* after the last slash */
 bool sc_path_has_suffix(const char *path, const char *suffix);
 sc_status sc_mkdirs(const char *path);
 /* Reads a whole regular file of at most `max` bytes; *data is NUL-terminated and owned (sc_free). */

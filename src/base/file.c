@@ -21,6 +21,13 @@ bool sc_path_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+char *sc_path_absolute(const char *path)
+{
+    char *real = realpath(path, NULL), *own = real ? sc_strdup(real) : NULL;
+    free(real);
+    return own ? own : sc_strdup(path);
+}
+
 char *sc_path_join(const char *dir, const char *name)
 {
     sc_str s = {0};

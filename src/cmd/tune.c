@@ -112,6 +112,13 @@ static sc_peft_options peft_options(const sc_cmd *c)
         .rank = sc_cmd_typed_int(c, "rank"),
         .alpha = sc_cmd_typed_num(c, "alpha"),
         .rslora = sc_cmd_typed_flag(c, "rslora"),
+        .dora = sc_cmd_typed_flag(c, "dora"),
+        .dropout = sc_cmd_typed_num(c, "dropout"),
+        .save = sc_cmd_typed_str(c, "train-also"),
+        .width = sc_cmd_typed_int(c, "width"),
+        .after_ffn = sc_cmd_typed_flag(c, "after-ffn"),
+        .tokens = sc_cmd_typed_int(c, "virtual-tokens"),
+        .first = sc_cmd_typed_str(c, "virtual-text"),
     };
 }
 

@@ -72,13 +72,22 @@
      .help = "keep less for the backward pass and compute it again: less memory, more time, the same bits"}
 
 #define SC_OPT_PEFT                                                                                                \
-    {"peft", 0, SC_OPT_CHOICE, "lora", "train this beside the weights, which stay as they are stored",             \
-     .value = NULL},                                                                                               \
-    {"targets", 0, SC_OPT_STR, "NAMES", "of which layers: all-linear; names or their ends, q_proj,v_proj; re:REGEX", \
-     .value = "all-linear"},                                                                                       \
+    {"peft", 0, SC_OPT_CHOICE, "lora|ia3|bottleneck|prompt|prefix|bitfit|layers",                                  \
+     "train small tensors beside the weights, or a few of these; the rest stays as it is stored"},                 \
+    {"targets", 0, SC_OPT_STR, "NAMES",                                                                            \
+     "of which layers: all-linear; names or their ends, q_proj,v_proj; re:REGEX (what is usual for the method)"},  \
     {"rank", 0, SC_OPT_INT, "R", "lora: of what is added", .value = "8", .lo = 1, .hi = 65536},                    \
     {"alpha", 0, SC_OPT_NUM, "A", "lora: it counts A / R times; 0: twice", .value = "0", .lo = 0, .hi = 1e9},      \
-    {"rslora", 0, SC_OPT_FLAG, .help = "lora: it counts A / sqrt(R) times"}
+    {"rslora", 0, SC_OPT_FLAG, .help = "lora: it counts A / sqrt(R) times"},                                       \
+    {"dora", 0, SC_OPT_FLAG, .help = "lora: the lengths of rows are trained by themselves"},                       \
+    {"dropout", 0, SC_OPT_NUM, "SHARE", "lora: of its input that is left out at random", .value = "0", .lo = 0,    \
+     .hi = 0.99},                                                                                                  \
+    {"train-also", 0, SC_OPT_STR, "NAMES", "parameters to train as they are beside that: such as lm_head"},       \
+    {"width", 0, SC_OPT_INT, "N", "bottleneck: its width; 0: a sixteenth of the model's", .value = "0", .lo = 0,   \
+     .hi = 1 << 20},                                                                                               \
+    {"after-ffn", 0, SC_OPT_FLAG, .help = "bottleneck: none behind attention"},                                    \
+    {"virtual-tokens", 0, SC_OPT_INT, "N", "prompt, prefix: how many", .value = "20", .lo = 1, .hi = 65536},       \
+    {"virtual-text", 0, SC_OPT_STR, "TEXT", "prompt: what they begin as (tokens by chance)"}
 
 #define SC_OPT_TRAIN_AVERAGE                                                                                       \
     {"ema", 0, SC_OPT_NUM, "SHARE", "keep averages of the weights, of which a step leaves so much (0.999); 0: none", \

@@ -323,6 +323,10 @@ void sc_adapters_free(sc_adapters *a)
         sc_buffer_unref(a->part[i].lora.a.buffer);
         sc_buffer_unref(a->part[i].lora.b.buffer);
         sc_buffer_unref(a->part[i].lora.gain.buffer);
+        sc_buffer_unref(a->part[i].lora.magnitude.buffer);
+        sc_buffer_unref(a->part[i].lora.square.buffer);
+        sc_buffer_unref(a->part[i].lora.a_bias.buffer);
+        sc_buffer_unref(a->part[i].lora.b_bias.buffer);
         sc_buffer_unref(a->part[i].magnitude);
     }
     for (int64_t i = 0; i < a->n_whole; i++) sc_buffer_unref(a->whole[i].storage.buffer);

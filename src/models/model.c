@@ -28,10 +28,18 @@ sc_weight *sc_model_weight(sc_model *m, const char *name)
     return find_with_prefix(m, text);
 }
 
-static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
+static sc_status give_stored(void *user, const sc_param_request *want, sc_storage *out)
 {
     sc_weight *w = sc_model_weight(user, want->name);
     if (w) *out = w->wide.data ? w->wide : w->storage;
+    return SC_OK;
+}
+
+static sc_status give(void *user, const sc_param_request *want, sc_storage *out)
+{
+    sc_weight *w = sc_model_weight(user, want->name);
+    if (!w || !w->trained.data) return give_stored(user, want, out);
+    *out = w->trained;
     return SC_OK;
 }
 
@@ -131,6 +139,7 @@ static sc_status make_missing(sc_model *m, const sc_model_options *o)
     m->make = &fresh;
     sc_status s = sc_model_visit(m, &(sc_param_source){.get = make, .lora = lora, .user = m});
     m->make = o;
+    for (int64_t i = had; i < m->weights.count; i++) m->weights.item[i].made = true;
     if (!s && m->weights.count > had)
         sc_log(m->ctx, SC_LOG_INFO, "%s: %lld tensors are new, the first '%s'", m->info.path,
                (long long)(m->weights.count - had), m->weights.item[had].name);
@@ -483,6 +492,8 @@ sc_status sc_model_base(sc_model **out, const sc_model *m)
     if (!base) return sc_nomem();
     *base = *m;
     base->adapters.adapters = m->adapters.n_learnt ? m->adapters.adapters - 1 : m->adapters.adapters;
+    base->adapters.prompt = base->source_.prompt = (sc_prompt){0};
+    base->source_.get = give_stored;
     base->source_.lora = lora_of_base;
     base->source_.user = base;
     base->source = &base->source_;

@@ -268,8 +268,11 @@ typedef struct sc_weight {
     sc_shape shape;
     sc_storage storage; /* as the file has it */
     sc_storage
-        wide;     /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
+        wide; /* what graphs use in its place: a vector of a 16-bit type as f32, or a form; data NULL: none */
+    sc_storage
+        trained;  /* what a model that learns beside its weights has in place of this one; data NULL: nothing */
     sc_form form; /* that the graph wants */
+    bool made;    /* it came from no file */
     bool used, transposed, permuted, joined, plus_one; /* as the rows of gguf_names.c say */
     bool formed;                                       /* stored as NEG_EXP makes it */
     int tiled;                                         /* of sc_gguf_name */
@@ -291,6 +294,8 @@ void sc_weights_free(sc_weights *w);
 /* Norms and biases are computed with as f32, whatever a checkpoint stores; they are small. Fills w->wide where that or a
  * form asks for it. */
 sc_status sc_weight_widen(sc_weight *w);
+/* The values as f32, element (r, c) of a matrix, or r of a vector, at r stride[0] + c stride[1]. */
+sc_status sc_weight_copy(const sc_weight *w, float *to, const int64_t *stride);
 /* Bytes of a fresh or synthetic weight. (make.c) */
 sc_status sc_weights_size(const sc_param_request *want, const sc_model_options *o, int64_t *bytes);
 /* Adds it, as the options say. */
@@ -422,8 +427,12 @@ typedef struct sc_learnt {
     int64_t rows, cols;
     bool turned;
     const int32_t *row, *col; /* of the file's that is row, or column, i here; NULL: the same */
-    sc_buffer *buffer;
-    bool plain; /* decay is not for it */
+    int64_t at;               /* its first column in the file's tensor, which may have more */
+    sc_buffer *buffer;        /* its memory; NULL: it is a part of another one's */
+    float *value;
+    const char *param; /* of the model, in whose place it stands; NULL: it stands beside them */
+    float add;         /* more than what the file has */
+    bool plain;        /* decay is not for it */
 } sc_learnt;
 
 typedef struct sc_adapters {
@@ -435,6 +444,7 @@ typedef struct sc_adapters {
     /* What is trained, the weights being left as they are; and adapter_config.json for it. 0: nothing is here. */
     sc_learnt *learnt;
     int64_t n_learnt, cap_learnt;
+    uint64_t seed; /* of what is left out at random */
     json_t *config;
 } sc_adapters;
 /* What the readers of one adapter share. */
@@ -481,8 +491,26 @@ typedef struct sc_modules {
     bool oom;
 } sc_modules;
 sc_status sc_model_modules(sc_modules *out, sc_model *m); /* item: sc_free */
-/* New adapters for a model, as o says: from then on they are what is trained, and its graphs have them. */
-sc_status sc_adapters_make(sc_model *m, const sc_peft_options *o, uint64_t seed);
+/* New adapters for a model, as o says: from then on they are what is trained, and its graphs have them. ids: of o->first, by
+ * the model's tokenizer. */
+sc_status sc_adapters_make(sc_model *m, const sc_peft_options *o, uint64_t seed, const int32_t *ids, int64_t n_ids);
+/* What making adapters needs to know. */
+typedef struct sc_adapter_maker {
+    sc_model *m;
+    const sc_peft_options *o;
+    uint64_t seed;
+} sc_adapter_maker;
+/* Another tensor to train, zeros at first: (rows, cols) in memory, in the file "STEM" + end. */
+sc_status sc_adapter_learn(const sc_adapter_maker *k, const char *stem, const char *end, int64_t rows, int64_t cols,
+                           bool turned, sc_learnt **out);
+/* Trains copies of the model's own parameters: those that are in a module of `names` (as sc_choice_new; NULL: none), that end
+ * in `end` (NULL: none), and those of a head. *n: how many of the first two; *modules, owned: the modules around all but those
+ * that only end so. (adapter_whole.c) */
+sc_status sc_adapter_learn_whole(const sc_adapter_maker *k, const char *names, const char *end, int64_t *n,
+                                 json_t **modules);
+/* adapter_config.json of what was made. (adapter_config.c) */
+sc_status sc_adapter_describe(const sc_adapter_maker *k, const sc_modules *all, const bool *chosen,
+                              json_t *modules);
 /* What is trained as PEFT's adapter_config.json and adapter_model.safetensors; and back, into the same. (adapter_files.c) */
 sc_status sc_adapters_write(const sc_adapters *a, const char *dir);
 sc_status sc_adapters_read(sc_adapters *a, const char *dir);

@@ -26,6 +26,27 @@ sc_status sc_weights_add(sc_weights *w, const char *name, const sc_shape *shape,
     return SC_OK;
 }
 
+sc_status sc_weight_copy(const sc_weight *w, float *to, const int64_t *stride)
+{
+    const sc_storage *st = &w->storage;
+    int64_t rows = w->shape.dim[0], cols = w->shape.rank > 1 ? w->shape.dim[1] : 1,
+            n = sc_shape_elements(&w->shape);
+    bool dense = w->shape.rank > 1 ? st->stride[1] == 1 && st->stride[0] == cols : st->stride[0] == 1;
+    float *row = sc_malloc(sizeof *row * (size_t)SC_MAX(n, 1));
+    sc_status s = row ? SC_OK : sc_nomem();
+    if (!s && dense)
+        s = sc_dequantize(st->dtype, st->data, row, n);
+    else
+        for (int64_t i = 0; !s && i < n; i++) {
+            int64_t at = i / cols * st->stride[0] + (w->shape.rank > 1 ? i % cols * st->stride[1] : 0);
+            s = sc_dequantize(st->dtype, (const char *)st->data + sc_dtype_size(st->dtype, at), row + i, 1);
+        }
+    for (int64_t r = 0; !s && r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) to[r * stride[0] + c * stride[1]] = row[r * cols + c];
+    sc_free(row);
+    return s;
+}
+
 sc_weight *sc_weights_find(const sc_weights *w, const char *name)
 {
     int64_t i;
@@ -94,6 +115,7 @@ void sc_weights_free(sc_weights *w)
     for (int64_t i = 0; i < w->count; i++) {
         sc_buffer_unref(w->item[i].storage.buffer);
         sc_buffer_unref(w->item[i].wide.buffer);
+        sc_buffer_unref(w->item[i].trained.buffer);
     }
     sc_free(w->item);
     sc_map_free(&w->index);

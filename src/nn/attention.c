@@ -50,8 +50,11 @@ static sc_tensor *with_prefix(sc_graph *g, sc_text_in *in, int64_t which, sc_ten
                                       (long long)p->layers, (long long)p->width));
     if (!in->virtual_rows) in->virtual_rows = sc_virtual_rows(g, in->ids, p->vocab);
     sc_tensor *place = sc_reshape(g, sc_slice(g, in->virtual_rows, 0, 0, 1), 1, (int64_t[]){-1});
-    sc_tensor *all = sc_graph_constant(g, "prefix", &(sc_shape){3, {2 * p->layers, p->rows, p->width}}, &p->table);
-    sc_tensor *own = sc_reshape(g, sc_slice(g, all, 0, which, 1), 2, (int64_t[]){-1, p->width});
+    sc_storage part = {.dtype = p->table.dtype,
+                       .stride = {p->width, 1},
+                       .data = (float *)p->table.data + which * p->rows * p->width,
+                       .buffer = p->table.buffer};
+    sc_tensor *own = sc_graph_constant(g, "prefix", &(sc_shape){2, {p->rows, p->width}}, &part);
     x = sc_rows_and(g, sc_reshape(g, x, 2, (int64_t[]){-1, p->width}), own, place);
     return sc_reshape(g, x, 3, (int64_t[]){-1, heads, d});
 }

@@ -11,7 +11,7 @@ bool sc_lora_next(sc_graph *g, const char *name, sc_lora_use use, int i, int64_t
     if (g->status || !g->params || !g->params->lora || !g->params->lora(g->params->user, name, use, i, part))
         return false;
     if ((part->rows == n || part->kind == SC_LORA_SCALES_IN) &&
-        (part->cols == c || part->kind == SC_LORA_SCALES_OUT))
+        (part->cols == c || part->kind == SC_LORA_SCALES_OUT || part->kind == SC_LORA_FOLLOWS))
         return true;
     sc_graph_fault(g, sc_fail(SC_ESHAPE,
                               "an adapter for another model: its part for '%s' is for (%lld, %lld), the "
@@ -25,6 +25,47 @@ static sc_tensor *times(sc_graph *g, sc_tensor *x, const sc_storage *factors, in
     return sc_mul(g, x, sc_graph_constant(g, "ia3_l", &(sc_shape){1, {n}}, factors));
 }
 
+static sc_tensor *constant(sc_graph *g, const char *name, const sc_storage *s, int rank, int64_t rows, int64_t cols)
+{
+    return sc_graph_constant(g, name, &(sc_shape){rank, {rows, cols}}, s);
+}
+
+/* x, or what chance leaves of it. */
+static sc_tensor *thinned(sc_graph *g, sc_tensor *x, float rate)
+{
+    if (g->status || !(rate > 0) || !g->params->chance) return x;
+    if (!g->chance) {
+        const char *scope = g->scope[g->depth];
+        g->scope[g->depth] = "";
+        g->chance = sc_graph_input(g, "chance", SC_I32, &(sc_shape){1, {2}});
+        g->scope[g->depth] = scope;
+    }
+    return sc_dropout(g, x, g->chance, rate);
+}
+
+/* With DoRA: the rows of w + b a get lengths that are trained. seen: x, or what is left of it where some was left out. */
+static sc_tensor *with_lengths(sc_graph *g, const sc_lora *l, sc_tensor *w, sc_tensor *a, sc_tensor *b,
+                               sc_tensor *seen, sc_tensor *plain, sc_tensor *added)
+{
+    sc_tensor *length = constant(g, "lora_magnitude_vector", &l->magnitude, 1, l->rows, 0),
+              *square = constant(g, "lora_square", &l->square, 1, l->rows, 0);
+    sc_tensor *gain = sc_mul(g, length, sc_inverse_lengths(g, square, w, a, b, l->scale));
+    if (!seen || seen->op != &sc_op_dropout) return sc_mul(g, sc_add(g, plain, added), gain);
+    /* What is left out is so for the change of lengths, not for what the matrix did before. */
+    sc_tensor *change = sc_mul(g, sc_apply_linear(g, seen, w, NULL), sc_affine(g, gain, 1, -1));
+    return sc_add(g, sc_add(g, plain, change), sc_mul(g, added, gain));
+}
+
+static sc_tensor *followed(sc_graph *g, sc_tensor *y, const sc_lora *l)
+{
+    sc_tensor *down = sc_apply_linear(g, y, constant(g, "adapter_down.weight", &l->a, 2, l->rank, l->rows),
+                                      constant(g, "adapter_down.bias", &l->a_bias, 1, l->rank, 0));
+    return sc_add(g, y,
+                  sc_apply_linear(g, sc_unary(g, SC_UNARY_RELU, down),
+                                  constant(g, "adapter_up.weight", &l->b, 2, l->rows, l->rank),
+                                  constant(g, "adapter_up.bias", &l->b_bias, 1, l->rows, 0)));
+}
+
 /* x (T, C) w^T + bias and what adapters make of that; y (T, N). w is that of the scope we are in. */
 static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor *w, sc_tensor *bias)
 {
@@ -35,22 +76,29 @@ static sc_tensor *adapted(sc_graph *g, sc_lora_use use, sc_tensor *x, sc_tensor 
     bool gain = false;
     sc_tensor *scaled = x;
     for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++) {
-        gain = gain || part.gain.data;
+        gain = gain || part.gain.data || part.magnitude.data;
         if (part.kind == SC_LORA_SCALES_IN) scaled = times(g, scaled, &part.a, c);
     }
     sc_tensor *plain = sc_apply_linear(g, scaled, w, gain ? NULL : bias); /* a gain leaves the bias alone */
     sc_tensor *y = plain;
     for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++) {
         if (part.kind != SC_LORA_ADDS) continue;
-        sc_shape a = {2, {part.rank, part.cols}}, b = {2, {part.rows, part.rank}}, v = {1, {part.rows}};
-        sc_tensor *down = sc_apply_linear(g, x, sc_graph_constant(g, "lora_A", &a, &part.a), NULL);
+        sc_tensor *a = constant(g, "lora_A", &part.a, 2, part.rank, part.cols),
+                  *b = constant(g, "lora_B", &part.b, 2, part.rows, part.rank);
+        sc_tensor *seen = thinned(g, x, part.dropout), *down = sc_apply_linear(g, seen, a, NULL);
         if (part.scale != 0) down = sc_affine(g, down, part.scale, 0);
-        y = sc_add(g, y, sc_apply_linear(g, down, sc_graph_constant(g, "lora_B", &b, &part.b), NULL));
-        if (part.gain.data) y = sc_add(g, y, sc_mul(g, plain, sc_graph_constant(g, "lora_gain", &v, &part.gain)));
+        sc_tensor *added = sc_apply_linear(g, down, b, NULL);
+        if (part.magnitude.data)
+            y = with_lengths(g, &part, w, a, b, seen, y, added);
+        else
+            y = sc_add(g, y, added);
+        if (part.gain.data) y = sc_add(g, y, sc_mul(g, plain, constant(g, "lora_gain", &part.gain, 1, n, 0)));
     }
     if (gain && bias) y = sc_add(g, y, bias);
     for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++)
         if (part.kind == SC_LORA_SCALES_OUT) y = times(g, y, &part.b, n);
+    for (int i = 0; sc_lora_next(g, name, use, i, n, c, &part); i++)
+        if (part.kind == SC_LORA_FOLLOWS) y = followed(g, y, &part);
     return y;
 }
 

@@ -157,9 +157,14 @@ typedef struct sc_lora {
     int64_t rank, rows, cols; /* R, N, C */
     sc_storage a, b, gain;    /* gain.data NULL: none. Of E experts: a (E, R, C), b (E, N, R) */
     /* Or factors of what goes in, a (C), or of what comes out with its bias, b (N): Liu et al. 2022, "IA3". */
-    enum { SC_LORA_ADDS, SC_LORA_SCALES_IN, SC_LORA_SCALES_OUT } kind;
+    /* Or a network behind it, y + relu(y a^T + a_bias) b^T + b_bias, a (R, N), b (N, R): Houlsby et al. 2019. */
+    enum { SC_LORA_ADDS, SC_LORA_SCALES_IN, SC_LORA_SCALES_OUT, SC_LORA_FOLLOWS } kind;
+    sc_storage a_bias, b_bias;
     int64_t experts; /* E; 0: a single matrix */
     float scale;     /* of what is added, where b does not have it already; 0: it has */
+    float dropout;   /* of what a is given, where gradients are wanted (sc_param_source.chance) */
+    /* Of DoRA in training, in place of a gain: magnitudes (N), and the squares of the lengths of w's rows (N). */
+    sc_storage magnitude, square;
 } sc_lora;
 
 /* Rows that stand behind a table of tokens: ids from the table's last row on. (Lester et al. 2021, "prompt tuning") Or what
@@ -179,6 +184,7 @@ typedef struct sc_param_source {
     bool (*lora)(void *user, const char *name, sc_lora_use use, int i, sc_lora *out);
     void *user;
     sc_prompt prompt;
+    bool chance;   /* values are left out at random, where parts say so */
     bool learning; /* the way that is shorter to differentiate is taken where there are two */
     bool changing; /* parameters change between runs: graphs make their forms themselves */
 } sc_param_source;
@@ -199,6 +205,7 @@ struct sc_graph {
         sc_tensor *tensor;
     } * tap;
     int64_t n_taps, cap_taps;
+    sc_tensor *chance; /* (2) i32, an input: the seed of what is left out; NULL: nothing is */
 };
 
 sc_status sc_graph_new(sc_graph **out, const sc_param_source *params); /* params may be NULL; borrowed */

@@ -33,7 +33,8 @@ struct sc_learner {
     sc_dtype type; /* that products are made in */
     sc_remake remake;
     double metric[SC_MORE];
-    pass add, loss; /* with gradients and without */
+    pass add, loss;     /* with gradients and without */
+    sc_virtual virtual; /* the last batch, where an adapter has such tokens */
 };
 
 static void free_pass(pass *p)
@@ -55,6 +56,7 @@ void sc_learner_free(sc_learner *l)
     sc_free(l->sum);
     sc_free(l->grad);
     sc_parameters_free(l->parameters);
+    sc_virtual_free(&l->virtual);
     sc_free(l);
 }
 
@@ -211,7 +213,9 @@ static sc_status make_pass(sc_learner *l, pass *p, const sc_text_batch *b, bool 
     if (p->plan && fits(&p->shape, b)) return SC_OK;
     free_pass(p);
     p->x.learns = gradients;
+    l->m->source_.chance = gradients;
     sc_status s = l->objective->build(l->self, &p->x, l->m, b);
+    l->m->source_.chance = false;
     if (!s && gradients) add_balance(l, &p->x);
     if (!s && p->x.t.g->status) s = sc_fail(p->x.t.g->status, "%s", p->x.t.g->fault);
     if (!s && gradients) s = differentiate(l, p);
@@ -285,6 +289,8 @@ static sc_status run_pass(sc_learner *l, pass *p, const sc_text_batch *b, double
     sc_status s = make_pass(l, p, b, gradients);
     if (s) return s;
     sc_batch_fill(p->plan, &p->x, b);
+    uint64_t chance = (uint64_t)b->index * 0x9e3779b97f4a7c15 + l->m->adapters.seed;
+    fill(p->plan, p->x.t.g->chance, &chance, 2);
     float *weight = p->x.weight ? sc_plan_data(p->plan, p->x.weight) : NULL;
     for (int64_t i = 0; weight && i < b->rows; i++) /* those that count: their sum is the batch's share */
         weight[i] = b->labels && b->labels[i] < 0 ? 0 : (float)(b->weight[i] * scale);
@@ -329,10 +335,12 @@ static sc_status make_zeros(sc_learner *l)
     return s;
 }
 
-sc_status sc_learner_add(sc_learner *l, const sc_text_batch *b, double scale, double *loss)
+sc_status sc_learner_add(sc_learner *l, const sc_text_batch *given, double scale, double *loss)
 {
-    sc_status s = l->added == 1 ? keep(l) : SC_OK;
-    if (!s) s = run_pass(l, &l->add, b, scale, true, loss);
+    sc_text_batch b;
+    sc_status s = sc_virtual_batch(&l->virtual, l->m, given, &b);
+    if (!s && l->added == 1) s = keep(l);
+    if (!s) s = run_pass(l, &l->add, &b, scale, true, loss);
     if (!s && !l->added) s = make_zeros(l);
     for (int64_t i = 0; !s && i < l->n; i++) {
         const float *more;
@@ -364,9 +372,11 @@ static sc_status take_turns(sc_learner *l)
     return SC_OK;
 }
 
-sc_status sc_learner_order(sc_learner *l, const sc_text_batch *b, int64_t *order)
+sc_status sc_learner_order(sc_learner *l, const sc_text_batch *given, int64_t *order)
 {
-    sc_status s = make_pass(l, &l->add, b, true);
+    sc_text_batch b;
+    sc_status s = sc_virtual_batch(&l->virtual, l->m, given, &b);
+    if (!s) s = make_pass(l, &l->add, &b, true);
     if (!s) s = take_turns(l);
     for (int64_t k = 0; !s && k < l->n; k++) order[k] = l->add.turn[k].parameter;
     return s;
@@ -383,11 +393,13 @@ static void tell(void *learner, int stage)
     }
 }
 
-sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scale, sc_gradient_final *final,
+sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *given, double scale, sc_gradient_final *final,
                               void *user, double *loss)
 {
-    sc_status s = l->added == 1 ? keep(l) : SC_OK;
-    if (!s) s = make_pass(l, &l->add, b, true);
+    sc_text_batch b;
+    sc_status s = sc_virtual_batch(&l->virtual, l->m, given, &b);
+    if (!s && l->added == 1) s = keep(l);
+    if (!s) s = make_pass(l, &l->add, &b, true);
     if (!s) s = take_turns(l);
     if (!s && !l->added) s = make_zeros(l);
     if (s) return s;
@@ -396,7 +408,7 @@ sc_status sc_learner_add_last(sc_learner *l, const sc_text_batch *b, double scal
     l->user = user;
     l->add.plan->stage_done = tell;
     l->add.plan->stage_user = l;
-    s = run_pass(l, &l->add, b, scale, true, loss);
+    s = run_pass(l, &l->add, &b, scale, true, loss);
     l->add.plan->stage_done = NULL;
     if (!s) tell(l, l->add.plan->n_stages);
     if (!s) add_metrics(&l->add, 1, l->metric);
@@ -425,7 +437,9 @@ sc_status sc_learner_score(sc_learner *l, const sc_text_batch *b, sc_measure *su
 {
     double loss;
     const sc_tensor *y;
-    sc_status s = run_pass(l, &l->loss, b, 1, false, &loss);
+    sc_text_batch with;
+    sc_status s = sc_virtual_batch(&l->virtual, l->m, b, &with);
+    if (!s) s = run_pass(l, &l->loss, &with, 1, false, &loss);
     if (s) return s;
     sum->loss += loss * (double)b->counted;
     sum->counted += (double)b->counted;

@@ -32,8 +32,19 @@ typedef struct sc_text_batch {
     const float *weight;         /* how much each counts; together 1 */
     sc_more_input more[SC_MORE]; /* in turn */
     int64_t counted;             /* rows that something is expected of, by which batches count in a mean */
-    int64_t examples, words;     /* of the data, without what only fills up; words: tokens, of both sides */
+    int64_t index;           /* since the beginning of the training: what is left out at random follows from it */
+    int64_t examples, words; /* of the data, without what only fills up; words: tokens, of both sides */
 } sc_text_batch;
+
+/* Room for a batch with virtual tokens. Starts as {0}. (virtual.c) */
+typedef struct sc_virtual {
+    int32_t *ids, *types, *positions, *start, *wanted;
+    int64_t cap_ids, cap_types, cap_positions, cap_start, cap_wanted;
+} sc_virtual;
+/* The same batch with the virtual tokens that a model trains before each sequence; as it is where there are none. What the rows
+ * are of is told by `wanted` then. Valid until the next one. */
+sc_status sc_virtual_batch(sc_virtual *v, const sc_model *m, const sc_text_batch *b, sc_text_batch *out);
+void sc_virtual_free(sc_virtual *v);
 
 /* Something of a batch beside its loss, for metrics.jsonl: one element, a sum of terms times `weight` or an input that counts, so
  * that those of a step's batches add up to its mean. */

@@ -165,7 +165,7 @@ static sc_status causal_eval_batch(void *self, int64_t index, sc_text_batch *out
 static sc_status causal_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     (void)self;
-    sc_status s = sc_text_graph_new(&out->t, m, b->tokens, b->sequences, 0, NULL, NULL);
+    sc_status s = sc_text_graph_new(&out->t, m, b->tokens, b->sequences, b->wanted ? b->rows : 0, NULL, NULL);
     if (!s) sc_loss_cross_entropy(out, out->t.logits, b->rows, 0);
     return s;
 }

@@ -46,28 +46,6 @@ static sc_shape shape_of(const sc_model_param *p)
 
 /* ---- taking them ---- */
 
-/* Element (r, c) of a matrix, or r of a vector, as f32. */
-static sc_status copy_out(const sc_weight *w, float *to, const int64_t *stride)
-{
-    const sc_storage *st = &w->storage;
-    int64_t rows = w->shape.dim[0], cols = w->shape.rank > 1 ? w->shape.dim[1] : 1,
-            n = sc_shape_elements(&w->shape);
-    bool dense = w->shape.rank > 1 ? st->stride[1] == 1 && st->stride[0] == cols : st->stride[0] == 1;
-    float *row = sc_malloc(sizeof *row * (size_t)SC_MAX(n, 1));
-    sc_status s = row ? SC_OK : sc_nomem();
-    if (!s && dense)
-        s = sc_dequantize(st->dtype, st->data, row, n);
-    else
-        for (int64_t i = 0; !s && i < n; i++) {
-            int64_t at = i / cols * st->stride[0] + (w->shape.rank > 1 ? i % cols * st->stride[1] : 0);
-            s = sc_dequantize(st->dtype, (const char *)st->data + sc_dtype_size(st->dtype, at), row + i, 1);
-        }
-    for (int64_t r = 0; !s && r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) to[r * stride[0] + c * stride[1]] = row[r * cols + c];
-    sc_free(row);
-    return s;
-}
-
 static void replace(sc_weight *w, const sc_storage *st)
 {
     sc_buffer_ref(st->buffer);
@@ -90,7 +68,7 @@ static sc_status own(sc_weight *w, const sc_shape *shape)
     st.data = st.buffer->data;
     sc_dense_strides(shape, st.stride);
     if (w->transposed || w->step > 1)
-        s = copy_out(w, st.data, st.stride);
+        s = sc_weight_copy(w, st.data, st.stride);
     else if (w->storage.dtype == SC_F32)
         memcpy(st.data, w->storage.data, (size_t)bytes);
     else
@@ -127,7 +105,7 @@ static sc_status join(sc_parameters *l, int64_t i, sc_buffer *buffer)
     sc_storage st = {.dtype = SC_F32, .buffer = buffer};
     float *data = (float *)buffer->data + place_in(&l->slot[i], p, st.stride);
     st.data = data;
-    sc_status s = copy_out(w, data, st.stride);
+    sc_status s = sc_weight_copy(w, data, st.stride);
     if (s) return s;
     replace(w, &st);
     w->transposed = p->transposed = l->slot[i].at.columns && p->rank > 1;
@@ -213,12 +191,14 @@ static sc_status list_adapters(sc_parameters *l)
         const sc_learnt *from = &a->learnt[l->n];
         bool matrix = from->rank > 1 && !from->plain;
         l->trained[l->n] = (sc_trained){.name = from->name,
-                                        .value = from->buffer->data,
+                                        .value = from->value,
                                         .rows = from->rows,
                                         .cols = from->cols,
                                         .decay = matrix,
                                         .rank = matrix ? 2 : 1,
                                         .dim = {matrix ? from->rows : from->rows * from->cols, from->cols}};
+        if (from->param && !sc_map_put(&l->model, from->param, (int64_t)strlen(from->param), l->n))
+            return sc_nomem();
     }
     l->beside = true;
     return SC_OK;
@@ -335,12 +315,6 @@ static void put_shared(const sc_parameters *l, sc_graph *g, const found *f, int6
     out[s->which].t = (s->at.columns ? in_columns : in_rows)(g, t, part, (int)s->at.parts);
 }
 
-/* A module that is used several times has a constant for each. */
-static void put_beside(sc_graph *g, sc_tensor *grad, sc_gradient *out)
-{
-    out->t = out->t ? sc_add(g, out->t, grad) : grad;
-}
-
 static void put_alone(const sc_parameters *l, sc_graph *g, const sc_tensor *leaf, const found *f, sc_gradient *out)
 {
     bool stack = strstr(leaf->name, "%d") != NULL;
@@ -354,7 +328,7 @@ static void put_alone(const sc_parameters *l, sc_graph *g, const sc_tensor *leaf
                      number + 2);
             if (!sc_map_get(&l->model, name, (int64_t)strlen(name), &i)) continue;
         }
-        sc_gradient *to = &out[l->slot[i].which];
+        sc_gradient *to = &out[l->beside ? i : l->slot[i].which];
         if (to->t) /* asked for several times, as a tied table is */
             *to = (sc_gradient){sc_add(g, to->t, f->grad), 0};
         else
@@ -381,9 +355,7 @@ sc_status sc_parameters_differentiate(const sc_parameters *l, const sc_loss_grap
     }
     for (int64_t i = 0; !s && !g->status && i < leaves; i++) {
         if (f[i].param < 0 || !f[i].grad) continue;
-        if (l->beside)
-            put_beside(g, grad[i], &out[f[i].param]);
-        else if (l->slot[f[i].param].shared)
+        if (!l->beside && l->slot[f[i].param].shared)
             put_shared(l, g, f, i, leaves, out);
         else
             put_alone(l, g, leaf[i], &f[i], out);

@@ -17,6 +17,7 @@ struct sc_reference {
     double temperature;  /* that these are of */
     sc_tensor *value;    /* NULL: not asked for */
     sc_maker maker;      /* the part that is run */
+    sc_virtual virtual;  /* the batch, where an adapter has such tokens */
 };
 
 static void free_plan(sc_reference *r)
@@ -33,6 +34,7 @@ void sc_reference_free(sc_reference *r)
     if (!r) return;
     free_plan(r);
     sc_maker_free(&r->maker);
+    sc_virtual_free(&r->virtual);
     sc_model_free(r->own);
     sc_model_base_free(r->base);
     sc_free(r);
@@ -165,10 +167,11 @@ static int64_t rows_before(const sc_text_batch *b, int64_t row, int64_t token)
     return row;
 }
 
-static sc_status run(sc_reference *r, const sc_text_batch *b, wants w, float *out, float *values)
+static sc_status run(sc_reference *r, const sc_text_batch *given, wants w, float *out, float *values)
 {
     int64_t vocab = r->m->info.vocab, most = SC_MAX(MOST_LOGITS / (vocab * (int64_t)sizeof(float)), 1);
-    sc_status s = SC_OK;
+    sc_text_batch with, *b = &with;
+    sc_status s = sc_virtual_batch(&r->virtual, r->m, given, b);
     for (int64_t q = 0, row = 0; !s && q < b->sequences;) {
         int64_t end = q, to = row;
         while (end < b->sequences) {

@@ -28,13 +28,11 @@ sc_status sc_checkpoint_publish(const char *out, const char *dir, bool average);
 
 /* ---- options and data of a run that goes on (state.c) ---- */
 
-char *sc_path_absolute(const char *path); /* owned; as it is where there is no such file; NULL without memory */
 /* SC_EINVAL, naming the option: it is another than that of the run in `out` and would change what that gives. */
 sc_status sc_train_options_same(const sc_train_options *o, const json_t *all, const char *out);
 /* Paths, sizes and checksums; owned. */
 sc_status sc_files_state(json_t **out, const char *const *path, int n);
 sc_status sc_files_same(const json_t *now, const json_t *before, const char *option, const char *out);
-char *sc_command_text(const char *const *word, int n); /* owned */
 
 /* ---- loss spikes (spike.c) ---- */
 

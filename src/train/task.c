@@ -61,6 +61,18 @@ static sc_status open_data(sc_task *t, const sc_objective_setup *x)
     return s;
 }
 
+static sc_status make_adapters(sc_task *t, const sc_train_options *o)
+{
+    const char *first = o->peft.first;
+    int32_t *ids = NULL;
+    int64_t n = 0;
+    sc_status s = first ? sc_tokenizer_encode(t->tokenizer, first, (int64_t)strlen(first), 0, &ids, &n) : SC_OK;
+    if (!s && first && !n) s = sc_fail(SC_EINVAL, "the text that virtual tokens begin as has no tokens");
+    if (!s) s = sc_adapters_make(t->model, &o->peft, o->seed, ids, n);
+    sc_free(ids);
+    return s;
+}
+
 sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const char *path, bool fresh,
                        int64_t parts)
 {
@@ -84,7 +96,7 @@ sc_status sc_task_open(sc_task *t, sc_context *ctx, sc_train_options *o, const c
     if (!s && o->n_prompts && (t->model->info.source_vocab || t->model->info.head != SC_HEAD_NEXT))
         s = sc_fail(SC_EINVAL, "--prompt: samples are of decoders; %s is none", path);
     if (!s && fresh) sc_fresh_weights(t->model);
-    if (!s && o->peft.method) s = sc_adapters_make(t->model, &o->peft, o->seed);
+    if (!s && o->peft.method) s = make_adapters(t, o);
     x.model = t->model;
     if (!s) s = open_data(t, &x);
     json_decref(config);
@@ -130,6 +142,8 @@ sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_opti
                             .parts = 1};
     own.data = own.eval_data = path; /* an objective has data to learn from, too */
     own.n_data = own.n_eval_data = n;
+    own.eval_share = 0;
+    own.prefer.precompute = false; /* the file for it is of the new data */
     sc_status s = t->objective->open(self, &x);
     if (s) return s;
     t->objective->size(*self, &size);

@@ -166,7 +166,9 @@ sc_status sc_team_gradients(sc_team *t, sc_learner *l, const sc_task *task, int6
     for (int64_t a = 0; a < t->batches; a++) {
         double loss;
         sc_text_batch b;
-        sc_status s = sc_task_batch(task, step * t->accumulate * t->parts + a * ranks + rank, &b);
+        int64_t index = step * t->accumulate * t->parts + a * ranks + rank;
+        sc_status s = sc_task_batch(task, index, &b);
+        b.index = index;
         if (!s) s = add(t, l, &b, a == t->batches - 1, &loss);
         if (s) return sc_ranks_broken(t->ranks) ? sc_ranks_wait(t->ranks) : s;
         out->loss += loss;
