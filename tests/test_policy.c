@@ -50,7 +50,7 @@ static void write_data(void)
 static int set_up(void **state)
 {
     (void)state;
-    if (!mkdtemp(dir) || sc_context_new(&ctx, &(sc_context_options){.threads = 2})) return -1;
+    if (!mkdtemp(dir) || sc_context_new(&ctx, &(sc_context_options){.threads = 1})) return -1;
     write_data();
     config = strdup(in_dir("config.json"));
     base = strdup(in_dir("base"));
@@ -155,7 +155,7 @@ static void learns(const char *method, int64_t steps)
 static void rewards_rise(void **state)
 {
     (void)state;
-    learns("grpo", 160);
+    learns("grpo", 220);
     learns("ppo", 240);
 }
 
@@ -209,17 +209,17 @@ static void goes_on(const char *method, const char *loss)
     assert_int_equal(read_lines(parts, y, 40), n);
     for (int i = 0; i < n; i++) assert_true(x[i].reward == y[i].reward && x[i].kl == y[i].kl);
     /* On another number of threads. */
-    sc_context *one, *before = ctx;
+    sc_context *three, *before = ctx;
     char threads[80], command[300];
     snprintf(threads, sizeof threads, "%s", in_dir("threads"));
-    assert_int_equal(sc_context_new(&one, &(sc_context_options){.threads = 1}), SC_OK);
+    assert_int_equal(sc_context_new(&three, &(sc_context_options){.threads = 3}), SC_OK);
     o.out = threads;
     o.resume = false;
-    ctx = one;
+    ctx = three;
     if (sc_tune_policy(ctx, &o, method, NULL, NULL)) fail_msg("%s", sc_error());
     same_file(whole, threads, "model.safetensors");
     ctx = before;
-    sc_context_free(one);
+    sc_context_free(three);
     snprintf(command, sizeof command, "rm -rf %s %s %s", whole, parts, threads);
     assert_int_equal(system(command), 0);
 }
