@@ -139,7 +139,7 @@ static sc_status make_question(ways *w, int64_t i)
         s = sc_nomem();
     else
         sc_eval_cache_key(q->key,
-                          (const char *const[]){w->requester.identity, w->t->where, all.p,
+                          (const char *const[]){w->requester.identity, w->examples.p ? w->examples.p : "", all.p,
                                                 w->instruction ? w->instruction : "", q->item.question},
                           5);
     sc_str_free(&all);
