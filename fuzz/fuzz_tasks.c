@@ -53,12 +53,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *rest = nul ? nul + 1 : "", *second = nul ? memchr(rest, 0, size - n - 1) : NULL;
     size_t rest_n = second ? (size_t)(second - rest) : nul ? size - n - 1 : 0;
     char answer[200] = "42";
-    if (second) snprintf(answer, sizeof answer, "%.*s", (int)SC_MIN(size - n - rest_n - 2, sizeof answer - 1), second + 1);
+    if (second)
+        snprintf(answer, sizeof answer, "%.*s", (int)SC_MIN(size - n - rest_n - 2, sizeof answer - 1), second + 1);
     json_t *config = NULL, *rows = json_array(), *value;
     sc_status s = sc_yaml_parse(&config, p ? p : "", (int64_t)n, "fuzz");
     check(s);
     if (!sc_py_literal(&value, p ? p : "", (int64_t)n, "fuzz")) json_decref(value);
-    for (int i = 0; i < SC_COUNT(kinds) && nul; i++) check(sc_dataset_parse(rows, rest, (int64_t)rest_n, "fuzz", kinds[i], NULL));
+    for (int i = 0; i < SC_COUNT(kinds) && nul; i++)
+        check(sc_dataset_parse(rows, rest, (int64_t)rest_n, "fuzz", kinds[i], NULL));
     if (!s && json_is_object(config)) {
         sc_eval_task *t;
         s = sc_eval_task_new(&t, without_files(config), "fuzz", &(sc_eval_open_options){0});

@@ -49,17 +49,18 @@ static const char *const choices_task = "task: choices\n"
                                         "doc_to_choice: \"{{[a, b]}}\"\n"
                                         "doc_to_target: gold\n"
                                         "num_fewshot: 2\n";
-static const char *const words_task = "include: choices.yaml\n"
-                                      "task: words\n"
-                                      "output_type: generate_until\n"
-                                      "doc_to_choice: null\n"
-                                      "doc_to_target: \"{{a}}\"\n"
-                                      "num_fewshot: 0\n"
-                                      "generation_kwargs: {until: [\"\\n\"], max_gen_toks: 5}\n"
-                                      "filter_list:\n"
-                                      "  - name: last\n"
-                                      "    filter: [{function: regex, regex_pattern: '\\w+', group_select: -1}, {function: take_first}]\n"
-                                      "metric_list: [{metric: exact_match, ignore_case: true}, {metric: f1}]\n";
+static const char *const words_task =
+    "include: choices.yaml\n"
+    "task: words\n"
+    "output_type: generate_until\n"
+    "doc_to_choice: null\n"
+    "doc_to_target: \"{{a}}\"\n"
+    "num_fewshot: 0\n"
+    "generation_kwargs: {until: [\"\\n\"], max_gen_toks: 5}\n"
+    "filter_list:\n"
+    "  - name: last\n"
+    "    filter: [{function: regex, regex_pattern: '\\w+', group_select: -1}, {function: take_first}]\n"
+    "metric_list: [{metric: exact_match, ignore_case: true}, {metric: f1}]\n";
 
 static int make_files(void **state)
 {
@@ -69,7 +70,8 @@ static int make_files(void **state)
                       "{\"q\": \"one two\", \"a\": \"four\", \"b\": \"three\", \"gold\": 1}\n"
                       "{\"q\": \"한글\", \"a\": \"가\", \"b\": \"나다\", \"gold\": 1}\n"
                       "{\"q\": \"fox\", \"a\": \"jumps\", \"b\": \"over\", \"gold\": 0}\n");
-    put("more.jsonl", "{\"q\": \"a\", \"a\": \"b\", \"b\": \"c\", \"gold\": 0}\n{\"q\": \"d\", \"a\": \"e\", \"b\": \"f\", \"gold\": 1}\n"
+    put("more.jsonl", "{\"q\": \"a\", \"a\": \"b\", \"b\": \"c\", \"gold\": 0}\n{\"q\": \"d\", \"a\": \"e\", "
+                      "\"b\": \"f\", \"gold\": 1}\n"
                       "{\"q\": \"g\", \"a\": \"h\", \"b\": \"i\", \"gold\": 0}\n");
     put("choices.yaml", choices_task);
     put("words.yaml", words_task);
@@ -150,14 +152,17 @@ static void prompts_are_put_together(void **state)
     sc_eval_prompter_start(&p, t, &o);
     ok(sc_eval_prompts(&prompts, &p, row, &parts));
     assert_string_equal(json_string_value(json_array_get(prompts, 0)),
-                        "[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Question: d\\nAnswer:\"},"
-                        "{\"role\":\"assistant\",\"content\":\"f\"},{\"role\":\"user\",\"content\":\"Question: the quick\\nAnswer:\"}]");
+                        "[{\"role\":\"system\",\"content\":\"Be "
+                        "brief.\"},{\"role\":\"user\",\"content\":\"Question: d\\nAnswer:\"},"
+                        "{\"role\":\"assistant\",\"content\":\"f\"},{\"role\":\"user\",\"content\":\"Question: the "
+                        "quick\\nAnswer:\"}]");
     json_decref(prompts);
     o.multiturn = false;
     sc_eval_prompter_start(&p, t, &o);
     ok(sc_eval_prompts(&prompts, &p, row, &parts));
     assert_string_equal(json_string_value(json_array_get(prompts, 0)),
-                        "[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Question: d\\nAnswer: f\\n\\n"
+                        "[{\"role\":\"system\",\"content\":\"Be "
+                        "brief.\"},{\"role\":\"user\",\"content\":\"Question: d\\nAnswer: f\\n\\n"
                         "Question: the quick\\nAnswer:\"}]");
     json_decref(prompts);
     o.shots = 4;
@@ -239,9 +244,11 @@ static void answers_are_filtered_and_measured(void **state)
     assert_int_equal(r->requests, 4);
     assert_string_equal(metric(r, "f1")->filter, "last");
     for (int64_t i = 0; i < 4; i++) {
-        json_t *line = json_loads(r->sample[i].json, 0, NULL), *asked = json_array_get(json_object_get(line, "asked"), 0);
+        json_t *line = json_loads(r->sample[i].json, 0, NULL),
+               *asked = json_array_get(json_object_get(line, "asked"), 0);
         assert_non_null(asked);
-        assert_string_equal(json_string_value(json_object_get(json_object_get(line, "filtered"), "last")), r->sample[i].answer);
+        assert_string_equal(json_string_value(json_object_get(json_object_get(line, "filtered"), "last")),
+                            r->sample[i].answer);
         assert_null(strchr(r->sample[i].answer, ' '));
         json_decref(line);
     }
@@ -265,9 +272,11 @@ static void groups_take_their_tasks_together(void **state)
     sc_eval_result *r[3] = {NULL}, *g;
     int n;
     (void)state;
-    put("short.yaml", "include: choices.yaml\ntask: short\nnum_fewshot: 0\ndataset_kwargs: {data_files: {test: more.jsonl, train: more.jsonl}}\n");
-    put("all.yaml", "group: all\ngroup_alias: everything\ntask: [choices, {group: inner, task: [short], aggregate_metric_list: "
-                    "[{metric: acc, weight_by_size: false}]}]\naggregate_metric_list: [{metric: acc}]\n");
+    put("short.yaml", "include: choices.yaml\ntask: short\nnum_fewshot: 0\ndataset_kwargs: {data_files: {test: "
+                      "more.jsonl, train: more.jsonl}}\n");
+    put("all.yaml",
+        "group: all\ngroup_alias: everything\ntask: [choices, {group: inner, task: [short], aggregate_metric_list: "
+        "[{metric: acc, weight_by_size: false}]}]\naggregate_metric_list: [{metric: acc}]\n");
     sc_eval_set *set = open_one("all");
     assert_int_equal(sc_eval_count(set), 2);
     sc_asker *a = open_model();
@@ -332,19 +341,28 @@ static void programs_are_run_against_tests(void **state)
         skip();
     }
     put("code.jsonl", "{\"prompt\": \"def f(x):\\n\", \"test\": \"assert f(2) == 4\"}\n");
-    put("code.yaml", "task: code\ndataset_path: json\ndataset_kwargs: {data_files: {test: code.jsonl}}\ntest_split: test\n"
-                     "doc_to_text: prompt\ndoc_to_target: ''\nmetric_list: [{metric: pass_at_k, k: [1, 2], program: "
-                     "\"{{prompt}}{{answer}}\\n{{test}}\\n\"}]\nfilter_list: [{name: all, filter: [{function: take_first_k, k: 3}]}]\n");
+    put("code.yaml",
+        "task: code\ndataset_path: json\ndataset_kwargs: {data_files: {test: code.jsonl}}\ntest_split: test\n"
+        "doc_to_text: prompt\ndoc_to_target: ''\nmetric_list: [{metric: pass_at_k, k: [1, 2], program: "
+        "\"{{prompt}}{{answer}}\\n{{test}}\\n\"}]\nfilter_list: [{name: all, filter: [{function: take_first_k, k: "
+        "3}]}]\n");
     sc_eval_set *set = open_one("code");
     const sc_eval_task *t = sc_eval_at(set, 0);
     assert_string_equal(t->metric[1].title, "pass@2");
     ok(sc_sandbox_new(&box, &(sc_sandbox_options){.seconds = 5}));
-    json_t *answers = json_pack("[s, s, s]", "    return x * x\n", "    return x + 1\n", "    while True: raise KeyError\n");
+    json_t *answers =
+        json_pack("[s, s, s]", "    return x * x\n", "    return x + 1\n", "    while True: raise KeyError\n");
     sc_eval_parts parts;
     ok(sc_eval_parts_get(&parts, t, json_array_get(t->rows, 0), false));
     int64_t passed = -1;
     double x;
-    sc_outcome o = {.t = t, .row = json_array_get(t->rows, 0), .parts = &parts, .answer = answers, .ctx = ctx, .box = box, .passed = &passed};
+    sc_outcome o = {.t = t,
+                    .row = json_array_get(t->rows, 0),
+                    .parts = &parts,
+                    .answer = answers,
+                    .ctx = ctx,
+                    .box = box,
+                    .passed = &passed};
     ok(sc_pass_item(&t->metric[0], &o, &x));
     assert_int_equal(passed, 1);
     assert_true(fabs(x - 1.0 / 3) < 1e-15);
@@ -376,7 +394,8 @@ static void sentences_are_compared_as_people_compare_them(void **state)
     sc_eval_result *r;
     (void)state;
     put("sts.tsv", "a\tb\tscore\nthe quick fox\tthe quick dog\t4.5\none two\tlazy brown\t0\nfox\tfox\t5.0\n");
-    put("sts.yaml", "task: sts\ndataset_path: csv\ndataset_kwargs: {data_files: {test: sts.tsv}, delimiter: \"\\t\"}\ntest_split: test\n"
+    put("sts.yaml", "task: sts\ndataset_path: csv\ndataset_kwargs: {data_files: {test: sts.tsv}, delimiter: "
+                    "\"\\t\"}\ntest_split: test\n"
                     "output_type: similarity\nfirst: a\nsecond: '{{b}}'\nscore: score\n");
     sc_eval_set *set = open_one("sts");
     ok(sc_embedder_open(&e, ctx, EMBEDDER, NULL));
@@ -406,12 +425,16 @@ static void documents_are_found_and_ranked(void **state)
     sc_embedder *e;
     sc_eval_result *r;
     (void)state;
-    put("docs.jsonl", "{\"id\": \"d0\", \"t\": \"the quick brown fox\"}\n{\"id\": \"d1\", \"t\": \"one two three\"}\n"
-                      "{\"id\": \"d2\", \"t\": \"lazy dog\"}\n");
-    put("queries.jsonl", "{\"q\": \"quick fox\", \"rel\": [\"d0\"]}\n{\"q\": \"dog\", \"rel\": {\"d0\": 2, \"d2\": 1}}\n");
-    put("find.yaml", "task: find\ndataset_path: json\ndataset_kwargs: {data_files: {test: queries.jsonl, docs: docs.jsonl}}\n"
-                     "test_split: test\ncorpus_split: docs\noutput_type: retrieval\nquery: q\ndocument: t\ndocument_id: id\nrelevant: rel\n"
-                     "metric_list: [{metric: ndcg, k: 2}, {metric: mrr, k: 3}, {metric: recall, k: [1, 3]}]\n");
+    put("docs.jsonl",
+        "{\"id\": \"d0\", \"t\": \"the quick brown fox\"}\n{\"id\": \"d1\", \"t\": \"one two three\"}\n"
+        "{\"id\": \"d2\", \"t\": \"lazy dog\"}\n");
+    put("queries.jsonl",
+        "{\"q\": \"quick fox\", \"rel\": [\"d0\"]}\n{\"q\": \"dog\", \"rel\": {\"d0\": 2, \"d2\": 1}}\n");
+    put("find.yaml",
+        "task: find\ndataset_path: json\ndataset_kwargs: {data_files: {test: queries.jsonl, docs: docs.jsonl}}\n"
+        "test_split: test\ncorpus_split: docs\noutput_type: retrieval\nquery: q\ndocument: t\ndocument_id: "
+        "id\nrelevant: rel\n"
+        "metric_list: [{metric: ndcg, k: 2}, {metric: mrr, k: 3}, {metric: recall, k: [1, 3]}]\n");
     sc_eval_set *set = open_one("find");
     ok(sc_embedder_open(&e, ctx, EMBEDDER, NULL));
     ok(sc_eval_run_vectors(&r, ctx, sc_eval_at(set, 0), e, NULL));
@@ -458,14 +481,15 @@ static void bad_tasks_are_refused_in_one_line(void **state)
     refused("task: bad\ntest_split: test\ndataset_path: some/hub\n", SC_ENOTFOUND, "some/hub");
     refused("task: bad\ndataset_path: json\n", SC_EFORMAT, "test_split");
     refused("task: bad\ndoc_to_text: '{{'\n", SC_EFORMAT, "doc_to_text");
-    static const char *const more[][2] = {{"metric_list: [{metric: glory}]\n", "no metric 'glory'"},
-                                          {"metric_list: [{metric: bleu, aggregation: mean}]\n", "not for this metric"},
-                                          {"filter_list: [{name: x, filter: [{function: custom}]}]\n", "no filter 'custom'"},
-                                          {"filter_list: [{name: x, filter: [{function: regex, regex_pattern: '('}]}]\n", "regular expression"},
-                                          {"doc_to_target: '{{nothing}}'\n", "'nothing' is undefined"},
-                                          {"fewshot_config: {sampler: best}\n", "'best'"},
-                                          {"fewshot_config: {fewshot_indices: [7]}\n", "fewshot_indices"},
-                                          {"generation_kwargs: [1]\n", "generation_kwargs"}};
+    static const char *const more[][2] = {
+        {"metric_list: [{metric: glory}]\n", "no metric 'glory'"},
+        {"metric_list: [{metric: bleu, aggregation: mean}]\n", "not for this metric"},
+        {"filter_list: [{name: x, filter: [{function: custom}]}]\n", "no filter 'custom'"},
+        {"filter_list: [{name: x, filter: [{function: regex, regex_pattern: '('}]}]\n", "regular expression"},
+        {"doc_to_target: '{{nothing}}'\n", "'nothing' is undefined"},
+        {"fewshot_config: {sampler: best}\n", "'best'"},
+        {"fewshot_config: {fewshot_indices: [7]}\n", "fewshot_indices"},
+        {"generation_kwargs: [1]\n", "generation_kwargs"}};
     for (int i = 0; i < SC_COUNT(more); i++) {
         s.len = 0;
         sc_str_printf(&s, "include: words.yaml\ntask: bad\n%s", more[i][0]);

@@ -25,6 +25,7 @@ typedef struct ways {
     sc_ask_method method;
     sc_ask_task task;
     char *input_label, *answer_label, *instruction;
+    sc_str examples; /* all of them, for keys of requests */
     question *q;
     int64_t n, asked, *at; /* at: those that are asked */
     sc_eval_result *result;
@@ -42,6 +43,7 @@ static void end(ways *w)
     sc_free(w->q);
     sc_free(w->at);
     sc_ask_examples_free(w->task.examples);
+    sc_str_free(&w->examples);
     sc_free(w->input_label);
     sc_free(w->answer_label);
     sc_free(w->instruction);
@@ -56,7 +58,8 @@ static sc_text inner(const char *p, sc_text *before, sc_text *behind)
     int64_t n = (int64_t)strlen(p);
     const char *colon = strstr(p, ": "), *line = memrchr(p, '\n', (size_t)n);
     *before = *behind = (sc_text){0};
-    if (colon && colon - p < MOST_LABEL && !memchr(p, '\n', (size_t)(colon - p))) *before = (sc_text){p, colon + 2 - p};
+    if (colon && colon - p < MOST_LABEL && !memchr(p, '\n', (size_t)(colon - p)))
+        *before = (sc_text){p, colon + 2 - p};
     if (line && n && p[n - 1] == ':' && p + n - line <= MOST_LABEL) *behind = (sc_text){line + 1, p + n - line - 1};
     return (sc_text){p + before->len, (behind->len ? line - p : n) - before->len};
 }
@@ -113,6 +116,7 @@ static sc_status make_examples(ways *w)
         x.choices = choices;
         part_answer((sc_text){item.answer, (int64_t)strlen(item.answer)}, &x);
         if (!s && x.answer.len) s = sc_ask_examples_add(w->task.examples, &x);
+        sc_str_printf(&w->examples, "%s|%s\n", item.question, item.answer);
         sc_free(choices);
         sc_eval_item_free(&item);
     }
@@ -128,15 +132,15 @@ static sc_status make_question(ways *w, int64_t i)
     if (s) return s;
     q->input = inner(q->item.question, &before, &behind);
     sc_str all = {0};
-    sc_str_printf(&all, "%s %d %llu %d %lld|", w->o->method, w->method.shots, (unsigned long long)w->method.seed, w->o->chat,
-                  (long long)w->method.reason_tokens);
+    sc_str_printf(&all, "%s %d %llu %d %lld|", w->o->method, w->method.shots, (unsigned long long)w->method.seed,
+                  w->o->chat, (long long)w->method.reason_tokens);
     for (int64_t k = 0; k < q->item.n_choices; k++) sc_str_printf(&all, "%s|", q->item.choices[k]);
-    if (all.oom)
+    if (all.oom || w->examples.oom)
         s = sc_nomem();
     else
         sc_eval_cache_key(q->key,
-                          (const char *const[]){w->requester.identity, w->t->where, all.p, w->instruction ? w->instruction : "",
-                                                q->item.question},
+                          (const char *const[]){w->requester.identity, w->examples.p ? w->examples.p : "", all.p,
+                                                w->instruction ? w->instruction : "", q->item.question},
                           5);
     sc_str_free(&all);
     return s;
@@ -148,9 +152,10 @@ static bool keep(void *user, int64_t i, const void *result)
 {
     ways *w = user;
     const sc_ask_solution *x = result;
-    w->status = sc_eval_cache_put(w->requester.cache, w->q[w->at[i]].key,
-                                  json_pack("{s:s, s:s, s:i, s:i, s:I}", "answer", x->answer, "text", x->text, "samples", x->samples,
-                                            "votes", x->votes, "tokens", (json_int_t)x->tokens));
+    w->status =
+        sc_eval_cache_put(w->requester.cache, w->q[w->at[i]].key,
+                          json_pack("{s:s, s:s, s:i, s:i, s:I}", "answer", x->answer, "text", x->text, "samples",
+                                    x->samples, "votes", x->votes, "tokens", (json_int_t)x->tokens));
     return !w->status;
 }
 
@@ -165,7 +170,8 @@ static sc_status ask(ways *w, sc_asker *asker)
             w->requester.cached++;
             continue;
         }
-        q[w->asked] = (sc_ask_question){w->q[i].input, w->q[i].item.n_choices ? w->q[i].choices : NULL, w->q[i].item.n_choices};
+        q[w->asked] = (sc_ask_question){w->q[i].input, w->q[i].item.n_choices ? w->q[i].choices : NULL,
+                                        w->q[i].item.n_choices};
         w->at[w->asked++] = i;
     }
     if (!s && w->asked) {
@@ -176,7 +182,8 @@ static sc_status ask(ways *w, sc_asker *asker)
             sc_ask_solutions_free(x, w->asked);
     }
     for (int64_t i = 0; !s && i < w->n; i++)
-        if (!(w->q[i].value = sc_eval_cache_get(w->requester.cache, w->q[i].key))) s = sc_fail(SC_EINVAL, "no answer was given");
+        if (!(w->q[i].value = sc_eval_cache_get(w->requester.cache, w->q[i].key)))
+            s = sc_fail(SC_EINVAL, "no answer was given");
     sc_free(q);
     sc_free(x);
     return s;
@@ -214,7 +221,8 @@ static sc_status measure(ways *w, int64_t i, const char *answer, json_t *said, d
         const sc_task_metric *m = &w->t->metric[k];
         double x[SC_METRIC_WIDTH] = {0};
         int width = m->aggregation->width;
-        s = m->kind->item(m, &(sc_outcome){.t = w->t, .row = row, .parts = &parts, .answer = text, .ctx = w->ctx}, x);
+        s = m->kind->item(m, &(sc_outcome){.t = w->t, .row = row, .parts = &parts, .answer = text, .ctx = w->ctx},
+                          x);
         memcpy(w->x[k] + i * width, x, (size_t)width * sizeof *x);
         if (m->kind->single && isnan(*score)) *score = x[0];
         if (m->kind->single) json_object_set_new(said, m->title, json_real(x[0]));
@@ -229,13 +237,18 @@ static sc_status finish(ways *w, int64_t i)
 {
     const question *q = &w->q[i];
     const char *answer = json_string_value(json_object_get(q->value, "answer"));
-    sc_eval_sample sample = {
-        .item = i, .target = q->item.answer, .answer = answer ? answer : "", .score = NAN, .gold = q->item.gold, .chosen = -1};
+    sc_eval_sample sample = {.item = i,
+                             .target = q->item.answer,
+                             .answer = answer ? answer : "",
+                             .score = NAN,
+                             .gold = q->item.gold,
+                             .chosen = -1};
     json_t *said = json_object();
     sc_status s = said ? measure(w, i, sample.answer, said, &sample.score) : sc_nomem();
     sample.chosen = chosen_of(q, sample.answer);
-    json_t *line = json_pack("{s:I, s:O, s:s, s:s, s:O, s:O}", "item", (json_int_t)i, "row", json_array_get(w->t->rows, (size_t)i),
-                             "target", q->item.answer, "method", w->o->method, "said", q->value, "metrics", said);
+    json_t *line = json_pack("{s:I, s:O, s:s, s:s, s:O, s:O}", "item", (json_int_t)i, "row",
+                             json_array_get(w->t->rows, (size_t)i), "target", q->item.answer, "method",
+                             w->o->method, "said", q->value, "metrics", said);
     json_decref(said);
     if (s) {
         json_decref(line);
@@ -256,10 +269,12 @@ static sc_status measure_all(ways *w)
     for (int64_t i = 0; !s && i < w->n; i++) s = finish(w, i);
     for (int k = 0; !s && k < n; k++) {
         const sc_task_metric *m = texts ? &w->t->metric[k] : NULL;
-        sc_eval_metric out = {
-            .name = m ? m->title : "acc", .filter = w->o->method, .n = w->n, .higher_is_better = m ? m->higher : true};
-        s = sc_aggregate(m ? m->aggregation : sc_aggregation_named("mean"), w->x[k], w->n, w->o->bootstrap, w->ctx, &out.value,
-                         &out.error);
+        sc_eval_metric out = {.name = m ? m->title : "acc",
+                              .filter = w->o->method,
+                              .n = w->n,
+                              .higher_is_better = m ? m->higher : true};
+        s = sc_aggregate(m ? m->aggregation : sc_aggregation_named("mean"), w->x[k], w->n, w->o->bootstrap, w->ctx,
+                         &out.value, &out.error);
         if (!s) s = sc_eval_result_add(w->result, &out);
     }
     return s;
@@ -271,7 +286,8 @@ static sc_status check(const ways *w)
         return sc_fail(SC_EUNSUPPORTED, "%s: has no questions that a method could ask", w->t->name);
     for (int i = 0; i < w->t->n_metrics; i++)
         if (w->t->metric[i].kind->item == sc_pass_item)
-            return sc_fail(SC_EUNSUPPORTED, "%s: programs are asked for by the task's own prompts alone", w->t->name);
+            return sc_fail(SC_EUNSUPPORTED, "%s: programs are asked for by the task's own prompts alone",
+                           w->t->name);
     return SC_OK;
 }
 
@@ -290,7 +306,8 @@ static sc_status prepare(ways *w)
     s = sc_eval_value_text(&description, &w->t->description, first);
     if (s) return s;
     sc_str all = {0};
-    sc_str_printf(&all, "%s%s%s", w->o->system ? w->o->system : "", w->o->system && *description ? "\n\n" : "", description);
+    sc_str_printf(&all, "%s%s%s", w->o->system ? w->o->system : "", w->o->system && *description ? "\n\n" : "",
+                  description);
     sc_free(description);
     const char *p = all.p ? all.p : "";
     int64_t n = all.len;
@@ -308,8 +325,8 @@ static sc_status prepare(ways *w)
     return s;
 }
 
-sc_status sc_eval_run_method(sc_eval_result **out, sc_context *ctx, const sc_eval_task *t, sc_asker *asker, const sc_eval_options *o,
-                             int64_t items)
+sc_status sc_eval_run_method(sc_eval_result **out, sc_context *ctx, const sc_eval_task *t, sc_asker *asker,
+                             const sc_eval_options *o, int64_t items)
 {
     ways w = {.t = t, .o = o, .ctx = ctx, .n = items};
     double began = sc_now();
