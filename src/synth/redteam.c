@@ -235,11 +235,9 @@ static sc_status judge_target(siege *x, int t)
 static json_t *rate_json(int64_t hits, int64_t n)
 {
     sc_interval r;
-    char text[80] = "none";
-    if (n && sc_stats_wilson(&r, hits, n, 0.95) == SC_OK)
-        snprintf(text, sizeof text, "%.3f (%.3f to %.3f), %lld of %lld", r.value, r.low, r.high, (long long)hits,
-                 (long long)n);
-    return json_string(text);
+    if (!n || sc_stats_wilson(&r, hits, n, 0.95) != SC_OK) return json_null();
+    return json_pack("{s:f, s:f, s:f, s:I, s:I}", "rate", r.value, "low", r.low, "high", r.high, "count",
+                     (json_int_t)hits, "of", (json_int_t)n);
 }
 
 /* Attacks that are harmful, or may be; or those that are not. */
