@@ -21,14 +21,14 @@ compare() { "$socle" compare --task rows.csv --test-items 12 --train-items 20 --
 
 # All methods; what one cannot do is told, and the others are there.
 compare -m model --method zero-shot --method one-shot --method few-shot --method cot --method self-consistency --method best-of-n --method few-shot:2 --method tree \
-    --method lora --method full --curve 8 || { cat err.txt; fail "it does not come to its end"; }
-for method in zero-shot one-shot few-shot few-shot:2 cot self-consistency best-of-n tree lora full; do
+    --method prompt-tuned --method lora --method full --curve 8 || { cat err.txt; fail "it does not come to its end"; }
+for method in zero-shot one-shot few-shot few-shot:2 cot self-consistency best-of-n tree prompt-tuned lora full; do
     grep -qE "^\| model \| $method \| [0-9]+ \| \**[0-9.]+%" out.txt || { grep "$method" out.txt; fail "no result of $method"; }
     [ "$(wc -l <"$(echo cmp/cells/model/${method/:/-}-*seed0/items.jsonl | cut -d' ' -f1)")" = 12 ] || fail "$method has not answered all"
 done
 [ "$(grep -c '| lora | 8 |' out.txt)" = 1 ] || fail "no point of a learning curve"
 grep -q 'Learning curves' cmp/report.html || fail "the page has no learning curve"
-python3 -c "import json; r = json.load(open('cmp/results.json')); assert len(r['results']) == 12 and r['pairs'], r" || fail "results.json"
+python3 -c "import json; r = json.load(open('cmp/results.json')); assert len(r['results']) == 14 and r['pairs'], r" || fail "results.json"
 
 # The same again does nothing; a model and a method are added; an answer that is gone is given again, the same.
 before=$(cat cmp/cells/model/*/items.jsonl | cksum)

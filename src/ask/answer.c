@@ -53,14 +53,15 @@ static sc_status add_choices(const sc_ask_run *r, const sc_ask_candidate *c, boo
     return status;
 }
 
-/* Long choices have more to lose: their likelihoods are compared per byte. The shares are of what that gives. */
-static sc_status best_choice(sc_ask_candidate *c, const sc_ask_score *score)
+/* Long choices have more to lose: unless they are labels, their likelihoods are compared per byte. The shares are of what that
+ * gives. */
+static sc_status best_choice(const sc_ask_run *r, sc_ask_candidate *c, const sc_ask_score *score)
 {
     const sc_ask_question *q = c->prompt->question;
     int64_t best = 0;
     double top = -INFINITY, sum = 0;
     for (int64_t k = 0; k < q->n_choices; k++) {
-        double x = score[k].logprob / (double)SC_MAX(q->choices[k].len, 1);
+        double x = score[k].logprob / (r->t->labels ? 1 : (double)SC_MAX(q->choices[k].len, 1));
         if (x > top) top = x, best = k;
     }
     for (int64_t k = 0; k < q->n_choices; k++) sum += exp(score[k].logprob - score[best].logprob);
@@ -87,7 +88,7 @@ static sc_status compare_choices(sc_ask_run *r, sc_ask_candidate **c, int64_t n,
     if (!s) s = sc_asker_score(r->a, x, total, score, NULL, NULL);
     at = 0;
     for (int64_t i = 0; i < n && !s; i++) {
-        s = best_choice(c[i], score + at);
+        s = best_choice(r, c[i], score + at);
         at += c[i]->prompt->question->n_choices;
     }
     free_texts(&t);

@@ -38,6 +38,7 @@ sc_status sc_compare_asking_open(sc_compare_asking *a, const sc_compare_options 
     a->beginning = sc_compare_beginning(o);
     a->ask = (sc_ask_task){.instruction = o->instruction,
                            .bare = true,
+                           .labels = !t->own_choices || t->lists,
                            .input_label = t->eval ? NULL : a->beginning,
                            .form = o->chat ? SC_FORM_CHAT : SC_FORM_PLAIN,
                            .kind = kinds[t->metric]};

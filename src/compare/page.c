@@ -302,7 +302,9 @@ static void put_pictures(sc_page *p, const sc_compare_results *x)
     if (put_curves(p, x, false)) {
         sc_page_section(p, "Learning curves",
                         "Each point is a training of its own, on the first so many of the same examples.");
+        sc_page_charts(p, false);
         put_curves(p, x, true);
+        sc_page_charts_end(p);
     }
     sc_page_section(p, "What it costs",
                     "Answering all items, and training where there was any. The most memory that the process had, "
