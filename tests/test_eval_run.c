@@ -305,7 +305,7 @@ static void made_tasks_are_built_in(void **state)
     assert_true(n >= 8);
     for (int i = 0; i < n; i++) {
         sc_eval_set *set;
-        ok(sc_eval_open(&set, ctx, &b[i].name, 1, &(sc_eval_open_options){.made = 20, .language = "en"}));
+        ok(sc_eval_open(&set, ctx, &b[i].name, 1, &(sc_eval_open_options){.made = 8, .language = "en"}));
         const sc_eval_task *t = sc_eval_at(set, 0);
         assert_string_equal(sc_eval_task_name(t), b[i].name);
         assert_true(sc_eval_task_has_examples(t));
@@ -320,8 +320,11 @@ static void made_tasks_are_built_in(void **state)
         }
         sc_eval_free(set);
     }
-    sc_eval_set *set = open_one("add_3");
-    for (int64_t k = 0; k < 20; k++) {
+    sc_eval_set *set;
+    const char *of_three = "add_3";
+    ok(sc_eval_open(&set, ctx, &of_three, 1, &(sc_eval_open_options){.made = 8}));
+    assert_int_equal(sc_eval_task_items(sc_eval_at(set, 0), SC_EVAL_TEST), 8);
+    for (int64_t k = 0; k < 8; k++) {
         const json_t *row = json_array_get(sc_eval_at(set, 0)->rows, (size_t)k);
         assert_int_equal(json_integer_value(json_object_get(row, "difficulty")), 3);
     }
