@@ -265,10 +265,13 @@ static void reads_texts(void **state)
                   write_file("texts.jsonl", "{\"prompt\": \"ab\", \"chosen\": \"cd\", \"rejected\": \"dc\"}\n"
                                             "{\"chosen\": \"\\n\\nHuman: x\\n\\nAssistant: yes\", \"rejected\": "
                                             "\"\\n\\nHuman: x\\n\\nAssistant: yet\"}\n"
-                                            "{\"chosen\": \"a b c\", \"rejected\": \"a b d\", \"margin\": 2}\n")))
+                                            "{\"chosen\": \"a b c\", \"rejected\": \"a b d\", \"margin\": 2}\n"
+                                            "{\"prompt\": \"\", \"chosen\": \"x\", \"rejected\": \"y\"}\n")))
         fail_msg("%s", sc_error());
     const sc_preferences *p = &set_of(&x)->data[0];
-    assert_int_equal(p->count, 3);
+    assert_int_equal(p->count, 4);
+    check_item(&x, 3, "", "x", "y");
+    assert_int_equal(p->item[3].prompt, 1);
     check_item(&x, 0, "ab", "cd", "dc");
     check_item(&x, 1, "\n\nHuman: x\n\nAssistant:", " yes", " yet");
     check_item(&x, 2, "a b", " c", " d");

@@ -48,24 +48,22 @@ static sc_status fail_at(const sc_record *r, const char *what)
 
 /* ---- texts ---- */
 
-static sc_status join(sc_str *s, whole *out, const reading *x)
+/* bare: there is no prompt, and the end of another text stands before the answer. */
+static sc_status join(const sc_str *s, bool bare, whole *out, const reading *x)
 {
     int32_t *ids = NULL, eos = sc_tokenizer_eos(x->setup->tokenizer);
-    int64_t n = 0;
+    int64_t n = 0, same = 0;
     if (s->oom) return sc_nomem();
     sc_status e =
         sc_tokenizer_encode(x->setup->tokenizer, s->p ? s->p : "", s->len, SC_TOKENIZE_PARSE_SPECIAL, &ids, &n);
     if (e) return e;
-    int64_t lead =
-        n >= x->n_before && memcmp(ids, x->before, sizeof *ids * (size_t)x->n_before) == 0 ? 0 : x->n_before;
+    while (same < n && same < x->n_before && ids[same] == x->before[same]) same++;
+    int64_t lead = same == x->n_before ? 0 : x->n_before; /* the text may spell it */
     out->n = 0;
     if (!(out->ids = sc_malloc(sizeof *ids * (size_t)(lead + n + 2)))) e = sc_nomem();
-    if (!e && lead + n == 0 && eos >= 0) out->ids[out->n++] = eos; /* something must stand before the answer */
-    if (!e) {
-        memcpy(out->ids + out->n, x->before, sizeof *ids * (size_t)lead);
-        memcpy(out->ids + out->n + lead, ids, sizeof *ids * (size_t)n);
-        out->n += lead + n;
-    }
+    if (!e && bare && eos >= 0) out->ids[out->n++] = eos;
+    for (int64_t i = 0; !e && i < lead; i++) out->ids[out->n++] = x->before[i];
+    for (int64_t i = 0; !e && i < n; i++) out->ids[out->n++] = ids[i];
     sc_free(ids);
     return e;
 }
@@ -76,9 +74,9 @@ static sc_status encode_text(const reading *x, sc_field prompt, const sc_field *
     sc_str s = {0};
     sc_str_append(&s, prompt.p, prompt.n);
     if (answer) sc_str_append(&s, answer->p, answer->n);
-    sc_status e = join(&s, out, x);
+    sc_status e = join(&s, !prompt.n && !x->n_before, out, x);
     int32_t eos = sc_tokenizer_eos(x->setup->tokenizer);
-    if (!e && answer && eos >= 0 && out->ids[out->n - 1] != eos) out->ids[out->n++] = eos;
+    if (!e && answer && eos >= 0 && !(out->n && out->ids[out->n - 1] == eos && answer->n)) out->ids[out->n++] = eos;
     sc_str_free(&s);
     return e;
 }
