@@ -177,6 +177,13 @@ static sc_tensor *divergence(trial *t)
     return sc_divergence(t->g, x, teacher, weight, &how);
 }
 
+static sc_tensor *dropout(trial *t)
+{
+    int64_t a = size(t), b = size(t);
+    sc_tensor *x = values(t, 2, DIMS(a, b));
+    return sc_mul(t->g, x, sc_dropout(t->g, x, numbers(t, 2, (int32_t[]){5, 6}), 0.25F));
+}
+
 static sc_tensor *affine(trial *t)
 {
     int64_t a = size(t), b = size(t);
@@ -328,6 +335,7 @@ static const struct row {
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
     {"divergence", SC_OP_divergence, divergence, 16},
     {"disentangled", SC_OP_disentangled, disentangled, 32},
+    {"dropout", SC_OP_dropout, dropout, 6},
     {"expert_sum", SC_OP_expert_sum, expert_sum, 8},
     {"expert_weights", SC_OP_expert_weights, expert_weights, 24},
     {"layer_norm", SC_OP_layer_norm, layer_norm, 8},

@@ -187,6 +187,57 @@ static void unary_trial(trial *t)
     }
 }
 
+/* What is kept is as likely as it should be, and says itself which values it is. */
+static void dropout_trial(trial *t)
+{
+    int64_t dim[SC_MAX_RANK], rows = 9000, kept = 0;
+    int rank = any_shape(t, dim, 1, 3);
+    bool many = random_in(&t->seed, 0, 3) == 0;
+    if (many) rank = 1, dim[0] = rows;
+    int32_t seed[2] = {(int32_t)random_in(&t->seed, 0, 99), 7};
+    float rate = (float)random_in(&t->seed, 0, 3) / 4;
+    value x = look(t, ANY, rank, dim);
+    sc_tensor *y = sc_dropout(t->g, x.t, table(t, 1, (int64_t[]){2}, seed), rate);
+    answer(t, y, 1e-6);
+    uint64_t stream = SC_ATTR(y, sc_dropout_attr)->stream;
+    for (int64_t i = 0; i < product(rank, dim); i++) {
+        uint32_t bits[4];
+        sc_philox((uint64_t)seed[1] << 32 | (uint32_t)seed[0], stream, (uint64_t)(i / 8), bits);
+        bool keep = (bits[i % 8 / 2] >> 16 * (i % 2) & 0xffff) >= (uint32_t)(rate * 65536 + 0.5F);
+        kept += keep;
+        t->want[i] = keep ? x.v[i] / (1 - (double)rate) : 0;
+        t->scale[i] = fabs(x.v[i]) / (1 - (double)rate);
+    }
+    if (many) assert_true(fabs((double)kept / (double)rows - (1 - (double)rate)) < 0.03);
+}
+
+static void inverse_lengths_trial(trial *t)
+{
+    int64_t n = any_size(t) + 1, c = any_size(t) + 1, r = random_in(&t->seed, 1, 9);
+    value w = look(t, PLAIN, 2, (int64_t[]){n, c}), a = look(t, PLAIN, 2, (int64_t[]){r, c}),
+          b = look(t, PLAIN, 2, (int64_t[]){n, r});
+    float scale = (float)random_in(&t->seed, 1, 8) / 4, *square = room(t, n * 4);
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int64_t k = 0; k < c; k++) sum += w.v[i * c + k] * w.v[i * c + k];
+        square[i] = (float)sum;
+    }
+    answer(t, sc_inverse_lengths(t->g, input(t, SC_F32, 1, &n, square), w.t, a.t, b.t, scale), 1e-4);
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0, parts = square[i];
+        for (int64_t k = 0; k < c; k++) {
+            double x = w.v[i * c + k];
+            for (int64_t j = 0; j < r; j++) {
+                x += scale * b.v[i * r + j] * a.v[j * c + k];
+                parts += 9 * scale * scale * b.v[i * r + j] * b.v[i * r + j] * a.v[j * c + k] * a.v[j * c + k];
+            }
+            sum += x * x;
+        }
+        t->want[i] = 1 / sqrt(sum);
+        t->scale[i] = t->want[i] * (1 + parts / sum); /* of what the sum cancels */
+    }
+}
+
 static void affine_trial(trial *t)
 {
     int64_t dim[SC_MAX_RANK];
@@ -783,6 +834,8 @@ static const struct row {
     {"sum_rows", SC_OP_sum_rows, sum_trial, 40},
     {"sinusoids", SC_OP_sinusoids, sinusoids_trial, 20},
     {"unary", SC_OP_unary, unary_trial, 40},
+    {"dropout", SC_OP_dropout, dropout_trial, 20},
+    {"inverse_lengths", SC_OP_inverse_lengths, inverse_lengths_trial, 20},
     {"virtual_rows", SC_OP_virtual_rows, virtual_rows_trial, 10},
     {"unfold", SC_OP_unfold, unfold_trial, 30},
     {"permute and slice", SC_OP_permute, contiguous_trial, 1},

@@ -369,8 +369,112 @@ static void runs(void **state)
         if (sc_model_open(&m, ctx, bases[i], &(sc_model_options){.adapters = adapters, .n_adapters = 1}))
             fail_msg("%s", sc_error());
         sc_model_free(m);
+        /* And by itself it is the model that it is for, with it. */
+        if (sc_model_open(&m, ctx, whole, NULL)) fail_msg("%s", sc_error());
+        assert_true(m->adapters.count > 0);
+        sc_model_free(m);
+        sc_tokenizer *tokenizer;
+        if (sc_tokenizer_load(&tokenizer, whole)) fail_msg("%s", sc_error());
+        sc_tokenizer_free(tokenizer);
     }
     assert_true(fabs(losses[0] - losses[1]) < 1e-4);
+}
+
+/* What a model says of a batch, with whatever it has. */
+static void log_probs(sc_model *m, bool base, float out[TOKENS])
+{
+    sc_reference *r;
+    batch x;
+    fill(&x, m->info.vocab);
+    if (base ? sc_reference_base(&r, m) : sc_reference_new(&r, m)) fail_msg("%s", sc_error());
+    if (sc_reference_log_probs(r, &x.b, out)) fail_msg("%s", sc_error());
+    sc_reference_free(r);
+}
+
+/* Made, changed, written and opened again, it says the same; read into another one it is the same; the base says what it said. */
+static void round_trip(const char *path, const sc_peft_options *o, const char *name)
+{
+    sc_model *m, *again;
+    float was[TOKENS], with[TOKENS], got[TOKENS];
+    const char *dir = in_root("trip"), *adapters[] = {dir};
+    bool tokens = strcmp(o->method, "prompt") == 0 || strcmp(o->method, "prefix") == 0;
+    if (sc_model_open(&m, ctx, path, NULL)) fail_msg("%s", sc_error());
+    log_probs(m, false, was);
+    if (sc_adapters_make(m, o, 4, NULL, 0)) fail_msg("%s: %s", name, sc_error());
+    stir(m);
+    log_probs(m, false, with);
+    assert_true(memcmp(was, with, sizeof was) != 0);
+    log_probs(m, true, got);
+    assert_memory_equal(was, got, sizeof was);
+    assert_int_equal(sc_mkdirs(dir), SC_OK);
+    if (sc_adapters_write(&m->adapters, dir)) fail_msg("%s: %s", name, sc_error());
+    sc_model_options how = {.adapters = adapters, .n_adapters = 1};
+    if (sc_model_open(&again, ctx, path, &how)) fail_msg("%s: %s", name, sc_error());
+    if (!tokens) { /* which a batch's maker would have to put there */
+        log_probs(again, false, got);
+        for (int i = 0; i < TOKENS; i++)
+            if (!(fabs(got[i] - with[i]) < 2e-4)) fail_msg("%s: %g, opened again %g", name, with[i], got[i]);
+    }
+    sc_model_free(again);
+    if (sc_model_open(&again, ctx, path, NULL) || sc_adapters_make(again, o, 9, NULL, 0) ||
+        sc_adapters_read(&again->adapters, dir))
+        fail_msg("%s: %s", name, sc_error());
+    for (int64_t i = 0; i < m->adapters.n_learnt; i++) {
+        const sc_learnt *a = &m->adapters.learnt[i], *b = &again->adapters.learnt[i];
+        for (int64_t k = 0; k < a->rows * a->cols; k++)
+            assert_true(fabs((double)a->value[k] - b->value[k]) <= (a->add != 0 ? 1e-6 : 0));
+    }
+    sc_model_free(again);
+    sc_model_free(m);
+}
+
+/* Stopped after three of six steps, and gone on with to the same bits. */
+static void stop_and_go(const char *path, const sc_peft_options *o, const char *name, int number)
+{
+    char whole[256], parts[256], a[300], b[300];
+    seen y = {.stop_at = 3};
+    snprintf(whole, sizeof whole, "%s/w%d", root, number);
+    snprintf(parts, sizeof parts, "%s/p%d", root, number);
+    sc_train_options x = options(path, whole);
+    x.peft = *o;
+    x.steps = 6;
+    if (sc_train(ctx, &x, NULL, NULL)) fail_msg("%s: %s", name, sc_error());
+    x.out = parts;
+    assert_int_equal(sc_train(ctx, &x, report, &y), SC_ECANCELLED);
+    sc_context_resume(ctx);
+    x.resume = true;
+    if (sc_train(ctx, &x, NULL, NULL)) fail_msg("%s: %s", name, sc_error());
+    snprintf(a, sizeof a, "%s/adapter_model.safetensors", whole);
+    snprintf(b, sizeof b, "%s/adapter_model.safetensors", parts);
+    same_file(a, b);
+}
+
+static void every_method(void **state)
+{
+    (void)state;
+    static const sc_peft_options methods[] = {
+        {.method = "lora", .dora = true, .dropout = 0.1, .rank = 3},
+        {.method = "lora", .targets = "q_proj,embed_tokens", .rslora = true, .save = "norm"},
+        {.method = "ia3"},
+        {.method = "bottleneck", .width = 5},
+        {.method = "bottleneck", .after_ffn = true},
+        {.method = "prompt", .tokens = 4},
+        {.method = "prefix", .tokens = 3},
+        {.method = "layers", .targets = "layers.0.self_attn,model.norm"},
+    };
+    char gguf[256], biases[300];
+    snprintf(gguf, sizeof gguf, "%s", in_root("base.gguf"));
+    if (!sc_path_exists(gguf) && sc_convert(ctx, MODEL, gguf, NULL, NULL)) fail_msg("%s", sc_error());
+    for (int i = 0; i < SC_COUNT(methods); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "method %d, %s", i, methods[i].method);
+        round_trip(MODEL, &methods[i], name);
+        /* GGUF keeps the rows of queries and keys in another order. */
+        round_trip(gguf, &methods[i], name);
+        stop_and_go(i % 2 ? gguf : MODEL, &methods[i], name, i);
+    }
+    snprintf(biases, sizeof biases, OWN_MODELS "/llama_bias");
+    round_trip(biases, &(sc_peft_options){.method = "bitfit"}, "bitfit");
 }
 
 static void refuses(void **state)
@@ -384,6 +488,10 @@ static void refuses(void **state)
         {{.method = "lora", .targets = "q_prj"}, "no layer of"},
         {{.method = "lora", .targets = "re:(q_proj"}, "targets: regular expression"},
         {{.method = "lora", .rank = -1}, "a rank of -1"},
+        {{.method = "lora", .dropout = 1}, "a dropout of 1"},
+        {{.method = "layers"}, "which layers"},
+        {{.method = "layers", .targets = "layers.77"}, "no parameter to train that is within 'layers.77'"},
+        {{.method = "bitfit"}, "no parameter to train that is a bias"},
     };
     for (int i = 0; i < SC_COUNT(bad); i++) {
         sc_train_options o = options(MODEL, in_root("never"));
@@ -417,7 +525,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_of_every_family),
-                                       cmocka_unit_test(quantised_bases), cmocka_unit_test(the_base_stays),
-                                       cmocka_unit_test(runs), cmocka_unit_test(refuses)};
+                                       cmocka_unit_test(quantised_bases),
+                                       cmocka_unit_test(the_base_stays),
+                                       cmocka_unit_test(runs),
+                                       cmocka_unit_test(every_method),
+                                       cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -23,15 +23,16 @@ typedef struct sc_model_options {
     sc_dtype type;    /* of synthetic matrices; SC_F32 (0) by default. Vectors are f32 */
     uint64_t seed;    /* of fresh and synthetic weights */
     bool config_only; /* fresh or synthetic weights get memory but no values: for looking at a plan */
-    /* Folders of adapters in PEFT's format, all applied: LoRA (with rsLoRA, DoRA, patterns, modules_to_save and trained
-     * biases), each part of which must meet a matrix of the model that it fits, and at most one of prompt tuning, whose
+    /* Folders of adapters in PEFT's format (docs/adapters.md), all applied: LoRA (with rsLoRA, DoRA, patterns, modules_to_save
+     * and trained biases), IA3, VeRA, bottleneck adapters, each part of which must meet a matrix of the model that it fits, and at most one of prompt tuning, whose
      * virtual tokens go before every sequence. adapter_weights: how much of each counts; NULL: 1. */
     const char *const *adapters;
     const double *adapter_weights;
     int n_adapters;
 } sc_model_options;
 
-/* path: a directory with config.json and safetensors, or a .gguf file; for fresh and synthetic weights also a .json file
+/* path: a directory with config.json and safetensors, or a .gguf file, or a directory with adapter_config.json alone, for the
+ * model that it names, with it; for fresh and synthetic weights also a .json file
  * as config.json. options may be NULL. The context must outlive the
  * model. SC_ENOTFOUND, SC_EFORMAT, SC_EUNSUPPORTED (a family or type that is not known), SC_ESHAPE, SC_ELIMIT. */
 SC_API sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options);

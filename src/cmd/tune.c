@@ -330,7 +330,8 @@ int sc_cmd_train(sc_cmd *c, sc_cmd_training *t)
         if (!s) t->o.peak_flops = v.peak = limits.peak_gflops * 1e9;
     }
     if (!s && t->policy) s = sc_tune_policy(ctx, &t->o, t->policy, sc_cmd_train_event, &v);
-    if (!s && !t->policy) s = sc_train(ctx, &t->o, sc_cmd_train_event, &v);
+    if (!s && t->distills) s = sc_tune_distill(ctx, &t->o, sc_cmd_train_event, &v);
+    if (!s && !t->policy && !t->distills) s = sc_train(ctx, &t->o, sc_cmd_train_event, &v);
     if (!s || s == SC_ECANCELLED) say_communication(&v);
     sc_cmd_training_free(t);
     return s ? sc_cmd_fail(c) : 0;

@@ -219,6 +219,7 @@ typedef struct sc_cmd_training {
     char *model;           /* its path; NULL: o.model is what was typed */
     const char **list[16]; /* values of options that may be given several times */
     int lists;
+    bool distills; /* sc_tune_distill */
     const char *policy; /* "ppo", "grpo": of sc_tune_policy; NULL: sc_train */
 } sc_cmd_training;
 /* Of the rows above those that the verb's table has. 0, or the exit code after a message; nothing is left to free then. */

@@ -43,6 +43,9 @@ static sc_status tile(sc_adapter_part *part, const sc_weight *w, const sc_model 
 static sc_status to_file_order(sc_adapter_part *part, const sc_weight *w, const sc_model *m, int64_t rows)
 {
     bool moves = part->lora.kind != SC_LORA_SCALES_IN;
+    if (part->lora.kind == SC_LORA_FOLLOWS && (w->permuted || w->joined || w->tiled != SC_TILED_NOT))
+        return sc_fail(SC_EUNSUPPORTED, "'%s' has its rows in another order here: no bottleneck behind it",
+                       part->name);
     sc_status s = w->permuted && moves ? sc_adapter_permute(part, rows, m->info.head_dim) : SC_OK;
     if (!s && w->joined && moves) s = sc_adapter_join(part, rows, m->info.heads);
     if (!s && w->tiled != SC_TILED_NOT) s = tile(part, w, m, rows);
@@ -94,6 +97,26 @@ static sc_status reorder(sc_weight *w, const sc_adapter_whole *from, const sc_mo
     return s;
 }
 
+/* As the file has norms: 1 more than HuggingFace. */
+static sc_status add_one(sc_weight *w)
+{
+    int64_t n = sc_shape_elements(&w->shape);
+    sc_buffer *b;
+    sc_status s = sc_buffer_new(&b, n * (int64_t)sizeof(float));
+    if (s) return s;
+    float *x = b->data;
+    if (w->storage.dtype == SC_F32)
+        memcpy(x, w->storage.data, sizeof *x * (size_t)n);
+    else
+        s = sc_dequantize(w->storage.dtype, w->storage.data, x, n);
+    for (int64_t i = 0; i < n; i++) x[i] += 1;
+    sc_buffer_unref(w->storage.buffer);
+    w->storage.buffer = b;
+    w->storage.data = x;
+    w->storage.dtype = SC_F32;
+    return s;
+}
+
 sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m)
 {
     for (int64_t i = 0; i < a->n_whole; i++) {
@@ -106,6 +129,7 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m)
             return sc_fail(SC_ESHAPE, "an adapter for another model: its '%s' is %s, the model's %s", from->name,
                            sc_shape_text(&from->shape, have), sc_shape_text(&w->shape, need));
         bool permuted = w->permuted, joined = w->joined, tiled = w->tiled != SC_TILED_NOT;
+        bool plus_one = w->plus_one;
         int way = w->tiled;
         sc_buffer_unref(w->storage.buffer);
         sc_buffer_unref(w->wide.buffer);
@@ -114,10 +138,12 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m)
                          .storage = from->storage,
                          .permuted = permuted,
                          .joined = joined,
+                         .plus_one = plus_one,
                          .tiled = way};
         sc_buffer_ref(w->storage.buffer);
         sc_status s = permuted || joined || tiled ? reorder(w, from, m) : SC_OK;
         if (s) return s;
+        if (plus_one && (s = add_one(w))) return s;
     }
     return SC_OK;
 }
@@ -377,6 +403,8 @@ sc_status sc_adapters_mark(sc_item *it, const sc_model *m, const char *param, bo
                 SC_EUNSUPPORTED,
                 "the adapter changes '%s', which is also the output of a tied model: that cannot be merged",
                 part->name);
+        if (part->lora.kind == SC_LORA_FOLLOWS)
+            return sc_fail(SC_EUNSUPPORTED, "'%s' has a bottleneck behind it, which cannot be merged", part->name);
         marked.adapters = &m->adapters;
         marked.in_out = (part->use == SC_LORA_IN_OUT || part->use == SC_LORA_TABLE) != turned;
         *it = marked;

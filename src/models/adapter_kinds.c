@@ -69,6 +69,36 @@ sc_status sc_adapter_add_vera(sc_adapters *a, const sc_adapter_source *from, con
     return s;
 }
 
+/* NAME.adapter_down.weight (R, N), .adapter_down.bias (R), .adapter_up.weight (N, R), .adapter_up.bias (N), as socle saves them:
+ * PEFT has no such type. */
+sc_status sc_adapter_add_bottleneck(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
+                                    const char *end)
+{
+    static const char *const others[] = {".adapter_down.bias", ".adapter_up.weight", ".adapter_up.bias"};
+    const sc_file_tensor *of[4] = {t};
+    size_t n = strlen(t->name) - strlen(end);
+    sc_adapter_part *part;
+    sc_status s = SC_OK;
+    for (int i = 0; !s && i < SC_COUNT(others); i++) {
+        char name[512];
+        snprintf(name, sizeof name, "%.*s%s", (int)n, t->name, others[i]);
+        s = sc_safetensors_find(from->st, name, &of[i + 1]);
+    }
+    if (s) return s;
+    int64_t rank = t->rank == 2 ? t->dim[0] : 0, rows = t->rank == 2 ? t->dim[1] : 0;
+    if (rank < 1 || rows < 1 || of[1]->rank != 1 || of[1]->dim[0] != rank || of[2]->rank != 2 ||
+        of[2]->dim[0] != rows || of[2]->dim[1] != rank || of[3]->rank != 1 || of[3]->dim[0] != rows)
+        return sc_fail(SC_ESHAPE, "%s: '%s' and its kin do not fit each other", from->what, t->name);
+    if (from->weight != 1)
+        return sc_fail(SC_EUNSUPPORTED, "%s: a bottleneck adapter can only have the weight 1", from->what);
+    if ((s = sc_adapter_new_part(a, from, t->name, strlen(end), &part))) return s;
+    part->lora = (sc_lora){.rank = rank, .rows = rows, .kind = SC_LORA_FOLLOWS};
+    sc_storage *const to[] = {&part->lora.a, &part->lora.a_bias, &part->lora.b, &part->lora.b_bias};
+    for (int i = 0; !s && i < 4; i++) s = sc_adapter_load(to[i], of[i], 1, false);
+    part->lora.a_bias.stride[0] = part->lora.b_bias.stride[0] = 1;
+    return s;
+}
+
 /* (tokens, 2 * layers, width) to (2 * layers, tokens, width). */
 static sc_status turn_prefix(sc_prompt *p)
 {

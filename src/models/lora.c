@@ -8,7 +8,7 @@
 
 static const char prefix[] = "base_model.model.";
 
-typedef enum adapter_kind { LORA, IA3, VERA, PROMPT, PREFIX } adapter_kind;
+typedef enum adapter_kind { LORA, IA3, VERA, BOTTLENECK, PROMPT, PREFIX } adapter_kind;
 
 typedef struct lora_config {
     sc_adapter_source from;
@@ -42,9 +42,13 @@ static sc_status read_kind(lora_config *c)
     static const struct {
         const char *name;
         adapter_kind kind;
-    } kinds[] = {{"LORA", LORA},       {"IA3", IA3},
-                 {"VERA", VERA},       {"PROMPT_TUNING", PROMPT},
-                 {"P_TUNING", PROMPT}, {"PREFIX_TUNING", PREFIX}};
+    } kinds[] = {{"LORA", LORA},
+                 {"IA3", IA3},
+                 {"BOTTLENECK", BOTTLENECK},
+                 {"VERA", VERA},
+                 {"PROMPT_TUNING", PROMPT},
+                 {"P_TUNING", PROMPT},
+                 {"PREFIX_TUNING", PREFIX}};
     const char *type = "";
     sc_status s = sc_json_str(c->from.config, c->from.what, "peft_type", &type);
     if (s) return s;
@@ -196,8 +200,7 @@ static sc_status add_whole(sc_adapters *a, const sc_safetensors *st, int64_t i, 
              t->name + (strncmp(t->name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0));
     char *at = strstr(name, inner);
     if (at) memmove(at, at + strlen(inner) - 1, strlen(at + strlen(inner) - 1) + 1);
-    if (strstr(name, ".lora_") || strstr(name, ".vera_") ||
-        (!sc_path_has_suffix(name, ".weight") && !sc_path_has_suffix(name, ".bias")))
+    if (strstr(name, ".lora_") || strstr(name, ".vera_") || strstr(name, ".adapter_"))
         return sc_fail(SC_EUNSUPPORTED, "%s: the adapter holds '%s', which is not understood", c->from.what,
                        t->name);
     if (c->from.weight != 1)
@@ -235,6 +238,9 @@ static sc_status add_tensors(sc_adapters *a, const sc_safetensors *st, const lor
                                           "vera_A",
                                           "vera_B",
                                           NULL};
+    static const char *const nets[] = {".adapter_down.weight", NULL}, *const rest[] = {".adapter_down.bias",
+                                                                                       ".adapter_up.weight",
+                                                                                       ".adapter_up.bias", NULL};
     static const char *const scales[] = {".ia3_l", NULL}, *const veras[] = {".vera_lambda_b", NULL};
     sc_status s = SC_OK;
     for (int64_t i = 0; !s && i < sc_safetensors_count(st); i++) {
@@ -244,6 +250,10 @@ static sc_status add_tensors(sc_adapters *a, const sc_safetensors *st, const lor
             s = add_pair(a, st, t, end, c);
         else if (c->kind == IA3 && (end = ending(t->name, scales)))
             s = sc_adapter_add_scale(a, &c->from, t, end);
+        else if (c->kind == BOTTLENECK && (end = ending(t->name, nets)))
+            s = sc_adapter_add_bottleneck(a, &c->from, t, end);
+        else if (c->kind == BOTTLENECK && ending(t->name, rest))
+            continue;
         else if (c->kind == VERA && (end = ending(t->name, veras)))
             s = sc_adapter_add_vera(a, &c->from, t, end);
         else if (!ending(t->name, seconds))

@@ -417,12 +417,71 @@ sc_status sc_model_open(sc_model **out, sc_context *ctx, const char *path, const
     return sc_model_open_changed(out, ctx, path, options, NULL);
 }
 
+/* A folder with an adapter and no model of its own: the model that it is for, with it. */
+static sc_status open_adapted(sc_model **out, sc_context *ctx, const char *path, const char *config,
+                              const sc_model_options *options, json_t *changes)
+{
+    sc_model_options o = *options;
+    const char **dirs = sc_malloc(sizeof *dirs * (size_t)(o.n_adapters + 1)), *base = NULL;
+    double *weights = sc_malloc(sizeof *weights * (size_t)(o.n_adapters + 1));
+    json_t *j = NULL;
+    sc_status s = dirs && weights ? sc_json_read(&j, config, MAX_CONFIG) : sc_nomem();
+    if (!s) s = sc_json_str(j, config, "base_model_name_or_path", &base);
+    if (!s && (!base || !sc_path_exists(base)))
+        s = sc_fail(SC_ENOTFOUND, "%s is an adapter for %s, which is not there: open that, with --adapter %s", path,
+                    base ? base : "some model", path);
+    char *own = s ? NULL : sc_path_join(base, "config.json");
+    if (!s && sc_path_is_dir(base) && (!own || !sc_path_exists(own)))
+        s = sc_fail(SC_EFORMAT, "%s is an adapter for %s, which is no model", path, base);
+    if (!s) {
+        dirs[0] = path;
+        weights[0] = 1;
+        for (int i = 0; i < o.n_adapters; i++) {
+            dirs[i + 1] = o.adapters[i];
+            weights[i + 1] = o.adapter_weights ? o.adapter_weights[i] : 1;
+        }
+        o.adapters = dirs;
+        o.adapter_weights = weights;
+        o.n_adapters++;
+        s = sc_model_open_changed(out, ctx, base, &o, changes);
+    }
+    sc_free(own);
+    sc_free(dirs);
+    sc_free(weights);
+    json_decref(j);
+    return s;
+}
+
+/* *config: its file, where a folder has one and no model (sc_free); else NULL. */
+static sc_status find_adapter(const char *path, char **config)
+{
+    *config = NULL;
+    if (!sc_path_is_dir(path)) return SC_OK;
+    char *own = sc_path_join(path, "config.json"),
+         *adapter = own ? sc_path_join(path, "adapter_config.json") : NULL;
+    sc_status s = adapter ? SC_OK : sc_nomem();
+    if (!s && !sc_path_exists(own) && sc_path_exists(adapter)) {
+        *config = adapter;
+        adapter = NULL;
+    }
+    sc_free(adapter);
+    sc_free(own);
+    return s;
+}
+
 sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
                                 json_t *changes)
 {
     static const sc_model_options defaults = {0};
+    char *adapter;
+    sc_status s = find_adapter(path, &adapter);
+    if (s) return s;
+    if (adapter) {
+        s = open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes);
+        sc_free(adapter);
+        return s;
+    }
     sc_model *m = sc_calloc(1, sizeof *m);
-    sc_status s = SC_OK;
     if (!m) return sc_nomem();
     const sc_model_options *o = options ? options : &defaults;
     if ((unsigned)o->type >= SC_DTYPE_COUNT || (unsigned)o->weights > SC_WEIGHTS_SYNTHETIC) {

@@ -465,6 +465,8 @@ sc_status sc_adapter_add_scale(sc_adapters *a, const sc_adapter_source *from, co
                                const char *end);
 sc_status sc_adapter_add_vera(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
                               const char *end);
+sc_status sc_adapter_add_bottleneck(sc_adapters *a, const sc_adapter_source *from, const sc_file_tensor *t,
+                                    const char *end);
 sc_status sc_adapter_add_prompt(sc_adapters *a, const sc_adapter_source *from, bool prefix);
 /* Brings the parts of experts together, matrix by matrix, before the model is built. (adapter_experts.c) */
 sc_status sc_adapters_gather(sc_adapters *a, sc_model *m);

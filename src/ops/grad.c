@@ -168,7 +168,8 @@ static void find_wanted(const sc_gradients *b, sc_tensor *const *wrt, int64_t n,
     for (int64_t i = 0; i < b->count; i++) {
         const sc_tensor *t = b->g->tensor[i];
         wanted[i] |= wanted[b->first[i]];
-        for (int k = 0; k < t->n_in && t->dtype == SC_F32; k++) /* a choice, a number of a row: none */
+        bool passes = t->dtype == SC_F32 && !(t->op && t->op->constant);
+        for (int k = 0; k < t->n_in && passes; k++) /* a choice, a number of a row: none */
             if (t->in[k]) wanted[i] |= wanted[t->in[k]->id];
     }
 }

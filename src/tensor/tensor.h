@@ -81,6 +81,7 @@ typedef struct sc_op {
      * "none". */
     void (*backward)(struct sc_gradients *b, sc_tensor *y, sc_tensor *dy);
     unsigned optional; /* bit i: input i may be absent */
+    bool constant;     /* its result counts as one: gradients go no further */
     bool view;         /* another look at in[0]'s storage: no work */
     unsigned in_place; /* bit i: out may be the storage of in[i] when that is not needed again */
 } sc_op;

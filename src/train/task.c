@@ -32,6 +32,17 @@ static sc_status read_config(json_t **out, const char *path, bool adapted)
     return s;
 }
 
+/* Its files for the run, which the GGUF file has in another form. */
+static sc_status read_gguf_tokenizer(sc_task *t, const char *path)
+{
+    sc_gguf *file;
+    sc_status s = sc_gguf_open(&file, path);
+    if (s) return s;
+    s = sc_gguf_tokenizer_json(&t->alphabet.tokenizer, &t->alphabet.config, file);
+    sc_gguf_free(file);
+    return s;
+}
+
 static sc_status open_tokenizer(sc_task *t, const sc_objective_setup *x, json_t *changes)
 {
     if (x->o->alphabet) {
@@ -40,9 +51,23 @@ static sc_status open_tokenizer(sc_task *t, const sc_objective_setup *x, json_t 
         sc_status s = sc_alphabet_make(&t->alphabet, t->objective, sc_objective_kind(x->config), x, changes);
         return s ? s : sc_alphabet_tokenizer(&t->tokenizer, &t->alphabet);
     }
+    bool gguf = sc_path_has_suffix(x->o->tokenizer, ".gguf");
     sc_status s = sc_tokenizer_load(&t->tokenizer, x->o->tokenizer);
-    if (!s && !sc_path_is_dir(x->o->tokenizer))
+    if (!s && gguf) s = read_gguf_tokenizer(t, x->o->tokenizer);
+    if (!s && !gguf && !sc_path_is_dir(x->o->tokenizer))
         sc_log(x->ctx, SC_LOG_WARNING, "%s is no folder: the run gets no tokenizer of its own", x->o->tokenizer);
+    return s;
+}
+
+static sc_status make_adapters(sc_task *t, const sc_train_options *o)
+{
+    const char *first = o->peft.first;
+    int32_t *ids = NULL;
+    int64_t n = 0;
+    sc_status s = first ? sc_tokenizer_encode(t->tokenizer, first, (int64_t)strlen(first), 0, &ids, &n) : SC_OK;
+    if (!s && first && !n) s = sc_fail(SC_EINVAL, "the text that virtual tokens begin as has no tokens");
+    if (!s) s = sc_adapters_make(t->model, &o->peft, o->seed, ids, n);
+    sc_free(ids);
     return s;
 }
 
@@ -58,18 +83,6 @@ static sc_status open_data(sc_task *t, const sc_objective_setup *x)
     if (!s) t->objective->size(t->self, &t->size);
     if (!s && old) s = sc_replay_open(&t->replay, t->objective, x, old);
     t->replayed = old * x->parts;
-    return s;
-}
-
-static sc_status make_adapters(sc_task *t, const sc_train_options *o)
-{
-    const char *first = o->peft.first;
-    int32_t *ids = NULL;
-    int64_t n = 0;
-    sc_status s = first ? sc_tokenizer_encode(t->tokenizer, first, (int64_t)strlen(first), 0, &ids, &n) : SC_OK;
-    if (!s && first && !n) s = sc_fail(SC_EINVAL, "the text that virtual tokens begin as has no tokens");
-    if (!s) s = sc_adapters_make(t->model, &o->peft, o->seed, ids, n);
-    sc_free(ids);
     return s;
 }
 
@@ -140,6 +153,9 @@ sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_opti
                             .lines = t->alphabet.lines,
                             .model = t->model,
                             .parts = 1};
+    if (t->objective->evaluate)
+        return sc_fail(SC_EUNSUPPORTED, "'%s' measures what it makes itself: it looks at no other data",
+                       t->objective->name);
     own.data = own.eval_data = path; /* an objective has data to learn from, too */
     own.n_data = own.n_eval_data = n;
     own.eval_share = 0;
