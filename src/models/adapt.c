@@ -123,6 +123,7 @@ sc_status sc_adapters_replace(const sc_adapters *a, sc_model *m)
         const sc_adapter_whole *from = &a->whole[i];
         sc_weight *w = sc_model_weight(m, from->name);
         char have[SC_SHAPE_TEXT], need[SC_SHAPE_TEXT];
+        if (!w && strncmp(from->name, "v_head.", 7) == 0) continue; /* of PPO, which generation does without */
         if (!w) return sc_fail(SC_ENOTFOUND, "the adapter changes '%s', which the model does not have", from->name);
         if (!sc_shape_equal(&w->shape, &from->shape))
             return sc_fail(SC_ESHAPE, "an adapter for another model: its '%s' is %s, the model's %s", from->name,

@@ -222,7 +222,7 @@ static sc_status grpo_open(void **self, const sc_objective_setup *x)
 
 static sc_status ppo_changes(const sc_objective_setup *x, json_t *config)
 {
-    (void)x;
+    if (x->o->peft.method && !x->o->peft.save) x->o->peft.save = "v_head.summary"; /* it is new: not of the base */
     return json_object_set_new(config, "value_head", json_true()) == 0 ? SC_OK : sc_nomem();
 }
 
