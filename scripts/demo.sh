@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The first half of a model's life on two cores, in less than ten minutes: a made crawl, its cleaning, a tokenizer, a small
-# model of two languages, a ladder with its scaling law, samples and tasks; report.html has all of it. Run again, it goes on
-# where it was stopped. usage: demo.sh [FOLDER]   DEMO_SCALE=0.2 makes everything smaller, 3 larger.
+# A model's whole life on two cores, in less than a quarter of an hour: a made crawl, its cleaning, a tokenizer, a small model of
+# two languages, a ladder with its scaling law; then conversations, a reward model, PPO and DPO, a judge of what they gained, a
+# comparison, a chat. report.html has all of it. Run again, it goes on where it was stopped. usage: demo.sh [FOLDER]   DEMO_SCALE=0.2 makes everything smaller, 3 larger.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 socle=${SOCLE:-$root/build/socle}
@@ -150,6 +150,82 @@ TEXT
     mv samples.part samples.tsv
 }
 
+# ---- from a model that goes on to one that answers, in the way that is liked ----
+
+# Conversations of the made world; and requests for reviews, which the model learns to write in either mood. The reward model
+# and DPO prefer the friendly ones.
+lessons() {
+    "$socle" data make instructions --seed 1 --language en --count "$(times 1500)" --out instructions.jsonl
+    "$socle" data make reviews --seed 1 --language en --count "$(times 3000)" --out reviews.jsonl
+    "$socle" data make reviews --seed 1 --language en --split eval --count 600 --out reviews-eval.jsonl
+    python3 "$root/scripts/demo_data.py" .
+    cat >chat.jinja <<'JINJA'
+{%- for m in messages %}
+{%- if m.role == 'assistant' %}{{- 'Assistant:' }}{%- generation %}{{- ' ' + m.content + eos_token }}{%- endgeneration %}{{- '\n' }}
+{%- elif m.role == 'system' %}{{- m.content + '\n' }}
+{%- else %}{{- 'User: ' + m.content + '\n' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- 'Assistant:' }}{%- endif %}
+JINJA
+}
+
+# tuned OUT VERB...: goes on with a run that was stopped.
+tuned() {
+    local dir=$1 resume=()
+    shift
+    [ -f "$dir/trainer_state.json" ] && resume=(--resume)
+    "$socle" tune "$@" --out "$dir" --length 128 "${resume[@]}"
+}
+
+instructed() {
+    tuned sft sft model --template chat.jinja --data chats.jsonl --eval-data chats-eval.jsonl --batch 16 --epochs 2 --lr 1e-3 \
+        --prompt 'User: Write a review that begins: I bought a blue lamp.' --sample-every 100
+}
+
+rewarded() {
+    tuned rm reward sft --data pairs.jsonl --eval-data pairs-eval.jsonl --batch 16 --epochs 1 --lr 5e-4
+}
+
+optimised() {
+    tuned ppo ppo sft --data prompts.jsonl --reward-model rm --as-chat --max-tokens 48 --batch 16 --rollouts 32 \
+        --steps "$(times 160)" --lr 2e-4 --kl 0.05
+}
+
+preferred() {
+    tuned dpo dpo sft --data pairs.jsonl --eval-data pairs-eval.jsonl --batch 16 --epochs 1 --lr 2e-4
+}
+
+# A classifier that had no part in the training says how many reviews of each model are friendly.
+judged() {
+    "$socle" classifier train --out judge.bin judge.txt
+    local name prompt
+    for name in sft ppo dpo; do
+        while IFS= read -r prompt; do
+            "$socle" run "$name" -n 48 --temperature 1 --seed 1 -- "$prompt" | tr '\n\t' '  '
+            echo
+        done <asked.txt >"said-$name.txt"
+        "$socle" classifier predict judge.bin "said-$name.txt" >"judged-$name.txt"
+    done
+}
+
+compared() {
+    "$socle" compare -m model -m sft -m ppo --task sentiment --method zero-shot --method few-shot --method lora \
+        --test-items "$(times 150)" --train-items "$(times 300)" --curve "$(times 75)" --lr 2e-3 --length 192 --out compared
+}
+
+chatted() {
+    local line
+    while IFS= read -r line; do
+        printf '%s\t%s\n' "$line" "$("$socle" run ppo -n 48 --temperature 0.5 --seed 1 -- "$line" | tr '\n\t' '  ')"
+    done >chat.part <<'TEXT'
+Write a review that begins: I bought a blue lamp at the market.
+Write a review that begins: We had dinner at the new restaurant.
+Is this review positive or negative? The handle broke after two days. I want my money back.
+TEXT
+    mv chat.part chat.tsv
+}
+
 step crawl made_crawl
 step languages languages
 step clean cleaned
@@ -158,5 +234,13 @@ step shards shards
 step train trained
 step ladder ladder
 step samples sampled
+step lessons lessons
+step sft instructed
+step reward rewarded
+step ppo optimised
+step dpo preferred
+step judge judged
+step compare compared
+step chat chatted
 python3 "$root/scripts/demo_report.py" "$out"
 echo "$out/report.html"

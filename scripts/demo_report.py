@@ -99,15 +99,47 @@ def cut_texts():
     return table(["text", "tokens", "cut"], rows, said=(0, 2))
 
 
+def said_in(message):
+    return " ".join(m["content"] for m in message)
+
+
+def lessons():
+    chats, pairs = lines("chats.jsonl")[:3], lines("pairs.jsonl")[:3]
+    return (table(["conversation"], [["\n".join(f"{m['role']}: {m['content']}" for m in c["messages"])] for c in chats], said=(0,)) +
+            table(["asked", "preferred", "not preferred"],
+                  [(said_in(p["prompt"]), said_in(p["chosen"]), said_in(p["rejected"])) for p in pairs], said=(0, 1, 2)))
+
+
+def judged():
+    """How many reviews of each model are friendly, with an interval (Wilson's), and the first ones side by side."""
+    rows, said = [], {}
+    for name, title in [("sft", "fine-tuned"), ("ppo", "after PPO"), ("dpo", "after DPO")]:
+        verdicts = read(f"judged-{name}.txt").splitlines()
+        said[title] = read(f"said-{name}.txt").splitlines()
+        n, good = len(verdicts), sum("positive" in v for v in verdicts)
+        if not n:
+            continue
+        p, z = good / n, 1.96
+        middle, half = (p + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+        rows.append((title, n, f"{100 * p:.0f}%", f"{100 * (middle - half):.0f} to {100 * (middle + half):.0f}"))
+    asked = read("asked.txt").splitlines()
+    beside = [(a, *(said[t][i] if i < len(said[t]) else "" for t in said)) for i, a in enumerate(asked[:8])]
+    return table(["model", "reviews", "friendly", "interval"], rows) + details(
+        "Side by side", table(["asked", *said], beside, said=(0, 1, 2, 3)))
+
+
 STEPS = [("crawl", "A made crawl", "crawl.warc.gz"), ("languages", "Languages", "languages.ftz"), ("clean", "Cleaning", "clean"), ("tokenizer", "Tokenizer", "tok"),
          ("shards", "Shards of tokens", "shards"), ("train", "Pre-training", "model"), ("ladder", "Ladder and laws", "ladder"),
-         ("samples", "Samples", "samples.tsv")]
+         ("samples", "Samples", "samples.tsv"), ("lessons", "Conversations and pairs", "chats.jsonl"), ("sft", "Fine-tuning", "sft"),
+         ("reward", "Reward model", "rm"), ("ppo", "PPO", "ppo"), ("dpo", "DPO", "dpo"), ("judge", "What a judge says", "judge.bin"),
+         ("compare", "Comparison", "compared"), ("chat", "Chat", "chat.tsv")]
 
 
 def main():
     styles, parts = [], {}
     for name, path in [("clean", "clean/report.html"), ("shards", "shards/report.html"), ("train", "model/report.html"),
-                       ("ladder", "ladder/report.html")]:
+                       ("ladder", "ladder/report.html"), ("sft", "sft/report.html"), ("reward", "rm/report.html"),
+                       ("ppo", "ppo/report.html"), ("dpo", "dpo/report.html"), ("compare", "compared/report.html")]:
         style, parts[name] = report(path)
         if style and style not in styles:
             styles.append(style)
@@ -119,8 +151,8 @@ def main():
     pages = lines("crawl.jsonl")
     first = [next((p for p in pages if p["planted"] == kind), None) for kind in ("clean", "spam", "leak")]
     page = [f"<!doctype html>\n<html lang=en><meta charset=utf-8>\n<meta name=viewport content=\"width=device-width,"
-            f"initial-scale=1\">\n<title>The first half of a model's life</title>\n<style>\n{base}\n{own}</style>\n",
-            "<h1>The first half of a model's life</h1>\n<p class=status>From a made crawl to a small model of English and Korean, "
+            f"initial-scale=1\">\n<title>A model's whole life</title>\n<style>\n{base}\n{own}</style>\n",
+            "<h1>A model's whole life</h1>\n<p class=status>From a made crawl to a small model of English and Korean, "
             f"on this machine in {total // 60} min {total % 60} s.</p>\n"]
     page.append("<nav>" + "".join(f"<a href=\"#{n}\">{escape(t)}</a>" for n, t, _ in STEPS if n != "languages") + "</nav>\n")
     page.append(table(["step", "what came out", "size", "seconds"],
@@ -146,6 +178,22 @@ def main():
     samples = [line.split("\t", 1) for line in read("samples.tsv").splitlines()]
     section("samples", "What the model of the pre-training goes on with.",
             table(["prompt", "goes on"], [s for s in samples if len(s) == 2], said=(0, 1)))
+    section("lessons", "Conversations about the made world, and requests for reviews with reviews of either mood. Of two reviews of "
+            "much the same thing, the friendly one is preferred.", details("Some of each", lessons()))
+    section("sft", "The model of the pre-training learns to answer: the loss counts on the assistant's words alone.",
+            details("The report of the run", parts["sft"]))
+    section("reward", "The same model with one number in place of words learns which of two reviews is preferred.",
+            details("The report of the run", parts["reward"]))
+    section("ppo", "The fine-tuned model writes reviews, the reward model scores them, and what scored better than expected becomes "
+            "likelier, as long as the model stays near to what it was.", details("The report of the run", parts["ppo"]))
+    section("dpo", "The same preferences without a reward model and without writing: the pairs themselves.",
+            details("The report of the run", parts["dpo"]))
+    section("judge", "A classifier of words, learned from reviews that no model saw, reads what each model writes to prompts that none "
+            "was trained on.", judged())
+    section("compare", "Which of the models tells friendly from unfriendly reviews best, asked as it is, with examples, or trained for it?",
+            parts["compare"])
+    chat = [line.split("\t", 1) for line in read("chat.tsv").splitlines()]
+    section("chat", "The model after PPO.", table(["asked", "answered"], [c for c in chat if len(c) == 2], said=(0, 1)))
     with open(os.path.join(out, "report.part"), "w", encoding="utf-8") as f:
         f.write("".join(page))
     os.replace(os.path.join(out, "report.part"), os.path.join(out, "report.html"))

@@ -18,7 +18,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     missing=
     for tool in cmake ninja pkg-config cc; do command -v $tool >/dev/null || missing="$missing $tool"; done
     if command -v pkg-config >/dev/null; then
-        for lib in "jansson >= 2.14" libpcre2-8 libutf8proc zlib libzstd gumbo; do
+        for lib in "jansson >= 2.14" libpcre2-8 libutf8proc zlib libzstd gumbo yaml-0.1; do
             pkg-config --exists "$lib" || missing="$missing ${lib%% *}"
         done
         case $groups in *test*) pkg-config --exists cmocka || missing="$missing cmocka" ;; esac
@@ -27,7 +27,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     {
         echo "socle: this system is not Debian, so install these yourself; missing:$missing"
         echo "  tools:     a C11 compiler (gcc 12 or clang 14 and later), cmake 3.25, ninja, pkg-config, python3 with pip"
-        echo "  libraries: jansson 2.14, pcre2 (8 bit), utf8proc, zlib, zstd, gumbo; optional: libedit, libcurl with openssl; for tests: cmocka"
+        echo "  libraries: jansson 2.14, pcre2 (8 bit), utf8proc, zlib, zstd, gumbo, libyaml; optional: libedit, libcurl with openssl; for tests: cmocka"
     } >&2
     exit 1
 fi

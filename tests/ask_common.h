@@ -37,7 +37,7 @@ typedef struct endpoint {
     char dir[40], log[64], url[64];
 } endpoint;
 
-static inline int start_endpoint(void **state)
+static inline int start_script(void **state, const char *script)
 {
     endpoint *e = calloc(1, sizeof *e);
     int in[2], out[2];
@@ -52,7 +52,7 @@ static inline int start_endpoint(void **state)
         dup2(out[1], 1);
         close(in[1]);
         close(out[0]);
-        execlp("python3", "python3", SOCLE_SOURCE_DIR "/tests/ask_server.py", e->log, (char *)NULL);
+        execlp("python3", "python3", script, e->log, (char *)NULL);
         _exit(127);
     }
     close(in[0]);
@@ -64,6 +64,11 @@ static inline int start_endpoint(void **state)
     fclose(f);
     snprintf(e->url, sizeof e->url, "http://127.0.0.1:%d/v1/", port);
     return 0;
+}
+
+static inline int start_endpoint(void **state)
+{
+    return start_script(state, SOCLE_SOURCE_DIR "/tests/ask_server.py");
 }
 
 static inline int stop_endpoint(void **state)

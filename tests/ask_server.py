@@ -152,11 +152,12 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
 
-def main():
-    server = Server(("127.0.0.1", 0), Endpoint)
+def main(handler=Endpoint):
+    server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()
 
 
-main()
+if __name__ == "__main__":
+    main()

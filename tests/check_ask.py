@@ -3,6 +3,7 @@
 """The ways of asking of the verb run, as a user types them: on the small chat model, and of the endpoint of ask_server.py."""
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,21 @@ with tempfile.TemporaryDirectory() as folder:
     plain = run(model, "--samples", "1", "--greedy", "-n", "8", "--cache-type", "f32", "hello")[1]
     check("one sample is the plain answer", plain.strip() == run(model, "--greedy", "-n", "8", "--cache-type", "f32", "hello")[1].strip(), plain)
 
+    pairs = os.path.join(folder, "pairs.jsonl")
+    with open(pairs, "w", encoding="utf-8") as f:
+        for i in range(20):
+            print(json.dumps({"prompt": f"say {i}", "chosen": "yes yes", "rejected": "no"}), file=f)
+    judge = os.path.join(folder, "judge")
+    made = subprocess.run([socle, "tune", "reward", model, "--data", pairs, "--steps", "2", "--out", judge, "-q"], capture_output=True)
+    check("a reward model", made.returncode == 0, made.stderr)
+    got = json.loads(run(model, "--best-of", "4", "--reward", judge, "--json", "-n", "6", "--temperature", "2", "hello")[1])
+    scores = [s["score"] for s in got["details"]["samples"]]
+    best = got["details"]["samples"][scores.index(max(scores))]
+    check("the best by reward", got["text"] == best["text"] and len(set(scores)) > 1, got)
+    told = subprocess.run([socle, "classify", judge, "--json", f"<|user|>hello<|end|><|assistant|>{best['text'].strip()}<|end|>"],
+                          capture_output=True).stdout
+    check("its score is the model's", abs(json.loads(told)["LABEL_0"] - max(scores)) < 1e-4, (told, scores))
+
     refused("shots without examples", "--shots needs --examples", model, "--shots", "3", "x")
     refused("two ways", "one of --cot", model, "--cot", "--think", "5", "x")
     refused("a way that there is not", "no way of asking", model, "--method", "guess", "x")
@@ -93,6 +109,17 @@ with tempfile.TemporaryDirectory() as folder:
             check("it grows a tree", "Step 1: add them\nStep 2: The answer is 5." in out and out.endswith("\n5\n"), (out, err))
             keyed = run("secret", *api, "--api-key-env", "OUR_KEY", "hi", env={"OUR_KEY": "sesame"})
             check("a key", keyed[1] == "secret heard hi (0)\n", keyed)
+            master, slave = pty.openpty()
+            talk = subprocess.Popen([socle, "run", *api, "--api-model", "m", "--system", "Be short."], stdin=slave, stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL, env={**os.environ, "TERM": "dumb", "HOME": folder})
+            os.write(master, b"hi\nand\n/quit\n")
+            said = talk.communicate(timeout=60)[0].decode()
+            os.close(slave)
+            os.close(master)
+            check("a chat", said.split("\n")[::2] == ["m heard hi (0)", "m heard and (0)", ""], said)
+            with open(os.path.join(folder, "log"), encoding="utf-8") as f:
+                last = json.loads(f.readlines()[-1])["messages"]
+            check("it remembers", [m["role"] for m in last] == ["system", "user", "assistant", "user"], last)
             refused("no key", "it wants a key", "secret", *api, "hi", code=1)
             refused("no such key", "there is no NO_KEY", "secret", *api, "--api-key-env", "NO_KEY", "hi", code=1)
     finally:

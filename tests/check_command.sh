@@ -77,7 +77,7 @@ complete_words() {
 }
 [ "$(complete_words socle vers)" = version ] || { echo "FAIL: completion of vers"; bad=1; }
 [ "$(complete_words socle help --m)" = --man ] || { echo "FAIL: completion of --m"; bad=1; }
-[ "$(complete_words socle help comp)" = completion ] || { echo "FAIL: completion of help comp"; bad=1; }
+[ "$(complete_words socle help compl)" = completion ] || { echo "FAIL: completion of help compl"; bad=1; }
 [ "$(complete_words socle completion z)" = zsh ] || { echo "FAIL: completion of completion z"; bad=1; }
 mkdir "$tmp/a b"
 [ "$(cd "$tmp" && complete_words socle unknown 'a ')" = 'a b' ] || { echo "FAIL: completion of a name with a blank"; bad=1; }

@@ -172,6 +172,18 @@ static sc_tensor *dropout(trial *t)
     return sc_mul(t->g, x, sc_dropout(t->g, x, numbers(t, 2, (int32_t[]){5, 6}), 0.25F));
 }
 
+static sc_tensor *divergence(trial *t)
+{
+    int64_t n = size(t), classes = size(t);
+    sc_tensor *x = values(t, 2, DIMS(n, classes)), *teacher = values(t, 2, DIMS(n, classes));
+    t->in[t->n_in - 1].varied = false;
+    sc_tensor *weight = values(t, 1, DIMS(n));
+    t->in[t->n_in - 1].varied = false;
+    sc_divergence_attr how = {(sc_divergence_kind)random_in(&t->seed, 0, 3), random_in(&t->seed, 0, 1) ? 2.f : 1.f,
+                              random_in(&t->seed, 0, 1) ? 0.3f : 0.5f};
+    return sc_divergence(t->g, x, teacher, weight, &how);
+}
+
 static sc_tensor *affine(trial *t)
 {
     int64_t a = size(t), b = size(t);
@@ -321,6 +333,7 @@ static const struct row {
     {"conv_causal", SC_OP_conv_causal, conv_causal, 16},
     {"contiguous", SC_OP_contiguous, views, 1},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy, 8},
+    {"divergence", SC_OP_divergence, divergence, 16},
     {"disentangled", SC_OP_disentangled, disentangled, 32},
     {"dropout", SC_OP_dropout, dropout, 6},
     {"expert_sum", SC_OP_expert_sum, expert_sum, 8},

@@ -68,7 +68,10 @@ static void *json_malloc(size_t n)
 #undef realloc
 #undef free
 
+#include "ask/asking.h"
+#include "ask/reply.h"
 #include "core_help.h"
+#include "infer/infer.h"
 
 #include <fcntl.h>
 
@@ -180,6 +183,58 @@ static sc_status context_alone(void)
     return s;
 }
 
+static sc_asker *asker; /* for what is asked without opening a model each time; its session is made anew */
+
+/* Two samples of a prompt, and the likelihood of a continuation. */
+static sc_status asking(void)
+{
+    sc_pipeline *p = sc_asker_pipeline(asker);
+    sc_ask_request r = {.prompt = {"ab a", 4}, .sampling = SC_SAMPLING_INIT, .max_new_tokens = 2, .samples = 2};
+    sc_ask_continuation c = {.context = {"ab a", 4}, .continuation = {"b b", 3}};
+    sc_ask_answer answers[2];
+    sc_ask_score score;
+    r.ignore_eos = r.sampling.do_sample = true;
+    p->n_held = 0;
+    sc_status s = sc_session_new(&p->session, p->model, &(sc_session_options){.context = 64, .sequences = 3});
+    if (!s) s = sc_asker_generate(asker, &r, 1, answers, NULL, NULL);
+    if (!s) sc_ask_answers_free(answers, 2);
+    if (!s) s = sc_asker_score(asker, &c, 1, &score, NULL, NULL);
+    sc_session_free(p->session);
+    p->session = NULL;
+    return s;
+}
+
+/* What is around a model: examples, prompts, answers within texts, what an endpoint sends. */
+static sc_status around_asking(void)
+{
+    static const char pool[] = "{\"input\": \"ab\", \"answer\": \"c\", \"choices\": [\"c\", \"d\"]}\n"
+                               "{\"input\": \"b\", \"answer\": \"x #### d\"}",
+                      sent[] = "{\"choices\": [{\"text\": \"the answer is 7\"}]}";
+    sc_ask_method m;
+    sc_ask_task t = {.instruction = "Say."};
+    sc_ask_question q = {.input = {"b a", 3}};
+    sc_ask_prompt prompt = {0};
+    sc_ask_reply reply = {0};
+    sc_ask_answer a = {0};
+    char *answer = NULL;
+    sc_status s = sc_ask_examples_parse(&t.examples, pool, sizeof pool - 1, "pool");
+    if (!s) s = sc_ask_method_named(&m, "few-shot-cot");
+    for (int chat = 0; chat < 2 && !s; chat++) {
+        sc_ask_run run = {.m = &m, .t = &t, .chat = chat};
+        m.pick = chat ? SC_PICK_BALANCED : SC_PICK_NEAREST;
+        s = sc_ask_prompt_make(&prompt, &run, &q);
+        sc_ask_prompt_free(&prompt);
+    }
+    if (!s) s = sc_ask_reply_read(&reply, sent, sizeof sent - 1, "url");
+    if (!s) s = sc_ask_reply_choice(&reply, 0, &(sc_ask_request){0}, &a);
+    if (!s) s = sc_ask_extract(&answer, SC_ANSWER_NUMBER, a.text, a.len, NULL, 0);
+    sc_free(answer);
+    sc_ask_answers_free(&a, 1);
+    sc_ask_reply_free(&reply);
+    sc_ask_examples_free(t.examples);
+    return s;
+}
+
 /* Files that are open. */
 static int open_files(void)
 {
@@ -219,12 +274,18 @@ static void every_allocation_fails(void **state)
 {
     (void)state;
     assert_int_equal(sc_model_open(&kept, ctx, dir.dir, &fresh), SC_OK);
+    assert_int_equal(sc_asker_open(&asker, ctx, SOCLE_SOURCE_DIR "/tests/data/chat_model", NULL), SC_OK);
+    sc_session_free(sc_asker_pipeline(asker)->session);
+    assert_int_equal(asking(), SC_OK); /* what the pipeline keeps from call to call is there now */
     for (int all_after = 0; all_after < 2; all_after++) {
+        fail_each("asking", asking, all_after, 100);
+        fail_each("around asking", around_asking, all_after, 50);
         fail_each("speculation", speculation, all_after, 20);
         fail_each("a context", context_alone, all_after, 3);
         fail_each("a fresh model", fresh_model_and_all, all_after, 200);
         fail_each("a stored model", stored_model_and_all, all_after, 200);
     }
+    sc_asker_free(asker);
     sc_model_free(kept);
 }
 

@@ -491,6 +491,44 @@ static void cross_entropy_trial(trial *t)
     }
 }
 
+/* softmax(x / t), in place. */
+static void soften(double *x, int64_t n, double t)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += exp(x[i] / t);
+    for (int64_t i = 0; i < n; i++) x[i] = exp(x[i] / t) / sum;
+}
+
+static double kl_of(const double *p, const double *q, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += p[i] * log(p[i] / q[i]);
+    return sum;
+}
+
+static void divergence_trial(trial *t)
+{
+    int64_t n = any_size(t), classes = 1 + any_size(t);
+    value x = look(t, ANY, 2, (int64_t[]){n, classes}), teacher = look(t, ANY, 2, (int64_t[]){n, classes}),
+          weight = look(t, ANY, 1, &n);
+    sc_divergence_attr how = {(sc_divergence_kind)random_in(&t->seed, 0, 3), random_in(&t->seed, 0, 1) ? 2.f : 1.f,
+                              0.25f};
+    answer(t, sc_divergence(t->g, x.t, teacher.t, weight.t, &how), 1e-6);
+    double *m = room(t, classes * (int64_t)sizeof *m);
+    for (int64_t r = 0; r < n; r++) {
+        double *q = x.v + r * classes, *p = teacher.v + r * classes, b = (double)how.beta, d = 0;
+        soften(q, classes, (double)how.temperature);
+        soften(p, classes, (double)how.temperature);
+        for (int64_t i = 0; i < classes; i++) m[i] = b * p[i] + (1 - b) * q[i];
+        if (how.kind == SC_DIVERGENCE_FORWARD) d = kl_of(p, q, classes);
+        if (how.kind == SC_DIVERGENCE_REVERSE) d = kl_of(q, p, classes);
+        if (how.kind == SC_DIVERGENCE_SYMMETRIC) d = (kl_of(p, q, classes) + kl_of(q, p, classes)) / 2;
+        if (how.kind == SC_DIVERGENCE_JS) d = b * kl_of(p, m, classes) + (1 - b) * kl_of(q, m, classes);
+        t->want[r] = weight.v[r] * d;
+        t->scale[r] = 1 + fabs(d);
+    }
+}
+
 /* ---- ragged batches ---- */
 
 typedef struct batch {
@@ -770,6 +808,7 @@ static const struct row {
     {"conv_causal", SC_OP_conv_causal, conv_trial, 60},
     {"contiguous", SC_OP_contiguous, contiguous_trial, 30},
     {"cross_entropy", SC_OP_cross_entropy, cross_entropy_trial, 30},
+    {"divergence", SC_OP_divergence, divergence_trial, 40},
     {"disentangled", SC_OP_disentangled, disentangled_trial, 60},
     {"first_tokens", SC_OP_first_tokens, first_tokens_trial, 30},
     {"layer_norm", SC_OP_layer_norm, layer_norm_trial, 30},

@@ -69,7 +69,7 @@ typedef struct sc_ask_reward {
     void *user;
 } sc_ask_reward;
 /* A reward model: a classifier with one label, in HuggingFace's layout or GGUF; what it reads is its chat template's rendering
- * of the prompt and the answer, or without a template one behind the other. */
+ * of the prompt and the answer, or without a template one behind the other and the token that ends texts. */
 typedef struct sc_ask_judge sc_ask_judge;
 SC_API sc_status sc_ask_judge_open(sc_ask_judge **out, sc_context *ctx, const char *path);
 SC_API void sc_ask_judge_free(sc_ask_judge *j);

@@ -39,7 +39,8 @@ typedef struct sc_eval_data {
 } sc_eval_data;
 
 typedef struct sc_eval_open_options {
-    const char *const *folders; /* n_folders places where task files and data files are looked for, after the current
+    const char *const
+        *folders; /* n_folders places where task files and data files are looked for, after the current
                                    folder and that of the task file */
     int n_folders;
     const sc_eval_data *data; /* n_data files instead of what tasks name */
@@ -98,9 +99,11 @@ typedef struct sc_eval_options {
     bool chat;          /* prompts as conversations, by the model's template */
     bool multiturn;     /* examples as turns of their own */
     const char *system; /* what is said before everything; NULL: nothing */
-    int64_t bootstrap;  /* samples for standard errors that no formula gives; 0: none. The usual 100,000 take seconds */
-    const char *cache;  /* a file that keeps each finished request: what is in it is not asked again. NULL: none */
-    const char *model;  /* what tells the model apart from others of its path, such as adapters, for the cache; NULL */
+    int64_t
+        bootstrap; /* samples for standard errors that no formula gives; 0: none. The usual 100,000 take seconds */
+    const char *cache; /* a file that keeps each finished request: what is in it is not asked again. NULL: none */
+    const char
+        *model; /* what tells the model apart from others of its path, such as adapters, for the cache; NULL */
     int64_t most_tokens; /* of a generated answer, where the task says no less; 0: as the task says, or 256 */
     bool code;           /* answers that are programs are run, within limits; without it such a task is refused */
     int64_t chunk;       /* requests handed to the asker at once; 0: 256. Changes no result */
@@ -118,9 +121,9 @@ typedef struct sc_eval_metric {
 
 typedef struct sc_eval_sample {
     int64_t item;
-    const char *target; /* the right answer's text */
-    const char *answer; /* the answer, by the first filter; of choices the one that was chosen; NULL: none */
-    double score;       /* by the first metric; NAN where single items have none */
+    const char *target;   /* the right answer's text */
+    const char *answer;   /* the answer, by the first filter; of choices the one that was chosen; NULL: none */
+    double score;         /* by the first metric; NAN where single items have none */
     int64_t gold, chosen; /* of choices; -1: none */
     const char *json;     /* everything: the row, what was asked, answers by filter, metrics: one line */
 } sc_eval_sample;
@@ -141,8 +144,8 @@ typedef struct sc_eval_result {
 SC_API sc_status sc_eval_run(sc_eval_result **out, sc_context *ctx, const sc_eval_task *t, sc_asker *asker,
                              const sc_eval_options *options);
 /* The same of tasks of the last two kinds, which vectors answer. */
-SC_API sc_status sc_eval_run_vectors(sc_eval_result **out, sc_context *ctx, const sc_eval_task *t, sc_embedder *embedder,
-                                     const sc_eval_options *options);
+SC_API sc_status sc_eval_run_vectors(sc_eval_result **out, sc_context *ctx, const sc_eval_task *t,
+                                     sc_embedder *embedder, const sc_eval_options *options);
 SC_API void sc_eval_result_free(sc_eval_result *r);
 
 /* The groups of a set, inner ones first, from the results of all its tasks in order (NULL: a task that was not run): what each

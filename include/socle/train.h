@@ -26,6 +26,15 @@ typedef struct sc_preference_options {
     bool skip_equal; /* pairs of equal answers are left out; else they are an error */
 } sc_preference_options;
 
+/* How a model learns from a teacher (docs/distill.md). 0 or NULL: the default, in brackets. */
+typedef struct sc_distill_options {
+    const char *teacher;    /* a folder or a GGUF file, of the same tokenizer */
+    const char *divergence; /* "forward", "reverse", "symmetric", "js" ["forward"] */
+    double temperature;     /* that the logits of both are divided by [1] */
+    double beta;            /* js: the teacher's share in the mixture [0.5] */
+    double share;           /* of the divergence in the loss, the rest is the cross entropy [0.5] */
+} sc_distill_options;
+
 /* 0 or NULL: the default, in brackets. Rates and shares are plain numbers, not percent. */
 typedef struct sc_train_options {
     const char
@@ -103,6 +112,7 @@ typedef struct sc_train_options {
     const char
         *overlong; /* what is longer than `length` loses its "end" or its "start", or "drop": is left out ["end"] */
     bool chat;     /* a prompt and its completion are a turn of a conversation, not a text */
+    sc_distill_options distill;
     double eval_share; /* of the data's records, which are measured and not learned from [0] */
     const char
         *precision; /* "f32", or "bf16": products of values rounded to it where the machine multiplies that, with

@@ -3,7 +3,6 @@
 #include "ask/asking.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* ---- choices by their likelihood ---- */
 
@@ -175,7 +174,7 @@ static sc_status wrap(const sc_ask_run *r, sc_text text, texts *t, sc_text *mess
     sc_str s = {0};
     if (dumped) sc_str_puts(&s, dumped);
     json_decref(list);
-    free(dumped);
+    sc_free(dumped);
     return list ? keep_text(t, &s, messages) : sc_fail(SC_EINVAL, "a question that is not UTF-8");
 }
 

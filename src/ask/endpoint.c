@@ -6,8 +6,6 @@
 #include "ask/post.h"
 #include "ask/reply.h"
 
-#include <stdlib.h>
-
 enum { MOST_AT_ONCE = 16 }; /* samples asked for in one request */
 
 typedef struct sc_ask_endpoint {
@@ -78,10 +76,8 @@ static json_t *text_value(sc_text t) { return json_stringn(t.p, (size_t)t.len); 
 
 static sc_status dump(json_t *o, char **body, int64_t *len)
 {
-    char *text = json_dumps(o, JSON_COMPACT);
-    *body = text ? sc_strdup(text) : NULL;
-    *len = text ? (int64_t)strlen(text) : 0;
-    free(text);
+    *body = json_dumps(o, JSON_COMPACT);
+    *len = *body ? (int64_t)strlen(*body) : 0;
     return *body ? SC_OK : sc_nomem();
 }
 

@@ -2,8 +2,6 @@
 /* A reward model as a judge of answers. */
 #include "ask/asking.h"
 
-#include <stdlib.h>
-
 struct sc_ask_judge {
     sc_reader *reader;
     sc_template *chat; /* NULL: it has none */
@@ -48,7 +46,7 @@ static sc_status render(const sc_ask_judge *j, sc_text prompt, sc_text answer, c
     char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
     sc_status s = text ? sc_template_render(out, len, j->chat, text, (int64_t)strlen(text), NULL)
                        : sc_fail(SC_EINVAL, "a prompt or an answer that is not UTF-8");
-    free(text);
+    sc_free(text);
     json_decref(v);
     /* The tokenizer may put the token that begins texts before them: once is enough. */
     const int32_t *before, *after;
@@ -73,8 +71,11 @@ static sc_status judge(void *user, sc_text prompt, const sc_text *answers, int64
             s = render(j, prompt, answers[i], &text, &len);
         } else {
             sc_str whole = {0};
+            const sc_tokenizer *t = sc_reader_tokenizer(j->reader);
+            int32_t eos = sc_tokenizer_eos(t); /* an answer ends, as it did where the model learned */
             sc_str_append(&whole, prompt.p, prompt.len);
             sc_str_append(&whole, answers[i].p, answers[i].len);
+            if (eos >= 0 && sc_tokenizer_token(t, eos, NULL)) sc_str_puts(&whole, sc_tokenizer_token(t, eos, NULL));
             if (!(text = sc_str_take(&whole, &len))) s = sc_nomem();
         }
         if (!s) s = sc_reader_classify(j->reader, (sc_text){text, len}, (sc_text){0}, &score);

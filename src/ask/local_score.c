@@ -30,12 +30,13 @@ static int by_ids(const void *a, const void *b)
 static sc_status add(const float *logits, int64_t vocab, int32_t id, sc_ask_score *out)
 {
     double nll = sc_logits_nll(logits, vocab, id);
-    int64_t best = 0;
+    float own = logits[id];
+    bool better = false; /* some id is likelier, or as likely and lower */
     if (isnan(nll)) return sc_fail(SC_EINVAL, "the model gives a token a probability that is not a number");
-    for (int64_t i = 1; i < vocab; i++)
-        if (logits[i] > logits[best]) best = i;
+    for (int64_t i = 0; i < vocab; i++) better |= logits[i] > own;
+    for (int64_t i = 0; i < id; i++) better |= logits[i] == own;
     out->logprob -= nll;
-    out->greedy = out->greedy && best == id;
+    out->greedy = out->greedy && !better;
     return SC_OK;
 }
 

@@ -161,7 +161,7 @@ sc_status sc_ask_prompt_make(sc_ask_prompt *out, const sc_ask_run *r, const sc_a
         char *text = status ? NULL : json_dumps(list, JSON_COMPACT);
         if (text) sc_str_puts(&s, text);
         if (!status && !text) status = sc_nomem();
-        free(text);
+        sc_free(text);
         json_decref(list);
     } else {
         make_plain(&s, r, q, &x);

@@ -3,7 +3,6 @@
 #include "ask/asking.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { BLOCK = 32 }; /* questions taken together: enough to fill a batch, few enough to hand results over early */
 
@@ -92,7 +91,7 @@ static char *describe(const sc_ask_prompt *p, const sc_ask_candidate *c, int n, 
     json_object_set_new(o, "samples", samples);
     if (tree) json_object_set(o, "tree", tree);
     char *text = json_dumps(o, JSON_COMPACT), *copy = text ? sc_strdup(text) : NULL;
-    free(text);
+    sc_free(text);
     json_decref(o);
     return copy;
 }

@@ -89,6 +89,8 @@ void sc_str_utf8(sc_str *s, uint32_t codepoint); /* encodes; an invalid code poi
 char *sc_str_take(sc_str *s,
                   int64_t *len); /* the owned, NUL-terminated text (sc_free), s is {0} again; NULL on oom */
 void sc_str_free(sc_str *s);
+/* n words as a shell would read them back; owned. */
+char *sc_command_text(const char *const *word, int n);
 /* Appends the bytes that p[0..n) spells in base64, with or without = at its end; false for other characters. */
 bool sc_base64_decode(sc_str *s, const char *p, int64_t n);
 

@@ -270,3 +270,32 @@ bool sc_base64_decode(sc_str *s, const char *p, int64_t n)
     }
     return have < 6; /* one character alone spells no byte */
 }
+
+/* ---- command lines ---- */
+
+static bool harmless_word(const char *word)
+{
+    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+    return *word && strspn(word, harmless) == strlen(word);
+}
+
+char *sc_command_text(const char *const *word, int n)
+{
+    sc_str s = {0};
+    for (int i = 0; i < n; i++) {
+        if (i) sc_str_putc(&s, ' ');
+        if (harmless_word(word[i])) {
+            sc_str_puts(&s, word[i]);
+            continue;
+        }
+        sc_str_putc(&s, '\'');
+        for (const char *p = word[i]; *p; p++) {
+            if (*p == '\'')
+                sc_str_puts(&s, "'\\''");
+            else
+                sc_str_putc(&s, *p);
+        }
+        sc_str_putc(&s, '\'');
+    }
+    return sc_str_take(&s, NULL);
+}

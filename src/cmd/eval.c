@@ -49,7 +49,8 @@ static int open_set(eval *x)
     const char *names[MOST], *folders[MOST];
     char *copy[MOST] = {NULL};
     sc_eval_data data[MOST];
-    int tasks = sc_cmd_count(c, "task"), n_folders = sc_cmd_count(c, "folder"), n_data = sc_cmd_count(c, "data"), code = 0;
+    int tasks = sc_cmd_count(c, "task"), n_folders = sc_cmd_count(c, "folder"), n_data = sc_cmd_count(c, "data"),
+        code = 0;
     if (tasks > MOST || n_folders > MOST || n_data > MOST) return sc_cmd_usage(c, "at most %d of an option", MOST);
     for (int i = 0; i < tasks; i++) names[i] = sc_cmd_list(c, "task", i);
     for (int i = 0; i < n_folders; i++) folders[i] = sc_cmd_list(c, "folder", i);
@@ -93,8 +94,8 @@ static void put_metrics(json_t *o, const sc_eval_result *r)
 static json_t *result_json(const sc_eval_result *r)
 {
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:f}", "task", r->task, "shots", (json_int_t)r->shots, "items",
-                          (json_int_t)r->n_samples, "requests", (json_int_t)r->requests, "cached", (json_int_t)r->cached, "seconds",
-                          r->seconds);
+                          (json_int_t)r->n_samples, "requests", (json_int_t)r->requests, "cached",
+                          (json_int_t)r->cached, "seconds", r->seconds);
     json_t *metrics = json_object();
     put_metrics(metrics, r);
     json_object_set_new(o, "metrics", metrics);
@@ -124,8 +125,8 @@ static void file_name(char *out, size_t cap, const char *text)
 {
     size_t n = 0;
     for (; *text && n + 1 < cap; text++) {
-        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9') ||
-                     strchr("-_.", *text);
+        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+                     (*text >= '0' && *text <= '9') || strchr("-_.", *text);
         out[n++] = plain ? *text : '_';
     }
     out[n] = 0;
@@ -152,7 +153,8 @@ static int write_samples(sc_cmd *c, const char *model, const sc_eval_result *r)
     for (int64_t i = 0; i < r->n_samples; i++) fprintf(f, "%s\n", r->sample[i].json);
     bool bad = ferror(f);
     bad |= fclose(f) != 0;
-    if (bad || rename(temporary, path)) return sc_cmd_error(c, "%s: could not be written: %s", path, strerror(errno));
+    if (bad || rename(temporary, path))
+        return sc_cmd_error(c, "%s: could not be written: %s", path, strerror(errno));
     return 0;
 }
 
@@ -193,7 +195,8 @@ static int run_task(eval *x, model *m, const sc_eval_task *t, sc_eval_result **o
     bool vectors = sc_eval_task_kind(t) >= SC_EVAL_SIMILARITY;
     int code = vectors ? m->embedder ? 0 : open_embedder(x, m) : m->asker ? 0 : open_asker(x, m);
     if (code) return code;
-    sc_status s = vectors ? sc_eval_run_vectors(out, ctx, t, m->embedder, &x->o) : sc_eval_run(out, ctx, t, m->asker, &x->o);
+    sc_status s =
+        vectors ? sc_eval_run_vectors(out, ctx, t, m->embedder, &x->o) : sc_eval_run(out, ctx, t, m->asker, &x->o);
     if (s) return sc_cmd_fail(x->c);
     sc_cmd_clear_progress(x->c);
     return sc_cmd_str(x->c, "out") ? write_samples(x->c, m->name, *out) : 0;
@@ -204,9 +207,10 @@ static json_t *costs(const model *m)
     sc_ask_counts n;
     if (!m->asker) return json_object();
     sc_asker_counts(m->asker, &n);
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I}", "prompt_tokens", (json_int_t)n.prompt_tokens, "cached_tokens",
-                     (json_int_t)n.cached_tokens, "generated_tokens", (json_int_t)n.generated_tokens, "scored_tokens",
-                     (json_int_t)n.scored_tokens, "seconds", n.seconds, "peak_bytes", (json_int_t)n.peak_bytes);
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I}", "prompt_tokens", (json_int_t)n.prompt_tokens,
+                     "cached_tokens", (json_int_t)n.cached_tokens, "generated_tokens",
+                     (json_int_t)n.generated_tokens, "scored_tokens", (json_int_t)n.scored_tokens, "seconds",
+                     n.seconds, "peak_bytes", (json_int_t)n.peak_bytes);
 }
 
 static int run_groups(eval *x, const char *name, json_t *groups, sc_eval_result *const *results)
@@ -239,7 +243,8 @@ static int run_model(eval *x, const char *name)
         fflush(stdout);
     }
     if (!code) code = run_groups(x, name, groups, results);
-    json_array_append_new(x->models, json_pack("{s:s, s:o, s:o, s:o}", "model", name, "tasks", tasks, "groups", groups, "cost", costs(&m)));
+    json_array_append_new(x->models, json_pack("{s:s, s:o, s:o, s:o}", "model", name, "tasks", tasks, "groups",
+                                               groups, "cost", costs(&m)));
     for (int i = 0; results && i < n; i++) sc_eval_result_free(results[i]);
     free(results);
     sc_asker_free(m.asker);
@@ -295,12 +300,14 @@ static int run(sc_cmd *c)
     int n = sc_cmd_argc(c), code;
     if (sc_cmd_flag(c, "list")) return json_decref(x.models), list_tasks();
     if (!n && !sc_cmd_given(c, "api")) return json_decref(x.models), sc_cmd_usage(c, "which model?");
-    if (!sc_cmd_count(c, "task")) return json_decref(x.models), sc_cmd_usage(c, "which task? --task FILE, or a name of --list");
+    if (!sc_cmd_count(c, "task"))
+        return json_decref(x.models), sc_cmd_usage(c, "which task? --task FILE, or a name of --list");
     code = sc_cmd_adapters(c, &x.adapters);
     if (!code) code = prepare(&x);
     if (!code) code = open_set(&x);
     if (!code && !sc_cmd_flag(c, "json"))
-        printf("| model | task | shots | filter | metric | | value | error | items |\n|---|---|--:|---|---|---|--:|--:|--:|\n");
+        printf("| model | task | shots | filter | metric | | value | error | items "
+               "|\n|---|---|--:|---|---|---|--:|--:|--:|\n");
     if (!code && !n) code = run_model(&x, sc_cmd_str(c, "api-model"));
     for (int i = 0; i < n && !code; i++) code = run_model(&x, sc_cmd_arg(c, i));
     if (!code) code = finish(&x);
@@ -311,30 +318,37 @@ static int run(sc_cmd *c)
 }
 
 static const sc_option options[] = {
-    {"task", 'T', SC_OPT_STR, "TASK", "a task file (.yaml), the name of one in a folder, or a built-in task", .many = true},
-    {"list", 'l', SC_OPT_FLAG, .help = "the built-in tasks"},
-    {"data", 'd', SC_OPT_STR, "[[TASK:]SPLIT=]FILE", "read this file instead of what tasks name; without SPLIT for what is evaluated",
+    {"task", 'T', SC_OPT_STR, "TASK", "a task file (.yaml), the name of one in a folder, or a built-in task",
      .many = true},
+    {"list", 'l', SC_OPT_FLAG, .help = "the built-in tasks"},
+    {"data", 'd', SC_OPT_STR, "[[TASK:]SPLIT=]FILE",
+     "read this file instead of what tasks name; without SPLIT for what is evaluated", .many = true},
     {"folder", 'f', SC_OPT_DIR, "DIR", "look for task files and data files here too", .many = true},
-    {"shots", 'k', SC_OPT_INT, "K", "solved examples before each item, instead of what the task says", .lo = 0, .hi = 1000},
-    {"limit", 'n', SC_OPT_INT, "N", "only the first N items of each task; 0: all", .value = "0", .lo = 0, .hi = 1e9},
+    {"shots", 'k', SC_OPT_INT, "K", "solved examples before each item, instead of what the task says", .lo = 0,
+     .hi = 1000},
+    {"limit", 'n', SC_OPT_INT, "N", "only the first N items of each task; 0: all", .value = "0", .lo = 0,
+     .hi = 1e9},
     {"chat", 0, SC_OPT_FLAG, .help = "ask by the model's chat template"},
     {"multiturn", 0, SC_OPT_FLAG, .help = "with --chat: examples as turns of their own"},
     {"system", 's', SC_OPT_STR, "TEXT", "said before everything"},
-    {"out", 'o', SC_OPT_DIR, "DIR", "write results.json, samples and finished requests there; the same again goes on from these"},
+    {"out", 'o', SC_OPT_DIR, "DIR",
+     "write results.json, samples and finished requests there; the same again goes on from these"},
     {"cache", 0, SC_OPT_FILE, "FILE", "keep finished requests there instead of in --out"},
     {"json", 'j', SC_OPT_FLAG, .help = "results as one JSON object"},
-    {"max-new-tokens", 0, SC_OPT_INT, "N", "of a generated answer, at most; 0: as the task says", .value = "0", .lo = 0, .hi = 1e6},
-    {"bootstrap", 0, SC_OPT_INT, "N", "samples for standard errors that no formula gives; 0: none", .value = "100000", .lo = 0,
-     .hi = 1e7},
-    {"seed", 0, SC_OPT_INT, "N", "of the choice of examples, and of sampling", .value = "1234", .lo = 0, .hi = 9e15},
+    {"max-new-tokens", 0, SC_OPT_INT, "N", "of a generated answer, at most; 0: as the task says", .value = "0",
+     .lo = 0, .hi = 1e6},
+    {"bootstrap", 0, SC_OPT_INT, "N", "samples for standard errors that no formula gives; 0: none",
+     .value = "100000", .lo = 0, .hi = 1e7},
+    {"seed", 0, SC_OPT_INT, "N", "of the choice of examples, and of sampling", .value = "1234", .lo = 0,
+     .hi = 9e15},
     {"run-code", 0, SC_OPT_FLAG, .help = "run programs that the model writes, confined (tasks with pass@k)"},
     {"items", 0, SC_OPT_INT, "N", "items of a built-in task; 0: 200", .value = "0", .lo = 0, .hi = 1e5},
     {"language", 0, SC_OPT_CHOICE, "en|ko", "of built-in tasks; else both"},
     {"world-seed", 0, SC_OPT_INT, "N", "of the made world of built-in tasks", .value = "0", .lo = 0, .hi = 9e15},
-    {"batch", 'b', SC_OPT_INT, "N", "answers computed at once; changes no result; 0: 8", .value = "0", .lo = 0, .hi = 256},
-    {"context", 'c', SC_OPT_INT, "N", "tokens that a prompt with its answer may take; 0: the model's, at most 8192", .value = "0",
-     .lo = 0, .hi = 1e7},
+    {"batch", 'b', SC_OPT_INT, "N", "answers computed at once; changes no result; 0: 8", .value = "0", .lo = 0,
+     .hi = 256},
+    {"context", 'c', SC_OPT_INT, "N", "tokens that a prompt with its answer may take; 0: the model's, at most 8192",
+     .value = "0", .lo = 0, .hi = 1e7},
     {"cache-type", 0, SC_OPT_CHOICE, "f32|f16|bf16|q8_0", "type of the cached keys and values", .value = "f32"},
     SC_OPT_ADAPTER,
     SC_OPT_ASKER,
@@ -342,11 +356,14 @@ static const sc_option options[] = {
     {0}};
 static const sc_example examples[] = {
     {"socle eval --list", "The built-in tasks"},
-    {"socle eval SmolLM2-135M-Instruct --task add --task sentiment --shots 4 --limit 100", "Two of them, four examples each"},
+    {"socle eval SmolLM2-135M-Instruct --task add --task sentiment --shots 4 --limit 100",
+     "Two of them, four examples each"},
     {"socle eval small.gguf large.gguf --task tasks/mmlu.yaml --folder data --out results",
      "A group of task files, two models; if it is stopped, the same line goes on"},
-    {"socle eval model.gguf --task tasks/gsm8k.yaml --data test=gsm8k_test.jsonl --chat", "A task with a file of one's own, as a chat"},
-    {"socle eval --api http://127.0.0.1:8000/v1 --api-model qwen --task tasks/gsm8k.yaml", "A model behind an endpoint"},
+    {"socle eval model.gguf --task tasks/gsm8k.yaml --data test=gsm8k_test.jsonl --chat",
+     "A task with a file of one's own, as a chat"},
+    {"socle eval --api http://127.0.0.1:8000/v1 --api-model qwen --task tasks/gsm8k.yaml",
+     "A model behind an endpoint"},
     {0}};
 const sc_verb sc_verb_eval = {
     .name = "eval",
@@ -354,10 +371,14 @@ const sc_verb sc_verb_eval = {
     .args = "[MODEL...]",
     .min_args = 0,
     .max_args = -1,
-    .about = "Task files have the shape of EleutherAI's lm-evaluation-harness, and the same file gives the same numbers: "
-             "multiple choice by log likelihood, perplexity, generated answers with filters and metrics, groups; docs/eval.md "
-             "says which keys are read. Two more kinds ask for vectors: similarity of sentences, and retrieval.\n\nA table goes "
-             "to stdout: values with their standard errors. --out keeps everything else: each item with what was asked and "
+    .about = "Task files have the shape of EleutherAI's lm-evaluation-harness, and the same file gives the same "
+             "numbers: "
+             "multiple choice by log likelihood, perplexity, generated answers with filters and metrics, groups; "
+             "docs/eval.md "
+             "says which keys are read. Two more kinds ask for vectors: similarity of sentences, and "
+             "retrieval.\n\nA table goes "
+             "to stdout: values with their standard errors. --out keeps everything else: each item with what was "
+             "asked and "
              "answered, and each finished request, so that a run that was stopped goes on where it was.",
     .options = options,
     .examples = examples,

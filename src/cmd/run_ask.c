@@ -233,6 +233,95 @@ static int answer(asking *x, const char *prompt, int64_t len)
     return code;
 }
 
+/* ---- a chat with an endpoint ---- */
+
+typedef struct talk {
+    asking *x;
+    json_t *messages;
+    char *system; /* owned; NULL: none */
+} talk;
+
+static int say(void *user, const char *line)
+{
+    talk *t = user;
+    const asking *x = t->x;
+    sc_cmd *c = x->c;
+    sc_ask_answer a;
+    json_t *all = json_array(), *m = json_pack("{s:s, s:s}", "role", "user", "content", line);
+    if (!m) {
+        json_decref(all);
+        sc_cmd_error(c, "the message is not valid UTF-8");
+        return 0;
+    }
+    json_array_append_new(t->messages, m);
+    if (t->system) json_array_append_new(all, json_pack("{s:s, s:s}", "role", "system", "content", t->system));
+    json_array_extend(all, t->messages);
+    char *text = json_dumps(all, JSON_COMPACT);
+    sc_ask_request r = {.messages = {text, text ? (int64_t)strlen(text) : 0},
+                        .sampling = x->m.sampling,
+                        .max_new_tokens = x->m.answer_tokens};
+    r.sampling.seed = x->m.seed;
+    if (!text || sc_asker_generate(x->a, &r, 1, &a, NULL, NULL)) {
+        text ? sc_cmd_fail(c) : sc_cmd_error(c, "out of memory");
+        json_array_remove(t->messages, json_array_size(t->messages) - 1);
+    } else {
+        sc_cmd_clear_progress(c);
+        printf("%s\n", a.text);
+        fflush(stdout);
+        json_array_append_new(t->messages,
+                              json_pack("{s:s, s:s%}", "role", "assistant", "content", a.text, (size_t)a.len));
+        sc_ask_answers_free(&a, 1);
+    }
+    free(text);
+    json_decref(all);
+    return 0;
+}
+
+static int clear(void *user)
+{
+    json_array_clear(((talk *)user)->messages);
+    return 0;
+}
+
+static int set_system(void *user, const char *text)
+{
+    talk *t = user;
+    free(t->system);
+    t->system = text && *text ? strdup(text) : NULL;
+    return clear(user);
+}
+
+static int set_nothing(void *user, const char *name, const char *value)
+{
+    (void)value;
+    if (name) sc_cmd_error(((talk *)user)->x->c, "settings of an endpoint are options of the command line");
+    return 0;
+}
+
+static int chat(asking *x)
+{
+    talk t = {.x = x, .messages = json_array()};
+    set_system(&t, sc_cmd_str(x->c, "system"));
+    int code = t.messages ? sc_chat_run(x->c, &(sc_chat){.name = sc_asker_name(x->a),
+                                                         .user = &t,
+                                                         .answer = say,
+                                                         .clear = clear,
+                                                         .system = set_system,
+                                                         .set = set_nothing})
+                          : sc_cmd_error(x->c, "out of memory");
+    json_decref(t.messages);
+    free(t.system);
+    return code;
+}
+
+/* Only an endpoint is asked, in no special way. */
+static bool only_asks(const sc_cmd *c)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(names[i], "api", 3) != 0 && sc_cmd_given(c, names[i])) return false;
+    return sc_cmd_given(c, "api") && !sc_cmd_flag(c, "json") && !sc_cmd_flag(c, "raw");
+}
+
 int sc_run_ask(sc_cmd *c)
 {
     asking x = {.c = c};
@@ -243,8 +332,9 @@ int sc_run_ask(sc_cmd *c)
     int code = check(c);
     if (!code) code = read_method(&x);
     if (code) return code;
-    if (!prompt && isatty(STDIN_FILENO)) return sc_cmd_usage(c, "a prompt is needed");
-    if (!prompt) {
+    bool chats = !prompt && isatty(STDIN_FILENO);
+    if (chats && !only_asks(c)) return sc_cmd_usage(c, "a prompt is needed");
+    if (!prompt && !chats) {
         if (!(x.input = sc_cmd_read(c, NULL, MOST_PROMPT, &len))) return 1;
         if (len && x.input[len - 1] == '\n')
             x.input[--len] = 0; /* the newline that ends a piped line is not meant */
@@ -252,7 +342,7 @@ int sc_run_ask(sc_cmd *c)
     }
     code = open_asker(&x, model);
     if (!code && read_task(&x)) code = sc_cmd_fail(c);
-    if (!code) code = answer(&x, prompt, len);
+    if (!code) code = chats ? chat(&x) : answer(&x, prompt, len);
     sc_ask_examples_free(x.t.examples);
     sc_embedder_free(x.by);
     sc_ask_judge_free(x.judge);

@@ -82,7 +82,7 @@
     {"dora", 0, SC_OPT_FLAG, .help = "lora: the lengths of rows are trained by themselves"},                       \
     {"dropout", 0, SC_OPT_NUM, "SHARE", "lora: of its input that is left out at random", .value = "0", .lo = 0,    \
      .hi = 0.99},                                                                                                  \
-    {"train-also", 0, SC_OPT_STR, "NAMES", "parameters to train as they are beside that: lm_head, norm, …"},       \
+    {"train-also", 0, SC_OPT_STR, "NAMES", "parameters to train as they are beside that: such as lm_head"},       \
     {"width", 0, SC_OPT_INT, "N", "bottleneck: its width; 0: a sixteenth of the model's", .value = "0", .lo = 0,   \
      .hi = 1 << 20},                                                                                               \
     {"after-ffn", 0, SC_OPT_FLAG, .help = "bottleneck: none behind attention"},                                    \

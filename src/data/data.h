@@ -210,4 +210,14 @@ typedef struct sc_stage {
 const sc_stage *sc_stage_at(int i); /* NULL: there are fewer */
 const sc_stage *sc_stage_named(const char *name);
 
+/* ---- texts in memory that are alike (alike.c) ---- */
+
+typedef struct sc_alike sc_alike;
+/* threshold: of the Jaccard similarity of sets of 5 words in a row, (0, 1]. */
+sc_status sc_alike_new(sc_alike **out, double threshold);
+void sc_alike_free(sc_alike *a);
+/* *like: which of the texts taken so far is most like it, and how much; -1: none is at the threshold, and it is taken, with
+ * the next number. */
+sc_status sc_alike_add(sc_alike *a, const char *text, int64_t len, int64_t *like, double *similarity);
+
 #endif

@@ -16,6 +16,8 @@ typedef struct sc_near {
     uint32_t flip[SC_NEAR_HASHES], factor[SC_NEAR_HASHES]; /* of each hash */
 } sc_near;
 
+/* n-grams of `words` words; as many bands of `hashes` as sc_near_bands says. What it does not set stays. */
+void sc_near_init(sc_near *n, double threshold, int64_t words, int hashes, double caught);
 /* The most rows of `hashes` with which a pair at the threshold shares a band with a chance of at least `caught`. */
 void sc_near_bands(double threshold, int hashes, double caught, int *bands, int *rows);
 sc_status sc_near_set(const sc_near *n, sc_grams *w, const sc_document *d);

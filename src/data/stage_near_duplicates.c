@@ -21,19 +21,31 @@ void sc_near_bands(double threshold, int hashes, double caught, int *bands, int 
     *bands = hashes / *rows;
 }
 
+void sc_near_init(sc_near *n, double threshold, int64_t words, int hashes, double caught)
+{
+    n->threshold = threshold;
+    n->n = words;
+    sc_near_bands(threshold, hashes, caught, &n->bands, &n->rows);
+    for (int i = 0; i < SC_NEAR_HASHES; i++) {
+        uint32_t r[4];
+        /* not the run's seed: what is alike is no matter of chance */
+        sc_philox(0, sc_hash("minhash", 7), (uint64_t)i, r);
+        n->flip[i] = r[0];
+        n->factor[i] = r[1] | 1;
+    }
+}
+
 static sc_status near_open(void **self, const sc_stage_setup *x)
 {
     sc_near *n = sc_calloc(1, sizeof *n);
     const char *units = sc_setting_text(&x->settings, "units"), *keep = sc_setting_text(&x->settings, "keep");
     sc_status s = SC_OK;
     if (!n) return sc_nomem();
-    n->threshold = sc_setting_num(&x->settings, "threshold");
-    n->n = sc_setting_int(&x->settings, "n");
     n->characters = strcmp(units, "characters") == 0;
     n->greedy = strcmp(keep, "unlike") == 0;
     n->compare = sc_setting_bool(&x->settings, "compare");
-    int hashes = (int)sc_setting_int(&x->settings, "hashes");
-    sc_near_bands(n->threshold, hashes, sc_setting_num(&x->settings, "caught"), &n->bands, &n->rows);
+    sc_near_init(n, sc_setting_num(&x->settings, "threshold"), sc_setting_int(&x->settings, "n"),
+                 (int)sc_setting_int(&x->settings, "hashes"), sc_setting_num(&x->settings, "caught"));
     if (sc_setting_given(&x->settings, "bands")) n->bands = (int)sc_setting_int(&x->settings, "bands");
     if (sc_setting_given(&x->settings, "rows")) n->rows = (int)sc_setting_int(&x->settings, "rows");
     if (!n->characters && strcmp(units, "words") != 0)
@@ -43,13 +55,6 @@ static sc_status near_open(void **self, const sc_stage_setup *x)
     if (!s && n->bands * n->rows > SC_NEAR_HASHES)
         s = sc_fail(SC_ELIMIT, "%s: %d bands of %d rows, more than %d hashes", x->settings.where, n->bands, n->rows,
                     SC_NEAR_HASHES);
-    for (int i = 0; i < SC_NEAR_HASHES; i++) {
-        uint32_t r[4];
-        sc_philox(0, sc_hash("minhash", 7), (uint64_t)i,
-                  r); /* not the run's seed: what is alike is no matter of chance */
-        n->flip[i] = r[0];
-        n->factor[i] = r[1] | 1;
-    }
     if (s)
         sc_free(n);
     else

@@ -46,7 +46,10 @@ static double weighted_perplexity(const double *item, const int64_t *pick, int64
     return exp(-weighted(item, pick, n));
 }
 
-static double bits_per_byte(const double *item, const int64_t *pick, int64_t n) { return -weighted(item, pick, n) / log(2); }
+static double bits_per_byte(const double *item, const int64_t *pick, int64_t n)
+{
+    return -weighted(item, pick, n) / log(2);
+}
 
 /* Of the class 1 where there are but 0 and 1, else the mean over classes. */
 static double f1(const double *item, const int64_t *pick, int64_t n)
@@ -85,7 +88,8 @@ static double matthews(const double *item, const int64_t *pick, int64_t n)
     }
     for (int64_t c = -1; c < classes; c++) { /* -1: a right answer that is none of the choices */
         double gold = 0, given = 0;
-        for (int64_t i = 0; i < n; i++) gold += item[2 * pick[i]] == (double)c, given += item[2 * pick[i] + 1] == (double)c;
+        for (int64_t i = 0; i < n; i++)
+            gold += item[2 * pick[i]] == (double)c, given += item[2 * pick[i] + 1] == (double)c;
         both += gold * given;
         gold2 += gold * gold;
         given2 += given * given;
@@ -144,8 +148,14 @@ static double pair_correlation(const double *item, const int64_t *pick, int64_t 
     return r;
 }
 
-static double pearson(const double *item, const int64_t *pick, int64_t n) { return pair_correlation(item, pick, n, false); }
-static double spearman(const double *item, const int64_t *pick, int64_t n) { return pair_correlation(item, pick, n, true); }
+static double pearson(const double *item, const int64_t *pick, int64_t n)
+{
+    return pair_correlation(item, pick, n, false);
+}
+static double spearman(const double *item, const int64_t *pick, int64_t n)
+{
+    return pair_correlation(item, pick, n, true);
+}
 
 static const sc_aggregation aggregations[] = {
     {"mean", 1, mean, false, 0},
@@ -187,8 +197,8 @@ typedef struct boot {
     const double *item;
     int64_t n, chunk, chunks;
     int members;
-    double *value;  /* (chunks, chunk) */
-    int64_t *pick;  /* (members, n) */
+    double *value; /* (chunks, chunk) */
+    int64_t *pick; /* (members, n) */
     const sc_context *ctx;
 } boot;
 
@@ -209,7 +219,12 @@ static void boot_member(void *arg, int member)
 static sc_status bootstrap(const sc_aggregation *a, const double *item, int64_t n, int64_t samples, sc_context *ctx,
                            double *error)
 {
-    boot b = {.a = a, .item = item, .n = n, .chunk = SC_MIN(samples, 1000), .members = sc_context_threads(ctx), .ctx = ctx};
+    boot b = {.a = a,
+              .item = item,
+              .n = n,
+              .chunk = SC_MIN(samples, 1000),
+              .members = sc_context_threads(ctx),
+              .ctx = ctx};
     b.chunks = samples / b.chunk;
     b.value = sc_malloc((size_t)(b.chunks * b.chunk) * sizeof *b.value);
     b.pick = sc_malloc((size_t)(b.members * n) * sizeof *b.pick);
@@ -222,8 +237,8 @@ static sc_status bootstrap(const sc_aggregation *a, const double *item, int64_t 
     return s;
 }
 
-sc_status sc_aggregate(const sc_aggregation *a, const double *item, int64_t n, int64_t samples, sc_context *ctx, double *value,
-                       double *error)
+sc_status sc_aggregate(const sc_aggregation *a, const double *item, int64_t n, int64_t samples, sc_context *ctx,
+                       double *value, double *error)
 {
     int64_t *all = sc_malloc((size_t)SC_MAX(n, 1) * sizeof *all);
     sc_status s = SC_OK;

@@ -32,7 +32,8 @@ static json_t *row_of(const char *prompt, const char *answer, int64_t difficulty
     return json_pack("{s:s, s:s, s:I}", "prompt", prompt, "answer", answer, "difficulty", (json_int_t)difficulty);
 }
 
-static sc_status made_rows(json_t **out, const char *kind, const sc_eval_open_options *o, const char *split, int64_t n)
+static sc_status made_rows(json_t **out, const char *kind, const sc_eval_open_options *o, const char *split,
+                           int64_t n)
 {
     sc_task_set *set;
     sc_world_options w = {.kind = kind, .seed = o->seed, .language = o->language, .split = split};
@@ -65,8 +66,8 @@ static json_t *worked_row(const char *text, bool *other)
     while (n && work[n - 1] == '\n') n--;
     int64_t steps = 0;
     for (size_t i = 0; i < n && work[i] != '\n'; i++) steps += work[i] == '=';
-    return json_pack("{s:o, s:o, s:I}", "prompt", json_stringn(text, (size_t)(work - 1 - text)), "answer", json_stringn(work, n),
-                     "difficulty", (json_int_t)steps);
+    return json_pack("{s:o, s:o, s:I}", "prompt", json_stringn(text, (size_t)(work - 1 - text)), "answer",
+                     json_stringn(work, n), "difficulty", (json_int_t)steps);
 }
 
 static sc_status worked_rows(json_t **out, const sc_eval_open_options *o, const char *split, int64_t n)
@@ -84,7 +85,8 @@ static sc_status worked_rows(json_t **out, const sc_eval_open_options *o, const 
         if (s || json_object_get(seen, item.text)) continue;
         json_t *row = worked_row(item.text, &other);
         if (other) continue; /* columns and drills are of this kind too */
-        if (!row || json_array_append_new(rows, row) || json_object_set_new(seen, item.text, json_true())) s = sc_nomem();
+        if (!row || json_array_append_new(rows, row) || json_object_set_new(seen, item.text, json_true()))
+            s = sc_nomem();
     }
     sc_world_free(stream);
     json_decref(seen);
@@ -152,15 +154,21 @@ sc_status sc_eval_builtin_config(json_t **out, const char *name, const sc_eval_o
         return s;
     }
     bool worked = strcmp(b->name, "worked_problems") == 0, texts = strcmp(b->name, "translate") == 0;
-    json_t *metrics = worked ? json_pack("[{s:s, s:[s]}]", "metric", "exact_match", "regexes_to_ignore", "(?s).*(Answer|답): ?")
-                      : texts ? json_pack("[{s:s}, {s:s}, {s:s}]", "metric", "exact_match", "metric", "chrf", "metric", "bleu")
-                              : json_pack("[{s:s}]", "metric", "exact_match");
-    json_t *filter = worked ? json_pack("{s:s, s:s, s:i}", "function", "regex", "regex_pattern", "(?:Answer|답): *([^\\n]+)", "group_select", 0)
+    json_t *metrics =
+        worked  ? json_pack("[{s:s, s:[s]}]", "metric", "exact_match", "regexes_to_ignore", "(?s).*(Answer|답): ?")
+        : texts ? json_pack("[{s:s}, {s:s}, {s:s}]", "metric", "exact_match", "metric", "chrf", "metric", "bleu")
+                : json_pack("[{s:s}]", "metric", "exact_match");
+    json_t *filter = worked ? json_pack("{s:s, s:s, s:i}", "function", "regex", "regex_pattern",
+                                        "(?:Answer|답): *([^\\n]+)", "group_select", 0)
                             : json_pack("{s:s}", "function", "remove_whitespace");
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:o, s:o}, s:o, s:{s:[s], s:i}, s:[{s:s, s:[o, {s:s}]}]}", "task", name,
-                     "output_type", "generate_until", "test_split", "eval", "training_split", "train", "fewshot_split", "train",
-                     "doc_to_text", "prompt", "doc_to_target", "answer", "rows", "eval", test, "train", train, "metric_list", metrics,
-                     "generation_kwargs", "until", worked ? "\n\n" : "\n", "max_gen_toks", worked ? 200 : texts ? 80 : 40,
-                     "filter_list", "name", worked ? "answer" : "none", "filter", filter, "function", "take_first");
+    *out = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:o, s:o}, s:o, s:{s:[s], s:i}, s:[{s:s, s:[o, {s:s}]}]}", "task",
+        name, "output_type", "generate_until", "test_split", "eval", "training_split", "train", "fewshot_split",
+        "train", "doc_to_text", "prompt", "doc_to_target", "answer", "rows", "eval", test, "train", train,
+        "metric_list", metrics, "generation_kwargs", "until", worked ? "\n\n" : "\n", "max_gen_toks",
+        worked  ? 200
+        : texts ? 80
+                : 40,
+        "filter_list", "name", worked ? "answer" : "none", "filter", filter, "function", "take_first");
     return *out ? SC_OK : sc_nomem();
 }

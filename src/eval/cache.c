@@ -17,7 +17,7 @@ struct sc_eval_cache {
     struct entry {
         char key[KEY + 1];
         json_t *value;
-    } **entry; /* each alone: keys do not move */
+    } * *entry; /* each alone: keys do not move */
     int64_t n, cap;
 };
 

@@ -52,11 +52,14 @@ static sc_status read_line(table *t, const char *p, int64_t n, int64_t *at, int6
                 ++*at;
                 continue;
             }
-            if (!open && (c == t->separator || c == '\n' || (c == '\r' && (*at + 1 == n || p[*at + 1] == '\n')))) break;
+            if (!open && (c == t->separator || c == '\n' || (c == '\r' && (*at + 1 == n || p[*at + 1] == '\n'))))
+                break;
             sc_str_putc(&t->cells, c);
             ++*at;
         }
-        if (open) return sc_fail(SC_EFORMAT, "%s: row %lld: a quoted cell without an end", t->what, (long long)t->rows + 1);
+        if (open)
+            return sc_fail(SC_EFORMAT, "%s: row %lld: a quoted cell without an end", t->what,
+                           (long long)t->rows + 1);
         end = *at >= n || p[*at] != t->separator;
         if (!end) ++*at;
         if (++*cells > MOST_COLUMNS) return sc_fail(SC_ELIMIT, "%s: more than %d columns", t->what, MOST_COLUMNS);
@@ -82,8 +85,8 @@ static sc_status read_table(table *t, const char *p, int64_t n)
         if (s) return s;
         if (!t->rows) t->columns = cells;
         if (cells > t->columns)
-            return sc_fail(SC_EFORMAT, "%s: row %lld has %lld cells, the first one %lld", t->what, (long long)t->rows + 1,
-                           (long long)cells, (long long)t->columns);
+            return sc_fail(SC_EFORMAT, "%s: row %lld has %lld cells, the first one %lld", t->what,
+                           (long long)t->rows + 1, (long long)cells, (long long)t->columns);
         if (++t->rows > MOST_ROWS) return sc_fail(SC_ELIMIT, "%s: more than %d rows", t->what, MOST_ROWS);
         for (; cells < t->columns; cells++) {
             if (!sc_grow(&t->cell, &t->cap, t->n + 1, sizeof *t->cell)) return sc_nomem();
@@ -95,9 +98,9 @@ static sc_status read_table(table *t, const char *p, int64_t n)
 
 static bool spells_nothing(const char *s)
 {
-    static const char *const words[] = {"",     "#N/A",     "#N/A N/A", "#NA",  "-1.#IND", "-1.#QNAN", "-NaN",
-                                        "-nan", "1.#IND",   "1.#QNAN",  "<NA>", "N/A",     "NA",       "NULL",
-                                        "NaN",  "None",     "n/a",      "nan",  "null"};
+    static const char *const words[] = {"",     "#N/A",   "#N/A N/A", "#NA",  "-1.#IND", "-1.#QNAN", "-NaN",
+                                        "-nan", "1.#IND", "1.#QNAN",  "<NA>", "N/A",     "NA",       "NULL",
+                                        "NaN",  "None",   "n/a",      "nan",  "null"};
     for (int i = 0; i < SC_COUNT(words); i++)
         if (strcmp(s, words[i]) == 0) return true;
     return false;
@@ -187,7 +190,8 @@ static sc_status table_rows(json_t *rows, const table *t, const json_t *names)
     return s;
 }
 
-static sc_status read_csv(json_t *rows, const char *p, int64_t n, const char *what, const json_t *kwargs, char separator)
+static sc_status read_csv(json_t *rows, const char *p, int64_t n, const char *what, const json_t *kwargs,
+                          char separator)
 {
     const char *sep = NULL;
     int64_t quoting = 0;
@@ -196,8 +200,10 @@ static sc_status read_csv(json_t *rows, const char *p, int64_t n, const char *wh
     sc_status s = sc_json_str(kwargs, "dataset_kwargs", "delimiter", &sep);
     if (!s && !sep) s = sc_json_str(kwargs, "dataset_kwargs", "sep", &sep);
     if (!s) s = sc_json_int(kwargs, "dataset_kwargs", "quoting", 0, 3, &quoting);
-    if (!s && names && !json_is_array(names)) s = sc_fail(SC_EFORMAT, "dataset_kwargs: column_names must be a list");
-    if (!s && sep && strlen(sep) != 1) s = sc_fail(SC_EFORMAT, "dataset_kwargs: the delimiter must be one character");
+    if (!s && names && !json_is_array(names))
+        s = sc_fail(SC_EFORMAT, "dataset_kwargs: column_names must be a list");
+    if (!s && sep && strlen(sep) != 1)
+        s = sc_fail(SC_EFORMAT, "dataset_kwargs: the delimiter must be one character");
     if (s) return s;
     table t = {.what = what, .separator = sep ? *sep : separator, .quotes = quoting != 3};
     s = read_table(&t, p, n);
@@ -244,7 +250,8 @@ static sc_status read_json(json_t *rows, const char *p, int64_t n, const char *w
     if (s) return s;
     json_t *list = field ? json_object_get(v, field) : v;
     if (!json_is_array(list))
-        s = sc_fail(SC_EFORMAT, field ? "%s: no list in the field '%s'" : "%s: not a list", what, field ? field : "");
+        s = sc_fail(SC_EFORMAT, field ? "%s: no list in the field '%s'" : "%s: not a list", what,
+                    field ? field : "");
     else if (json_array_size(list) > MOST_ROWS)
         s = sc_fail(SC_ELIMIT, "%s: more than %d rows", what, MOST_ROWS);
     else if (json_array_extend(rows, list))
@@ -296,7 +303,8 @@ static sc_status level(json_t *rows, const char *what)
 
 /* ---- files ---- */
 
-sc_status sc_dataset_parse(json_t *rows, const char *p, int64_t n, const char *what, const char *kind, const json_t *kwargs)
+sc_status sc_dataset_parse(json_t *rows, const char *p, int64_t n, const char *what, const char *kind,
+                           const json_t *kwargs)
 {
     sc_status s;
     if (!sc_utf8_valid(p, n)) return sc_fail(SC_EFORMAT, "%s: not UTF-8", what);

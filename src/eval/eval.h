@@ -34,7 +34,8 @@ sc_status sc_py_sample(sc_py_random *r, int64_t n, int64_t k, int64_t *out);
 /* Appends the objects of a file to the array `rows`. kind: "json", "csv", "tsv", "text"; NULL: by the file's name. kwargs may be
  * NULL. */
 sc_status sc_dataset_read(json_t *rows, const char *path, const char *kind, const json_t *kwargs);
-sc_status sc_dataset_parse(json_t *rows, const char *p, int64_t n, const char *what, const char *kind, const json_t *kwargs);
+sc_status sc_dataset_parse(json_t *rows, const char *p, int64_t n, const char *what, const char *kind,
+                           const json_t *kwargs);
 
 /* ---- what a key makes of a row (value.c) ---- */
 
@@ -105,10 +106,10 @@ struct sc_eval_task {
     sc_eval_kind kind;
     sc_eval_value text, target, choice, description, prefix; /* doc_to_text … */
     sc_eval_value shot_text, shot_target, shot_choice, shot_prefix;
-    const char *delimiter, *shot_delimiter;           /* target_delimiter, fewshot_delimiter */
+    const char *delimiter, *shot_delimiter;               /* target_delimiter, fewshot_delimiter */
     const char *shots_target_delimiter, *shots_delimiter; /* the same within examples */
-    bool first_n, shots_from_test;                    /* sampler; the examples are the rows that are evaluated */
-    bool may_meet_itself;                             /* a row is left out of its own examples */
+    bool first_n, shots_from_test; /* sampler; the examples are the rows that are evaluated */
+    bool may_meet_itself;          /* a row is left out of its own examples */
     int64_t shots, repeats;
     const json_t *generation; /* generation_kwargs; NULL */
     sc_filter *filter;
@@ -122,7 +123,8 @@ struct sc_eval_task {
     bool mutual;                    /* acc_mutual_info is among the metrics */
 };
 /* Reads the task `config` (taken), which `where`, a file's path or a built-in's name, says. */
-sc_status sc_eval_task_new(sc_eval_task **out, json_t *config, const char *where, const sc_eval_open_options *options);
+sc_status sc_eval_task_new(sc_eval_task **out, json_t *config, const char *where,
+                           const sc_eval_open_options *options);
 void sc_eval_task_free(sc_eval_task *t);
 /* A built-in task's configuration, with its rows within; NULL without a message: there is none of this name. (builtin.c) */
 sc_status sc_eval_builtin_config(json_t **out, const char *name, const sc_eval_open_options *options);
@@ -178,13 +180,13 @@ typedef struct sc_outcome {
     int64_t *passed; /* of them those that passed, once that is known; -1 before */
 } sc_outcome;
 int64_t sc_outcome_chosen(const sc_outcome *o); /* the likeliest choice */
-enum { SC_METRIC_WIDTH = 24 };                   /* numbers that an item gives at most: as many as its aggregation is wide */
+enum { SC_METRIC_WIDTH = 24 }; /* numbers that an item gives at most: as many as its aggregation is wide */
 struct sc_metric_kind {
     const char *name;
     unsigned kinds; /* a set of 1 << sc_eval_kind */
     const char *aggregation;
-    bool lower;       /* is better */
-    bool single;      /* its first number is a score of the item, in [0, 1] or so */
+    bool lower;  /* is better */
+    bool single; /* its first number is a score of the item, in [0, 1] or so */
     sc_status (*item)(const sc_task_metric *m, const sc_outcome *o, double *out); /* NULL: vectors.c */
 };
 typedef struct sc_aggregation {
@@ -203,7 +205,8 @@ sc_status sc_aggregate(const sc_aggregation *a, const double *item, int64_t n, i
 
 /* Texts compared (metric_text.c, metric_ngram.c). */
 double sc_squad_f1(const char *answer, const char *target);
-double sc_rouge_n(const char *answer, const char *target, int n); /* F measure, as Google's rouge_score without stemming */
+double sc_rouge_n(const char *answer, const char *target,
+                  int n); /* F measure, as Google's rouge_score without stemming */
 double sc_rouge_l(const char *answer, const char *target, bool by_sentence);
 /* sacrebleu's sums of one sentence against `refs` references: lengths, then right and all n-grams, 1 to 4. */
 sc_status sc_bleu_sums(const char *answer, const char *const *reference, int refs, double out[10]);
@@ -222,7 +225,7 @@ sc_status sc_eval_cache_open(sc_eval_cache **out, const char *path);
 void sc_eval_cache_close(sc_eval_cache *c);
 /* A request's key: 32 hexadecimal digits of all that it depends on. */
 void sc_eval_cache_key(char key[33], const char *const *part, int n);
-const json_t *sc_eval_cache_get(const sc_eval_cache *c, const char *key); /* borrowed; NULL */
+const json_t *sc_eval_cache_get(const sc_eval_cache *c, const char *key);      /* borrowed; NULL */
 sc_status sc_eval_cache_put(sc_eval_cache *c, const char *key, json_t *value); /* takes value */
 
 #endif

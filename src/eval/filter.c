@@ -46,17 +46,19 @@ static sc_status read_regex(sc_filter_step *x, const json_t *o, const char *wher
 
 static sc_status read_step(sc_filter_step *x, const json_t *o, const char *where)
 {
-    static const char *const names[] = {"regex",         "multi_choice_regex", "remove_whitespace", "take_first", "take_first_k",
-                                        "majority_vote", "lowercase",          "uppercase",         "map"};
+    static const char *const names[] = {"regex",      "multi_choice_regex", "remove_whitespace",
+                                        "take_first", "take_first_k",       "majority_vote",
+                                        "lowercase",  "uppercase",          "map"};
     const char *name = NULL;
     sc_status s = sc_json_str(o, where, "function", &name);
     if (s) return s;
     int i = 0;
     while (name && i < SC_COUNT(names) && strcmp(names[i], name) != 0) i++;
     if (!name || i == SC_COUNT(names))
-        return sc_fail(SC_EUNSUPPORTED, "%s: no filter '%.60s'; there are regex, multi_choice_regex, remove_whitespace, "
-                                        "take_first, take_first_k, majority_vote, lowercase, uppercase, map", where,
-                       name ? name : "");
+        return sc_fail(SC_EUNSUPPORTED,
+                       "%s: no filter '%.60s'; there are regex, multi_choice_regex, remove_whitespace, "
+                       "take_first, take_first_k, majority_vote, lowercase, uppercase, map",
+                       where, name ? name : "");
     x->kind = (sc_filter_kind)i;
     if (x->kind == SC_FILTER_REGEX || x->kind == SC_FILTER_CHOICE_REGEX) return read_regex(x, o, where);
     x->k = 1;
@@ -64,7 +66,8 @@ static sc_status read_step(sc_filter_step *x, const json_t *o, const char *where
     if (x->kind == SC_FILTER_MAP) {
         x->map = json_object_get(o, "mapping_dict");
         x->otherwise = json_object_get(o, "default_value");
-        if (x->map && !json_is_object(x->map)) return sc_fail(SC_EFORMAT, "%s: mapping_dict must be a mapping", where);
+        if (x->map && !json_is_object(x->map))
+            return sc_fail(SC_EFORMAT, "%s: mapping_dict must be a mapping", where);
     }
     return SC_OK;
 }
@@ -78,7 +81,8 @@ static sc_status read_filter(sc_filter *f, const json_t *o, const char *where)
         return sc_fail(SC_EFORMAT, "%s: filter_list: each has a name and a list of at most 64 functions", where);
     f->step = sc_calloc(SC_MAX(json_array_size(steps), 1), sizeof *f->step);
     if (!f->step) return sc_nomem();
-    for (size_t i = 0; !s && i < json_array_size(steps); i++, f->n++) s = read_step(&f->step[i], json_array_get(steps, i), where);
+    for (size_t i = 0; !s && i < json_array_size(steps); i++, f->n++)
+        s = read_step(&f->step[i], json_array_get(steps, i), where);
     return s;
 }
 
@@ -124,7 +128,10 @@ static json_t *cased(const char *p, int64_t n, bool upper)
 }
 
 /* Of the Unicode categories that begin with P. */
-static bool punctuation(uint32_t c) { return c < 0x80 ? c && strchr("!\"#%&'()*,-./:;?@[\\]_{}", (int)c) : sc_uni_punct(c); }
+static bool punctuation(uint32_t c)
+{
+    return c < 0x80 ? c && strchr("!\"#%&'()*,-./:;?@[\\]_{}", (int)c) : sc_uni_punct(c);
+}
 
 /* ---- regular expressions ---- */
 
@@ -247,11 +254,13 @@ static json_t *choice_by_letter(const char *p, size_t choices)
     return NULL;
 }
 
-static sc_status choice_regex_step(json_t **out, const sc_filter_step *x, const char *p, int64_t n, const json_t *row)
+static sc_status choice_regex_step(json_t **out, const sc_filter_step *x, const char *p, int64_t n,
+                                   const json_t *row)
 {
     const json_t *choices = json_object_get(row, "choices");
     bool empty;
-    if (!json_is_array(choices)) return sc_fail(SC_EFORMAT, "multi_choice_regex: a row has no list in its field 'choices'");
+    if (!json_is_array(choices))
+        return sc_fail(SC_EFORMAT, "multi_choice_regex: a row has no list in its field 'choices'");
     sc_status s = find(out, x->search, p, n, x->group, &empty);
     if (!s && *out && !*json_string_value(*out)) {
         json_decref(*out);
@@ -303,8 +312,9 @@ static sc_status apply_step(json_t **v, const sc_filter_step *x, const json_t *r
     json_t *in = *v, *out = NULL;
     sc_status s = SC_OK;
     if (!json_is_array(in)) { /* one was taken already */
-        s = x->kind == SC_FILTER_FIRST || x->kind == SC_FILTER_FIRST_K || x->kind == SC_FILTER_MAJORITY ? SC_OK
-                                                                                                  : one(&out, x, in, row);
+        s = x->kind == SC_FILTER_FIRST || x->kind == SC_FILTER_FIRST_K || x->kind == SC_FILTER_MAJORITY
+                ? SC_OK
+                : one(&out, x, in, row);
         if (!s && !out) return SC_OK;
     } else if (x->kind == SC_FILTER_FIRST) {
         out = json_incref(json_array_get(in, 0));

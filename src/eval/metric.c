@@ -264,7 +264,8 @@ static sc_status compare_contains(const sc_task_metric *m, const char *answer, c
 static sc_status compare_rouge(const sc_task_metric *m, const char *answer, const char *target, double *out)
 {
     const char *which = m->kind->name + 5;
-    *out = *which == 'L' ? sc_rouge_l(answer, target, strcmp(which, "Lsum") == 0) : sc_rouge_n(answer, target, *which - '0');
+    *out = *which == 'L' ? sc_rouge_l(answer, target, strcmp(which, "Lsum") == 0)
+                         : sc_rouge_n(answer, target, *which - '0');
     return *out < 0 ? sc_nomem() : SC_OK;
 }
 
@@ -396,8 +397,8 @@ static sc_status unknown_metric(const sc_eval_task *t, const char *name)
     sc_str all = {0};
     for (int i = 0; i < SC_COUNT(kinds); i++)
         if (kinds[i].kinds & (1u << t->kind)) sc_str_printf(&all, "%s%s", all.len ? ", " : "", kinds[i].name);
-    sc_status s = sc_fail(SC_EUNSUPPORTED, "%s: no metric '%.60s' for this output_type; there are %s", t->where, name,
-                          all.p ? all.p : "");
+    sc_status s = sc_fail(SC_EUNSUPPORTED, "%s: no metric '%.60s' for this output_type; there are %s", t->where,
+                          name, all.p ? all.p : "");
     sc_str_free(&all);
     return s;
 }
@@ -405,7 +406,8 @@ static sc_status unknown_metric(const sc_eval_task *t, const char *name)
 static sc_status add_metric(sc_eval_task *t, const char *name, const json_t *options)
 {
     const char *aggregation = NULL;
-    if (t->n_metrics == SC_TASK_METRICS) return sc_fail(SC_ELIMIT, "%s: more than %d metrics", t->where, SC_TASK_METRICS);
+    if (t->n_metrics == SC_TASK_METRICS)
+        return sc_fail(SC_ELIMIT, "%s: more than %d metrics", t->where, SC_TASK_METRICS);
     sc_task_metric *m = &t->metric[t->n_metrics];
     *m = (sc_task_metric){.kind = kind_named(name, t->kind), .name = name, .options = options};
     if (!m->kind) return unknown_metric(t, name);
@@ -418,7 +420,8 @@ static sc_status add_metric(sc_eval_task *t, const char *name, const json_t *opt
     m->aggregation = sc_aggregation_named(aggregation ? aggregation : m->kind->aggregation);
     const sc_aggregation *own = sc_aggregation_named(m->kind->aggregation);
     if (!m->aggregation || m->aggregation->width != own->width)
-        return sc_fail(SC_EUNSUPPORTED, "%s: %s: the aggregation '%.60s' is not for this metric; the usual one is %s", t->where,
+        return sc_fail(SC_EUNSUPPORTED,
+                       "%s: %s: the aggregation '%.60s' is not for this metric; the usual one is %s", t->where,
                        name, aggregation ? aggregation : "", own->name);
     const json_t *list = json_object_get(options, "regexes_to_ignore");
     for (size_t i = 0; !s && i < json_array_size(list); i++) {
@@ -430,7 +433,8 @@ static sc_status add_metric(sc_eval_task *t, const char *name, const json_t *opt
     }
     if (!s) s = sc_eval_value_new(&m->program, options, "program", t->where);
     if (!s && m->kind->item == sc_pass_item && !sc_eval_value_given(&m->program))
-        s = sc_fail(SC_EFORMAT, "%s: %s: 'program' is missing: a template of the row and {{ answer }}", t->where, name);
+        s = sc_fail(SC_EFORMAT, "%s: %s: 'program' is missing: a template of the row and {{ answer }}", t->where,
+                    name);
     t->mutual |= strcmp(name, "acc_mutual_info") == 0;
     return s;
 }
@@ -449,14 +453,16 @@ static sc_status add_depths(sc_eval_task *t, const char *name, const json_t *o)
         if (s) return s;
         sc_task_metric *m = &t->metric[t->n_metrics - 1];
         m->depth = depth;
-        snprintf(m->title, sizeof m->title, "%s@%lld", strcmp(name, "pass_at_k") == 0 ? "pass" : name, (long long)depth);
+        snprintf(m->title, sizeof m->title, "%s@%lld", strcmp(name, "pass_at_k") == 0 ? "pass" : name,
+                 (long long)depth);
     }
     return s;
 }
 
 static bool has_depth(const char *name)
 {
-    return strcmp(name, "pass_at_k") == 0 || strcmp(name, "ndcg") == 0 || strcmp(name, "mrr") == 0 || strcmp(name, "recall") == 0;
+    return strcmp(name, "pass_at_k") == 0 || strcmp(name, "ndcg") == 0 || strcmp(name, "mrr") == 0 ||
+           strcmp(name, "recall") == 0;
 }
 
 static sc_status add_listed(sc_eval_task *t, const json_t *o)
@@ -478,7 +484,9 @@ sc_status sc_metrics_read(sc_eval_task *t)
     const json_t *list = json_object_get(t->config, "metric_list");
     sc_status s = SC_OK;
     if (!list || json_is_null(list)) {
-        for (int i = 0; !s && i < 4 && defaults[t->kind][i]; i++) s = has_depth(defaults[t->kind][i]) ? add_depths(t, defaults[t->kind][i], NULL) : add_metric(t, defaults[t->kind][i], NULL);
+        for (int i = 0; !s && i < 4 && defaults[t->kind][i]; i++)
+            s = has_depth(defaults[t->kind][i]) ? add_depths(t, defaults[t->kind][i], NULL)
+                                                : add_metric(t, defaults[t->kind][i], NULL);
         return s;
     }
     if (!json_is_array(list) || !json_array_size(list))

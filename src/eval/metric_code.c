@@ -49,8 +49,9 @@ sc_status sc_pass_item(const sc_task_metric *m, const sc_outcome *o, double *out
     sc_status s = SC_OK;
     if (!o->box) return sc_fail(SC_EUNSUPPORTED, "%s: programs are run by an evaluation alone", m->name);
     if (k > n)
-        return sc_fail(SC_EINVAL, "pass@%lld of %lld answers: repeats, and a filter that keeps all, must give enough", (long long)k,
-                       (long long)n);
+        return sc_fail(SC_EINVAL,
+                       "pass@%lld of %lld answers: repeats, and a filter that keeps all, must give enough",
+                       (long long)k, (long long)n);
     if (*o->passed < 0) {
         int64_t right = 0;
         for (int64_t i = 0; !s && i < n; i++) {

@@ -42,61 +42,57 @@ static bool split(pieces *x, const char *p, int64_t n)
     return n == begin || add(x, p + begin, n - begin);
 }
 
-/* ---- n-grams counted: each is `order` pieces from index i on ---- */
+/* ---- n-grams counted ---- */
 
+typedef struct gram {
+    const char *p;
+    int64_t n, count;
+} gram;
 typedef struct grams {
-    sc_map count; /* keys look into text */
-    sc_str text;
+    sc_map index; /* of their spellings, which look into room */
+    gram *v;
+    int64_t n, cap;
+    char *room;
 } grams;
-
-/* The n-gram's spelling, pieces apart by a byte that no text has. */
-static sc_status spell(sc_str *s, const pieces *x, int64_t at, int order)
-{
-    s->len = 0;
-    for (int k = 0; k < order; k++) {
-        if (k) sc_str_putc(s, '\x01');
-        sc_str_append(s, x->v[at + k].p, x->v[at + k].n);
-    }
-    return s->oom ? sc_nomem() : SC_OK;
-}
 
 static void grams_free(grams *g)
 {
-    sc_map_free(&g->count);
-    sc_str_free(&g->text);
+    sc_map_free(&g->index);
+    sc_free(g->v);
+    sc_free(g->room);
 }
 
-/* All of one order. The keys are copied into one text that is reserved before, so that they do not move. */
+/* Those of one order, each spelled with its pieces apart by a byte that no text has. */
 static sc_status count(grams *g, const pieces *x, int order)
 {
-    sc_str key = {0};
-    int64_t bytes = 0;
+    int64_t bytes = 0, at = 0;
     for (int64_t i = 0; i + order <= x->n; i++)
         for (int k = 0; k < order; k++) bytes += x->v[i + k].n + 1;
-    char *room = sc_malloc((size_t)bytes + 1);
-    sc_status s = room ? SC_OK : sc_nomem();
-    g->text = (sc_str){.p = room, .cap = bytes + 1};
-    for (int64_t i = 0; !s && i + order <= x->n; i++) {
-        int64_t have = 0;
-        s = spell(&key, x, i, order);
-        if (s) break;
-        if (sc_map_get(&g->count, key.p, key.len, &have)) {
-            if (!sc_map_put(&g->count, key.p, key.len, have + 1)) s = sc_nomem();
+    if (!(g->room = sc_malloc((size_t)bytes + 1))) return sc_nomem();
+    for (int64_t i = 0; i + order <= x->n; i++) {
+        char *key = g->room + at;
+        int64_t n = 0, known;
+        for (int k = 0; k < order; k++) {
+            memcpy(key + n, x->v[i + k].p, (size_t)x->v[i + k].n);
+            n += x->v[i + k].n;
+            key[n++] = '\x01';
+        }
+        if (sc_map_get(&g->index, key, n, &known)) {
+            g->v[known].count++;
             continue;
         }
-        char *to = room + g->text.len;
-        memcpy(to, key.p, (size_t)key.len);
-        g->text.len += key.len;
-        if (!sc_map_put(&g->count, to, key.len, 1)) s = sc_nomem();
+        if (!sc_grow(&g->v, &g->cap, g->n + 1, sizeof *g->v) || !sc_map_put(&g->index, key, n, g->n))
+            return sc_nomem();
+        g->v[g->n++] = (gram){key, n, 1};
+        at += n;
     }
-    sc_str_free(&key);
-    return s;
+    return SC_OK;
 }
 
-static int64_t get(const grams *g, const char *key, int64_t n)
+static int64_t get(const grams *g, const gram *like)
 {
-    int64_t v = 0;
-    return sc_map_get(&g->count, key, n, &v) ? v : 0;
+    int64_t at;
+    return sc_map_get(&g->index, like->p, like->n, &at) ? g->v[at].count : 0;
 }
 
 /* ---- BLEU ---- */
@@ -156,8 +152,8 @@ static sc_status tokens_13a(sc_str *s, const char *text)
     sc_str_putc(&spaced, ' ');
     for (int64_t i = 0; i < s->len; i++) {
         char c = s->p[i]; /* punctuation but . , - ' */
-        bool alone = (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') ||
-                     (c >= ':' && c <= '@') || c == '/';
+        bool alone = (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') ||
+                     (c >= '(' && c <= '+') || (c >= ':' && c <= '@') || c == '/';
         if (alone)
             sc_str_printf(&spaced, " %c ", c);
         else
@@ -196,12 +192,11 @@ static sc_status bleu_order(const pieces *hyp, const pieces *ref, int refs, int 
     grams h = {0}, *r = sc_calloc((size_t)SC_MAX(refs, 1), sizeof *r);
     sc_status s = r ? count(&h, hyp, order) : sc_nomem();
     for (int i = 0; !s && i < refs; i++) s = count(&r[i], &ref[i], order);
-    for (int64_t i = 0; !s && i < h.count.cap; i++) {
-        if (!h.count.slot[i].key) continue;
+    for (int64_t i = 0; !s && i < h.n; i++) {
         int64_t most = 0;
-        for (int k = 0; k < refs; k++) most = SC_MAX(most, get(&r[k], h.count.slot[i].key, h.count.slot[i].len));
-        *right += (double)SC_MIN(most, h.count.slot[i].value);
-        *all += (double)h.count.slot[i].value;
+        for (int k = 0; k < refs; k++) most = SC_MAX(most, get(&r[k], &h.v[i]));
+        *right += (double)SC_MIN(most, h.v[i].count);
+        *all += (double)h.v[i].count;
     }
     grams_free(&h);
     for (int i = 0; r && i < refs; i++) grams_free(&r[i]);
@@ -301,9 +296,7 @@ static sc_status chrf_order(const pieces *hyp, const pieces *ref, int order, dou
     if (!s) {
         out[1] = (double)SC_MAX(ref->n - order + 1, 0);
         out[0] = out[1] > 0 ? (double)SC_MAX(hyp->n - order + 1, 0) : 0;
-        for (int64_t i = 0; i < h.count.cap; i++)
-            if (h.count.slot[i].key)
-                out[2] += (double)SC_MIN(h.count.slot[i].value, get(&r, h.count.slot[i].key, h.count.slot[i].len));
+        for (int64_t i = 0; i < h.n; i++) out[2] += (double)SC_MIN(h.v[i].count, get(&r, &h.v[i]));
     }
     grams_free(&h);
     grams_free(&r);

@@ -83,7 +83,8 @@ double sc_rouge_n(const char *answer, const char *target, int n)
     if (lower(&a, answer) && lower(&t, target) && rouge_words(&a, &known, &next, 0, a.text.len) &&
         rouge_words(&t, &known, &next, 0, t.text.len)) {
         bool *used = sc_calloc((size_t)SC_MAX(a.n, 1), sizeof *used);
-        if (used) f = f_measure(common(&a, &t, n, used), (double)SC_MAX(a.n - n + 1, 0), (double)SC_MAX(t.n - n + 1, 0));
+        if (used)
+            f = f_measure(common(&a, &t, n, used), (double)SC_MAX(a.n - n + 1, 0), (double)SC_MAX(t.n - n + 1, 0));
         sc_free(used);
     }
     words_free(&a);
@@ -150,7 +151,8 @@ static bool by_lines(words *w, sc_map *known, int64_t *next, const char *text, i
 static double summary_f(const words *a, const int64_t *a_end, int64_t a_lines, const words *t, const int64_t *t_end,
                         int64_t t_lines, int64_t ids)
 {
-    int32_t *left_a = sc_calloc((size_t)ids + 1, sizeof *left_a), *left_t = sc_calloc((size_t)ids + 1, sizeof *left_t);
+    int32_t *left_a = sc_calloc((size_t)ids + 1, sizeof *left_a),
+            *left_t = sc_calloc((size_t)ids + 1, sizeof *left_t);
     bool *marked = sc_calloc((size_t)SC_MAX(t->n, 1), sizeof *marked), ok = left_a && left_t && marked;
     double hits = 0;
     for (int64_t i = 0; ok && i < a->n; i++) left_a[a->id[i]]++;
@@ -217,7 +219,8 @@ static bool squad_words(words *w, sc_map *known, int64_t *next, const char *text
         if (sc_py_space(c)) {
             const char *p = w->text.p + begin;
             int64_t len = i - begin;
-            bool article = (len == 1 && *p == 'a') || (len == 2 && !memcmp(p, "an", 2)) || (len == 3 && !memcmp(p, "the", 3));
+            bool article =
+                (len == 1 && *p == 'a') || (len == 2 && !memcmp(p, "an", 2)) || (len == 3 && !memcmp(p, "the", 3));
             if (len > 0 && !article) ok = add(w, known, next, p, len);
             begin = i + k;
         }
@@ -234,8 +237,7 @@ double sc_squad_f1(const char *answer, const char *target)
     double f = -1;
     if (squad_words(&a, &known, &next, answer) && squad_words(&t, &known, &next, target)) {
         bool *used = sc_calloc((size_t)SC_MAX(a.n, 1), sizeof *used);
-        if (used)
-            f = a.n && t.n ? f_measure(common(&a, &t, 1, used), (double)a.n, (double)t.n) : a.n == t.n;
+        if (used) f = a.n && t.n ? f_measure(common(&a, &t, 1, used), (double)a.n, (double)t.n) : a.n == t.n;
         sc_free(used);
     }
     words_free(&a);

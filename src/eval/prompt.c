@@ -218,8 +218,8 @@ static sc_status draw_examples(sc_eval_prompter *p, const json_t *row, int64_t *
     const json_t *from = p->t->examples;
     int64_t all = (int64_t)json_array_size(from), draw = p->shots + (row != NULL), n = 0;
     if (draw > all)
-        return sc_fail(SC_EINVAL, "%s: %lld examples are wanted, of %lld that there are", p->t->name, (long long)p->shots,
-                       (long long)(all - (row != NULL)));
+        return sc_fail(SC_EINVAL, "%s: %lld examples are wanted, of %lld that there are", p->t->name,
+                       (long long)p->shots, (long long)(all - (row != NULL)));
     sc_status s = sc_py_sample(&p->random, all, draw, pick);
     if (s || !row) return s;
     for (int64_t i = 0; i < draw; i++)
@@ -230,8 +230,8 @@ static sc_status draw_examples(sc_eval_prompter *p, const json_t *row, int64_t *
     if (!others) return sc_nomem();
     for (int64_t i = 0; i < all; i++)
         if (!same_row(json_array_get(from, (size_t)i), row)) others[left++] = i;
-    s = left < p->shots ? sc_fail(SC_EINVAL, "%s: %lld examples are wanted, of %lld that differ from the item", p->t->name,
-                                  (long long)p->shots, (long long)left)
+    s = left < p->shots ? sc_fail(SC_EINVAL, "%s: %lld examples are wanted, of %lld that differ from the item",
+                                  p->t->name, (long long)p->shots, (long long)left)
                         : sc_py_sample(&p->random, left, p->shots, pick);
     for (int64_t i = 0; !s && i < p->shots; i++) pick[i] = others[pick[i]];
     sc_free(others);
@@ -251,7 +251,8 @@ static sc_status add_example(turns *out, const sc_eval_task *t, const json_t *ro
     if (!s) s = sc_eval_target_text(&answer, &parts);
     if (!s) s = sc_eval_value_text(&prefix, &t->shot_prefix, row);
     if (!s)
-        s = add_question(out, question, *answer ? answer : NULL, prefix, t->shots_target_delimiter, t->shots_delimiter);
+        s = add_question(out, question, *answer ? answer : NULL, prefix, t->shots_target_delimiter,
+                         t->shots_delimiter);
     sc_free(answer);
     sc_free(prefix);
     sc_eval_parts_free(&parts);
@@ -282,7 +283,8 @@ static void put_text(sc_str *s, const turns *t, int64_t from, int64_t to, bool l
 
 static sc_status add_message(json_t *list, const char *role, const char *content)
 {
-    return json_array_append_new(list, json_pack("{s:s, s:s}", "role", role, "content", content)) ? sc_nomem() : SC_OK;
+    return json_array_append_new(list, json_pack("{s:s, s:s}", "role", role, "content", content)) ? sc_nomem()
+                                                                                                  : SC_OK;
 }
 
 /* As a conversation, without what the answer begins with; without turns for examples all is one question. */
@@ -393,7 +395,8 @@ int64_t sc_eval_gold(const sc_eval_parts *p, const json_t *target)
     int64_t n = (int64_t)json_array_size(p->choices);
     if (json_is_integer(target)) return json_integer_value(target) < n ? json_integer_value(target) : -1;
     for (int64_t i = 0; json_is_string(target) && i < n; i++)
-        if (strcmp(json_string_value(json_array_get(p->choices, (size_t)i)), json_string_value(target)) == 0) return i;
+        if (strcmp(json_string_value(json_array_get(p->choices, (size_t)i)), json_string_value(target)) == 0)
+            return i;
     return -1;
 }
 
@@ -404,7 +407,8 @@ static sc_status copy_choices(sc_eval_item *x, const sc_eval_parts *p)
     if (!(x->choices = sc_calloc((size_t)n, sizeof *x->choices))) return sc_nomem();
     x->n_choices = n;
     for (int64_t i = 0; i < n; i++)
-        if (!(x->choices[i] = sc_strdup(json_string_value(json_array_get(p->choices, (size_t)i))))) return sc_nomem();
+        if (!(x->choices[i] = sc_strdup(json_string_value(json_array_get(p->choices, (size_t)i)))))
+            return sc_nomem();
     return SC_OK;
 }
 
@@ -413,7 +417,8 @@ sc_status sc_eval_item_get(sc_eval_item *out, const sc_eval_task *t, sc_eval_par
     sc_eval_parts p;
     sc_eval_item x = {.gold = -1};
     if (t->kind >= SC_EVAL_SIMILARITY) return sc_fail(SC_EINVAL, "%s: is asked of vectors", t->name);
-    if (i < 0 || i >= sc_eval_task_items(t, part)) return sc_fail(SC_EINVAL, "%s: no item %lld", t->name, (long long)i);
+    if (i < 0 || i >= sc_eval_task_items(t, part))
+        return sc_fail(SC_EINVAL, "%s: no item %lld", t->name, (long long)i);
     bool shot = part == SC_EVAL_EXAMPLES;
     sc_status s = sc_eval_parts_get(&p, t, json_array_get(shot ? t->examples : t->rows, (size_t)i), shot);
     if (s) return s;

@@ -72,15 +72,16 @@ static json_t *literal_string(literal *l)
 {
     sc_str s = {0};
     char quote = *l->p++;
-    while (l->p < l->end && *l->p != quote) {
+    bool good = true;
+    while (good && l->p < l->end && *l->p != quote) {
         char c = *l->p++;
         if (c != '\\')
             sc_str_putc(&s, c);
-        else if (l->p == l->end || !string_escape(l, &s))
-            break;
+        else
+            good = l->p < l->end && string_escape(l, &s);
     }
     json_t *v = NULL;
-    if (l->p == l->end || *l->p != quote || s.oom)
+    if (!good || l->p == l->end || *l->p != quote || s.oom)
         no_literal(l);
     else if (!(v = json_stringn(s.p ? s.p : "", (size_t)s.len)))
         no_literal(l);

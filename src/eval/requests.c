@@ -34,7 +34,8 @@ static void add_file(sc_str *s, const char *path, const char *name)
 {
     struct stat st;
     if (!stat(path, &st) && S_ISREG(st.st_mode))
-        sc_str_printf(s, "%s %lld %lld.%ld;", name, (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        sc_str_printf(s, "%s %lld %lld.%ld;", name, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                      st.st_mtim.tv_nsec);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
@@ -71,7 +72,9 @@ static sc_status read_stops(sc_eval_requester *r)
     }
     for (size_t i = 0; i < n; i++) {
         const char *text = json_string_value(json_is_array(until) ? json_array_get(until, i) : until);
-        if (!text) return sc_fail(SC_EFORMAT, "%s: generation_kwargs: until must be a text or a list of texts", r->t->where);
+        if (!text)
+            return sc_fail(SC_EFORMAT, "%s: generation_kwargs: until must be a text or a list of texts",
+                           r->t->where);
         if (*text) r->stop[r->how.n_stop++] = text;
     }
     return SC_OK;
@@ -99,8 +102,8 @@ static sc_status read_generation(sc_eval_requester *r)
     return s;
 }
 
-sc_status sc_eval_requester_start(sc_eval_requester *r, sc_context *ctx, const sc_eval_task *t, const sc_eval_options *o,
-                                  sc_asker *asker)
+sc_status sc_eval_requester_start(sc_eval_requester *r, sc_context *ctx, const sc_eval_task *t,
+                                  const sc_eval_options *o, sc_asker *asker)
 {
     *r = (sc_eval_requester){.ctx = ctx, .t = t, .o = o, .asker = asker};
     if (o->chat && !sc_asker_chats(asker))
@@ -131,11 +134,13 @@ static char *terms(const sc_eval_requester *r, const char *begin)
 {
     sc_str s = {0};
     const sc_ask_request *h = &r->how;
-    sc_str_printf(&s, "kind %d chat %d", r->t->kind == SC_EVAL_CHOICE ? SC_EVAL_LIKELIHOOD : (int)r->t->kind, r->o->chat);
+    sc_str_printf(&s, "kind %d chat %d", r->t->kind == SC_EVAL_CHOICE ? SC_EVAL_LIKELIHOOD : (int)r->t->kind,
+                  r->o->chat);
     if (r->t->kind == SC_EVAL_GENERATE) {
         char *how = NULL;
         if (sc_sampling_describe(&how, &h->sampling)) how = NULL;
-        sc_str_printf(&s, " most %lld samples %d %s begin %s", (long long)h->max_new_tokens, h->samples, how ? how : "", begin);
+        sc_str_printf(&s, " most %lld samples %d %s begin %s", (long long)h->max_new_tokens, h->samples,
+                      how ? how : "", begin);
         for (int64_t i = 0; i < h->n_stop; i++) sc_str_printf(&s, " until %s\n", h->stop[i]);
         sc_free(how);
     }
@@ -143,7 +148,8 @@ static char *terms(const sc_eval_requester *r, const char *begin)
 }
 
 /* Takes continuation. */
-static sc_status add_ask(sc_eval_window *w, sc_eval_requester *r, const char *prompt, char *continuation, const char *begin)
+static sc_status add_ask(sc_eval_window *w, sc_eval_requester *r, const char *prompt, char *continuation,
+                         const char *begin)
 {
     char *how = terms(r, begin);
     if (!how || !sc_grow(&w->ask, &w->cap, w->n + 1, sizeof *w->ask)) {
@@ -171,7 +177,8 @@ static sc_status ask_choices(sc_eval_window *w, sc_eval_requester *r, const sc_e
 {
     const sc_eval_task *t = r->t;
     size_t n = json_array_size(x->parts.choices);
-    const char *between = r->o->chat ? "" : t->delimiter, *prompt = json_string_value(json_array_get(x->prompts, 0));
+    const char *between = r->o->chat ? "" : t->delimiter,
+               *prompt = json_string_value(json_array_get(x->prompts, 0));
     char *target = NULL;
     sc_status s = t->many_inputs ? sc_eval_target_text(&target, &x->parts) : SC_OK;
     for (size_t i = 0; !s && i < n; i++) {
@@ -244,16 +251,27 @@ static bool keep_score(void *user, int64_t i, const void *result)
     return keep(user, i, json_pack("[f, b]", score->logprob, score->greedy));
 }
 
+/* What is not UTF-8, and a NUL, which ends texts here, become U+FFFD. */
+static json_t *clean_text(const char *p, int64_t n)
+{
+    sc_str s = {0};
+    uint32_t c;
+    for (int64_t i = 0; i < n;) {
+        i += sc_utf8_decode(p + i, n - i, &c);
+        sc_str_utf8(&s, c ? c : 0xFFFD);
+    }
+    json_t *v = s.oom ? NULL : json_stringn(s.p ? s.p : "", (size_t)s.len);
+    sc_str_free(&s);
+    return v;
+}
+
 static bool keep_answers(void *user, int64_t i, const void *result)
 {
     waiting *x = user;
     const sc_ask_answer *answer = result;
     json_t *list = json_array();
     for (int k = 0; list && k < x->r->how.samples; k++) {
-        json_t *text = json_stringn(answer[k].text, (size_t)answer[k].len);
-        if (!text) { /* bytes that are not UTF-8, or a NUL */
-            text = json_string("\xef\xbf\xbd");
-        }
+        json_t *text = clean_text(answer[k].text, answer[k].len);
         json_array_append_new(list, text);
     }
     return keep(x, i, list);

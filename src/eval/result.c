@@ -31,7 +31,8 @@ void sc_eval_result_free(sc_eval_result *r)
 sc_status sc_eval_result_new(sc_eval_result **out, const sc_eval_task *t, int64_t items)
 {
     sc_eval_result *r = sc_calloc(1, sizeof *r);
-    if (!r || !(r->task = sc_strdup(t->name)) || !(r->sample = sc_calloc((size_t)SC_MAX(items, 1), sizeof *r->sample))) {
+    if (!r || !(r->task = sc_strdup(t->name)) ||
+        !(r->sample = sc_calloc((size_t)SC_MAX(items, 1), sizeof *r->sample))) {
         sc_eval_result_free(r);
         return sc_nomem();
     }
@@ -73,8 +74,10 @@ sc_status sc_eval_result_measure(sc_eval_result *r, const sc_eval_task *t, const
     for (int f = 0; !s && f < t->n_filters; f++)
         for (int k = 0; !s && k < t->n_metrics; k++) {
             const sc_task_metric *m = &t->metric[k];
-            sc_eval_metric out = {.name = m->title, .filter = t->filter[f].name, .n = items, .higher_is_better = m->higher};
-            s = sc_aggregate(m->aggregation, x->x[f * t->n_metrics + k], items, bootstrap, ctx, &out.value, &out.error);
+            sc_eval_metric out = {
+                .name = m->title, .filter = t->filter[f].name, .n = items, .higher_is_better = m->higher};
+            s = sc_aggregate(m->aggregation, x->x[f * t->n_metrics + k], items, bootstrap, ctx, &out.value,
+                             &out.error);
             if (!s) s = add_metric(r, &out);
         }
     return s;
@@ -107,7 +110,8 @@ static sc_status combine(sc_eval_result *group, const char *metric, const char *
         }
     }
     if (!used) return SC_OK;
-    sc_eval_metric out = {.name = metric, .filter = filter, .n = items, .higher_is_better = higher, .value = sum / weight};
+    sc_eval_metric out = {
+        .name = metric, .filter = filter, .n = items, .higher_is_better = higher, .value = sum / weight};
     /* By size: as if all items were of one task whose variance is the tasks' pooled one. */
     out.error = !known || items <= used ? NAN
                 : by_size               ? sqrt(pooled / (double)(items - used) / (double)items)
@@ -116,8 +120,8 @@ static sc_status combine(sc_eval_result *group, const char *metric, const char *
 }
 
 /* What one entry of aggregate_metric_list says. */
-static sc_status combine_entry(sc_eval_result *group, const json_t *entry, sc_eval_result *const *result, const int *task, int n,
-                               const char *where)
+static sc_status combine_entry(sc_eval_result *group, const json_t *entry, sc_eval_result *const *result,
+                               const int *task, int n, const char *where)
 {
     const char *metric = NULL, *aggregation = "mean";
     bool by_size = true;
@@ -128,7 +132,8 @@ static sc_status combine_entry(sc_eval_result *group, const json_t *entry, sc_ev
     if (!metric || strcmp(aggregation, "mean") != 0)
         return sc_fail(SC_EFORMAT, "%s: aggregate_metric_list: a metric, and its aggregation mean", where);
     const json_t *filters = json_object_get(entry, "filter_list");
-    if (json_is_string(filters)) return combine(group, metric, json_string_value(filters), by_size, result, task, n);
+    if (json_is_string(filters))
+        return combine(group, metric, json_string_value(filters), by_size, result, task, n);
     for (size_t i = 0; !s && i < json_array_size(filters); i++) {
         const char *name = json_string_value(json_array_get(filters, i));
         if (name) s = combine(group, metric, name, by_size, result, task, n);
@@ -147,8 +152,8 @@ static sc_status combine_entry(sc_eval_result *group, const json_t *entry, sc_ev
     return s;
 }
 
-sc_status sc_eval_group_measure(sc_eval_result *group, const json_t *list, sc_eval_result *const *result, const int *task, int n,
-                                const char *where)
+sc_status sc_eval_group_measure(sc_eval_result *group, const json_t *list, sc_eval_result *const *result,
+                                const int *task, int n, const char *where)
 {
     sc_status s = SC_OK;
     if (json_is_object(list)) return combine_entry(group, list, result, task, n, where);

@@ -60,7 +60,8 @@ static sc_status measure(runner *r, int filter, sc_outcome *o, int64_t item, jso
         if (width > 1) {
             json_decref(v);
             v = json_array();
-            for (int i = 0; i < width; i++) json_array_append_new(v, isfinite(x[i]) ? json_real(x[i]) : json_null());
+            for (int i = 0; i < width; i++)
+                json_array_append_new(v, isfinite(x[i]) ? json_real(x[i]) : json_null());
         }
         if (json_object_set_new(said, m->title, v)) s = sc_nomem();
         if (m->kind->single && isnan(*score) && !filter) *score = x[0];
@@ -119,7 +120,8 @@ static sc_status measure_scored(runner *r, const sc_eval_asked *x, sc_eval_sampl
     return s;
 }
 
-static sc_status measure_generated(runner *r, const sc_eval_asked *x, sc_eval_sample *sample, json_t *line, char **first)
+static sc_status measure_generated(runner *r, const sc_eval_asked *x, sc_eval_sample *sample, json_t *line,
+                                   char **first)
 {
     const json_t *answers = r->window.ask[x->first].value;
     json_t *filtered = json_object(), *metrics = json_object();
@@ -129,11 +131,18 @@ static sc_status measure_generated(runner *r, const sc_eval_asked *x, sc_eval_sa
         const sc_filter *filter = &r->t->filter[f];
         json_t *v = NULL, *said = json_object();
         s = said ? sc_filter_apply(&v, filter, answers, x->row) : sc_nomem();
-        sc_outcome o = {.t = r->t, .row = x->row, .parts = &x->parts, .answer = v, .ctx = r->ctx, .box = r->box, .passed = &passed};
+        sc_outcome o = {.t = r->t,
+                        .row = x->row,
+                        .parts = &x->parts,
+                        .answer = v,
+                        .ctx = r->ctx,
+                        .box = r->box,
+                        .passed = &passed};
         passed = -1; /* another filter's programs are others */
         if (!s) s = measure(r, f, &o, x->item, said, &sample->score);
         if (!s && !f) s = sc_eval_text_of(first, json_is_array(v) ? json_array_get(v, 0) : v);
-        if (!s && (json_object_set(filtered, filter->name, v) || json_object_set(metrics, filter->name, said))) s = sc_nomem();
+        if (!s && (json_object_set(filtered, filter->name, v) || json_object_set(metrics, filter->name, said)))
+            s = sc_nomem();
         json_decref(v);
         json_decref(said);
     }
@@ -149,7 +158,8 @@ static sc_status finish_item(runner *r, const sc_eval_asked *x)
     char *target = NULL, *first = NULL;
     json_t *line = json_pack("{s:I, s:O}", "item", (json_int_t)x->item, "row", x->row);
     sc_status s = line ? sc_eval_target_text(&target, &x->parts) : sc_nomem();
-    if (s == SC_EFORMAT && r->t->kind == SC_EVAL_CHOICE) { /* the right answer is none of the choices: no item is right */
+    if (s == SC_EFORMAT &&
+        r->t->kind == SC_EVAL_CHOICE) { /* the right answer is none of the choices: no item is right */
         target = sc_strdup("");
         s = target ? SC_OK : sc_nomem();
     }
@@ -175,7 +185,8 @@ static sc_status run_windows(runner *r)
     int64_t most = r->o.chunk ? r->o.chunk : 256;
     sc_status s = SC_OK;
     for (int64_t i = 0; !s && i < r->items;) {
-        for (; !s && i < r->items && r->window.n < most; i++) s = sc_eval_request(&r->window, &r->requester, &r->prompter, i);
+        for (; !s && i < r->items && r->window.n < most; i++)
+            s = sc_eval_request(&r->window, &r->requester, &r->prompter, i);
         if (!s) s = sc_eval_answer(&r->window, &r->requester);
         for (int64_t k = 0; !s && k < r->window.n_items; k++) s = finish_item(r, &r->window.item[k]);
         sc_eval_window_clear(&r->window);
@@ -195,14 +206,17 @@ static sc_status make_box(runner *r)
     sc_status s = sc_json_num(m->options, r->t->where, "timeout", 0.01, 3600, &o.seconds);
     if (!s) s = sc_sandbox_new(&r->box, &o);
     if (!s && *sc_sandbox_gaps(r->box))
-        sc_log(r->ctx, SC_LOG_WARNING, "%s: programs are run without being confined in: %s", r->t->name, sc_sandbox_gaps(r->box));
+        sc_log(r->ctx, SC_LOG_WARNING, "%s: programs are run without being confined in: %s", r->t->name,
+               sc_sandbox_gaps(r->box));
     return s;
 }
 
 static sc_status check(const sc_eval_task *t, const sc_eval_options *o)
 {
-    if (t->kind >= SC_EVAL_SIMILARITY) return sc_fail(SC_EINVAL, "%s: is answered by vectors, not by texts", t->name);
-    if (o->limit < 0 || o->bootstrap < 0 || o->bootstrap > 10000000 || o->shots > 1000 || o->chunk < 0 || o->most_tokens < 0)
+    if (t->kind >= SC_EVAL_SIMILARITY)
+        return sc_fail(SC_EINVAL, "%s: is answered by vectors, not by texts", t->name);
+    if (o->limit < 0 || o->bootstrap < 0 || o->bootstrap > 10000000 || o->shots > 1000 || o->chunk < 0 ||
+        o->most_tokens < 0)
         return sc_fail(SC_EINVAL, "%s: a number is out of its range", t->name);
     for (int i = 0; i < t->n_metrics; i++)
         if (t->metric[i].kind->item == sc_pass_item && !o->code)
@@ -271,7 +285,8 @@ sc_status sc_eval_grade(double *out, const sc_eval_task *t, int64_t i, const cha
 {
     if (t->kind != SC_EVAL_CHOICE && t->kind != SC_EVAL_GENERATE && t->kind != SC_EVAL_LIKELIHOOD)
         return sc_fail(SC_EINVAL, "%s: has no answers that a text could be", t->name);
-    if (i < 0 || i >= sc_eval_task_items(t, SC_EVAL_TEST)) return sc_fail(SC_EINVAL, "%s: no item %lld", t->name, (long long)i);
+    if (i < 0 || i >= sc_eval_task_items(t, SC_EVAL_TEST))
+        return sc_fail(SC_EINVAL, "%s: no item %lld", t->name, (long long)i);
     const json_t *row = json_array_get(t->rows, (size_t)i);
     const sc_task_metric *m = NULL;
     for (int k = 0; !m && k < t->n_metrics; k++)
@@ -295,7 +310,8 @@ sc_status sc_eval_grade(double *out, const sc_eval_task *t, int64_t i, const cha
     } else {
         json_t *list = json_pack("[s]", answer), *v = NULL;
         double x[SC_METRIC_WIDTH];
-        s = list ? sc_filter_apply(&v, &t->filter[0], list, row) : sc_fail(SC_EFORMAT, "an answer that is not UTF-8");
+        s = list ? sc_filter_apply(&v, &t->filter[0], list, row)
+                 : sc_fail(SC_EFORMAT, "an answer that is not UTF-8");
         if (!s) s = m->kind->item(m, &(sc_outcome){.t = t, .row = row, .parts = &parts, .answer = v}, x);
         if (!s) *out = x[0];
         json_decref(list);

@@ -19,8 +19,8 @@ typedef struct sc_eval_asked {
     int64_t item;
     const json_t *row;
     sc_eval_parts parts;
-    json_t *prompts; /* array of strings */
-    char *begin;     /* how a generated answer begins */
+    json_t *prompts;  /* array of strings */
+    char *begin;      /* how a generated answer begins */
     int64_t first, n; /* of the window's requests */
 } sc_eval_asked;
 
@@ -42,11 +42,11 @@ typedef struct sc_eval_requester {
     sc_eval_cache *cache;
     sc_ask_request how; /* of generated answers */
     const char **stop;
-    char *identity;          /* of the model, for keys */
+    char *identity;           /* of the model, for keys */
     int64_t requests, cached; /* so far */
 } sc_eval_requester;
-sc_status sc_eval_requester_start(sc_eval_requester *r, sc_context *ctx, const sc_eval_task *t, const sc_eval_options *o,
-                                  sc_asker *asker);
+sc_status sc_eval_requester_start(sc_eval_requester *r, sc_context *ctx, const sc_eval_task *t,
+                                  const sc_eval_options *o, sc_asker *asker);
 void sc_eval_requester_end(sc_eval_requester *r);
 /* Appends an item's requests. */
 sc_status sc_eval_request(sc_eval_window *w, sc_eval_requester *r, sc_eval_prompter *p, int64_t item);
@@ -67,7 +67,7 @@ sc_status sc_eval_result_set(sc_eval_result *r, int64_t i, const sc_eval_sample 
 sc_status sc_eval_result_measure(sc_eval_result *r, const sc_eval_task *t, const sc_eval_numbers *x, int64_t items,
                                  int64_t bootstrap, sc_context *ctx);
 /* Adds to a group's result what aggregate_metric_list says of the results of n of its tasks. */
-sc_status sc_eval_group_measure(sc_eval_result *group, const json_t *list, sc_eval_result *const *result, const int *task, int n,
-                                const char *where);
+sc_status sc_eval_group_measure(sc_eval_result *group, const json_t *list, sc_eval_result *const *result,
+                                const int *task, int n, const char *where);
 
 #endif

@@ -51,7 +51,8 @@ const sc_eval_task *sc_eval_at(const sc_eval_set *s, int i) { return i >= 0 && i
 static sc_status read_config(json_t **out, const char *path, const opener *x, int depth)
 {
     json_t *config, *base;
-    if (depth > MOST_NESTED) return sc_fail(SC_ELIMIT, "%s: files include each other more than %d deep", path, MOST_NESTED);
+    if (depth > MOST_NESTED)
+        return sc_fail(SC_ELIMIT, "%s: files include each other more than %d deep", path, MOST_NESTED);
     sc_status s = sc_yaml_read(&config, path);
     if (s) return s;
     if (!json_is_object(config)) {
@@ -65,7 +66,8 @@ static sc_status read_config(json_t **out, const char *path, const opener *x, in
     for (size_t i = 0; !s && i < n; i++) {
         const char *name = json_string_value(json_is_array(list) ? json_array_get(list, i) : list);
         char *at = NULL;
-        s = name ? sc_eval_find(&at, name, path, &x->o) : sc_fail(SC_EFORMAT, "%s: include: a path is expected", path);
+        s = name ? sc_eval_find(&at, name, path, &x->o)
+                 : sc_fail(SC_EFORMAT, "%s: include: a path is expected", path);
         if (!s) s = read_config(&base, at, x, depth + 1);
         sc_free(at);
         if (s) break;
@@ -91,7 +93,9 @@ static bool says_name(const char *path, const char *name)
     bool found = false;
     if (sc_file_read(&text, &n, path, SC_YAML_MOST)) return false;
     for (const char *line = text; line && !found;) {
-        const char *p = strncmp(line, "task:", 5) == 0 ? line + 5 : strncmp(line, "group:", 6) == 0 ? line + 6 : NULL;
+        const char *p = strncmp(line, "task:", 5) == 0    ? line + 5
+                        : strncmp(line, "group:", 6) == 0 ? line + 6
+                                                          : NULL;
         if (p) {
             p += strspn(p, " \t\"'");
             found = strncmp(p, name, len) == 0 && strspn(p + len, " \t\r\"'") == strcspn(p + len, "\n#");
@@ -103,7 +107,10 @@ static bool says_name(const char *path, const char *name)
     return found;
 }
 
-static int is_yaml(const struct dirent *e) { return sc_path_has_suffix(e->d_name, ".yaml") || sc_path_has_suffix(e->d_name, ".yml"); }
+static int is_yaml(const struct dirent *e)
+{
+    return sc_path_has_suffix(e->d_name, ".yaml") || sc_path_has_suffix(e->d_name, ".yml");
+}
 
 /* A file of the folder that is called NAME.yaml, or that says the name; *out NULL: none. */
 static sc_status look_in(char **out, const char *folder, const char *name)
@@ -168,7 +175,8 @@ static sc_status unknown(const char *name)
     const char *names[64], *near[3];
     for (int i = 0; i < n; i++) names[i] = all[i].name;
     int found = sc_nearest_words(name, names, n, near, 1);
-    return sc_fail(SC_ENOTFOUND, "no task '%.100s': a task file, a name of one in a folder, or a built-in task%s%s%s", name,
+    return sc_fail(SC_ENOTFOUND,
+                   "no task '%.100s': a task file, a name of one in a folder, or a built-in task%s%s%s", name,
                    found ? " (did you mean " : "", found ? near[0] : "", found ? "?)" : "");
 }
 
@@ -239,7 +247,8 @@ static sc_status add_group(opener *x, const char *name, json_t *config, const ch
     if (!s) s = add_members(x, &g, json_object_get(config, "task"), where);
     x->depth--;
     for (int i = 0; !s && i < g.n; i++) s = belong(around, g.task[i]);
-    if (!s && !sc_grow(&x->set->group, &x->set->cap_groups, x->set->n_groups + 1, sizeof *x->set->group)) s = sc_nomem();
+    if (!s && !sc_grow(&x->set->group, &x->set->cap_groups, x->set->n_groups + 1, sizeof *x->set->group))
+        s = sc_nomem();
     if (!s) {
         x->set->group[x->set->n_groups++] = g;
         return SC_OK;
@@ -263,7 +272,8 @@ static sc_status open_file(opener *x, const char *path, const json_t *over, grou
     json_t *config;
     sc_status s = read_config(&config, path, x, 0);
     if (s) return s;
-    if (is_group(config)) return add_group(x, json_string_value(json_object_get(config, "group")), config, path, of);
+    if (is_group(config))
+        return add_group(x, json_string_value(json_object_get(config, "group")), config, path, of);
     if (over && json_object_update(config, (json_t *)over)) {
         json_decref(config);
         return sc_nomem();
@@ -296,7 +306,8 @@ static sc_status open_name(opener *x, const char *name, const char *beside, cons
     return config ? add_task(x, config, name, of) : unknown(name);
 }
 
-sc_status sc_eval_open(sc_eval_set **out, sc_context *ctx, const char *const *names, int n, const sc_eval_open_options *o)
+sc_status sc_eval_open(sc_eval_set **out, sc_context *ctx, const char *const *names, int n,
+                       const sc_eval_open_options *o)
 {
     opener x = {.ctx = ctx, .o = o ? *o : (sc_eval_open_options){0}, .set = sc_calloc(1, sizeof(sc_eval_set))};
     sc_status s = x.set ? SC_OK : sc_nomem();
@@ -327,7 +338,8 @@ sc_status sc_eval_groups(sc_eval_result **out, int *n, const sc_eval_set *set, s
         const char *alias = json_string_value(json_object_get(g->config, "group_alias"));
         if (!(r[i].task = sc_strdup(alias ? alias : g->name))) s = sc_nomem();
         if (!s)
-            s = sc_eval_group_measure(&r[i], json_object_get(g->config, "aggregate_metric_list"), results, g->task, g->n, g->name);
+            s = sc_eval_group_measure(&r[i], json_object_get(g->config, "aggregate_metric_list"), results, g->task,
+                                      g->n, g->name);
     }
     if (s) {
         sc_eval_groups_free(r, count);

@@ -7,9 +7,10 @@
 void sc_eval_task_free(sc_eval_task *t)
 {
     if (!t) return;
-    sc_eval_value *const values[] = {&t->text,        &t->target,   &t->choice, &t->description, &t->prefix,  &t->shot_text,
-                                     &t->shot_target, &t->shot_choice, &t->shot_prefix, &t->first,  &t->second, &t->score,
-                                     &t->query,       &t->document, &t->document_id, &t->relevant};
+    sc_eval_value *const values[] = {&t->text,        &t->target,    &t->choice,      &t->description,
+                                     &t->prefix,      &t->shot_text, &t->shot_target, &t->shot_choice,
+                                     &t->shot_prefix, &t->first,     &t->second,      &t->score,
+                                     &t->query,       &t->document,  &t->document_id, &t->relevant};
     for (int i = 0; i < SC_COUNT(values); i++) sc_eval_value_free(values[i]);
     sc_filters_free(t);
     sc_metrics_free(t);
@@ -24,7 +25,8 @@ void sc_eval_task_free(sc_eval_task *t)
 
 /* ---- keys ---- */
 
-static sc_status text_key(const sc_eval_task *t, const json_t *o, const char *key, const char *otherwise, const char **out)
+static sc_status text_key(const sc_eval_task *t, const json_t *o, const char *key, const char *otherwise,
+                          const char **out)
 {
     *out = otherwise;
     return sc_json_str(o, t->where, key, out);
@@ -42,8 +44,10 @@ static sc_status read_kind(sc_eval_task *t)
         t->kind = (sc_eval_kind)i;
         return SC_OK;
     }
-    return sc_fail(SC_EFORMAT, "%s: output_type is multiple_choice, loglikelihood, loglikelihood_rolling, generate_until, "
-                               "similarity or retrieval, not '%.60s'", t->where, word);
+    return sc_fail(SC_EFORMAT,
+                   "%s: output_type is multiple_choice, loglikelihood, loglikelihood_rolling, generate_until, "
+                   "similarity or retrieval, not '%.60s'",
+                   t->where, word);
 }
 
 /* What would change results if it were passed over. */
@@ -66,10 +70,18 @@ static sc_status read_values(sc_eval_task *t)
     const struct {
         sc_eval_value *value;
         const char *key;
-    } keys[] = {{&t->text, "doc_to_text"},       {&t->target, "doc_to_target"},   {&t->choice, "doc_to_choice"},
-                {&t->description, "description"}, {&t->prefix, "gen_prefix"},     {&t->first, "first"},
-                {&t->second, "second"},           {&t->score, "score"},           {&t->query, "query"},
-                {&t->document, "document"},       {&t->document_id, "document_id"}, {&t->relevant, "relevant"}};
+    } keys[] = {{&t->text, "doc_to_text"},
+                {&t->target, "doc_to_target"},
+                {&t->choice, "doc_to_choice"},
+                {&t->description, "description"},
+                {&t->prefix, "gen_prefix"},
+                {&t->first, "first"},
+                {&t->second, "second"},
+                {&t->score, "score"},
+                {&t->query, "query"},
+                {&t->document, "document"},
+                {&t->document_id, "document_id"},
+                {&t->relevant, "relevant"}};
     const struct {
         sc_eval_value *value;
         const char *key;
@@ -80,7 +92,8 @@ static sc_status read_values(sc_eval_task *t)
     sc_status s = SC_OK;
     if (shots && !json_is_object(shots) && !json_is_null(shots))
         return sc_fail(SC_EFORMAT, "%s: fewshot_config must be a mapping", t->where);
-    for (int i = 0; !s && i < SC_COUNT(keys); i++) s = sc_eval_value_new(keys[i].value, t->config, keys[i].key, t->where);
+    for (int i = 0; !s && i < SC_COUNT(keys); i++)
+        s = sc_eval_value_new(keys[i].value, t->config, keys[i].key, t->where);
     for (int i = 0; !s && i < SC_COUNT(own); i++) {
         const json_t *v = json_object_get(shots, own[i].key);
         s = sc_eval_value_new(own[i].value, v && !json_is_null(v) ? shots : t->config, own[i].key, t->where);
@@ -144,7 +157,9 @@ sc_status sc_eval_find(char **out, const char *path, const char *beside, const s
     }
     sc_free(folder);
     if (s == SC_ENOMEM) return sc_nomem();
-    return s ? sc_fail(SC_ENOTFOUND, "%s: no such file here, beside %s, or in a folder given for data", path, beside) : SC_OK;
+    return s ? sc_fail(SC_ENOTFOUND, "%s: no such file here, beside %s, or in a folder given for data", path,
+                       beside)
+             : SC_OK;
 }
 
 /* Appends the rows of a path, or of each of a list of them. */
@@ -166,7 +181,8 @@ static sc_status read_files(json_t *rows, const sc_eval_task *t, const json_t *p
 }
 
 /* The file that the options give for a split, or NULL. The last one that fits counts. */
-static const char *given_file(const sc_eval_task *t, const char *split, bool evaluated, const sc_eval_open_options *o)
+static const char *given_file(const sc_eval_task *t, const char *split, bool evaluated,
+                              const sc_eval_open_options *o)
 {
     for (int i = o->n_data - 1; i >= 0; i--) {
         const sc_eval_data *d = &o->data[i];
@@ -190,19 +206,24 @@ static sc_status read_split(json_t **out, const sc_eval_task *t, const char *spl
         *out = json_incref(inside);
         return json_is_array(inside) ? SC_OK : sc_fail(SC_EFORMAT, "%s: rows: a list is expected", t->where);
     }
-    const char *kind = path && (!strcmp(path, "json") || !strcmp(path, "csv") || !strcmp(path, "text")) ? path : NULL;
+    const char *kind =
+        path && (!strcmp(path, "json") || !strcmp(path, "csv") || !strcmp(path, "text")) ? path : NULL;
     if (!given && path && !kind)
-        return sc_fail(SC_ENOTFOUND, "%s: dataset_path '%.100s': data are read from files (json, csv, text); give one with "
-                                     "its split", t->where, path);
+        return sc_fail(SC_ENOTFOUND,
+                       "%s: dataset_path '%.100s': data are read from files (json, csv, text); give one with "
+                       "its split",
+                       t->where, path);
     if (!given && json_is_object(files)) files = json_object_get(files, split);
     if (!given && !files)
-        return sc_fail(SC_ENOTFOUND, "%s: no data for the split '%.60s': say so in dataset_kwargs: data_files, or give a file",
+        return sc_fail(SC_ENOTFOUND,
+                       "%s: no data for the split '%.60s': say so in dataset_kwargs: data_files, or give a file",
                        t->where, split);
     json_t *rows = json_array(), *name = given ? json_string(given) : json_incref(files);
     if (!rows || !name) s = sc_nomem();
     if (!s) s = read_files(rows, t, name, given && kind && !strcmp(kind, "json") ? NULL : kind, o);
     json_decref(name);
-    if (!s && json_array_size(rows) == 0) s = sc_fail(SC_EFORMAT, "%s: no rows in the split '%.60s'", t->where, split);
+    if (!s && json_array_size(rows) == 0)
+        s = sc_fail(SC_EFORMAT, "%s: no rows in the split '%.60s'", t->where, split);
     if (s)
         json_decref(rows);
     else
@@ -231,7 +252,8 @@ static sc_status read_data(sc_eval_task *t, const sc_eval_open_options *o)
         return SC_OK;
     }
     if (s) return s;
-    t->may_meet_itself = shots && test ? strcmp(shots, test) == 0 : shots == test; /* as lm-evaluation-harness has it */
+    t->may_meet_itself =
+        shots && test ? strcmp(shots, test) == 0 : shots == test; /* as lm-evaluation-harness has it */
     if (!shots) shots = train ? train : validation ? validation : test;
     t->shots_from_test = strcmp(shots, evaluated) == 0;
     t->may_meet_itself |= t->shots_from_test; /* and where it would show a row its own answer */
@@ -258,7 +280,8 @@ static sc_status pick_examples(sc_eval_task *t)
                           ? json_array_get(t->examples, (size_t)json_integer_value(v))
                           : NULL;
         if (!row)
-            s = sc_fail(SC_EFORMAT, "%s: fewshot_indices: number %zu of the list is none of the split's rows", t->where, i + 1);
+            s = sc_fail(SC_EFORMAT, "%s: fewshot_indices: number %zu of the list is none of the split's rows",
+                        t->where, i + 1);
         else if (json_array_append(picked, row))
             s = sc_nomem();
     }
@@ -284,10 +307,10 @@ static sc_status check_kind(const sc_eval_task *t)
                   : !t->corpus                         ? "corpus_split"
                                                        : NULL;
     } else {
-        missing = !sc_eval_value_given(&t->target)                                      ? "doc_to_target"
-                  : !sc_eval_value_given(&t->text) && t->kind != SC_EVAL_ROLLING        ? "doc_to_text"
-                  : !sc_eval_value_given(&t->choice) && t->kind == SC_EVAL_CHOICE       ? "doc_to_choice"
-                                                                                        : NULL;
+        missing = !sc_eval_value_given(&t->target)                                ? "doc_to_target"
+                  : !sc_eval_value_given(&t->text) && t->kind != SC_EVAL_ROLLING  ? "doc_to_text"
+                  : !sc_eval_value_given(&t->choice) && t->kind == SC_EVAL_CHOICE ? "doc_to_choice"
+                                                                                  : NULL;
     }
     return missing ? sc_fail(SC_EFORMAT, "%s: %s is missing", t->where, missing) : SC_OK;
 }
@@ -315,7 +338,7 @@ sc_status sc_eval_task_new(sc_eval_task **out, json_t *config, const char *where
     }
     t->config = config;
     t->where = sc_strdup(where);
-    sc_status s = !t->where               ? sc_nomem()
+    sc_status s = !t->where                 ? sc_nomem()
                   : !json_is_object(config) ? sc_fail(SC_EFORMAT, "%s: a mapping is expected", where)
                                             : sc_json_str(config, where, "task", &name);
     if (!s && !(t->name = sc_strdup(name ? name : sc_path_base(where)))) s = sc_nomem();

@@ -71,7 +71,8 @@ static sc_status said_score(double *out, const sc_eval_task *t, const json_t *ro
     if (s) return s;
     *out = strtod(text, &stop);
     while (*stop == ' ') stop++;
-    if (!*text || *stop || !isfinite(*out)) s = sc_fail(SC_EFORMAT, "%s: score: '%.40s' is no number", t->where, text);
+    if (!*text || *stop || !isfinite(*out))
+        s = sc_fail(SC_EFORMAT, "%s: score: '%.40s' is no number", t->where, text);
     sc_free(text);
     return s;
 }
@@ -95,8 +96,9 @@ static sc_status run_similarity(vectors *v)
             v->numbers.x[k][2 * i + 1] = cosine;
         }
         sc_eval_sample sample = {.item = i, .score = NAN, .gold = -1, .chosen = -1};
-        s = sc_eval_result_set(v->result, i, &sample,
-                               json_pack("{s:I, s:O, s:f, s:f}", "item", (json_int_t)i, "row", row, "score", said, "cosine", cosine));
+        s = sc_eval_result_set(
+            v->result, i, &sample,
+            json_pack("{s:I, s:O, s:f, s:f}", "item", (json_int_t)i, "row", row, "score", said, "cosine", cosine));
     }
     return s;
 }
@@ -172,8 +174,8 @@ static sc_status run_query(vectors *v, char *const *id, int64_t documents, int64
         rank_metrics(v, item, found, n, all, documents);
         sc_eval_sample sample = {.item = item, .score = v->numbers.x[0][item], .gold = -1, .chosen = -1};
         s = sc_eval_result_set(v->result, item, &sample,
-                               json_pack("{s:I, s:O, s:O, s:f}", "item", (json_int_t)item, "row", row, "found", places, "metric",
-                                         sample.score));
+                               json_pack("{s:I, s:O, s:O, s:f}", "item", (json_int_t)item, "row", row, "found",
+                                         places, "metric", sample.score));
     }
     json_decref(places);
     json_decref(relevant);
@@ -199,7 +201,8 @@ static sc_status run_retrieval(vectors *v)
             if (!(id[i] = sc_str_take(&number, NULL))) s = sc_nomem();
         }
     }
-    for (int64_t i = 0; !s && i < v->items; i++) s = add_text(v, &v->t->query, json_array_get(v->t->rows, (size_t)i));
+    for (int64_t i = 0; !s && i < v->items; i++)
+        s = add_text(v, &v->t->query, json_array_get(v->t->rows, (size_t)i));
     if (!s) s = embed(v);
     for (int k = 0; k < v->t->n_metrics; k++) depth = SC_MAX(depth, v->t->metric[k].depth);
     for (int64_t i = 0; !s && i < v->items; i++) s = run_query(v, id, documents, i, SC_MIN(depth, documents));
@@ -214,7 +217,8 @@ sc_status sc_eval_run_vectors(sc_eval_result **out, sc_context *ctx, const sc_ev
     sc_eval_options o = options ? *options : sc_eval_options_default();
     vectors v = {.t = t, .ctx = ctx, .embedder = embedder, .items = sc_eval_task_items(t, SC_EVAL_TEST)};
     double began = sc_now();
-    if (t->kind < SC_EVAL_SIMILARITY) return sc_fail(SC_EINVAL, "%s: is answered by texts, not by vectors", t->name);
+    if (t->kind < SC_EVAL_SIMILARITY)
+        return sc_fail(SC_EINVAL, "%s: is answered by texts, not by vectors", t->name);
     if (o.limit) v.items = SC_MIN(v.items, o.limit);
     sc_status s = sc_eval_result_new(&v.result, t, v.items);
     for (int k = 0; !s && k < t->n_metrics; k++) {

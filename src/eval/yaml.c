@@ -23,8 +23,7 @@ typedef struct reader {
 static json_t *fail(reader *r, const yaml_mark_t *at, const char *message)
 {
     if (!r->status)
-        r->status =
-            sc_fail(SC_EFORMAT, "%s: line %lld: %s", r->what, at ? (long long)at->line + 1 : 0LL, message);
+        r->status = sc_fail(SC_EFORMAT, "%s: line %lld: %s", r->what, at ? (long long)at->line + 1 : 0LL, message);
     return NULL;
 }
 

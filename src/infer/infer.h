@@ -91,7 +91,7 @@ sc_status sc_pipeline_read_prompt(sc_pipeline *p, const sc_text_request *r, sc_t
 sc_status sc_pipeline_find_ends(sc_pipeline *p, const sc_text_request *r);
 /* Of what sequence 0 holds: the first id is forced only where the decoder begins with nothing else. */
 sc_forced sc_pipeline_forced(const sc_pipeline *p);
-/* -log softmax(logits)[id], in double. (perplexity.c) */
+/* -log softmax(logits)[id], summed in double; NAN where the logits are not numbers or all forbidden. (sample.c) */
 double sc_logits_nll(const float *logits, int64_t vocab, int32_t id);
 
 /* ---- steps that are forced (forced.c) ---- */

@@ -3,14 +3,6 @@
 
 #include <math.h>
 
-double sc_logits_nll(const float *logits, int64_t vocab, int32_t id)
-{
-    double top = logits[0], sum = 0;
-    for (int64_t i = 1; i < vocab; i++) top = fmax(top, logits[i]);
-    for (int64_t i = 0; i < vocab; i++) sum += exp(logits[i] - top);
-    return top + log(sum) - logits[id];
-}
-
 enum { CHUNK = 128 }; /* rows of logits at once: they are wide */
 
 /* One window: ids[0..n), the predictions of all but its first `known` ids are counted (never of the very first). */

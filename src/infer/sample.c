@@ -6,8 +6,7 @@
  * No step sorts: where a filter is "the best ones up to a count or a mass", the boundary is found by a radix
  * descent over the bits of the score (find_boundary), a few passes over the candidates whatever their distribution.
  */
-#include "base/base.h"
-#include "socle/sampling.h"
+#include "infer/infer.h"
 
 #include <float.h>
 #include <math.h>
@@ -149,6 +148,13 @@ sc_status sc_logits_logprobs(const float *logits, int64_t vocab, float *logprobs
     log_sum_exp(logits, vocab, &max, &log_sum);
     for (int64_t i = 0; i < vocab; i++) logprobs[i] = (logits[i] - max) - log_sum;
     return SC_OK;
+}
+
+double sc_logits_nll(const float *logits, int64_t vocab, int32_t id)
+{
+    if (check_logits(logits, vocab) != SC_OK) return NAN;
+    float max = max_of(logits, vocab);
+    return log(exp_all(NULL, logits, vocab, max)) - ((double)logits[id] - max);
 }
 
 /* ---- the object ---- */

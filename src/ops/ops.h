@@ -133,6 +133,21 @@ sc_tensor *sc_cross_entropy_smoothed(sc_graph *g, sc_tensor *logits, sc_tensor *
 typedef struct sc_cross_entropy_attr {
     float smoothing;
 } sc_cross_entropy_attr;
+/* How far a model's distribution Q = softmax(logits / T) is from its teacher's P = softmax(teacher / T). */
+typedef enum sc_divergence_kind {
+    SC_DIVERGENCE_FORWARD,   /* KL(P, Q) = sum P log P/Q (Hinton et al. 2015) */
+    SC_DIVERGENCE_REVERSE,   /* KL(Q, P) (Gu et al. 2023, "MiniLLM") */
+    SC_DIVERGENCE_SYMMETRIC, /* the mean of both */
+    SC_DIVERGENCE_JS, /* beta KL(P, M) + (1 - beta) KL(Q, M), M = beta P + (1 - beta) Q (Agarwal et al. 2023) */
+} sc_divergence_kind;
+typedef struct sc_divergence_attr {
+    sc_divergence_kind kind;
+    float temperature, beta; /* T > 0; of SC_DIVERGENCE_JS, between 0 and 1 */
+} sc_divergence_attr;
+/* (R): weight[r] times the divergence of row r, 0 where the weight is 0. logits and teacher (R, V), weight (R) f32. The gradient is
+ * of the logits alone. */
+sc_tensor *sc_divergence(sc_graph *g, sc_tensor *logits, sc_tensor *teacher, sc_tensor *weight,
+                         const sc_divergence_attr *how);
 /* No function: a backend may ask for it (sc_backend.lower). x (..., C) f32, C a multiple of SC_PACKED → u8 (R, bytes):
  * each row as blocks of whole numbers with a scale, SC_PACKED values in SC_PACKED_BYTES. */
 enum { SC_PACKED = 32, SC_PACKED_BYTES = 48 };

@@ -44,7 +44,10 @@ static const char style[] =
     ".bars td{border:0;padding:2px 10px 2px 0}.bars td:first-child{width:1%;min-width:6em;max-width:16em;"
     "white-space:nowrap;overflow:hidden;text-overflow:ellipsis}.bars td:last-child{width:1%;white-space:nowrap;"
     "color:var(--soft);padding:2px 0;font-variant-numeric:tabular-nums}.bars div{height:14px;border-radius:3px;"
-    "min-width:1px;background:var(--k);margin-top:4px}\n"
+    "min-width:1px;background:var(--k);margin-top:4px}.bars "
+    "s{display:block;height:8px;margin-top:-11px;margin-bottom:3px;"
+    "border:solid var(--ink);border-width:0 2px;background:linear-gradient(var(--ink),var(--ink)) 0 50%/100% 2px "
+    "no-repeat}\n"
     ".wide th,.wide td{overflow-wrap:break-word}.wide td.said{overflow-wrap:anywhere}figure+figure{margin-top:12px}"
     ".charts figure+figure{margin-top:0}\n"
     "@media(max-width:600px){body{padding:12px}svg text{font-size:19px}.line{stroke-width:2.6}.bars "
@@ -177,12 +180,17 @@ void sc_page_chart(sc_page *p, const sc_chart *c) { sc_chart_draw(&p->out, c); }
 
 void sc_page_charts_end(sc_page *p) { sc_str_puts(&p->out, "</div>\n"); }
 
+static bool has_interval(const sc_bar *b)
+{
+    return isfinite(b->low) && isfinite(b->high) && b->high > 0 && b->high >= b->low;
+}
+
 void sc_page_bars(sc_page *p, const char *title, const sc_bar *bar, int n)
 {
     double most = 0;
     char text[48];
     for (int i = 0; i < n; i++)
-        if (isfinite(bar[i].value)) most = fmax(most, bar[i].value);
+        if (isfinite(bar[i].value)) most = fmax(most, has_interval(&bar[i]) ? bar[i].high : bar[i].value);
     if (n < 1) return;
     sc_str_puts(&p->out, "<figure>");
     if (title) {
@@ -198,8 +206,12 @@ void sc_page_bars(sc_page *p, const char *title, const sc_bar *bar, int n)
         sc_page_escape(&p->out, bar[i].name, -1);
         sc_str_puts(&p->out, "\">");
         sc_page_escape(&p->out, bar[i].name, -1);
-        sc_str_printf(&p->out, "<td><div class=%c style=\"width:%.2f%%\"></div><td>",
+        sc_str_printf(&p->out, "<td><div class=%c style=\"width:%.2f%%\"></div>",
                       'a' + (bar[i].colour % SC_COLOURS + SC_COLOURS) % SC_COLOURS, most > 0 ? 100 * v / most : 0);
+        if (has_interval(&bar[i]) && most > 0)
+            sc_str_printf(&p->out, "<s style=\"margin-left:%.2f%%;width:%.2f%%\"></s>",
+                          100 * fmax(bar[i].low, 0) / most, 100 * (bar[i].high - fmax(bar[i].low, 0)) / most);
+        sc_str_puts(&p->out, "<td>");
         sc_page_escape(&p->out, bar[i].text ? bar[i].text : text, -1);
         sc_str_puts(&p->out, "\n");
     }

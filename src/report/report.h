@@ -92,6 +92,7 @@ typedef struct sc_bar {
     double value;     /* not negative; others are drawn as 0 */
     const char *text; /* behind the bar; NULL: the value */
     int colour;
+    double low, high; /* an interval around the value, drawn over the bar; both 0 or not finite: none */
 } sc_bar;
 /* In the order given, the longest filling its room. title may be NULL. */
 void sc_page_bars(sc_page *p, const char *title, const sc_bar *bar, int n);

@@ -138,11 +138,13 @@ static sc_status put_named(const sc_search *s, const char *p, const char *with, 
     if (i >= n || with[i] != '<') return sc_fail(SC_EFORMAT, "%s: a replacement's \\g lacks its <", s->what);
     for (i++; i < n && with[i] != '>' && k < (int64_t)sizeof name - 1; i++) name[k++] = with[i];
     name[k] = 0;
-    if (i >= n || with[i] != '>') return sc_fail(SC_EFORMAT, "%s: a replacement's \\g<%s is not closed", s->what, name);
+    if (i >= n || with[i] != '>')
+        return sc_fail(SC_EFORMAT, "%s: a replacement's \\g<%s is not closed", s->what, name);
     *at = i;
     if (k && strspn(name, "0123456789") == (size_t)k && k < 6) return put_group(s, p, atoi(name), out);
     int number = pcre2_substring_number_from_name(s->code, (PCRE2_SPTR)name);
-    if (number < 0) return sc_fail(SC_EFORMAT, "%s: a replacement names group '%s', which there is not", s->what, name);
+    if (number < 0)
+        return sc_fail(SC_EFORMAT, "%s: a replacement names group '%s', which there is not", s->what, name);
     return put_group(s, p, number, out);
 }
 

@@ -201,7 +201,7 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
         if (own || !(new || t->n_old)) return own;
     }
     sc_status s = new ? measure_new(t, e, &sum) : SC_OK;
-    if (!s && new) s = sc_trainer_best_take(t, e->step, t->o.ema_model ? e->ema_loss : e->eval_loss);
+    if (!s && new && e->step) s = sc_trainer_best_take(t, e->step, t->o.ema_model ? e->ema_loss : e->eval_loss);
     if (!s) s = measure_old(t, &old);
     if (!s) note_eval(t, e, new ? &sum : NULL, old);
     return s;

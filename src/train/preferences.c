@@ -347,7 +347,7 @@ static sc_status add_single(void *user, const sc_record *r)
 
 /* ---- files ---- */
 
-static sc_status complain(const sc_preferences *p, const sc_objective_setup *s)
+static sc_status complain(const sc_preferences *p, const sc_objective_setup *s, int64_t most)
 {
     if (p->equal && !s->o->prefer.skip_equal)
         return sc_fail(SC_EINVAL,
@@ -358,39 +358,64 @@ static sc_status complain(const sc_preferences *p, const sc_objective_setup *s)
     if (p->equal)
         sc_log(s->ctx, SC_LOG_WARNING, "%lld pairs with equal sides are left out, the first in %s line %lld",
                (long long)p->equal, p->equal_path, (long long)p->equal_line);
-    return SC_OK;
+    if (p->too_long)
+        sc_log(s->ctx, SC_LOG_WARNING,
+               "%lld of %lld examples have an answer longer than %lld tokens and are left out (--length)",
+               (long long)p->too_long, (long long)(p->count + p->too_long), (long long)most);
+    if (p->shortened)
+        sc_log(s->ctx, SC_LOG_WARNING, "%lld prompts are cut at their beginning to fit %lld tokens",
+               (long long)p->shortened, (long long)most);
+    return p->count ? SC_OK : sc_fail(SC_EINVAL, "no example is left to learn from");
+}
+
+/* With `text` (n bytes) in place of the file's own. */
+static sc_status read_file(reading *x, const char *path, const char *text, int64_t n)
+{
+    const sc_preferences *p = x->p;
+    int64_t before = p->count + p->equal + p->too_long;
+    sc_record_fn *fn = p->kind == SC_ANSWERS_PAIRS ? add_pair : add_single;
+    sc_status s = text ? sc_records_of(x->setup->ctx, path, text, n, false, fn, x)
+                       : sc_records_each(x->setup->ctx, path, false, fn, x);
+    if (s || p->count + p->equal + p->too_long > before) return s;
+    return sc_fail(SC_EINVAL, "%s has no preferences", path);
+}
+
+static sc_status end_reading(reading *x, sc_status s)
+{
+    sc_preferences *p = x->p;
+    if (!s) s = complain(p, x->setup, x->most);
+    sc_chat_format_free(&x->format);
+    sc_template_free(x->chat);
+    if (p->source)
+        sc_free(x->source);
+    else
+        p->source = x->source;
+    return s;
+}
+
+static reading begin_reading(sc_preferences *p, const sc_objective_setup *setup, int64_t most)
+{
+    reading x = {.p = p, .setup = setup, .most = most};
+    const int32_t *after;
+    int64_t n_after;
+    sc_tokenizer_template(setup->tokenizer, &x.before, &x.n_before, &after, &n_after);
+    return x;
 }
 
 sc_status sc_preferences_read(sc_preferences *p, const sc_objective_setup *setup, const char *const *path, int n,
                               int64_t most)
 {
-    reading x = {.p = p, .setup = setup, .most = most};
-    const int32_t *after;
-    int64_t n_after;
+    reading x = begin_reading(p, setup, most);
     sc_status s = SC_OK;
-    sc_tokenizer_template(setup->tokenizer, &x.before, &x.n_before, &after, &n_after);
-    for (int i = 0; !s && i < n; i++) {
-        int64_t before = p->count + p->equal + p->too_long;
-        s = sc_records_each(setup->ctx, path[i], false, p->kind == SC_ANSWERS_PAIRS ? add_pair : add_single, &x);
-        if (!s && p->count + p->equal + p->too_long == before)
-            s = sc_fail(SC_EINVAL, "%s has no preferences", path[i]);
-    }
-    if (!s) s = complain(p, setup);
-    if (!s && p->too_long)
-        sc_log(setup->ctx, SC_LOG_WARNING,
-               "%lld of %lld examples have an answer longer than %lld tokens and are left out (--length)",
-               (long long)p->too_long, (long long)(p->count + p->too_long), (long long)most);
-    if (!s && p->shortened)
-        sc_log(setup->ctx, SC_LOG_WARNING, "%lld prompts are cut at their beginning to fit %lld tokens",
-               (long long)p->shortened, (long long)most);
-    if (!s && n && !p->count) s = sc_fail(SC_EINVAL, "%s: no example is left to learn from", path[0]);
-    sc_chat_format_free(&x.format);
-    sc_template_free(x.chat);
-    if (p->source || s)
-        sc_free(x.source);
-    else
-        p->source = x.source;
-    return s;
+    for (int i = 0; !s && i < n; i++) s = read_file(&x, path[i], NULL, 0);
+    return n ? end_reading(&x, s) : SC_OK;
+}
+
+sc_status sc_preferences_parse(sc_preferences *p, const sc_objective_setup *setup, const char *name,
+                               const char *text, int64_t len, int64_t most)
+{
+    reading x = begin_reading(p, setup, most);
+    return end_reading(&x, read_file(&x, name, text, len));
 }
 
 /* ---- what is measured and not learned from ---- */

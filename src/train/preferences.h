@@ -35,6 +35,9 @@ typedef struct sc_preferences {
  * options say to leave them out; nothing is left. */
 sc_status sc_preferences_read(sc_preferences *p, const sc_objective_setup *s, const char *const *path, int n,
                               int64_t most);
+/* The same of one file's text. */
+sc_status sc_preferences_parse(sc_preferences *p, const sc_objective_setup *s, const char *name, const char *text,
+                               int64_t len, int64_t most);
 /* Moves a share of the examples, at least one, to those to be measured; which ones follows from the seed. */
 sc_status sc_preferences_divide(sc_preferences *p, sc_preferences *eval, double share, uint64_t seed);
 void sc_preferences_free(sc_preferences *p);

@@ -45,6 +45,7 @@ sc_status sc_replay_open(sc_replay **out, const sc_objective *o, const sc_object
     r->o.data = x->o->replay;
     r->o.n_data = x->o->n_replay;
     r->o.n_eval_data = 0;
+    r->o.eval_share = 0;
     r->o.batch = rows;
     old.o = &r->o;
     sc_status s = o->open(&r->self, &old);

@@ -33,7 +33,6 @@ sc_status sc_train_options_same(const sc_train_options *o, const json_t *all, co
 /* Paths, sizes and checksums; owned. */
 sc_status sc_files_state(json_t **out, const char *const *path, int n);
 sc_status sc_files_same(const json_t *now, const json_t *before, const char *option, const char *out);
-char *sc_command_text(const char *const *word, int n); /* owned */
 
 /* ---- loss spikes (spike.c) ---- */
 

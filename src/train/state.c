@@ -18,7 +18,7 @@ typedef enum field_kind {
 } field_kind; /* OFF: below 0 is none */
 
 typedef struct field {
-    const char *name; /* of the command's option */
+    const char *name; /* of the command's option, behind a dot where several methods have one of that name */
     field_kind kind;
     size_t at, count;
     bool
@@ -106,8 +106,8 @@ static const field fields[] = {
     FIELD("group-size", INT, rl.group),
     FIELD("passes", INT, rl.passes),
     FIELD("max-tokens", INT, rl.max_tokens),
-    FIELD("temperature", NUM, rl.temperature),
-    FIELD("reference", PATH, rl.reference),
+    FIELD("rl.temperature", NUM, rl.temperature),
+    FIELD("rl.reference", PATH, rl.reference),
     FIELD("kl", OFF, rl.kl),
     FIELD("kl-target", NUM, rl.kl_target),
     FIELD("kl-horizon", NUM, rl.kl_horizon),
@@ -118,7 +118,7 @@ static const field fields[] = {
     FIELD("value-clip", NUM, rl.value_clip),
     FIELD("value-coef", NUM, rl.value_coef),
     FIELD("no-end", NUM, rl.no_end),
-    FIELD("loss", STR, rl.loss),
+    FIELD("rl.loss", STR, rl.loss),
     FIELD("advantage-scale", STR, rl.scale),
     FIELD("leave-out", FLAG, rl.leave_out),
     FIELD("whiten-rewards", FLAG, rl.whiten_rewards),
@@ -137,6 +137,11 @@ static const field fields[] = {
     FIELD("learn", STR, learn),
     FIELD("overlong", STR, overlong),
     FIELD("as-chat", FLAG, chat),
+    FREE("teacher", PATH, distill.teacher),
+    FIELD("divergence", STR, distill.divergence),
+    FIELD("distill.temperature", NUM, distill.temperature),
+    FIELD("mixture", NUM, distill.beta),
+    FIELD("teacher-share", NUM, distill.share),
     FIELD("eval-share", NUM, eval_share),
     FIELD("precision", STR, precision),
     FREE("recompute", FLAG, recompute),
@@ -295,9 +300,10 @@ sc_status sc_train_options_same(const sc_train_options *o, const json_t *all, co
         spell(now, a);
         spell(before, b);
         json_decref(now);
+        const char *dot = strchr(f->name, '.');
         if (!same)
             return sc_fail(SC_EINVAL, "%s: --%s is %s, the run was started with %s; go on with that or without it",
-                           out, f->name, a, b);
+                           out, dot ? dot + 1 : f->name, a, b);
     }
     return SC_OK;
 }
@@ -350,34 +356,4 @@ sc_status sc_files_same(const json_t *now, const json_t *before, const char *opt
                            json_string_value(json_object_get(a, "path")));
     }
     return SC_OK;
-}
-
-/* ---- the command ---- */
-
-static bool plain(const char *word)
-{
-    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
-    return *word && strspn(word, harmless) == strlen(word);
-}
-
-/* As a shell would read it back. */
-char *sc_command_text(const char *const *word, int n)
-{
-    sc_str s = {0};
-    for (int i = 0; i < n; i++) {
-        if (i) sc_str_putc(&s, ' ');
-        if (plain(word[i])) {
-            sc_str_puts(&s, word[i]);
-            continue;
-        }
-        sc_str_putc(&s, '\'');
-        for (const char *p = word[i]; *p; p++) {
-            if (*p == '\'')
-                sc_str_puts(&s, "'\\''");
-            else
-                sc_str_putc(&s, *p);
-        }
-        sc_str_putc(&s, '\'');
-    }
-    return sc_str_take(&s, NULL);
 }

@@ -155,6 +155,8 @@ sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_opti
                             .parts = 1};
     own.data = own.eval_data = path; /* an objective has data to learn from, too */
     own.n_data = own.n_eval_data = n;
+    own.eval_share = 0;
+    own.prefer.precompute = false; /* the file for it is of the new data */
     sc_status s = t->objective->open(self, &x);
     if (s) return s;
     t->objective->size(*self, &size);
