@@ -452,14 +452,19 @@ static sc_status open_adapted(sc_model **out, sc_context *ctx, const char *path,
     return s;
 }
 
-/* Whether a folder has that and no model; *config: its file (sc_free). */
-static bool is_adapter(const char *path, char **config)
+/* The file of a folder's adapter where there is no model (sc_free), else NULL. */
+static sc_status find_adapter(const char *path, char **config)
 {
-    char *own = sc_path_is_dir(path) ? sc_path_join(path, "config.json") : NULL;
-    *config = own ? sc_path_join(path, "adapter_config.json") : NULL;
-    bool yes = *config && !sc_path_exists(own) && sc_path_exists(*config);
+    *config = NULL;
+    if (!sc_path_is_dir(path)) return SC_OK;
+    char *own = sc_path_join(path, "config.json"), *adapter = sc_path_join(path, "adapter_config.json");
+    bool room = own && adapter;
+    if (room && !sc_path_exists(own) && sc_path_exists(adapter))
+        *config = adapter;
+    else
+        sc_free(adapter);
     sc_free(own);
-    return yes;
+    return room ? SC_OK : sc_nomem();
 }
 
 sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
@@ -467,11 +472,13 @@ sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *pat
 {
     static const sc_model_options defaults = {0};
     char *adapter;
-    bool adapted = is_adapter(path, &adapter);
-    sc_status opened =
-        adapted ? open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes) : SC_OK;
-    sc_free(adapter);
-    if (adapted) return opened;
+    sc_status found = find_adapter(path, &adapter);
+    if (found) return found;
+    if (adapter) {
+        found = open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes);
+        sc_free(adapter);
+        return found;
+    }
     sc_model *m = sc_calloc(1, sizeof *m);
     sc_status s = SC_OK;
     if (!m) return sc_nomem();
