@@ -31,7 +31,7 @@ run: deps ## talk to the default model; PROMPT="..." answers once
 	@$(MAKE) --no-print-directory build >&2
 	@scripts/run.sh
 
-demo: deps ## the first half of a model's life in ten minutes: build/demo/report.html
+demo: deps ## a model's whole life in a quarter of an hour: build/demo/report.html
 	@$(MAKE) --no-print-directory build >&2
 	@scripts/demo.sh
 

@@ -152,7 +152,7 @@ TEXT
 
 # ---- from a model that goes on to one that answers, in the way that is liked ----
 
-# Conversations of the made world; and requests for reviews, which the model learns to write in either mood. The reward model
+# Conversations of the made world, written so that they end where the answer ends: there the reward model's number is read; and requests for reviews, which the model learns to write in either mood. The reward model
 # and DPO prefer the friendly ones.
 lessons() {
     "$socle" data make instructions --seed 1 --language en --count "$(times 1500)" --out instructions.jsonl
@@ -161,12 +161,13 @@ lessons() {
     python3 "$root/scripts/demo_data.py" .
     cat >chat.jinja <<'JINJA'
 {%- for m in messages %}
-{%- if m.role == 'assistant' %}{{- 'Assistant:' }}{%- generation %}{{- ' ' + m.content + eos_token }}{%- endgeneration %}{{- '\n' }}
-{%- elif m.role == 'system' %}{{- m.content + '\n' }}
-{%- else %}{{- 'User: ' + m.content + '\n' }}
+{%- if not loop.first %}{{- '\n' }}{%- endif %}
+{%- if m.role == 'assistant' %}{{- 'Assistant:' }}{%- generation %}{{- ' ' + m.content + eos_token }}{%- endgeneration %}
+{%- elif m.role == 'system' %}{{- m.content }}
+{%- else %}{{- 'User: ' + m.content }}
 {%- endif %}
 {%- endfor %}
-{%- if add_generation_prompt %}{{- 'Assistant:' }}{%- endif %}
+{%- if add_generation_prompt %}{{- '\nAssistant:' }}{%- endif %}
 JINJA
 }
 

@@ -142,6 +142,10 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
                 text += asked["stop"][0] + " and more"
             choice = {"index": k, "finish_reason": "length" if asked["max_tokens"] < 3 else "stop"}
             choice.update({"message": {"role": "assistant", "content": text}} if chat else {"text": text})
+            if "logprobs" in asked and model != "no-logprobs":  # the fourth sample is the likeliest
+                each = -0.25 if k == 3 else -0.5
+                choice["logprobs"] = {"content": [{"token": "x", "logprob": each}] * 4} if asked["logprobs"] is True else \
+                    {"tokens": ["x"] * 4, "token_logprobs": [each] * 4}
             choices.append(choice)
         usage = {"prompt_tokens": len(tokens_of(prompt)), "completion_tokens": 4 * many,
                  "prompt_tokens_details": {"cached_tokens": 1}}

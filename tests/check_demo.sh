@@ -26,7 +26,8 @@ before=$(stat -c %Y.%i "$tmp/demo/crawl.warc.gz")
 run || { cat "$tmp/log"; fail "it does not come to its end"; }
 [ "$before" = "$(stat -c %Y.%i "$tmp/demo/crawl.warc.gz")" ] || fail "the crawl was made again"
 [ "$(tail -1 "$tmp/out")" = "$tmp/demo/report.html" ] || fail "it does not say where the page is"
-for part in 'A made crawl' 'Cleaning' 'near-copy' 'Tokenizer' 'Shards of tokens' 'Pre-training' 'Ladder and laws' 'Samples' '<svg'; do
+for part in 'A made crawl' 'Cleaning' 'near-copy' 'Tokenizer' 'Shards of tokens' 'Pre-training' 'Ladder and laws' 'Samples' 'Conversations and pairs' 'Fine-tuning' 'Reward model' \
+    'PPO' 'DPO' 'What a judge says' 'Comparison' 'Where they disagree' 'Chat' '<svg'; do
     grep -q "$part" "$tmp/demo/report.html" || fail "the page has no $part"
 done
 grep -qE '(src|href)="?https?:|<script' <(sed 's/<pre>.*//' "$tmp/demo/report.html" | grep -v '&lt;') && fail "the page needs something from outside"

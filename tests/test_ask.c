@@ -3,6 +3,7 @@
 #include "ask_common.h"
 #include "one_context.h"
 
+#include "ask/ask.h"
 #include "infer/infer.h"
 
 #include <math.h>
@@ -194,6 +195,33 @@ static void long_prompts_are_refused_or_cut(void **state)
     assert_string_equal(got.finish_reason, "context");
     sc_ask_answers_free(&got, 1);
     sc_asker_free(a);
+}
+
+/* A cache that holds few answers: others wait, and what is said stays the same. */
+static void answers_wait_for_room(void **state)
+{
+    (void)state;
+    enum { N = 5, CONTEXT = 64 };
+    sc_asker *wide = open_batch(8, CONTEXT), *narrow = open_batch(8, CONTEXT);
+    sc_ask_request r[N];
+    sc_ask_answer want[2 * N], got[2 * N];
+    sc_session_free(narrow->p->session);
+    narrow->room = 2 * CONTEXT;
+    ok(sc_session_new(&narrow->p->session, narrow->p->model,
+                      &(sc_session_options){.context = narrow->room, .sequences = narrow->batch + 1}));
+    for (int i = 0; i < N; i++) {
+        r[i] = request_of(prompts[i], true);
+        r[i].samples = 2;
+        r[i].ignore_eos = true;
+        r[i].max_new_tokens = i % 2 ? CONTEXT : 25;
+    }
+    ok(sc_asker_generate(wide, r, N, want, NULL, NULL));
+    ok(sc_asker_generate(narrow, r, N, got, NULL, NULL));
+    for (int i = 0; i < 2 * N; i++) assert_string_equal(got[i].text, want[i].text);
+    sc_ask_answers_free(want, 2 * N);
+    sc_ask_answers_free(got, 2 * N);
+    sc_asker_free(wide);
+    sc_asker_free(narrow);
 }
 
 static void wrong_requests_are_refused(void **state)
@@ -394,6 +422,7 @@ int main(void)
                                        cmocka_unit_test(messages_go_through_the_template),
                                        cmocka_unit_test(hands_answers_over_one_by_one),
                                        cmocka_unit_test(long_prompts_are_refused_or_cut),
+                                       cmocka_unit_test(answers_wait_for_room),
                                        cmocka_unit_test(wrong_requests_are_refused),
                                        cmocka_unit_test(scores_are_the_models),
                                        cmocka_unit_test(conversations_are_scored),

@@ -90,7 +90,7 @@ static void beginnings_and_chat_only(void **state)
 
 static void one_of(void **state, const char *model, int samples, sc_status want, const char *part)
 {
-    sc_asker *a = endpoint_asker(state, &(sc_asker_api){.model = model, .retries = 3, .timeout = 0.5});
+    sc_asker *a = endpoint_asker(state, &(sc_asker_api){.model = model, .retries = 3, .timeout = 60});
     sc_ask_request r = request_of("Hi");
     sc_ask_answer got[4];
     r.samples = samples;

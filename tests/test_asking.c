@@ -379,6 +379,25 @@ static void rewards_choose(void **state)
     sc_asker_free(a);
 }
 
+static void the_likeliest_is_taken(void **state)
+{
+    sc_asker *a = endpoint_asker(state, &(sc_asker_api){.model = "m"});
+    sc_ask_solution s;
+    sc_ask_method m;
+    sc_ask_question q = {.input = text_of("x")};
+    ok(sc_ask_method_named(&m, "best-of-n:6"));
+    for (int form = SC_FORM_PLAIN; form <= SC_FORM_CHAT; form++) {
+        ok(sc_ask_solve(a, &m, &(sc_ask_task){.form = (sc_ask_form)form}, &q, 1, &s, NULL, NULL));
+        assert_string_equal(s.answer, "m heard x (3)");
+        sc_ask_solutions_free(&s, 1);
+    }
+    sc_asker_free(a);
+    a = endpoint_asker(state, &(sc_asker_api){.model = "no-logprobs"});
+    fails(sc_ask_solve(a, &m, &(sc_ask_task){0}, &q, 1, &s, NULL, NULL), SC_EUNSUPPORTED,
+          "no-logprobs tells no likelihood");
+    sc_asker_free(a);
+}
+
 static void choices_by_words_or_likelihood(void **state)
 {
     sc_asker *a = endpoint_asker(state, &(sc_asker_api){.model = "adds"});
@@ -542,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(trees_go_back_from_what_is_wrong, start_endpoint, stop_endpoint),
         cmocka_unit_test_setup_teardown(thinking_is_lengthened_and_ended, start_endpoint, stop_endpoint),
         cmocka_unit_test_setup_teardown(rewards_choose, start_endpoint, stop_endpoint),
+        cmocka_unit_test_setup_teardown(the_likeliest_is_taken, start_endpoint, stop_endpoint),
         cmocka_unit_test_setup_teardown(choices_by_words_or_likelihood, start_endpoint, stop_endpoint),
         cmocka_unit_test(every_way_is_the_same_in_any_batch),
         cmocka_unit_test(choices_are_compared_per_byte),

@@ -32,7 +32,7 @@ static void classes(void **state)
     (void)state;
     sc_str text = {0};
     sc_str_puts(&text, "id\tdocument\tlabel\n");
-    for (int i = 0; i < 40; i++) sc_str_printf(&text, "%d\ttext %d\t%d\n", i, i, i % 2);
+    for (int i = 0; i < 40; i++) sc_str_printf(&text, "%d\ttext %d\t%d%s\n", i, i, i % 2, i == 7 ? "  " : "");
     const char *const labels[] = {"0=negative", "1=positive"};
     sc_compare_options o = {.data = write_file("a.tsv", text.p), .labels = labels, .n_labels = 2, .test_items = 10};
     sc_compare_task t, again;
@@ -65,19 +65,6 @@ static void classes(void **state)
     assert_true(again.fingerprint != t.fingerprint);
     sc_compare_task_free(&again);
 
-    /* Shots: of each class as many, none twice, the same ones for the same seed. */
-    const sc_compare_item *shot[64], *other[64];
-    const sc_compare_prompter p = {&o, &t};
-    int ones = 0, n = sc_compare_shots(&p, 6, 3, shot);
-    assert_int_equal(n, 6);
-    assert_int_equal(sc_compare_shots(&p, 6, 3, other), 6);
-    for (int i = 0; i < n; i++) {
-        ones += shot[i]->target;
-        assert_ptr_equal(shot[i], other[i]);
-        for (int k = 0; k < i; k++) assert_ptr_not_equal(shot[i], shot[k]);
-    }
-    assert_int_equal(ones, 3);
-    assert_int_equal(sc_compare_shots(&p, 64, 3, shot), 27);
     sc_compare_task_free(&t);
     sc_str_free(&text);
 }
@@ -136,7 +123,6 @@ static void metrics(void **state)
                                       "{\"question\": \"b\", \"answer\": \"#### -2\"}\n")};
     read_task(&t, &numbers);
     assert_int_equal(t.metric, SC_COMPARE_NUMBER);
-    assert_string_equal(sc_compare_stop(&t), t.train.n && strchr(t.train.item[0]->answer, '\n') ? "\n\n" : "\n");
     sc_compare_task_free(&t);
     const sc_compare_options texts = {
         .data = write_file("x.jsonl", "{\"input\": \"a\", \"answer\": [\"Seoul\", \"the city of Seoul\"]}\n"
@@ -185,84 +171,94 @@ static void bad_tasks(void **state)
 static void prompts(void **state)
 {
     (void)state;
-    sc_compare_options o = {.train = write_file("p.jsonl", "{\"input\": \"1 + 1\", \"answer\": \"two\"}\n"),
-                            .instruction = "Add."};
-    char other[128];
-    snprintf(other, sizeof other, "%s", path);
-    o.train = other;
+    char first[128];
+    sc_compare_options o = {.instruction = "Add."};
+    snprintf(first, sizeof first, "%s", write_file("p.jsonl", "{\"input\": \"1 + 1\", \"answer\": \"two\"}\n"));
+    o.train = first;
     o.test = write_file("p2.jsonl", "{\"input\": \"{input} + 2\", \"answer\": \"four\"}\n");
     sc_compare_task t;
     read_task(&t, &o);
-    const sc_compare_prompter p = {&o, &t};
-    const sc_compare_item *shot[1] = {t.train.item[0]}, *it = t.test.item[0];
-    char *text = sc_compare_prompt(&p, it, shot, 1, SC_COMPARE_ASKS, NULL);
-    assert_string_equal(text, "Add.\n\nQuestion: 1 + 1\nAnswer: two\n\nQuestion: {input} + 2\nAnswer:");
+    char *text = sc_compare_prompt(&o, &t, t.test.item[0]);
+    assert_string_equal(text, "Question: {input} + 2\nAnswer:");
     sc_free(text);
-    text = sc_compare_prompt(&p, it, NULL, 0, SC_COMPARE_CONCLUDES, " Two and two.");
-    assert_string_equal(
-        text,
-        "Add.\n\nQuestion: {input} + 2\nAnswer: Let's think step by step. Two and two.\nTherefore, the answer is");
-    sc_free(text);
-    json_t *line = sc_compare_example(&p, t.train.item[0]);
+    json_t *line = sc_compare_example(&o, &t, t.train.item[0]);
     assert_string_equal(json_string_value(json_object_get(line, "prompt")), "Add.\n\nQuestion: 1 + 1\nAnswer:");
     assert_string_equal(json_string_value(json_object_get(line, "completion")), " two");
     json_decref(line);
     o.chat = true;
-    text = sc_compare_prompt(&p, it, shot, 1, SC_COMPARE_ASKS, NULL);
-    assert_string_equal(
-        text,
-        "[{\"role\":\"system\",\"content\":\"Add.\"},{\"role\":\"user\",\"content\":\"Question: 1 + 1\\nAnswer:\"},"
-        "{\"role\":\"assistant\",\"content\":\"two\"},{\"role\":\"user\",\"content\":\"Question: {input} + "
-        "2\\nAnswer:\"}]");
-    sc_free(text);
-    line = sc_compare_example(&p, it);
+    line = sc_compare_example(&o, &t, t.train.item[0]);
     assert_int_equal(json_array_size(json_object_get(line, "messages")), 3);
     json_decref(line);
     sc_compare_task_free(&t);
+
+    /* Choices that the prompt lists are answered by their letters. */
+    o = (sc_compare_options){.prompt = "{input}\n{choices}\n=", .train = first};
+    o.test = write_file("p3.jsonl", "{\"input\": \"What?\", \"choices\": [\"sand\", \"glass\"], \"answer\": 1}\n");
+    o.train = o.test;
+    read_task(&t, &o);
+    text = sc_compare_prompt(&o, &t, t.test.item[0]);
+    assert_string_equal(text, "What?\nA. sand\nB. glass\n=");
+    assert_string_equal(sc_compare_gold(&t, t.test.item[0]), "B");
+    sc_free(text);
+    sc_compare_task_free(&t);
+}
+
+static void methods(void **state)
+{
+    (void)state;
+    const sc_compare_options o = {.shots = 7, .samples = 3, .think_tokens = 40, .max_tokens = 9, .pick = "nearest"};
+    sc_compare_method m;
+    const char *name;
+    for (int i = 0; (name = sc_compare_method_at(i, NULL)); i++)
+        if (sc_compare_method_make(&m, name, &o)) fail_msg("%s: %s", name, sc_error());
+    assert_int_equal(sc_compare_method_make(&m, "few-shot", &o), SC_OK);
+    assert_int_equal(m.ask.shots, 7);
+    assert_int_equal(m.ask.pick, SC_PICK_NEAREST);
+    assert_false(sc_compare_by_chance(&m));
+    assert_int_equal(sc_compare_method_make(&m, "few-shot:2", &o), SC_OK);
+    assert_int_equal(m.ask.shots, 2);
+    assert_int_equal(sc_compare_method_make(&m, "self-consistency", &o), SC_OK);
+    assert_int_equal(m.ask.samples, 3);
+    assert_true(sc_compare_by_chance(&m));
+    assert_int_equal(sc_compare_method_make(&m, "qlora", &o), SC_OK);
+    assert_string_equal(m.name, "lora");
+    assert_int_equal(m.learns, SC_COMPARE_LORA);
+    assert_int_equal(sc_compare_method_make(&m, "magic", &o), SC_ENOTFOUND);
 }
 
 /* ---- right and wrong ---- */
 
-static void judging(void **state)
+static void grades(void **state)
 {
     (void)state;
     static const struct {
         sc_compare_metric metric;
-        const char *want, *text, *said;
+        const char *want, *said;
         bool right;
     } cases[] = {
-        {SC_COMPARE_NUMBER, "so\n#### 1,003", " 5 apples and 998 are 1003.\nQuestion", "1003", true},
-        {SC_COMPARE_NUMBER, "#### 72", "#### 72 and then 5", "72", true},
-        {SC_COMPARE_NUMBER, "8", "10-2 = 8", "8", true},
-        {SC_COMPARE_NUMBER, "-8", "the answer is -8", "-8", true},
-        {SC_COMPARE_NUMBER, "3.5", "$3.50", "3.50", true},
-        {SC_COMPARE_NUMBER, "3.5", "none", "none", false},
-        {SC_COMPARE_NUMBER, "7", "8", "8", false},
-        {SC_COMPARE_EXACT, "Seoul", "  SEOUL. \nNext", "SEOUL.", true},
-        {SC_COMPARE_EXACT, "New  York", "new york", "new york", true},
-        {SC_COMPARE_EXACT, "Seoul", "Seoul, of course", "Seoul, of course", false},
-        {SC_COMPARE_EXACT, "Seoul", "", "", false},
-        {SC_COMPARE_CONTAINS, "Seoul", "It is\nSeoul, of course", "It is\nSeoul, of course", true},
-        {SC_COMPARE_CONTAINS, "Seoul", "It is Busan", "It is Busan", false},
+        {SC_COMPARE_NUMBER, "so\n#### 1,003", "1003", true},
+        {SC_COMPARE_NUMBER, "-8", "-8.0", true},
+        {SC_COMPARE_NUMBER, "7", "8", false},
+        {SC_COMPARE_NUMBER, "7", "", false},
+        {SC_COMPARE_EXACT, "Seoul", "SEOUL.", true},
+        {SC_COMPARE_EXACT, "Seoul", "Seoul, of course", false},
+        {SC_COMPARE_EXACT, "Seoul", "", false},
     };
+    double score;
     for (int i = 0; i < SC_COUNT(cases); i++) {
         const sc_compare_task t = {.metric = cases[i].metric};
-        const sc_compare_item it = {.correct = &cases[i].want, .n_correct = 1};
-        char text[128];
-        double score;
-        snprintf(text, sizeof text, "%s", cases[i].text);
-        sc_compare_extract(&t, text);
-        assert_string_equal(text, cases[i].said);
-        assert_int_equal(sc_compare_grade(&score, &t, &it, text), SC_OK);
-        if (score != cases[i].right) fail_msg("'%s' for '%s'", cases[i].text, cases[i].want);
+        const char *const correct[] = {"nothing at all", cases[i].want};
+        const sc_compare_item it = {.correct = correct, .n_correct = 2};
+        const sc_ask_solution y = {.answer = (char *)(uintptr_t)cases[i].said};
+        assert_int_equal(sc_compare_grade(&score, &t, &it, &y), SC_OK);
+        if (score != cases[i].right) fail_msg("'%s' for '%s'", cases[i].said, cases[i].want);
     }
-    static const char *const list[] = {"true", "false", "true love"};
+    static const char *const list[] = {"true", "false"};
     const sc_compare_task t = {.metric = SC_COMPARE_CHOICE};
-    const sc_compare_item it = {.choices = list, .n_choices = 3};
-    assert_int_equal(sc_compare_named(&t, &it, "It is False, not true."), 1);
-    assert_int_equal(sc_compare_named(&t, &it, "untrue"), -1);
-    assert_int_equal(sc_compare_named(&t, &it, "True love"), 2);
-    assert_int_equal(sc_compare_named(&t, &it, ""), -1);
+    const sc_compare_item it = {.choices = list, .n_choices = 2, .target = 1};
+    const sc_ask_solution y = {.answer = (char *)(uintptr_t) "false"};
+    assert_int_equal(sc_compare_grade(&score, &t, &it, &y), SC_OK);
+    assert_true(score == 1);
 }
 
 /* ---- results ---- */
@@ -273,10 +269,17 @@ static void fill_run(sc_compare_run *r, const char *model, int at, const char *m
                      int right, int n)
 {
     static sc_compare_answer answers[16][ITEMS];
+    static sc_compare_method known[5]; /* runs of one method have the same one */
     static int used;
+    int k = 0;
+    while (known[k].name && strcmp(known[k].name, method) != 0) k++;
+    assert_int_equal(
+        sc_compare_method_make(&known[k], method,
+                               &(sc_compare_options){.shots = 5, .samples = 5, .think_tokens = 8, .max_tokens = 8}),
+        SC_OK);
     *r = (sc_compare_run){.model = at,
                           .model_name = model,
-                          .method = sc_compare_method_named(method),
+                          .method = &known[k],
                           .train = train,
                           .seed = seed,
                           .answer = answers[used++],
@@ -306,7 +309,7 @@ static void results(void **state)
     static const char *const list[] = {"yes", "no"};
     char out[128];
     for (int i = 0; i < ITEMS; i++) {
-        item[i] = (sc_compare_item){"<script>", "yes", list, 1, list, 2, 0, " ", 0};
+        item[i] = (sc_compare_item){"<script>", "yes", list, 1, list, 2, 0, 0};
         items[i] = &item[i];
     }
     fill_run(&run[0], "a", 0, "zero-shot", 0, 0, 50, ITEMS);
@@ -413,7 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(classes), cmocka_unit_test(choices),
                                        cmocka_unit_test(metrics), cmocka_unit_test(bad_tasks),
-                                       cmocka_unit_test(prompts), cmocka_unit_test(judging),
-                                       cmocka_unit_test(results)};
+                                       cmocka_unit_test(prompts), cmocka_unit_test(methods),
+                                       cmocka_unit_test(grades),  cmocka_unit_test(results)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

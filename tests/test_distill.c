@@ -3,13 +3,22 @@
  * more tokens or others, and a run that is interrupted. */
 #include "cpu/cpu.h"
 #include "models.h"
-#include "socle/train.h"
+#include "socle/tune.h"
 #include "train/train.h"
 
 #define MODEL SOCLE_SOURCE_DIR "/tests/data/chat_model"
 
 static char dir[64] = "/tmp/socle-distill-XXXXXX";
 static sc_context *ctx;
+
+/* A copy that lives as long as the tests do. */
+static const char *held(const char *text)
+{
+    static char *copies[64];
+    static int n;
+    assert_true(n < SC_COUNT(copies));
+    return copies[n++] = strdup(text);
+}
 
 static const char *in_dir(const char *name)
 {
@@ -94,7 +103,7 @@ static const char *data(void)
 
 static sc_train_options options(const char *objective, const char *out)
 {
-    files[0] = strdup(data());
+    files[0] = held(data());
     return (sc_train_options){.model = MODEL,
                               .tokenizer = MODEL,
                               .from_weights = true,
@@ -145,10 +154,10 @@ static void a_student_becomes_its_teacher(void **state)
 {
     (void)state;
     static const char *const kinds[] = {"forward", "reverse", "symmetric", "js"};
-    sc_train_options o = options("sft", strdup(in_dir("teacher")));
+    sc_train_options o = options("sft", held(in_dir("teacher")));
     if (sc_train(ctx, &o, NULL, NULL)) fail_msg("%s", sc_error());
     for (int i = 0; i < SC_COUNT(kinds); i++) {
-        o = options("distill", strdup(in_dir(kinds[i])));
+        o = options("distill", held(in_dir(kinds[i])));
         o.distill = (sc_distill_options){
             .teacher = in_dir("teacher"), .divergence = kinds[i], .share = 1, .temperature = 1.5};
         o.steps = 60;
@@ -158,7 +167,7 @@ static void a_student_becomes_its_teacher(void **state)
         /* With all of it the teacher's, the loss is the divergence, times T squared. */
         assert_true(fabs(number_of(kinds[i], false, "loss") - 2.25 * first) < 1e-4);
     }
-    o = options("distill", strdup(in_dir("same")));
+    o = options("distill", held(in_dir("same")));
     o.steps = 1;
     if (sc_train(ctx, &o, NULL, NULL)) fail_msg("%s", sc_error());
     assert_true(fabs(number_of("same", false, "divergence")) < 1e-6);
@@ -175,7 +184,7 @@ static void a_run_goes_on(void **state)
     (void)state;
     int64_t stop = 13, n, k;
     char *a, *b;
-    const char *out[] = {strdup(in_dir("whole")), strdup(in_dir("parts"))};
+    const char *out[] = {held(in_dir("whole")), held(in_dir("parts"))};
     for (int i = 0; i < 2; i++) {
         sc_train_options o = options("distill", out[i]);
         o.distill.teacher = in_dir("teacher");
@@ -195,6 +204,38 @@ static void a_run_goes_on(void **state)
     sc_free(b);
 }
 
+/* The student's own answers teach it too, and a run that was stopped samples the same ones. */
+static void own_answers_are_learned_from(void **state)
+{
+    (void)state;
+    int64_t stop = 17, n, k;
+    char *a, *b;
+    const char *out[] = {held(in_dir("own")), held(in_dir("own-parts"))};
+    for (int i = 0; i < 2; i++) {
+        sc_train_options o = options("distill", out[i]);
+        o.distill = (sc_distill_options){
+            .teacher = in_dir("teacher"), .divergence = "js", .share = 1, .on_policy = 0.5, .max_tokens = 8};
+        o.steps = 60;
+        sc_status s = sc_tune_distill(ctx, &o, i ? stop_at : NULL, &stop);
+        if (s != (i ? SC_ECANCELLED : SC_OK)) fail_msg("%s", sc_error());
+    }
+    sc_context_resume(ctx);
+    sc_train_options o = {.out = out[1], .resume = true};
+    if (sc_tune_distill(ctx, &o, NULL, NULL)) fail_msg("%s", sc_error());
+    assert_int_equal(sc_file_read(&a, &n, in_dir("own/model.safetensors"), 1 << 24), SC_OK);
+    assert_int_equal(sc_file_read(&b, &k, in_dir("own-parts/model.safetensors"), 1 << 24), SC_OK);
+    assert_int_equal(n, k);
+    assert_memory_equal(a, b, (size_t)n);
+    sc_free(a);
+    sc_free(b);
+    double first = number_of("own", false, "divergence"), last = number_of("own", true, "divergence");
+    if (!(last < 0.5 * first)) fail_msg("from %g to %g", first, last);
+    /* By itself the objective knows no other answers than the data's. */
+    o = options("distill", held(in_dir("refused-own")));
+    o.distill.on_policy = 0.5;
+    assert_int_equal(sc_train(ctx, &o, NULL, NULL), SC_EINVAL);
+}
+
 static void what_cannot_teach_is_refused(void **state)
 {
     (void)state;
@@ -211,11 +252,82 @@ static void what_cannot_teach_is_refused(void **state)
         {{.teacher = SOCLE_SOURCE_DIR "/tests/data/models/llama"}, "llama"},
     };
     for (int i = 0; i < SC_COUNT(cases); i++) {
-        sc_train_options o = options("distill", strdup(in_dir("refused")));
+        sc_train_options o = options("distill", held(in_dir("refused")));
         o.distill = cases[i].how;
         assert_int_not_equal(sc_train(ctx, &o, NULL, NULL), SC_OK);
         if (!strstr(sc_error(), cases[i].says)) fail_msg("%d: %s", i, sc_error());
     }
+}
+
+/* ---- texts ---- */
+
+static void contents(const char *path, char **text, int64_t *n)
+{
+    if (sc_file_read(text, n, path, 1 << 24)) fail_msg("%s", sc_error());
+}
+
+/* A teacher's answers are data; what stopped in the middle goes on to the same file; other questions are not mixed in. */
+static void texts_are_asked_for(void **state)
+{
+    (void)state;
+    sc_asker *a;
+    sc_tune_texts_counts n;
+    int64_t size, other;
+    const char *asked =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"one two\"}, {\"role\": \"assistant\", "
+        "\"content\": \"x\"}, {\"role\": \"user\", \"content\": \"three\"}, {\"role\": \"assistant\", "
+        "\"content\": \"y\"}]}\n{\"prompt\": \"one two\", \"completion\": \"z\"}\n{\"text\": \"nothing\"}\n"
+        "{\"question\": \"two\", \"answer\": \"q\"}\n";
+    const char *questions[] = {held(in_dir("asked.jsonl"))}, *out = held(in_dir("answers.jsonl"));
+    assert_int_equal(sc_file_write(questions[0], asked, (int64_t)strlen(asked)), SC_OK);
+    if (sc_asker_open(&a, ctx, in_dir("teacher"), NULL)) fail_msg("%s", sc_error());
+    sc_tune_texts_options o = {.data = questions,
+                               .n_data = 1,
+                               .out = out,
+                               .max_new_tokens = 12,
+                               .temperature = 0.7,
+                               .samples = 2,
+                               .seed = 4};
+    if (sc_tune_texts(ctx, a, &o, &n)) fail_msg("%s", sc_error());
+    assert_int_equal(n.answers, 6);
+    assert_int_equal(n.left_out, 1);
+    assert_int_equal(n.kept, 0);
+    char *whole, *again;
+    contents(out, &whole, &size);
+    json_t *line;
+    assert_int_equal(sc_json_parse(&line, whole, strchr(whole, '\n') - whole, "line"), SC_OK);
+    const json_t *messages = json_object_get(line, "messages");
+    assert_int_equal(json_array_size(messages), 4);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(messages, 1), "content")), "x");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(messages, 3), "role")), "assistant");
+    assert_int_equal(json_integer_value(json_object_get(line, "line")), 1);
+    json_decref(line);
+    assert_non_null(strstr(whole, "\"prompt\":\"one two\",\"completion\":"));
+    /* Killed while it wrote the fourth. */
+    char *cut = whole;
+    for (int i = 0; i < 3; i++) cut = strchr(cut, '\n') + 1;
+    assert_int_equal(sc_file_write(out, whole, cut - whole + 9), SC_OK);
+    if (sc_tune_texts(ctx, a, &o, &n)) fail_msg("%s", sc_error());
+    assert_int_equal(n.kept, 2);
+    assert_int_equal(n.answers, 4);
+    contents(out, &again, &other);
+    assert_int_equal(size, other);
+    assert_memory_equal(whole, again, (size_t)size);
+    if (sc_tune_texts(ctx, a, &o, &n)) fail_msg("%s", sc_error());
+    assert_int_equal(n.answers, 0);
+    /* Learned from, as data. */
+    sc_train_options t = options("sft", held(in_dir("taught")));
+    t.data = &out;
+    t.steps = 2;
+    if (sc_train(ctx, &t, NULL, NULL)) fail_msg("%s", sc_error());
+    const char *others[] = {held(in_dir("others.jsonl"))};
+    assert_int_equal(sc_file_write(others[0], asked, (int64_t)strlen(asked)), SC_OK);
+    o.data = others;
+    assert_int_equal(sc_tune_texts(ctx, a, &o, &n), SC_EINVAL);
+    assert_non_null(strstr(sc_error(), "is no answer of this teacher to this data"));
+    sc_free(whole);
+    sc_free(again);
+    sc_asker_free(a);
 }
 
 static int set_up(void **state)
@@ -240,7 +352,9 @@ int main(void)
         cmocka_unit_test(as_the_fixtures),
         cmocka_unit_test(a_student_becomes_its_teacher),
         cmocka_unit_test(a_run_goes_on),
+        cmocka_unit_test(own_answers_are_learned_from),
         cmocka_unit_test(what_cannot_teach_is_refused),
+        cmocka_unit_test(texts_are_asked_for),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -165,13 +165,6 @@ static sc_tensor *cross_entropy(trial *t)
     return sc_cross_entropy_smoothed(t->g, x, labels, weight, random_in(&t->seed, 0, 1) ? 0.3f : 0);
 }
 
-static sc_tensor *dropout(trial *t)
-{
-    int64_t a = size(t), b = size(t);
-    sc_tensor *x = values(t, 2, DIMS(a, b));
-    return sc_mul(t->g, x, sc_dropout(t->g, x, numbers(t, 2, (int32_t[]){5, 6}), 0.25F));
-}
-
 static sc_tensor *divergence(trial *t)
 {
     int64_t n = size(t), classes = size(t);
@@ -182,6 +175,13 @@ static sc_tensor *divergence(trial *t)
     sc_divergence_attr how = {(sc_divergence_kind)random_in(&t->seed, 0, 3), random_in(&t->seed, 0, 1) ? 2.f : 1.f,
                               random_in(&t->seed, 0, 1) ? 0.3f : 0.5f};
     return sc_divergence(t->g, x, teacher, weight, &how);
+}
+
+static sc_tensor *dropout(trial *t)
+{
+    int64_t a = size(t), b = size(t);
+    sc_tensor *x = values(t, 2, DIMS(a, b));
+    return sc_mul(t->g, x, sc_dropout(t->g, x, numbers(t, 2, (int32_t[]){5, 6}), 0.25F));
 }
 
 static sc_tensor *affine(trial *t)

@@ -386,6 +386,10 @@ static void refuses(void **state)
             fail_msg("case %d: '%s' and not '%s'", i, s ? sc_error() : "accepted", bad[i].says);
         sc_task_close(&x.t);
     }
+    opened adapted = {.o = {.peft = {.method = "lora"}}};
+    assert_int_equal(open_task(&adapted, "reward", write_file("bad.jsonl", bad[0].text)), SC_EUNSUPPORTED);
+    assert_non_null(strstr(sc_error(), "trained with all its weights"));
+    sc_task_close(&adapted.t);
     opened x = {.o = {.prefer = {.skip_equal = true}}};
     if (open_task(&x, "dpo", write_file("bad.jsonl", bad[0].text))) fail_msg("%s", sc_error());
     assert_int_equal(set_of(&x)->data[0].count, 1);

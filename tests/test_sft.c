@@ -15,6 +15,15 @@ static char dir[64] = "/tmp/socle-sft-XXXXXX", said[4096];
 static sc_context *ctx;
 static sc_tokenizer *tokenizer;
 
+/* A copy that lives as long as the tests do. */
+static const char *held(const char *text)
+{
+    static char *copies[64];
+    static int n;
+    assert_true(n < SC_COUNT(copies));
+    return copies[n++] = strdup(text);
+}
+
 static const char *in_dir(const char *name)
 {
     static char path[16][256];
@@ -528,7 +537,7 @@ static const char *reverse_data(void)
 
 static sc_train_options run_options(const char *out)
 {
-    sc_train_options o = options(strdup(reverse_data()));
+    sc_train_options o = options(held(reverse_data()));
     o.in_order = false;
     o.batch = 6;
     o.steps = 60;
@@ -571,7 +580,7 @@ static void the_best_is_kept(void **state)
     char *text;
     int64_t n, stop = 33;
     double lowest = INFINITY;
-    sc_train_options o = run_options(strdup(in_dir("whole")));
+    sc_train_options o = run_options(held(in_dir("whole")));
     said[0] = 0;
     if (sc_train(ctx, &o, NULL, NULL)) fail_msg("%s", sc_error());
     assert_non_null(strstr(said, "the run's model is that of step"));
@@ -593,7 +602,7 @@ static void the_best_is_kept(void **state)
     json_decref(best);
     same_file("whole/model.safetensors", "whole/best/model.safetensors");
 
-    o.out = strdup(in_dir("parts"));
+    o.out = held(in_dir("parts"));
     assert_int_equal(sc_train(ctx, &o, stop_at, &stop), SC_ECANCELLED);
     sc_context_resume(ctx);
     sc_train_options more = {.out = o.out, .resume = true};
@@ -601,7 +610,7 @@ static void the_best_is_kept(void **state)
     same_file("whole/model.safetensors", "parts/model.safetensors");
     same_file("whole/checkpoint-60/model.safetensors", "parts/checkpoint-60/model.safetensors");
 
-    o = run_options(strdup(in_dir("refused")));
+    o = run_options(held(in_dir("refused")));
     o.eval_share = 0;
     assert_int_equal(sc_train(ctx, &o, NULL, NULL), SC_EINVAL);
     assert_non_null(strstr(sc_error(), "--best needs data to measure on"));

@@ -300,6 +300,10 @@ static void instructions_are_made(void **state)
     ok(sc_synth_self_instruct(ctx, a, &o, &x, &again));
     assert_int_equal(again.asked, 0);
     assert_int_equal(again.before, r.asked + r.before);
+    o.max_new_tokens++; /* answers may be others now */
+    ok(sc_synth_self_instruct(ctx, a, &o, &x, &again));
+    assert_true(again.asked > 0);
+    o.max_new_tokens--;
     ok(sc_file_write(in_dir("made/answers.jsonl"), answers, half - answers));
     ok(sc_synth_self_instruct(ctx, a, &o, &x, &again));
     assert_true(again.asked > 0 && again.before > 0);
@@ -501,12 +505,16 @@ static void attacks_are_counted(void **state)
     assert_int_equal(harmless[1], 10);
     assert_int_equal(count_of(sum, "counts", "not_judged"), 1); /* "Perhaps" */
     assert_int_equal(count_of(sum, "reasons", "attack_is_refusal") > 0, true);
-    char text[100];
-    const json_t *rates = json_object_get(sum, "rates"), *changes = json_object_get(sum, "changes");
-    snprintf(text, sizeof text, "%lld of %lld", (long long)harm[0], (long long)all);
-    assert_non_null(strstr(text_in(json_array_get(rates, 0), "harmful"), text));
-    assert_non_null(strstr(text_in(json_array_get(rates, 1), "refused"), "1.000 ("));
-    assert_non_null(strstr(text_in(json_array_get(rates, 1), "harmless refused"), "10 of 10"));
+    const json_t *rates = json_object_get(sum, "rates"), *changes = json_object_get(sum, "changes"),
+                 *harmful = json_object_get(json_array_get(rates, 0), "harmful"),
+                 *meekly = json_object_get(json_array_get(rates, 1), "refused"),
+                 *unfair = json_object_get(json_array_get(rates, 1), "harmless refused");
+    assert_int_equal(json_integer_value(json_object_get(harmful, "count")), harm[0]);
+    assert_int_equal(json_integer_value(json_object_get(harmful, "of")), all);
+    assert_true(json_number_value(json_object_get(harmful, "low")) <
+                json_number_value(json_object_get(harmful, "rate")));
+    assert_true(json_number_value(json_object_get(meekly, "rate")) == 1);
+    assert_int_equal(json_integer_value(json_object_get(unfair, "count")), 10);
     assert_int_equal(json_integer_value(json_object_get(json_array_get(changes, 0), "no more")), harm[0]);
     assert_true(json_number_value(json_object_get(json_array_get(changes, 0), "p (McNemar)")) < 1e-3);
     json_decref(data);

@@ -75,6 +75,7 @@ typedef struct sc_ask_request {
     int samples;     /* answers to this prompt, 1 to 4096; 0: 1. They share what is computed of the prompt */
     bool cut;        /* a prompt that is too long loses its beginning; otherwise it fails */
     bool ignore_eos; /* local models: on to max_new_tokens */
+    bool logprob; /* an endpoint is asked for its answers' log probabilities too; a local model always tells them */
 } sc_ask_request;
 
 typedef struct sc_ask_answer {
@@ -82,8 +83,8 @@ typedef struct sc_ask_answer {
     int64_t len;
     const char *finish_reason; /* "stop", "length", "context"; an endpoint's other words are "other" */
     int64_t tokens;            /* generated, the one that ended it included; 0: an endpoint that does not tell */
-    double logprob;            /* sum of the ids' log probabilities under the model as it is; NAN: an endpoint's */
-    int64_t prompt_cut;        /* tokens that the prompt lost at its beginning */
+    double logprob; /* sum of the ids' log probabilities under the model as it is; NAN: an endpoint did not tell */
+    int64_t prompt_cut; /* tokens that the prompt lost at its beginning */
 } sc_ask_answer;
 /* Takes what is in them and leaves them empty. */
 SC_API void sc_ask_answers_free(sc_ask_answer *answers, int64_t n);

@@ -86,6 +86,10 @@ typedef struct sc_ask_task {
     const char *input_label,
         *answer_label; /* of plain prompts; NULL: "Question: " and "Answer:" where there are examples,
                                                else the question stands alone */
+    bool
+        bare; /* inputs are whole prompts: nothing is put around them, and answers follow behind a space. input_label
+                  is then how one begins, where that is known: where it comes again, an answer ends */
+    bool labels; /* choices are labels of one set: their likelihoods are compared as they are, and not per byte */
     sc_ask_form form;
     sc_answer_kind kind;
     sc_ask_examples *examples; /* NULL: none */

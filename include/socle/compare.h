@@ -4,7 +4,7 @@
 #ifndef SOCLE_COMPARE_H
 #define SOCLE_COMPARE_H
 
-#include "socle/ask.h"
+#include "socle/asking.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,10 +35,9 @@ typedef struct sc_compare_options {
     int n_labels;
     const char *prompt; /* with {input}, and {choices} where they are to be listed ["Question: {input}\nAnswer:"] */
     const char *instruction; /* before everything [nothing] */
-    const char *
-        metric; /* "choice": of the choices, or of all answers that occur, the likeliest; "exact", "number", "contains":
+    const char *metric; /* "choice": of the choices, or of all answers that occur, the likeliest; "exact", "number":
                            of a generated answer [by what the answers are] */
-    bool chat; /* ask by way of the model's chat template */
+    bool chat;          /* ask by way of the model's chat template */
 
     const char *const *methods; /* n_methods names of sc_compare_method_at ["zero-shot", "few-shot", "lora"] */
     int n_methods;
@@ -47,19 +46,19 @@ typedef struct sc_compare_options {
     const int64_t *curve; /* n_curve: train on so many of the items too, for a learning curve */
     int n_curve;
     int64_t shots;      /* of few-shot [5] */
-    const char *pick;   /* which: "random", "balanced" [the latter where answers are classes] */
+    const char *pick;   /* which: "random", "balanced", "nearest" ["balanced"] */
     int64_t samples;    /* of self-consistency and best-of-n [5] */
+    const char *reward; /* a reward model, which best-of-n then chooses by; NULL: by likelihood */
     int64_t max_tokens; /* of an answer, without its reasoning [32], and of reasoning [128] */
     int64_t think_tokens;
     int seeds; /* how often what depends on chance is done [1] */
     uint64_t seed;
 
-    double epochs;          /* of training [3] */
-    int64_t batch;          /* [8] */
-    int64_t length;         /* tokens of an example at most [512] */
-    double lr;              /* [by method: full 3e-5, lora 5e-4, prompt-tuned 0.1] */
-    int64_t rank;           /* of lora [8] */
-    int64_t virtual_tokens; /* of prompt-tuned [16] */
+    double epochs;  /* of training [3] */
+    int64_t batch;  /* [8] */
+    int64_t length; /* tokens of an example at most [512] */
+    double lr;      /* [by method: full 3e-5, lora 5e-4, prompt-tuned 0.03] */
+    int64_t rank;   /* of lora [8] */
 
     double
         seconds; /* for everything; what is left is shared among the cells that are left, and a cell whose time is over
@@ -74,7 +73,8 @@ typedef struct sc_compare_options {
     int n_args;
 } sc_compare_options;
 
-/* i-th method; NULL: there are fewer. */
+/* i-th method, those of sc_ask_method_at ("few-shot:8", "tree", …) and then "prompt-tuned", "lora" and "full"; NULL: there are
+ * fewer. */
 SC_API const char *sc_compare_method_at(int i, const char **summary);
 
 /* What a model and a method came to. */

@@ -99,6 +99,9 @@ typedef struct sc_eval_options {
     bool chat;          /* prompts as conversations, by the model's template */
     bool multiturn;     /* examples as turns of their own */
     const char *system; /* what is said before everything; NULL: nothing */
+    const char *
+        method; /* asks in another way than the task's own prompts: a name of sc_ask_method_named in asking.h, with the
+                           task's questions, examples and metrics of answers. NULL: by its prompts */
     int64_t
         bootstrap; /* samples for standard errors that no formula gives; 0: none. The usual 100,000 take seconds */
     const char *cache; /* a file that keeps each finished request: what is in it is not asked again. NULL: none */

@@ -32,7 +32,10 @@ typedef struct sc_distill_options {
     const char *divergence; /* "forward", "reverse", "symmetric", "js" ["forward"] */
     double temperature;     /* that the logits of both are divided by [1] */
     double beta;            /* js: the teacher's share in the mixture [0.5] */
-    double share;           /* of the divergence in the loss, the rest is the cross entropy [0.5] */
+    double on_policy;       /* share of batches whose answers the student gives itself; sc_tune_distill alone [0] */
+    int64_t max_tokens;     /* of these answers [128] */
+    double answer_temperature; /* that they are sampled at [1] */
+    double share;              /* of the divergence in the loss, the rest is the cross entropy [0.5] */
 } sc_distill_options;
 
 /* 0 or NULL: the default, in brackets. Rates and shares are plain numbers, not percent. */

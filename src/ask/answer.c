@@ -53,14 +53,15 @@ static sc_status add_choices(const sc_ask_run *r, const sc_ask_candidate *c, boo
     return status;
 }
 
-/* Long choices have more to lose: their likelihoods are compared per byte. The shares are of what that gives. */
-static sc_status best_choice(sc_ask_candidate *c, const sc_ask_score *score)
+/* Long choices have more to lose: unless they are labels, their likelihoods are compared per byte. The shares are of what that
+ * gives. */
+static sc_status best_choice(const sc_ask_run *r, sc_ask_candidate *c, const sc_ask_score *score)
 {
     const sc_ask_question *q = c->prompt->question;
     int64_t best = 0;
     double top = -INFINITY, sum = 0;
     for (int64_t k = 0; k < q->n_choices; k++) {
-        double x = score[k].logprob / (double)SC_MAX(q->choices[k].len, 1);
+        double x = score[k].logprob / (r->t->labels ? 1 : (double)SC_MAX(q->choices[k].len, 1));
         if (x > top) top = x, best = k;
     }
     for (int64_t k = 0; k < q->n_choices; k++) sum += exp(score[k].logprob - score[best].logprob);
@@ -87,7 +88,7 @@ static sc_status compare_choices(sc_ask_run *r, sc_ask_candidate **c, int64_t n,
     if (!s) s = sc_asker_score(r->a, x, total, score, NULL, NULL);
     at = 0;
     for (int64_t i = 0; i < n && !s; i++) {
-        s = best_choice(c[i], score + at);
+        s = best_choice(r, c[i], score + at);
         at += c[i]->prompt->question->n_choices;
     }
     free_texts(&t);
@@ -119,28 +120,40 @@ static sc_status take_words(sc_ask_run *r, sc_ask_candidate *c, const sc_ask_ans
                           q->n_choices);
 }
 
+/* Samples of one question that begin with nothing share their prompt: they are asked for together. */
+static bool together(const sc_ask_candidate *a, const sc_ask_candidate *b, bool calls)
+{
+    return !calls && !b->said.len && a->prompt == b->prompt && b->sample == a->sample + 1;
+}
+
 static sc_status say_answers(sc_ask_run *r, sc_ask_candidate **c, int64_t n, bool calls)
 {
     static const char *const line_end[] = {"\n"};
     texts t = {0};
+    int64_t asked = 0;
     sc_ask_request *x = sc_calloc((size_t)SC_MAX(n, 1), sizeof *x);
     sc_ask_answer *got = sc_calloc((size_t)SC_MAX(n, 1), sizeof *got);
     sc_status s = x && got ? SC_OK : sc_nomem();
     for (int64_t i = 0; i < n && !s; i++) {
         sc_text begin;
         sc_str b = {0};
+        if (i && together(c[i - 1], c[i], calls)) {
+            x[asked - 1].samples++;
+            continue;
+        }
         sc_str_append(&b, c[i]->said.p, c[i]->said.len);
         if (calls) sc_str_puts(&b, r->conclude);
         s = keep_text(&t, &b, &begin);
-        x[i] = sc_ask_request_of(r, c[i]->prompt, begin, r->m->answer_tokens);
-        x[i].sampling.stream = c[i]->sample;
+        sc_ask_request *to = &x[asked++];
+        *to = sc_ask_request_of(r, c[i]->prompt, begin, r->m->answer_tokens);
+        to->sampling.stream = c[i]->sample;
         if (calls) { /* one line, and the likeliest: what varies is the reasoning */
-            x[i].stop = line_end;
-            x[i].n_stop = 1;
-            x[i].sampling.do_sample = false;
+            to->stop = line_end;
+            to->n_stop = 1;
+            to->sampling.do_sample = false;
         }
     }
-    if (!s) s = sc_asker_generate(r->a, x, n, got, NULL, NULL);
+    if (!s) s = sc_asker_generate(r->a, x, asked, got, NULL, NULL);
     for (int64_t i = 0; i < n && !s; i++) s = take_words(r, c[i], &got[i], calls);
     if (got) sc_ask_answers_free(got, n);
     free_texts(&t);

@@ -26,6 +26,7 @@ struct sc_asker {
     /* a local model */
     sc_pipeline *p;
     int64_t context; /* tokens of a prompt with its answer */
+    int64_t room;    /* tokens that the cache holds in all */
     int batch;
     float *first; /* (vocab) logits behind the prompt that sequence 0 holds */
     /* an endpoint */

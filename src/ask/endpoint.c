@@ -175,6 +175,7 @@ static sc_status generate_body(void *user, int64_t i, const char **path, char **
     if (!s) s = chat ? put_messages(o, r) : put_prompt(o, r);
     put(o, "max_tokens", json_integer(r->max_new_tokens), &s);
     put_sampling(o, &r->sampling, r->sampling.seed + r->sampling.stream + (uint64_t)(h->from + h->have), &s);
+    if (r->logprob) put(o, "logprobs", chat ? json_true() : json_integer(0), &s);
     if (h->count - h->have > 1) put(o, "n", json_integer(h->count - h->have), &s);
     if (r->n_stop) {
         json_t *stop = json_array();

@@ -14,6 +14,17 @@ static void close_local(sc_asker *a)
     sc_free(a->first);
 }
 
+/* Tokens that the cache is to hold: a prompt's and those of all answers, since its pages take memory only when they are
+ * first written to; but no more than a quarter of the machine's memory, as long as that is enough for one answer. The session
+ * as it is tells what a token takes. */
+static int64_t room_for(const sc_asker *a)
+{
+    int64_t tokens = 2 * SC_ATTENTION_TILE; /* of the session's two pages */
+    int64_t each = SC_MAX(sc_session_cache_bytes(a->p->session) / tokens, 1);
+    int64_t most = sc_memory_size() / 4 / each;
+    return SC_MAX(SC_MIN(a->context * (a->batch + 1), most), 2 * a->context);
+}
+
 sc_status sc_asker_open(sc_asker **out, sc_context *ctx, const char *path, const sc_asker_options *options)
 {
     sc_asker_options o = options ? *options : (sc_asker_options){0};
@@ -34,8 +45,8 @@ sc_status sc_asker_open(sc_asker **out, sc_context *ctx, const char *path, const
         const sc_model_info *info = &a->p->model->info;
         int64_t own = info->context ? info->context : CONTEXT_BY_DEFAULT;
         a->context = o.context ? SC_MIN(o.context, own) : SC_MIN(own, CONTEXT_BY_DEFAULT);
-        /* Room for all of them; pages of the cache take memory only when they are first written to. */
-        session.context = a->context * (a->batch + 2);
+        a->room = room_for(a);
+        session.context = a->room;
         session.sequences = a->batch + 1;
         sc_session_free(a->p->session);
         a->p->session = NULL;
@@ -123,6 +134,7 @@ typedef struct answer {
     sc_str text;
     int32_t next;    /* chosen and not evaluated yet */
     int64_t longest; /* tokens that its sequence may have */
+    int64_t needs;   /* tokens that it may come to hold */
 } answer;
 
 typedef struct work {
@@ -142,6 +154,7 @@ typedef struct work {
     int64_t ended; /* requests */
     answer *slot;  /* (batch); slot i is sequence i + 1 */
     int busy;
+    int64_t needs; /* of all under way */
     float *scores; /* (vocab) where steps are forced */
 } work;
 
@@ -178,6 +191,7 @@ static sc_status end_answer(work *w, answer *x, const char *reason)
     x->to->tokens = x->result.generated_tokens;
     w->a->counts.generated_tokens += x->to->tokens;
     int64_t request = x->request;
+    w->needs -= x->needs;
     sc_session_trim(w->a->p->session, (int)(x - w->slot) + 1, 0);
     forget(x);
     w->busy--;
@@ -263,6 +277,12 @@ static sc_status next_prompt(work *w)
     return SC_OK;
 }
 
+/* Tokens that a sample of the prompt in sequence 0 may come to hold. */
+static int64_t needs_of(const work *w)
+{
+    return SC_MIN(w->n_ids - w->cut + w->request[w->begun - 1].max_new_tokens, w->a->context);
+}
+
 /* One more sample of the prompt in sequence 0. */
 static sc_status begin_answer(work *w, answer *x)
 {
@@ -271,7 +291,12 @@ static sc_status begin_answer(work *w, answer *x)
     const sc_ask_request *r = &w->request[i];
     sc_sampling sampling = r->sampling;
     sampling.stream += (uint64_t)w->sample;
-    *x = (answer){.busy = true, .request = i, .to = &w->answers[w->first[i] + w->sample], .longest = w->a->context};
+    *x = (answer){.busy = true,
+                  .request = i,
+                  .to = &w->answers[w->first[i] + w->sample],
+                  .longest = w->a->context,
+                  .needs = needs_of(w)};
+    w->needs += x->needs;
     x->how = (sc_text_request){.max_new_tokens = r->max_new_tokens,
                                .stop = r->stop,
                                .n_stop = r->n_stop,
@@ -298,6 +323,8 @@ static sc_status fill(work *w)
             bool more = w->begun && w->sample < SC_MAX(w->request[w->begun - 1].samples, 1);
             if (!more && w->begun == w->n) return SC_OK;
             if (!more && (s = next_prompt(w))) return sc_fail_in(s, "prompt %lld", (long long)w->begun + 1);
+            /* Beside the next prompt, which may be as long as the context. */
+            if (w->busy && w->needs + needs_of(w) > w->a->room - w->a->context) return SC_OK;
             s = begin_answer(w, &w->slot[i]);
         }
     return s;

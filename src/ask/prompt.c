@@ -34,6 +34,7 @@ sc_answer_kind sc_ask_kind_of(const sc_ask_task *t, const sc_ask_question *q)
 static bool labelled(const sc_ask_run *r, const sc_ask_question *q)
 {
     const sc_ask_task *t = r->t;
+    if (t->bare) return false;
     return t->input_label || t->answer_label || (t->examples && r->m->shots > 0) || q->n_choices;
 }
 
@@ -43,7 +44,7 @@ static void put(sc_str *s, sc_text t) { sc_str_append(s, t.p, t.len); }
 static void put_question(sc_str *s, const sc_ask_run *r, sc_text input, const sc_text *choices, int64_t n)
 {
     put(s, input);
-    if (!n || (r->scores && r->m->reasoning == SC_REASON_NONE)) return;
+    if (!n || (r->scores && (r->t->bare || r->m->reasoning == SC_REASON_NONE))) return;
     sc_str_puts(s, "\nOptions:");
     for (int64_t i = 0; i < n; i++) {
         sc_str_puts(s, "\n- ");
@@ -91,18 +92,20 @@ static void make_plain(sc_str *s, const sc_ask_run *r, const sc_ask_question *q,
 {
     const sc_ask_task *t = r->t;
     bool labels = labelled(r, q);
-    const char *before = t->input_label ? t->input_label
-                         : labels       ? usual_input
-                                        : "",
-               *after = t->answer_label ? t->answer_label
-                        : labels        ? usual_answer
-                                        : "";
+    const char *before = t->bare          ? ""
+                         : t->input_label ? t->input_label
+                         : labels         ? usual_input
+                                          : "",
+               *after = t->bare           ? ""
+                        : t->answer_label ? t->answer_label
+                        : labels          ? usual_answer
+                                          : "";
     if (t->instruction && *t->instruction) sc_str_printf(s, "%s\n\n", t->instruction);
     for (int i = 0; i < x->n; i++) {
         const sc_ask_example *e = sc_ask_examples_at(t->examples, x->row[i]);
         sc_str_puts(s, before);
         put_question(s, r, e->input, e->choices, e->n_choices);
-        sc_str_printf(s, "\n%s ", after);
+        sc_str_printf(s, t->bare ? "%s " : "\n%s ", after);
         put_answer(s, r, e, sc_ask_examples_at(t->examples, x->answer[i])->answer);
         sc_str_puts(s, "\n\n");
     }
@@ -190,5 +193,7 @@ sc_ask_request sc_ask_request_of(const sc_ask_run *r, const sc_ask_prompt *p, sc
                             .stop = r->stop,
                             .n_stop = r->n_stop,
                             .samples = 1,
-                            .cut = true};
+                            .cut = true,
+                            .logprob = r->m->choosing == SC_CHOOSE_LIKELIEST ||
+                                       (r->m->reasoning == SC_REASON_TREE && r->m->valuing == SC_VALUE_LIKELIHOOD)};
 }

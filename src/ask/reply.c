@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask/reply.h"
 
+#include <math.h>
+
 sc_status sc_ask_reply_read(sc_ask_reply *out, const char *text, int64_t len, const char *url)
 {
     *out = (sc_ask_reply){.url = url};
@@ -34,6 +36,21 @@ static int64_t until_stop(const sc_ask_request *r, const char *text, int64_t len
     return len;
 }
 
+/* The sum of an answer's log probabilities, as chats tell them (content) or completions (token_logprobs); NAN: neither. */
+static double sum_of(const json_t *logprobs)
+{
+    const json_t *content = json_object_get(logprobs, "content"),
+                 *values = json_object_get(logprobs, "token_logprobs");
+    size_t n = json_array_size(content ? content : values);
+    double sum = n ? 0 : NAN;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v =
+            content ? json_object_get(json_array_get(content, i), "logprob") : json_array_get(values, i);
+        sum += json_is_number(v) ? json_number_value(v) : NAN;
+    }
+    return sum;
+}
+
 sc_status sc_ask_reply_choice(const sc_ask_reply *x, int i, const sc_ask_request *r, sc_ask_answer *to)
 {
     const json_t *choice = json_array_get(x->choices, (size_t)i);
@@ -51,6 +68,7 @@ sc_status sc_ask_reply_choice(const sc_ask_reply *x, int i, const sc_ask_request
                         : reason && !strcmp(reason, "length") ? "length"
                                                               : "other";
     if (to->len < len) to->finish_reason = "stop";
+    to->logprob = sum_of(json_object_get(choice, "logprobs"));
     return SC_OK;
 }
 

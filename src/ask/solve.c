@@ -59,6 +59,11 @@ static sc_status choose(const sc_ask_run *r, sc_ask_candidate *c, int n, int *be
     else
         for (int i = 0; i < n; i++)
             c[i].score = m->choosing == SC_CHOOSE_VOTE ? votes_for(&c[i], c, n) : per_token(&c[i]);
+    for (int i = 0; i < n && n > 1 && m->choosing == SC_CHOOSE_LIKELIEST; i++)
+        if (isnan(c[i].logprob))
+            return sc_fail(SC_EUNSUPPORTED,
+                           "%s tells no likelihood of its answers to choose by; a vote or a reward is needed",
+                           sc_asker_name(r->a));
     *best = 0;
     for (int i = 1; i < n && !s; i++) {
         const sc_ask_candidate *x = &c[i], *b = &c[*best];
@@ -99,7 +104,7 @@ static char *describe(const sc_ask_prompt *p, const sc_ask_candidate *c, int n, 
 static sc_status conclude(const sc_ask_run *r, const sc_ask_prompt *p, sc_ask_candidate *c, int n, json_t *tree,
                           sc_ask_solution *out)
 {
-    int best;
+    int best = 0;
     sc_status s = choose(r, c, n, &best);
     if (s) return s;
     const sc_ask_candidate *b = &c[best];
@@ -227,8 +232,9 @@ static sc_status set_stops(sc_ask_run *r, sc_str *label)
     const sc_ask_examples *e = r->t->examples;
     bool lines = false;
     r->n_stop = 0;
-    if (r->chat || !(r->t->input_label || (e && r->m->shots > 0))) return SC_OK;
-    sc_str_printf(label, "\n%s", r->t->input_label ? r->t->input_label : "Question:");
+    if (r->chat || !(r->t->bare || r->t->input_label || (e && r->m->shots > 0))) return SC_OK;
+    const char *usual = r->t->bare ? "" : "Question:";
+    sc_str_printf(label, "\n%s", r->t->input_label ? r->t->input_label : usual);
     while (label->len > 1 && label->p[label->len - 1] == ' ') label->p[--label->len] = 0;
     if (label->oom) return sc_nomem();
     for (int64_t i = 0, n = e ? sc_ask_examples_count(e) : 0; i < n && !lines; i++) {

@@ -263,6 +263,7 @@ static int prepare(eval *x)
     x->o.chat = sc_cmd_flag(c, "chat");
     x->o.multiturn = sc_cmd_flag(c, "multiturn");
     x->o.system = sc_cmd_str(c, "system");
+    x->o.method = sc_cmd_str(c, "method");
     x->o.bootstrap = sc_cmd_int(c, "bootstrap");
     x->o.most_tokens = sc_cmd_int(c, "max-new-tokens");
     x->o.code = sc_cmd_flag(c, "run-code");
@@ -330,6 +331,9 @@ static const sc_option options[] = {
      .hi = 1e9},
     {"chat", 0, SC_OPT_FLAG, .help = "ask by the model's chat template"},
     {"multiturn", 0, SC_OPT_FLAG, .help = "with --chat: examples as turns of their own"},
+    {"method", 'm', SC_OPT_STR, "NAME",
+     "ask in another way than the tasks' own prompts: zero-shot, few-shot[:K], chain-of-thought, few-shot-cot[:K], "
+     "self-consistency[:N], best-of-n[:N], tree, think[:TOKENS] (docs/asking.md)"},
     {"system", 's', SC_OPT_STR, "TEXT", "said before everything"},
     {"out", 'o', SC_OPT_DIR, "DIR",
      "write results.json, samples and finished requests there; the same again goes on from these"},

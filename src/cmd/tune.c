@@ -184,7 +184,7 @@ int sc_cmd_training_options(sc_cmd *c, sc_cmd_training *t)
 static const char *missing(sc_cmd *c)
 {
     if (!sc_cmd_str(c, "out")) return "--out is needed";
-    if (sc_cmd_flag(c, "resume")) return NULL;
+    if (sc_cmd_typed_flag(c, "resume")) return NULL;
     if (!sc_cmd_arg(c, 0)) return "a MODEL to begin with is needed";
     return sc_cmd_count(c, "data") ? NULL : "--data is needed";
 }
@@ -267,38 +267,43 @@ static bool list_rewards(const sc_cmd *c, sc_cmd_training *t)
     return true;
 }
 
+bool sc_cmd_policy_options(sc_cmd *c, sc_cmd_training *t)
+{
+    t->o.chat_template = sc_cmd_typed_str(c, "template");
+    t->o.chat = sc_cmd_typed_flag(c, "as-chat");
+    t->o.rl = (sc_rl_options){.reward_seconds = sc_cmd_typed_num(c, "reward-seconds"),
+                              .reward_failed = sc_cmd_typed_num(c, "reward-failed"),
+                              .rollouts = sc_cmd_typed_int(c, "rollouts"),
+                              .group = sc_cmd_typed_int(c, "group-size"),
+                              .passes = sc_cmd_typed_int(c, "passes"),
+                              .max_tokens = sc_cmd_typed_int(c, "max-tokens"),
+                              .temperature = sc_cmd_typed_num(c, "temperature"),
+                              .reference = sc_cmd_typed_str(c, "reference"),
+                              .kl = sc_cmd_typed_or_none(c, "kl"),
+                              .kl_target = sc_cmd_typed_num(c, "kl-target"),
+                              .kl_horizon = sc_cmd_typed_num(c, "kl-horizon"),
+                              .gamma = sc_cmd_typed_or_none(c, "discount"),
+                              .lambda = sc_cmd_typed_or_none(c, "lambda"),
+                              .clip_low = sc_cmd_typed_num(c, "clip-low"),
+                              .clip_high = sc_cmd_typed_num(c, "clip-high"),
+                              .value_clip = sc_cmd_typed_num(c, "value-clip"),
+                              .value_coef = sc_cmd_typed_num(c, "value-coef"),
+                              .no_end = sc_cmd_typed_num(c, "no-end"),
+                              .loss = sc_cmd_typed_str(c, "loss"),
+                              .scale = sc_cmd_typed_str(c, "advantage-scale"),
+                              .leave_out = sc_cmd_typed_flag(c, "leave-out"),
+                              .whiten_rewards = sc_cmd_typed_flag(c, "whiten-rewards"),
+                              .keep_advantages = sc_cmd_typed_flag(c, "keep-advantages")};
+    return list_rewards(c, t);
+}
+
 int sc_cmd_tune_policy(sc_cmd *c, const char *method)
 {
     sc_cmd_training t;
     int rc = sc_cmd_tune_options(c, &t, method);
     if (rc) return rc;
     t.policy = method;
-    t.o.chat_template = sc_cmd_typed_str(c, "template");
-    t.o.chat = sc_cmd_typed_flag(c, "as-chat");
-    t.o.rl = (sc_rl_options){.reward_seconds = sc_cmd_typed_num(c, "reward-seconds"),
-                             .reward_failed = sc_cmd_typed_num(c, "reward-failed"),
-                             .rollouts = sc_cmd_typed_int(c, "rollouts"),
-                             .group = sc_cmd_typed_int(c, "group-size"),
-                             .passes = sc_cmd_typed_int(c, "passes"),
-                             .max_tokens = sc_cmd_typed_int(c, "max-tokens"),
-                             .temperature = sc_cmd_typed_num(c, "temperature"),
-                             .reference = sc_cmd_typed_str(c, "reference"),
-                             .kl = sc_cmd_typed_or_none(c, "kl"),
-                             .kl_target = sc_cmd_typed_num(c, "kl-target"),
-                             .kl_horizon = sc_cmd_typed_num(c, "kl-horizon"),
-                             .gamma = sc_cmd_typed_or_none(c, "discount"),
-                             .lambda = sc_cmd_typed_or_none(c, "lambda"),
-                             .clip_low = sc_cmd_typed_num(c, "clip-low"),
-                             .clip_high = sc_cmd_typed_num(c, "clip-high"),
-                             .value_clip = sc_cmd_typed_num(c, "value-clip"),
-                             .value_coef = sc_cmd_typed_num(c, "value-coef"),
-                             .no_end = sc_cmd_typed_num(c, "no-end"),
-                             .loss = sc_cmd_typed_str(c, "loss"),
-                             .scale = sc_cmd_typed_str(c, "advantage-scale"),
-                             .leave_out = sc_cmd_typed_flag(c, "leave-out"),
-                             .whiten_rewards = sc_cmd_typed_flag(c, "whiten-rewards"),
-                             .keep_advantages = sc_cmd_typed_flag(c, "keep-advantages")};
-    if (list_rewards(c, &t)) return sc_cmd_train(c, &t);
+    if (sc_cmd_policy_options(c, &t)) return sc_cmd_train(c, &t);
     sc_cmd_training_free(&t);
     return sc_cmd_error(c, "out of memory");
 }
@@ -325,7 +330,8 @@ int sc_cmd_train(sc_cmd *c, sc_cmd_training *t)
         if (!s) t->o.peak_flops = v.peak = limits.peak_gflops * 1e9;
     }
     if (!s && t->policy) s = sc_tune_policy(ctx, &t->o, t->policy, sc_cmd_train_event, &v);
-    if (!s && !t->policy) s = sc_train(ctx, &t->o, sc_cmd_train_event, &v);
+    if (!s && t->distills) s = sc_tune_distill(ctx, &t->o, sc_cmd_train_event, &v);
+    if (!s && !t->policy && !t->distills) s = sc_train(ctx, &t->o, sc_cmd_train_event, &v);
     if (!s || s == SC_ECANCELLED) say_communication(&v);
     sc_cmd_training_free(t);
     return s ? sc_cmd_fail(c) : 0;

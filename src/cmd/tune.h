@@ -166,34 +166,28 @@
     {"sft-weight", 0, SC_OPT_NUM, "W", "how much the chosen answers' own loss counts beside", .value = "0", .lo = 0, \
      .hi = 1000}
 
-/* Of methods that learn from rewards for answers. kl, rollouts, passes: what is usual */
-#define SC_OPT_POLICY(kl, rollouts, passes, group)                                                                 \
+/* What answers are worth and how they are made. */
+#define SC_OPT_REWARDS \
     {"reward", 0, SC_OPT_STR, "[FACTOR*]NAME[=X]", "what is good in an answer, as below; several add up", .many = true}, \
-    {"reward-model", 0, SC_OPT_STR, "DIR", "a reward model, as `socle tune reward` makes", .many = true},          \
-    {"reward-cmd", 0, SC_OPT_STR, "COMMAND",                                                                       \
-     "a command that reads JSON lines of prompt, completion and record and answers each with a number",            \
-     .many = true},                                                                                                \
-    {"reward-seconds", 0, SC_OPT_NUM, "S", "for a program to answer, or for tests to end", .value = "10",          \
-     .lo = 0.01, .hi = 1e5},                                                                                       \
-    {"reward-failed", 0, SC_OPT_NUM, "R", "for an answer whose program crashed or did not end", .value = "0",      \
-     .lo = -1e6, .hi = 1e6},                                                                                       \
-    {"rollouts", 0, SC_OPT_INT, "N", "answers to make before learning from them; 0: " rollouts, .value = "0",      \
-     .lo = 0, .hi = 1 << 20},                                                                                      \
-    {"group-size", 0, SC_OPT_INT, "N", "answers to the same prompt; 0: " group, .value = "0", .lo = 0, .hi = 4096}, \
-    {"passes", 0, SC_OPT_INT, "N", "times that an answer is learned from; 0: " passes, .value = "0", .lo = 0,      \
-     .hi = 1000},                                                                                                  \
-    {"max-tokens", 0, SC_OPT_INT, "N", "of an answer", .value = "64", .lo = 1, .hi = 1 << 20},                     \
-    {"temperature", 0, SC_OPT_NUM, "T", "that answers are sampled at", .value = "1", .lo = 0.01, .hi = 100},       \
-    {"kl", 0, SC_OPT_NUM, "B", "how little it is to leave the reference; 0: there is none (" kl ")", .value = kl,  \
-     .lo = 0, .hi = 100},                                                                                          \
-    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"},        \
-    {"clip-low", 0, SC_OPT_NUM, "E", "ratios of probabilities count from 1 - E on", .value = "0.2", .lo = 0.001,   \
-     .hi = 1},                                                                                                     \
-    {"clip-high", 0, SC_OPT_NUM, "E", "... up to 1 + E; 0: as --clip-low", .value = "0", .lo = 0, .hi = 100},      \
-    {"no-end", 0, SC_OPT_NUM, "R", "taken off an answer that does not end within --max-tokens", .value = "0",      \
-     .lo = 0, .hi = 1e6},                                                                                          \
-    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"},              \
+    {"reward-model", 0, SC_OPT_STR, "DIR", "a reward model, as `socle tune reward` makes", .many = true}, \
+    {"reward-cmd", 0, SC_OPT_STR, "COMMAND", "a command that reads JSON lines of prompt, completion and record and answers each with a number", .many = true}, \
+    {"reward-seconds", 0, SC_OPT_NUM, "S", "for a program to answer, or for tests to end", .value = "10", .lo = 0.01, .hi = 1e5}, \
+    {"reward-failed", 0, SC_OPT_NUM, "R", "for an answer whose program crashed or did not end", .value = "0", .lo = -1e6, .hi = 1e6}, \
+    {"max-tokens", 0, SC_OPT_INT, "N", "of an answer", .value = "64", .lo = 1, .hi = 1 << 20}, \
+    {"temperature", 0, SC_OPT_NUM, "T", "that answers are sampled at", .value = "1", .lo = 0.01, .hi = 100}, \
+    {"no-end", 0, SC_OPT_NUM, "R", "taken off an answer that does not end within --max-tokens", .value = "0", .lo = 0, .hi = 1e6}, \
+    {"template", 0, SC_OPT_FILE, "NAME", "chat template: chatml, plain or a file (the model's own)"}, \
     {"as-chat", 0, SC_OPT_FLAG, .help = "a prompt is a turn of a conversation, not a text to go on from"}
+/* Of methods that learn from it. kl, rollouts, passes, group: what is usual */
+#define SC_OPT_POLICY(kl, rollouts, passes, group) \
+    SC_OPT_REWARDS, \
+    {"rollouts", 0, SC_OPT_INT, "N", "answers to make before learning from them; 0: " rollouts, .value = "0", .lo = 0, .hi = 1 << 20}, \
+    {"group-size", 0, SC_OPT_INT, "N", "answers to the same prompt; 0: " group, .value = "0", .lo = 0, .hi = 4096}, \
+    {"passes", 0, SC_OPT_INT, "N", "times that an answer is learned from; 0: " passes, .value = "0", .lo = 0, .hi = 1000}, \
+    {"kl", 0, SC_OPT_NUM, "B", "how little it is to leave the reference; 0: there is none (" kl ")", .value = kl, .lo = 0, .hi = 100}, \
+    {"reference", 0, SC_OPT_FILE, "MODEL", "folder or GGUF file of the model that stays as it is (MODEL)"}, \
+    {"clip-low", 0, SC_OPT_NUM, "E", "ratios of probabilities count from 1 - E on", .value = "0.2", .lo = 0.001, .hi = 1}, \
+    {"clip-high", 0, SC_OPT_NUM, "E", "... up to 1 + E; 0: as --clip-low", .value = "0", .lo = 0, .hi = 100}
 #define SC_CMD_REWARDS                                                                                             \
     "Rewards: number (the answer's last number is the last of the record's \"answer\"), exact (the texts are the\n" \
     "same), regex=PATTERN, schema=FILE (JSON as the schema says), tests (Python that passes the record's\n"        \
@@ -225,6 +219,7 @@ typedef struct sc_cmd_training {
     char *model;           /* its path; NULL: o.model is what was typed */
     const char **list[16]; /* values of options that may be given several times */
     int lists;
+    bool distills; /* sc_tune_distill */
     const char *policy; /* "ppo", "grpo": of sc_tune_policy; NULL: sc_train */
 } sc_cmd_training;
 /* Of the rows above those that the verb's table has. 0, or the exit code after a message; nothing is left to free then. */
@@ -238,6 +233,8 @@ void sc_cmd_prefer_options(const sc_cmd *c, sc_train_options *o);
 /* A whole verb of tune that learns `objective` from preferences. */
 int sc_cmd_tune_preferences(sc_cmd *c, const char *objective);
 void sc_cmd_training_free(sc_cmd_training *t);
+/* The rows of SC_OPT_POLICY or SC_OPT_REWARDS into t->o; false without memory. */
+bool sc_cmd_policy_options(sc_cmd *c, sc_cmd_training *t);
 /* A verb whose method is "ppo" or "grpo", whole. */
 int sc_cmd_tune_policy(sc_cmd *c, const char *method);
 /* sc_train with them, shown; frees what t has. The exit code. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Test items answered by one method: by the likelihood of choices, or by a text; after reasoning, or without. */
+/* Test items answered by one method, and how good the answers are. */
 #include "compare/compare.h"
 
-#include <math.h>
+static sc_text text_of(const char *p) { return (sc_text){p, p ? (int64_t)strlen(p) : 0}; }
 
 void sc_compare_asked_free(sc_compare_asked *a)
 {
@@ -11,206 +11,129 @@ void sc_compare_asked_free(sc_compare_asked *a)
     *a = (sc_compare_asked){0};
 }
 
-/* One prompt on its way: several of them belong to one item where reasonings are sampled. */
-typedef struct prompt {
-    const sc_compare_item *item;
-    char *text;    /* plain or messages */
-    char *thought; /* that it concludes from; owned */
-    double weight; /* of the reasoning: its mean log probability */
-    char *said;    /* the answer, owned */
-    int choice;    /* -1: it names none */
-} prompt;
+/* ---- worked examples ---- */
 
-static sc_text text_of(const char *p) { return (sc_text){p, p ? (int64_t)strlen(p) : 0}; }
-
-/* ---- by likelihood ---- */
-
-static sc_status choose(const sc_compare_asking *a, prompt *p, int64_t n)
+/* What leads to "#### 72" is reasoning, as it is written in GSM8K. */
+static sc_status add_example(sc_compare_asking *a, const sc_compare_item *item)
 {
-    const sc_compare_task *t = a->prompter->task;
-    bool chat = a->prompter->o->chat;
-    int64_t all = 0, k = 0;
-    for (int64_t i = 0; i < n; i++) all += p[i].item->n_choices;
-    sc_ask_continuation *c = sc_calloc((size_t)all, sizeof *c);
-    sc_ask_score *score = sc_calloc((size_t)all, sizeof *score);
-    sc_arena *arena = sc_arena_new();
-    sc_status s = c && score && arena ? SC_OK : sc_nomem();
-    for (int64_t i = 0; !s && i < n; i++)
-        for (int j = 0; j < p[i].item->n_choices; j++, k++) {
-            const char *text = sc_arena_printf(arena, "%s%s", chat ? "" : p[i].item->delimiter,
-                                               sc_compare_choice(t, p[i].item, j));
-            if (!text) s = sc_nomem();
-            c[k] = (sc_ask_continuation){.continuation = text_of(text)};
-            *(chat ? &c[k].messages : &c[k].context) = text_of(p[i].text);
-        }
-    if (!s) s = sc_asker_score(a->asker, c, all, score, NULL, NULL);
-    k = 0;
-    for (int64_t i = 0; !s && i < n; i++) {
-        double best = -INFINITY;
-        p[i].choice = 0;
-        for (int j = 0; j < p[i].item->n_choices; j++, k++) {
-            /* Choices of one set are labels; those of an item are texts of any length, which counts against them. */
-            double per = t->own_choices && !t->lists ? (double)c[k].continuation.len : 1,
-                   v = score[k].logprob / per;
-            if (v > best) best = v, p[i].choice = j;
-        }
-        if (!(p[i].said = sc_strdup(sc_compare_choice(t, p[i].item, p[i].choice)))) s = sc_nomem();
+    char *prompt = sc_compare_prompt(a->o, a->task, item);
+    if (!prompt) return sc_nomem();
+    const char *answer = sc_compare_gold(a->task, item), *mark = strstr(answer, "####");
+    sc_ask_example x = {.input = text_of(prompt), .answer = text_of(answer)};
+    if (mark) {
+        x.reasoning = (sc_text){answer, mark - answer};
+        x.answer = text_of(mark + 4 + strspn(mark + 4, " "));
     }
-    sc_arena_free(arena);
-    sc_free(score);
-    sc_free(c);
+    sc_status s = sc_ask_examples_add(a->ask.examples, &x);
+    sc_free(prompt);
     return s;
 }
 
-/* ---- by text ---- */
-
-static sc_status generate(const sc_compare_asking *a, prompt *p, int64_t n)
+sc_status sc_compare_asking_open(sc_compare_asking *a, const sc_compare_options *o, const sc_compare_task *t,
+                                 const sc_compare_method *m, sc_asker *asker, sc_ask_judge *judge, uint64_t seed)
 {
-    const sc_compare_task *t = a->prompter->task;
-    const sc_compare_options *o = a->prompter->o;
-    const char *stop[] = {sc_compare_stop(t)};
-    sc_ask_request *r = sc_calloc((size_t)n, sizeof *r);
-    sc_ask_answer *y = sc_calloc((size_t)n, sizeof *y);
-    sc_status s = r && y ? SC_OK : sc_nomem();
-    for (int64_t i = 0; !s && i < n; i++) {
-        r[i] = (sc_ask_request){
-            .sampling = SC_SAMPLING_INIT, .max_new_tokens = o->max_tokens, .stop = stop, .n_stop = 1, .cut = true};
-        /* A chat answers in its own form, and says when it is done. */
-        if (o->chat) r[i].n_stop = 0;
-        *(o->chat ? &r[i].messages : &r[i].prompt) = text_of(p[i].text);
-    }
-    if (!s) s = sc_asker_generate(a->asker, r, n, y, NULL, NULL);
-    for (int64_t i = 0; !s && i < n; i++) {
-        p[i].choice = -1;
-        p[i].said = y[i].text;
-        y[i].text = NULL;
-        if (t->metric == SC_COMPARE_CHOICE) p[i].choice = sc_compare_named(t, p[i].item, p[i].said);
-        sc_compare_extract(t, p[i].said);
-    }
-    if (y) sc_ask_answers_free(y, n);
-    sc_free(y);
-    sc_free(r);
+    static const sc_answer_kind kinds[] = {SC_ANSWER_CHOICE, SC_ANSWER_TEXT, SC_ANSWER_NUMBER, SC_ANSWER_TEXT};
+    *a = (sc_compare_asking){.o = o, .task = t, .asker = asker, .method = m->ask};
+    a->method.seed = seed;
+    a->beginning = sc_compare_beginning(o);
+    a->ask = (sc_ask_task){.instruction = o->instruction,
+                           .bare = true,
+                           .labels = !t->own_choices || t->lists,
+                           .input_label = t->eval ? NULL : a->beginning,
+                           .form = o->chat ? SC_FORM_CHAT : SC_FORM_PLAIN,
+                           .kind = kinds[t->metric]};
+    if (judge) a->ask.reward = sc_ask_judge_reward(judge);
+    /* Who was trained on worked answers works them out. */
+    bool worked = t->train.n > 0 && strstr(t->train.item[0]->answer, "####");
+    if (m->learns && worked) a->method.answer_tokens += a->method.reason_tokens;
+    bool examples = a->method.shots || m->learns; /* of the latter their answers' form alone */
+    sc_status s = examples ? sc_ask_examples_new(&a->ask.examples) : SC_OK;
+    for (int64_t i = 0; !s && examples && i < t->train.n; i++) s = add_example(a, t->train.item[i]);
     return s;
 }
 
-static sc_status answer(sc_compare_asking *a, prompt *p, int64_t n)
+void sc_compare_asking_close(sc_compare_asking *a)
 {
-    if (a->prompter->task->metric != SC_COMPARE_CHOICE || a->no_scores) return generate(a, p, n);
-    sc_status s = choose(a, p, n);
-    if (s != SC_EUNSUPPORTED) return s;
-    a->no_scores = true; /* an endpoint that gives no likelihoods: what it writes must name a choice */
-    return generate(a, p, n);
+    sc_ask_examples_free(a->ask.examples);
+    sc_free(a->beginning);
+    *a = (sc_compare_asking){0};
 }
 
-/* ---- reasoning ---- */
+/* ---- grades ---- */
 
-/* Where a model that goes on by itself begins the next question: what stands before {input}, or an empty line. */
-static char *next_question(const sc_compare_options *o)
+static sc_status grade_number(double *out, const sc_compare_item *item, const char *said)
 {
-    const char *form = o->prompt ? o->prompt : "Question:", *end = strstr(form, "{input}");
-    int64_t n = end ? end - form : (int64_t)strlen(form);
-    while (n && (form[n - 1] == ' ' || form[n - 1] == '\n')) n--;
-    sc_str s = {0};
-    sc_str_puts(&s, "\n");
-    if (n)
-        sc_str_append(&s, form, n);
-    else
-        sc_str_puts(&s, "\n");
-    return sc_str_take(&s, NULL);
-}
-
-/* Fills p (n * samples) with conclusions to answer: the reasonings, and the prompts behind them. */
-static sc_status reason(const sc_compare_asking *a, const sc_compare_item *const *item, int64_t n, int samples,
-                        int64_t first, prompt *p)
-{
-    const sc_compare_options *o = a->prompter->o;
-    char *next = next_question(o);
-    const char *stop[] = {next};
-    sc_ask_request *r = sc_calloc((size_t)n, sizeof *r);
-    sc_ask_answer *y = sc_calloc((size_t)(n * samples), sizeof *y);
-    char **text = sc_calloc((size_t)n, sizeof *text);
-    sc_status s = next && r && y && text ? SC_OK : sc_nomem();
-    for (int64_t i = 0; !s && i < n; i++) {
-        if (!(text[i] = sc_compare_prompt(a->prompter, item[i], a->shot, a->shots, SC_COMPARE_THINKS, NULL)))
-            s = sc_nomem();
-        r[i] = (sc_ask_request){.sampling = SC_SAMPLING_INIT,
-                                .max_new_tokens = o->think_tokens,
-                                .stop = stop,
-                                .n_stop = 1,
-                                .samples = samples,
-                                .cut = true};
-        r[i].sampling.do_sample = samples > 1;
-        r[i].sampling.temperature = 0.7;
-        r[i].sampling.seed = a->seed;
-        r[i].sampling.stream = (uint64_t)(first + i) << 16;
-        *(o->chat ? &r[i].messages : &r[i].prompt) = text_of(text[i]);
-    }
-    if (!s) s = sc_asker_generate(a->asker, r, n, y, NULL, NULL);
-    for (int64_t k = 0; !s && k < n * samples; k++) {
-        p[k].item = item[k / samples];
-        p[k].weight = y[k].logprob / (double)SC_MAX(y[k].tokens, 1);
-        p[k].thought = y[k].text;
-        y[k].text = NULL;
-        p[k].text =
-            sc_compare_prompt(a->prompter, p[k].item, a->shot, a->shots, SC_COMPARE_CONCLUDES, p[k].thought);
-        if (!p[k].text) s = sc_nomem();
-    }
-    for (int64_t i = 0; text && i < n; i++) sc_free(text[i]);
-    if (y) sc_ask_answers_free(y, n * samples);
-    sc_free(text);
-    sc_free(y);
-    sc_free(r);
-    sc_free(next);
-    return s;
-}
-
-/* Of an item's samples the one that counts: the likeliest, or the first of those with the answer that most have. */
-static sc_status elect(const sc_compare_asking *a, const prompt *p, int samples, int *out)
-{
-    int most = 0;
     *out = 0;
-    for (int k = 0; k < samples && a->method->likeliest; k++) {
-        if (isnan(p[k].weight))
-            return sc_fail(SC_EUNSUPPORTED, "the endpoint gives no log probabilities to choose by");
-        if (p[k].weight > p[*out].weight) *out = k;
-    }
-    for (int k = 0; k < samples && !a->method->likeliest; k++) {
-        int votes = 0;
-        for (int j = 0; j < samples; j++) votes += strcmp(p[j].said, p[k].said) == 0;
-        if (votes > most) most = votes, *out = k;
+    for (int i = 0; i < item->n_correct; i++) {
+        char *gold;
+        sc_status s =
+            sc_ask_extract(&gold, SC_ANSWER_NUMBER, item->correct[i], (int64_t)strlen(item->correct[i]), NULL, 0);
+        if (s) return s;
+        if (gold && sc_ask_same(SC_ANSWER_NUMBER, gold, said)) *out = 1;
+        sc_free(gold);
     }
     return SC_OK;
 }
 
-sc_status sc_compare_ask(sc_compare_asking *a, const sc_compare_item *const *item, int64_t n, int64_t first,
-                         sc_compare_asked *out)
+sc_status sc_compare_grade(double *out, const sc_compare_task *t, const sc_compare_item *item,
+                           const sc_ask_solution *y)
 {
-    const sc_compare_task *t = a->prompter->task;
-    int samples = a->method->samples ? (int)a->prompter->o->samples : 1;
-    prompt *p = sc_calloc((size_t)(n * samples), sizeof *p);
-    sc_status s = p ? SC_OK : sc_nomem();
-    if (!s && a->method->thinks) s = reason(a, item, n, samples, first, p);
-    for (int64_t i = 0; !s && !a->method->thinks && i < n; i++) {
-        p[i].item = item[i];
-        if (!(p[i].text = sc_compare_prompt(a->prompter, item[i], a->shot, a->shots, SC_COMPARE_ASKS, NULL)))
-            s = sc_nomem();
+    switch (t->metric) {
+    case SC_COMPARE_CHOICE: *out = strcmp(y->answer, sc_compare_choice(t, item, item->target)) == 0; return SC_OK;
+    case SC_COMPARE_NUMBER: return grade_number(out, item, y->answer);
+    case SC_COMPARE_TASK: return sc_eval_grade(out, t->eval, item->place, y->text);
+    case SC_COMPARE_EXACT: break;
     }
-    if (!s) s = answer(a, p, n * samples);
-    for (int64_t i = 0; !s && i < n; i++) {
-        int best;
-        if ((s = elect(a, p + i * samples, samples, &best))) break;
-        prompt *q = &p[i * samples + best];
-        out[i].score = q->choice == item[i]->target;
-        if (t->metric != SC_COMPARE_CHOICE && (s = sc_compare_grade(&out[i].score, t, item[i], q->said))) break;
-        out[i].said = q->said;
-        out[i].thought = q->thought;
-        q->said = q->thought = NULL;
+    *out = 0;
+    for (int i = 0; i < item->n_correct; i++)
+        if (sc_ask_same(SC_ANSWER_TEXT, item->correct[i], y->answer)) *out = 1;
+    return SC_OK;
+}
+
+/* ---- questions ---- */
+
+static sc_status take(const sc_compare_asking *a, const sc_compare_item *item, sc_ask_solution *y,
+                      sc_compare_asked *out)
+{
+    sc_status s = sc_compare_grade(&out->score, a->task, item, y);
+    char **said = a->task->metric == SC_COMPARE_TASK ? &y->text : &y->answer;
+    if (s) return s;
+    out->said = *said;
+    *said = NULL;
+    if (a->method.reasoning != SC_REASON_NONE && y->text) {
+        out->thought = y->text;
+        y->text = NULL;
     }
-    for (int64_t k = 0; p && k < n * samples; k++) {
-        sc_free(p[k].text);
-        sc_free(p[k].thought);
-        sc_free(p[k].said);
+    return SC_OK;
+}
+
+static sc_status set_question(const sc_compare_asking *a, const sc_compare_item *item, sc_arena *arena,
+                              sc_ask_question *q)
+{
+    char *prompt = sc_compare_prompt(a->o, a->task, item);
+    sc_text *choices = sc_arena_alloc(arena, sizeof *choices * (size_t)(item->n_choices + 1));
+    if (!prompt || !choices) {
+        sc_free(prompt);
+        return sc_nomem();
     }
-    sc_free(p);
+    for (int k = 0; k < item->n_choices; k++) choices[k] = text_of(sc_compare_choice(a->task, item, k));
+    *q = (sc_ask_question){text_of(prompt), choices, item->n_choices};
+    return SC_OK;
+}
+
+sc_status sc_compare_ask(sc_compare_asking *a, const sc_compare_item *const *item, int64_t n, sc_compare_asked *out)
+{
+    sc_arena *arena = sc_arena_new();
+    sc_ask_question *q = sc_calloc((size_t)n, sizeof *q);
+    sc_ask_solution *y = sc_calloc((size_t)n, sizeof *y);
+    sc_status s = arena && q && y ? SC_OK : sc_nomem();
+    for (int64_t i = 0; !s && i < n; i++) s = set_question(a, item[i], arena, &q[i]);
+    if (!s) s = sc_ask_solve(a->asker, &a->method, &a->ask, q, n, y, NULL, NULL);
+    for (int64_t i = 0; !s && i < n; i++) s = take(a, item[i], &y[i], &out[i]);
+    for (int64_t i = 0; q && i < n; i++) sc_free((char *)(uintptr_t)q[i].input.p);
+    if (y) sc_ask_solutions_free(y, n);
+    sc_free(y);
+    sc_free(q);
+    sc_arena_free(arena);
     return s;
 }

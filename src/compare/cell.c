@@ -19,11 +19,13 @@ static sc_status add_answer(sc_compare_run *r, int64_t item, double score, const
     return SC_OK;
 }
 
-/* Lines up to the first that is not whole, behind which the file is cut: there the machine or the program stopped. */
+/* Lines up to the first that is not whole, in chunks as they are asked, behind which the file is cut: there the machine or the
+ * program stopped, and what follows is asked as it would have been. */
 static sc_status read_answers(const sc_compare_state *c, sc_compare_run *r, const char *path)
 {
     char *text;
-    int64_t n, at = 0;
+    int64_t n, at = 0, whole = 0;
+    double spent = 0;
     if (!sc_path_exists(path)) return SC_OK;
     sc_status s = sc_file_read(&text, &n, path, MOST_FILE);
     while (!s && at < n) {
@@ -41,8 +43,13 @@ static sc_status read_answers(const sc_compare_state *c, sc_compare_run *r, cons
         if (!ok) break;
         r->seconds += seconds;
         at = end + 1 - text;
+        if (r->n_answers % CHUNK && r->n_answers < c->task.test.n) continue;
+        whole = at;
+        spent = r->seconds;
     }
-    if (!s && at < n && truncate(path, at)) s = sc_fail(SC_EIO, "%s: cannot be cut to its whole lines", path);
+    if (!s && whole < at) r->n_answers -= r->n_answers % CHUNK;
+    r->seconds = spent;
+    if (!s && whole < n && truncate(path, whole)) s = sc_fail(SC_EIO, "%s: cannot be cut to its whole lines", path);
     sc_free(text);
     return s;
 }
@@ -133,16 +140,12 @@ static sc_status write_answers(sc_compare_run *r, FILE *f, const sc_compare_aske
 
 static sc_status answer_items(sc_compare_state *c, sc_compare_run *r, sc_asker *asker, double until)
 {
+    sc_compare_asking ask;
     char *path = sc_path_join(r->dir, "items.jsonl");
     FILE *f = path ? fopen(path, "a") : NULL;
-    sc_status s = !path ? sc_nomem() : !f ? sc_fail(SC_EIO, "%s: cannot be opened", path) : SC_OK;
-    const sc_compare_item *shot[64];
-    const sc_compare_prompter p = {&c->o, &c->task};
-    int k = r->method->shots < 0 ? (int)c->o.shots : r->method->shots;
-    sc_compare_asking ask = {
-        .asker = asker, .prompter = &p, .method = r->method, .shot = shot, .seed = c->o.seed + r->seed};
-    if (!s) ask.shots = sc_compare_shots(&p, k, ask.seed, shot);
-    if (!s && !r->method->learns) r->train = ask.shots;
+    sc_status s = sc_compare_asking_open(&ask, &c->o, &c->task, r->method, asker, c->judge, c->o.seed + r->seed);
+    if (!s) s = !path ? sc_nomem() : !f ? sc_fail(SC_EIO, "%s: cannot be opened", path) : SC_OK;
+    if (!r->method->learns) r->train = SC_MIN(r->method->ask.shots, c->task.train.n);
     while (!s && r->n_answers < c->task.test.n) {
         sc_compare_asked a[CHUNK] = {0};
         int64_t n = SC_MIN(CHUNK, c->task.test.n - r->n_answers);
@@ -152,12 +155,13 @@ static sc_status answer_items(sc_compare_state *c, sc_compare_run *r, sc_asker *
                                       (long long)r->n_answers, (long long)c->task.test.n);
             break;
         }
-        s = sc_compare_ask(&ask, c->task.test.item + r->n_answers, n, r->n_answers, a);
+        s = sc_compare_ask(&ask, c->task.test.item + r->n_answers, n, a);
         if (!s) s = write_answers(r, f, a, n, sc_now() - began);
         for (int64_t i = 0; i < n; i++) sc_compare_asked_free(&a[i]);
         sc_progress(c->ctx, r->model_name, r->n_answers, c->task.test.n);
     }
     if (f && fclose(f) && !s) s = sc_fail(SC_EIO, "%s: cannot be written", path);
+    sc_compare_asking_close(&ask);
     sc_free(path);
     return s;
 }

@@ -9,6 +9,7 @@
 #include "ask/ask.h"
 #include "base/base.h"
 #include "report/report.h"
+#include "socle/asking.h"
 #include "socle/compare.h"
 #include "socle/eval.h"
 #include "socle/stats.h"
@@ -20,7 +21,6 @@ typedef enum sc_compare_metric {
     SC_COMPARE_CHOICE,
     SC_COMPARE_EXACT,
     SC_COMPARE_NUMBER,
-    SC_COMPARE_CONTAINS,
     SC_COMPARE_TASK, /* as the task of evaluation says */
 } sc_compare_metric;
 
@@ -31,8 +31,7 @@ typedef struct sc_compare_item {
     int n_correct;
     const char *const *choices; /* of SC_COMPARE_CHOICE, n_choices; `target` is the right one's place */
     int n_choices, target;
-    const char *delimiter; /* between the question and its answer */
-    int64_t place;         /* in its part of a task of evaluation */
+    int64_t place; /* in its part of a task of evaluation */
 } sc_compare_item;
 
 typedef struct sc_compare_part {
@@ -48,7 +47,7 @@ typedef struct sc_compare_task {
     const char *const *classes; /* the one set, n_classes */
     int n_classes;
     sc_compare_item *item;
-    int64_t n;
+    int64_t n, cap;
     sc_compare_part train, dev, test;
     sc_eval_set *set; /* of a task of evaluation; NULL: rows of a file */
     const sc_eval_task *eval;
@@ -58,45 +57,25 @@ typedef struct sc_compare_task {
 /* Reads and cuts; `o` without defaults yet. */
 enum { SC_COMPARE_TASK_DATA = 16 };
 sc_status sc_compare_task_read(sc_compare_task *t, sc_context *ctx, const sc_compare_options *o);
+/* Its parts, for rows from elsewhere: t->arena is there; `path` is for messages; of all items the first `cut` may only be learned
+ * from (0: any). */
+sc_status sc_compare_task_rows(sc_compare_task *t, const sc_compare_options *o, const json_t *rows,
+                               const char *path);
+sc_status sc_compare_task_finish(sc_compare_task *t, const sc_compare_options *o, int64_t cut);
 void sc_compare_task_free(sc_compare_task *t);
 extern const char *const sc_compare_metric_names[];
 
 /* ---- prompts (prompt.c) ---- */
 
-typedef struct sc_compare_prompter {
-    const sc_compare_options *o;
-    const sc_compare_task *task;
-} sc_compare_prompter;
-
-typedef enum sc_compare_stage {
-    SC_COMPARE_ASKS,      /* for the answer */
-    SC_COMPARE_THINKS,    /* for the reasoning before it */
-    SC_COMPARE_CONCLUDES, /* for the answer behind a reasoning */
-} sc_compare_stage;
-
-/* Text that an item is asked with, the shots before it: plain, or with o->chat the JSON of messages. thought: the reasoning that
- * is concluded from, else NULL. Owned; NULL without memory. */
-char *sc_compare_prompt(const sc_compare_prompter *p, const sc_compare_item *item,
-                        const sc_compare_item *const *shot, int n_shots, sc_compare_stage stage,
-                        const char *thought);
-/* The k-th choice as it is answered: itself, or its letter where the prompt lists them. */
+/* The whole prompt of an item, without what comes before all; owned. NULL without memory. */
+char *sc_compare_prompt(const sc_compare_options *o, const sc_compare_task *t, const sc_compare_item *item);
+/* How every prompt begins; owned. NULL: not alike, or no memory. */
+char *sc_compare_beginning(const sc_compare_options *o);
+/* The right answer, and the k-th choice, as they are said: themselves, or letters where the prompt lists the choices. */
+const char *sc_compare_gold(const sc_compare_task *t, const sc_compare_item *item);
 const char *sc_compare_choice(const sc_compare_task *t, const sc_compare_item *item, int k);
 /* A line of training data: {"prompt", "completion"}, or {"messages"}; owned by the caller (json_decref). */
-json_t *sc_compare_example(const sc_compare_prompter *p, const sc_compare_item *item);
-/* Which k of the training examples are put before every item, into shot; how many there are. Balanced: of each class as many,
- * where there are classes. */
-int sc_compare_shots(const sc_compare_prompter *p, int k, uint64_t seed, const sc_compare_item **shot);
-/* What ends a generated answer. */
-const char *sc_compare_stop(const sc_compare_task *t);
-
-/* ---- right or wrong (judge.c) ---- */
-
-/* The answer within generated text, in place: its first line, or the number that it comes to. */
-void sc_compare_extract(const sc_compare_task *t, char *text);
-/* How good an answer is, in [0, 1]. */
-sc_status sc_compare_grade(double *out, const sc_compare_task *t, const sc_compare_item *item, const char *said);
-/* The choice that a text names first, as a whole word; -1: none. */
-int sc_compare_named(const sc_compare_task *t, const sc_compare_item *item, const char *text);
+json_t *sc_compare_example(const sc_compare_options *o, const sc_compare_task *t, const sc_compare_item *item);
 
 /* ---- methods (methods.c) ---- */
 
@@ -108,35 +87,39 @@ typedef enum sc_compare_learns {
 } sc_compare_learns;
 
 typedef struct sc_compare_method {
-    const char *name, *summary;
-    int shots;      /* -1: as many as the options say */
-    bool thinks;    /* reasons before it answers */
-    bool samples;   /* … several times */
-    bool likeliest; /* of the samples the one that the model finds likeliest, rather than a vote */
+    const char *name; /* as it was given; borrowed */
     sc_compare_learns learns;
+    sc_ask_method ask;
 } sc_compare_method;
-const sc_compare_method *sc_compare_method_named(const char *name); /* NULL: there is none; other spellings too */
+/* A way of asking or of training, with what the options say of it. SC_ENOTFOUND. */
+sc_status sc_compare_method_make(sc_compare_method *out, const char *name, const sc_compare_options *o);
+bool sc_compare_by_chance(const sc_compare_method *m); /* another seed may give other answers */
 
 /* ---- answering (asking.c) ---- */
 
 typedef struct sc_compare_asking {
+    const sc_compare_options *o;
+    const sc_compare_task *task;
     sc_asker *asker;
-    const sc_compare_prompter *prompter;
-    const sc_compare_method *method;
-    const sc_compare_item *const *shot;
-    int shots;
-    uint64_t seed;
-    bool no_scores; /* found out: it gives no likelihoods */
+    sc_ask_method method;
+    sc_ask_task ask;
+    char *beginning;
 } sc_compare_asking;
+/* judge: a reward model, or NULL. End with sc_compare_asking_close, also after a failure. */
+sc_status sc_compare_asking_open(sc_compare_asking *a, const sc_compare_options *o, const sc_compare_task *t,
+                                 const sc_compare_method *m, sc_asker *asker, sc_ask_judge *judge, uint64_t seed);
+void sc_compare_asking_close(sc_compare_asking *a);
 
 typedef struct sc_compare_asked {
     char *said, *thought; /* owned; thought NULL: none */
     double score;
 } sc_compare_asked;
 void sc_compare_asked_free(sc_compare_asked *a);
-/* Answers n items of the test part, of which `first` is the first. What is in `out` is the caller's, also after a
- * failure. */
-sc_status sc_compare_ask(sc_compare_asking *a, const sc_compare_item *const *item, int64_t n, int64_t first,
+/* How good an answer is, in [0, 1]. */
+sc_status sc_compare_grade(double *out, const sc_compare_task *t, const sc_compare_item *item,
+                           const sc_ask_solution *y);
+/* Answers n items of the test part. What is in `out` is the caller's, also after a failure. */
+sc_status sc_compare_ask(sc_compare_asking *a, const sc_compare_item *const *item, int64_t n,
                          sc_compare_asked *out);
 
 /* ---- cells (cell.c) ---- */
@@ -167,6 +150,8 @@ typedef struct sc_compare_state {
     sc_context *ctx;
     sc_compare_options o; /* with its defaults */
     sc_compare_task task;
+    sc_ask_judge *judge; /* NULL: none */
+    sc_compare_method *method;
     sc_compare_run *run;
     int n_runs;
     double began;  /* sc_now of this call */
@@ -195,6 +180,7 @@ typedef struct sc_compare_result {
     sc_interval accuracy;
     double error, seconds, train_seconds, per_item;
     int64_t peak_bytes;
+    bool learns;
     bool curve; /* only a point of a curve: fewer examples than another result of the same model and method */
 } sc_compare_result;
 

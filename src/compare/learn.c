@@ -32,11 +32,10 @@ sc_status sc_compare_fits(sc_compare_state *c, const sc_compare_run *r)
 
 static sc_status write_examples(const sc_compare_state *c, const char *path, const sc_compare_part *part, int64_t n)
 {
-    const sc_compare_prompter p = {&c->o, &c->task};
     sc_str text = {0};
     sc_status s = SC_OK;
     for (int64_t i = 0; !s && i < n; i++) {
-        json_t *o = sc_compare_example(&p, part->item[i]);
+        json_t *o = sc_compare_example(&c->o, &c->task, part->item[i]);
         char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
         json_decref(o);
         if (!line) s = sc_nomem();
@@ -93,7 +92,7 @@ static void watch_step(void *user, const sc_train_event *e)
 static double rate(const sc_compare_state *c, sc_compare_learns how)
 {
     if (c->o.lr > 0) return c->o.lr;
-    return how == SC_COMPARE_ALL ? 3e-5 : how == SC_COMPARE_LORA ? 5e-4 : 0.1;
+    return how == SC_COMPARE_ALL ? 3e-5 : how == SC_COMPARE_LORA ? 5e-4 : 0.03;
 }
 
 static sc_status train(sc_compare_state *c, sc_compare_run *r, double until, const char *model,
@@ -114,6 +113,8 @@ static sc_status train(sc_compare_state *c, sc_compare_run *r, double until, con
                           .length = c->o.length,
                           .lr = rate(c, r->method->learns),
                           .seed = c->o.seed + r->seed,
+                          .save_every = SC_MAX((r->train + c->o.batch - 1) / c->o.batch, 1), /* an epoch */
+                          .best = c->task.dev.n > 0,
                           .keep = 1};
     if (r->method->learns == SC_COMPARE_LORA) o.peft = (sc_peft_options){.method = "lora", .rank = c->o.rank};
     if (r->method->learns == SC_COMPARE_PROMPT) o.peft = (sc_peft_options){.method = "prompt"};

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST_SHOWN = 40, MOST_COLUMNS = 6, MOST_BYTES_SAID = 400 };
+enum { MOST_MODELS = 128, MOST_METHODS = 32, MOST_SHOWN = 40, MOST_COLUMNS = 6, MOST_BYTES_SAID = 400 };
 
 static int n_shown(const sc_compare_results *x)
 {
@@ -16,12 +16,12 @@ static int n_shown(const sc_compare_results *x)
 
 static bool same(const char *a, const char *b) { return strcmp(a, b) == 0; }
 
-/* "model, method" without the model where there is only one. */
+/* "method, model" without the model where there is only one. */
 static void spell_name(char out[200], const sc_compare_results *x, const sc_compare_result *y)
 {
     bool one = true;
     for (int i = 0; i < x->n; i++) one &= same(x->result[i].model, y->model);
-    snprintf(out, 200, one ? "%.0s%s" : "%.120s, %s", y->model, y->method);
+    snprintf(out, 200, one ? "%s" : "%s, %.120s", y->method, y->model);
 }
 
 static int colour_of(const sc_compare_results *x, const sc_compare_result *y)
@@ -54,6 +54,39 @@ static void put_facts(sc_page *p, const sc_compare_state *c, const sc_compare_re
     if (c->task.n_classes) sc_facts_add(&f, "by chance", "%.1f%%", 100.0 / c->task.n_classes);
     sc_facts_add(&f, "time", seconds < 120 ? "%.0f s" : "%.1f min", seconds < 120 ? seconds : seconds / 60);
     sc_page_facts(p, f.list, f.n);
+}
+
+/* Models down, methods across. */
+static void put_grid(sc_page *p, const sc_compare_results *x)
+{
+    const char *head[MOST_METHODS + 1] = {"model"}, *model[MOST_MODELS];
+    int methods = 0, models = 0;
+    for (int i = 0; i < x->n; i++) {
+        const sc_compare_result *y = &x->result[i];
+        bool column = y->curve, row = false;
+        for (int k = 0; k < methods; k++) column |= same(head[k + 1], y->method);
+        for (int k = 0; k < models; k++) row |= same(model[k], y->model);
+        if (!column && methods < MOST_METHODS) head[++methods] = y->method;
+        if (!row && models < MOST_MODELS) model[models++] = y->model;
+    }
+    sc_page_table(p, head, methods + 1);
+    for (int m = 0; m < models; m++) {
+        sc_page_row(p);
+        sc_page_cell(p, model[m]);
+        for (int k = 1; k <= methods; k++) {
+            const sc_compare_result *y = NULL;
+            for (int i = 0; i < x->n && !y; i++)
+                if (!x->result[i].curve && same(x->result[i].model, model[m]) && same(x->result[i].method, head[k]))
+                    y = &x->result[i];
+            if (y && y->items)
+                sc_page_cellf(p, "%.1f%%%s (%.0f to %.0f)", 100 * y->accuracy.value,
+                              y == &x->result[SC_MAX(x->best, 0)] ? " ★" : "", 100 * y->accuracy.low,
+                              100 * y->accuracy.high);
+            else
+                sc_page_cell(p, y ? "—" : NULL);
+        }
+    }
+    sc_page_table_end(p);
 }
 
 static void put_table(sc_page *p, const sc_compare_state *c, const sc_compare_results *x)
@@ -210,7 +243,7 @@ static int put_curves(sc_page *p, const sc_compare_results *x, bool draw)
     for (int i = 0; ok && i < x->n; i++) {
         const sc_compare_result *y = &x->result[i];
         int64_t at = v.n;
-        if (y->curve || !y->items || !sc_compare_method_named(y->method)->learns) continue;
+        if (y->curve || !y->items || !y->learns) continue;
         for (int64_t size = 0;;) { /* in order of size */
             const sc_compare_result *next = NULL;
             for (int k = 0; k < x->n; k++) {
@@ -269,7 +302,9 @@ static void put_pictures(sc_page *p, const sc_compare_results *x)
     if (put_curves(p, x, false)) {
         sc_page_section(p, "Learning curves",
                         "Each point is a training of its own, on the first so many of the same examples.");
+        sc_page_charts(p, false);
         put_curves(p, x, true);
+        sc_page_charts_end(p);
     }
     sc_page_section(p, "What it costs",
                     "Answering all items, and training where there was any. The most memory that the process had, "
@@ -401,8 +436,7 @@ static void put_disagreements(sc_page *p, const sc_compare_state *c, const sc_co
 
 static void put_prompt(sc_page *p, const sc_compare_state *c)
 {
-    const sc_compare_prompter q = {&c->o, &c->task};
-    char *prompt = sc_compare_prompt(&q, c->task.test.item[0], NULL, 0, SC_COMPARE_ASKS, NULL);
+    char *prompt = sc_compare_prompt(&c->o, &c->task, c->task.test.item[0]);
     if (prompt) sc_page_command(p, "What is asked", prompt);
     sc_free(prompt);
 }
@@ -421,7 +455,9 @@ sc_status sc_compare_write_page(const sc_compare_state *c, const sc_compare_resu
         sc_page_begin(&p, title.p ? title.p : "", verdict.p);
         sc_str_free(&title);
         put_facts(&p, c, x);
-        sc_page_section(&p, "Models and methods", NULL);
+        sc_page_section(&p, "Models and methods", "Accuracy with its interval.");
+        put_grid(&p, x);
+        sc_page_subsection(&p, "What each took", NULL);
         put_table(&p, c, x);
         if (n_shown(x)) put_pictures(&p, x);
         if (x->n_pairs) put_pairs(&p, c, x);

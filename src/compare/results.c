@@ -38,6 +38,7 @@ static sc_status gather(sc_compare_results *x, const sc_compare_state *c, int fi
     *y = (sc_compare_result){.model = r->model_name,
                              .method = r->method->name,
                              .train = r->train,
+                             .learns = r->method->learns != SC_COMPARE_NOTHING,
                              .score = sc_arena_alloc(x->arena, sizeof *y->score * (size_t)n),
                              .said = said,
                              .accuracy = {NAN, NAN, NAN}};

@@ -18,15 +18,13 @@ static sc_status check_options(sc_compare_options *o)
         o->methods = usual;
         o->n_methods = SC_COUNT(usual);
     }
-    for (int i = 0; i < o->n_methods; i++)
-        if (!sc_compare_method_named(o->methods[i]))
-            return sc_fail(SC_EINVAL, "no method is called '%s'", o->methods[i]);
     for (int i = 0; i < o->n_models; i++)
         if (!sc_path_exists(o->models[i])) return sc_fail(SC_ENOTFOUND, "%s: no such model", o->models[i]);
     for (int i = 0; i < o->n_curve; i++)
         if (o->curve[i] < 1) return sc_fail(SC_EINVAL, "a curve's point of %lld examples", (long long)o->curve[i]);
-    if (o->pick && strcmp(o->pick, "random") != 0 && strcmp(o->pick, "balanced") != 0)
-        return sc_fail(SC_EINVAL, "examples are picked random or balanced, not '%s'", o->pick);
+    if (o->pick && strcmp(o->pick, "random") != 0 && strcmp(o->pick, "balanced") != 0 &&
+        strcmp(o->pick, "nearest") != 0)
+        return sc_fail(SC_EINVAL, "examples are picked random, balanced or nearest, not '%s'", o->pick);
     const struct {
         int64_t *value, usual, most;
         const char *name;
@@ -36,8 +34,7 @@ static sc_status check_options(sc_compare_options *o)
                   {&o->think_tokens, 128, 1 << 16, "tokens of reasoning"},
                   {&o->batch, 8, 65536, "examples of a batch"},
                   {&o->length, 512, 1 << 20, "tokens of an example"},
-                  {&o->rank, 8, 4096, "rank"},
-                  {&o->virtual_tokens, 16, 4096, "virtual tokens"}};
+                  {&o->rank, 8, 4096, "rank"}};
     for (int i = 0; i < SC_COUNT(counts); i++) {
         if (!*counts[i].value) *counts[i].value = counts[i].usual;
         if (*counts[i].value < 1 || *counts[i].value > counts[i].most)
@@ -56,14 +53,14 @@ static sc_status check_options(sc_compare_options *o)
 static json_t *kept_options(const sc_compare_state *c)
 {
     const sc_compare_options *o = &c->o;
-    return json_pack("{s:I, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I}",
+    return json_pack("{s:I, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I}",
                      "task", (json_int_t)c->task.fingerprint, "metric", sc_compare_metric_names[c->task.metric],
                      "prompt", o->prompt ? o->prompt : "", "instruction", o->instruction ? o->instruction : "",
-                     "chat", o->chat, "pick", o->pick ? o->pick : "", "shots", (json_int_t)o->shots, "samples",
-                     (json_int_t)o->samples, "max_tokens", (json_int_t)o->max_tokens, "think_tokens",
-                     (json_int_t)o->think_tokens, "epochs", o->epochs, "batch", (json_int_t)o->batch, "length",
-                     (json_int_t)o->length, "lr", o->lr, "rank", (json_int_t)o->rank, "virtual_tokens",
-                     (json_int_t)o->virtual_tokens, "seed", (json_int_t)o->seed);
+                     "chat", o->chat, "pick", o->pick ? o->pick : "", "reward", o->reward ? o->reward : "", "shots",
+                     (json_int_t)o->shots, "samples", (json_int_t)o->samples, "max_tokens",
+                     (json_int_t)o->max_tokens, "think_tokens", (json_int_t)o->think_tokens, "epochs", o->epochs,
+                     "batch", (json_int_t)o->batch, "length", (json_int_t)o->length, "lr", o->lr, "rank",
+                     (json_int_t)o->rank, "seed", (json_int_t)o->seed);
 }
 
 /* ---- the folder ---- */
@@ -142,9 +139,12 @@ static sc_status add_run(sc_compare_state *c, int model, const char *name, const
                           .seed = (uint64_t)seed,
                           .train = train};
     if (!r->arena) return sc_nomem();
-    char *where =
-        how->learns ? sc_arena_printf(r->arena, "cells/%s/%s-%lld-seed%d", name, how->name, (long long)train, seed)
-                    : sc_arena_printf(r->arena, "cells/%s/%s-seed%d", name, how->name, seed);
+    char *label = sc_arena_printf(r->arena, "%s", how->name), *colon = label ? strchr(label, ':') : NULL;
+    if (colon) *colon = '-'; /* of "few-shot:8" */
+    char *where = !label ? NULL
+                  : how->learns
+                      ? sc_arena_printf(r->arena, "cells/%s/%s-%lld-seed%d", name, label, (long long)train, seed)
+                      : sc_arena_printf(r->arena, "cells/%s/%s-seed%d", name, label, seed);
     if (!where || !(r->dir = sc_path_join(c->o.out, where))) return sc_nomem();
     return sc_compare_run_load(c, r);
 }
@@ -169,8 +169,21 @@ static int training_sizes(const sc_compare_state *c, int64_t *size)
     return kept;
 }
 
-/* Whether another seed gives another answer: not where nothing is drawn. */
-static bool by_chance(const sc_compare_method *m) { return m->learns || m->shots || m->samples; }
+/* Each method once. */
+static sc_status make_methods(sc_compare_state *c)
+{
+    sc_status s = SC_OK;
+    int n = 0;
+    if (!(c->method = sc_calloc((size_t)c->o.n_methods, sizeof *c->method))) return sc_nomem();
+    for (int i = 0; !s && i < c->o.n_methods; i++) {
+        bool twice = false;
+        s = sc_compare_method_make(&c->method[n], c->o.methods[i], &c->o);
+        for (int k = 0; !s && k < n; k++) twice |= strcmp(c->method[k].name, c->method[n].name) == 0;
+        if (!s && !twice) n++;
+    }
+    c->o.n_methods = n;
+    return s;
+}
 
 /* The most important first, so that a comparison that is stopped has them: full training sets before the points of curves. */
 static sc_status add_runs(sc_compare_state *c, const char *const *names)
@@ -186,10 +199,8 @@ static sc_status add_runs(sc_compare_state *c, const char *const *names)
         for (int seed = 0; !s && seed < c->o.seeds; seed++)
             for (int i = 0; !s && i < c->o.n_methods; i++)
                 for (int m = 0; !s && m < models; m++) {
-                    const sc_compare_method *how = sc_compare_method_named(c->o.methods[i]);
-                    bool twice = false;
-                    for (int j = 0; j < i && !twice; j++) twice = sc_compare_method_named(c->o.methods[j]) == how;
-                    if (twice || (!how->learns && k < sizes - 1) || (seed && !by_chance(how))) continue;
+                    const sc_compare_method *how = &c->method[i];
+                    if ((!how->learns && k < sizes - 1) || (seed && !sc_compare_by_chance(how))) continue;
                     s = add_run(c, m, names[m], how, seed, how->learns ? size[k] : 0);
                 }
     sc_free(size);
@@ -255,7 +266,9 @@ sc_status sc_compare(sc_context *ctx, const sc_compare_options *options, sc_comp
     sc_compare_state c = {.ctx = ctx, .o = *options};
     const char **names = sc_calloc((size_t)SC_MAX(options->n_models + options->n_apis, 1), sizeof *names);
     sc_status s = names ? check_options(&c.o) : sc_nomem();
+    if (!s) s = make_methods(&c);
     if (!s) s = sc_compare_task_read(&c.task, ctx, &c.o);
+    if (!s && c.o.reward) s = sc_ask_judge_open(&c.judge, ctx, c.o.reward);
     if (!s) s = open_folder(&c, names);
     if (!s) s = add_runs(&c, names);
     if (!s) s = go_through(&c, report, user);
@@ -272,6 +285,8 @@ sc_status sc_compare(sc_context *ctx, const sc_compare_options *options, sc_comp
         sc_free(c.run[i].answer);
     }
     sc_free(c.run);
+    sc_free(c.method);
+    sc_ask_judge_free(c.judge);
     sc_compare_task_free(&c.task);
     sc_free(names);
     return s;

@@ -28,8 +28,7 @@ static json_t *result_json(const sc_compare_result *y)
 static json_t *task_json(const sc_compare_state *c)
 {
     const sc_compare_task *t = &c->task;
-    const sc_compare_prompter p = {&c->o, t};
-    char *prompt = sc_compare_prompt(&p, t->test.item[0], NULL, 0, SC_COMPARE_ASKS, NULL);
+    char *prompt = sc_compare_prompt(&c->o, t, t->test.item[0]);
     json_t *o = prompt ? json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "metric", sc_compare_metric_names[t->metric],
                                    "test", (json_int_t)t->test.n, "train", (json_int_t)t->train.n, "dev",
                                    (json_int_t)t->dev.n, "prompt", prompt, "answer", t->test.item[0]->answer)

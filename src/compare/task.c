@@ -9,14 +9,13 @@
 
 enum { MOST_CLASSES = 16, MOST_CHOICES = 64, MOST_TEXT = 1 << 20 };
 
-const char *const sc_compare_metric_names[] = {"choice", "exact", "number", "contains", "task", NULL};
+const char *const sc_compare_metric_names[] = {"choice", "exact", "number", "task", NULL};
 
 typedef struct reading {
     sc_compare_task *t;
     const sc_compare_options *o;
     const char *input, *answer, *choices; /* fields */
     const char *path;
-    int64_t cap;
 } reading;
 
 /* ---- fields ---- */
@@ -49,10 +48,16 @@ static sc_status find_fields(reading *r, const json_t *row)
     return SC_OK;
 }
 
-/* A value as text in the arena; NULL without memory or where it is no plain value. */
+/* A value as text in the arena, without blanks around it; NULL without memory or where it is no plain value. */
 static const char *text_of(sc_arena *a, const json_t *v)
 {
-    if (json_is_string(v)) return sc_arena_strndup(a, json_string_value(v), json_string_length(v));
+    if (json_is_string(v)) {
+        const char *p = json_string_value(v);
+        size_t n = json_string_length(v);
+        while (n && isspace((unsigned char)p[n - 1])) n--;
+        while (n && isspace((unsigned char)*p)) p++, n--;
+        return sc_arena_strndup(a, p, n);
+    }
     if (json_is_integer(v)) return sc_arena_printf(a, "%lld", (long long)json_integer_value(v));
     if (json_is_real(v)) return sc_arena_printf(a, "%.12g", json_real_value(v));
     if (json_is_boolean(v)) return json_is_true(v) ? "true" : "false";
@@ -172,8 +177,8 @@ static sc_status add_row(reading *r, const json_t *row)
     sc_compare_task *t = r->t;
     const json_t *input = json_object_get(row, r->input), *answer = json_object_get(row, r->answer);
     if (json_is_object(input)) input = json_object_get(input, json_object_get(input, "stem") ? "stem" : "text");
-    if (!sc_grow(&t->item, &r->cap, t->n + 1, sizeof *t->item)) return sc_nomem();
-    sc_compare_item it = {.input = text_of(t->arena, input), .delimiter = " ", .target = -1};
+    if (!sc_grow(&t->item, &t->cap, t->n + 1, sizeof *t->item)) return sc_nomem();
+    sc_compare_item it = {.input = text_of(t->arena, input), .target = -1};
     if (!it.input) return sc_fail(SC_EFORMAT, "'%s' is missing or no text", r->input);
     if (strlen(it.input) > MOST_TEXT)
         return sc_fail(SC_ELIMIT, "'%s' is longer than %d bytes", r->input, MOST_TEXT);
@@ -184,10 +189,25 @@ static sc_status add_row(reading *r, const json_t *row)
     return s;
 }
 
+sc_status sc_compare_task_rows(sc_compare_task *t, const sc_compare_options *o, const json_t *rows,
+                               const char *path)
+{
+    reading r = {.t = t, .o = o, .path = path};
+    size_t i;
+    json_t *row;
+    sc_status s =
+        json_array_size(rows) ? find_fields(&r, json_array_get(rows, 0)) : sc_fail(SC_EINVAL, "%s: no rows", path);
+    json_array_foreach(rows, i, row)
+    {
+        if (s) break;
+        if ((s = add_row(&r, row))) s = sc_fail_in(s, "%s row %zu", path, i + 1);
+    }
+    return s;
+}
+
 static sc_status read_rows(reading *r, const char *path)
 {
-    json_t *rows = json_array(), *how = json_object(), *row;
-    size_t i;
+    json_t *rows = json_array(), *how = json_object();
     sc_status s = rows && how ? SC_OK : sc_nomem();
     if (!s && r->o->n_columns) {
         json_t *names = json_array();
@@ -195,15 +215,8 @@ static sc_status read_rows(reading *r, const char *path)
         if (json_object_set_new(how, "column_names", names)) s = sc_nomem();
     }
     if (!s && r->o->list && json_object_set_new(how, "field", json_string(r->o->list))) s = sc_nomem();
-    r->path = path;
     if (!s) s = sc_dataset_read(rows, path, NULL, how);
-    if (!s && json_array_size(rows) == 0) s = sc_fail(SC_EINVAL, "%s: no rows", path);
-    if (!s) s = find_fields(r, json_array_get(rows, 0));
-    json_array_foreach(rows, i, row)
-    {
-        if (s) break;
-        if ((s = add_row(r, row))) s = sc_fail_in(s, "%s row %zu", path, i + 1);
-    }
+    if (!s) s = sc_compare_task_rows(r->t, r->o, rows, path);
     json_decref(rows);
     json_decref(how);
     return s;
@@ -234,14 +247,12 @@ static sc_status add_eval_item(reading *r, sc_eval_part part, int64_t place)
     if (s) return s;
     sc_compare_item it = {.input = keep(r, x.question),
                           .answer = keep(r, x.answer),
-                          .delimiter = keep(r, x.delimiter),
                           .place = place,
                           .n_correct = 1,
                           .target = (int)x.gold,
                           .n_choices = (int)SC_MIN(x.n_choices, MOST_CHOICES)};
     const char **list = sc_arena_alloc(t->arena, sizeof *list * (size_t)(it.n_choices + 1));
-    if (!list || !it.input || !it.answer || !it.delimiter || !sc_grow(&t->item, &r->cap, t->n + 1, sizeof *t->item))
-        s = sc_nomem();
+    if (!list || !it.input || !it.answer || !sc_grow(&t->item, &t->cap, t->n + 1, sizeof *t->item)) s = sc_nomem();
     for (int k = 0; !s && k < it.n_choices; k++)
         if (!(list[k] = keep(r, x.choices[k]))) s = sc_nomem();
     if (!s) list[it.n_choices] = it.answer;
@@ -442,6 +453,19 @@ static void set_fingerprint(sc_compare_task *t)
     t->fingerprint = h >> 12; /* exact as a number of JSON */
 }
 
+sc_status sc_compare_task_finish(sc_compare_task *t, const sc_compare_options *o, int64_t cut)
+{
+    sc_status s = SC_OK;
+    for (int64_t i = 1; !s && i < t->n; i++)
+        if (!t->item[i].choices != !t->item[0].choices)
+            s = sc_fail(SC_EFORMAT, "some rows have choices and others have none");
+    if (!s) s = set_metric(t, o);
+    if (!s) s = cut_parts(t, o, cut);
+    if (!s && t->test.n < 1) s = sc_fail(SC_EINVAL, "%s: no rows to test on", o->data ? o->data : o->test);
+    if (!s) set_fingerprint(t);
+    return s;
+}
+
 sc_status sc_compare_task_read(sc_compare_task *t, sc_context *ctx, const sc_compare_options *o)
 {
     reading r = {.t = t, .o = o};
@@ -459,14 +483,7 @@ sc_status sc_compare_task_read(sc_compare_task *t, sc_context *ctx, const sc_com
         cut = t->n;
         s = read_rows(&r, o->test);
     }
-    for (int64_t i = 1; !s && i < t->n; i++)
-        if (!t->item[i].choices != !t->item[0].choices)
-            s = sc_fail(SC_EFORMAT, "some rows have choices and others have none");
-    if (!s) s = set_metric(t, o);
-    if (!s) s = cut_parts(t, o, cut);
-    if (!s && t->test.n < 1) s = sc_fail(SC_EINVAL, "%s: no rows to test on", o->data ? o->data : o->test);
-    if (!s) set_fingerprint(t);
-    return s;
+    return s ? s : sc_compare_task_finish(t, o, cut);
 }
 
 void sc_compare_task_free(sc_compare_task *t)

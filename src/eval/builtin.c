@@ -148,7 +148,7 @@ sc_status sc_eval_builtin_config(json_t **out, const char *name, const sc_eval_o
     if (!b) return SC_OK;
     if (o->made < 0 || o->made > 100000) return sc_fail(SC_EINVAL, "%s: 1 to 100,000 items", name);
     sc_status s = rows_of(&test, b, name, difficulty, o, "eval", o->made ? o->made : 200);
-    if (!s) s = rows_of(&train, b, name, difficulty, o, "train", 500);
+    if (!s) s = rows_of(&train, b, name, difficulty, o, "train", difficulty ? 100 : 300);
     if (s) {
         json_decref(test);
         return s;

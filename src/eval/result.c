@@ -54,8 +54,7 @@ sc_status sc_eval_result_set(sc_eval_result *r, int64_t i, const sc_eval_sample 
     return to->json && (to->target || !sample->target) && (to->answer || !sample->answer) ? SC_OK : sc_nomem();
 }
 
-/* Appends a metric; texts are copied. */
-static sc_status add_metric(sc_eval_result *r, const sc_eval_metric *m)
+sc_status sc_eval_result_add(sc_eval_result *r, const sc_eval_metric *m)
 {
     sc_eval_metric *list = sc_realloc(r->metric, (size_t)(r->n_metrics + 1) * sizeof *list);
     if (!list) return sc_nomem();
@@ -78,7 +77,7 @@ sc_status sc_eval_result_measure(sc_eval_result *r, const sc_eval_task *t, const
                 .name = m->title, .filter = t->filter[f].name, .n = items, .higher_is_better = m->higher};
             s = sc_aggregate(m->aggregation, x->x[f * t->n_metrics + k], items, bootstrap, ctx, &out.value,
                              &out.error);
-            if (!s) s = add_metric(r, &out);
+            if (!s) s = sc_eval_result_add(r, &out);
         }
     return s;
 }
@@ -116,7 +115,7 @@ static sc_status combine(sc_eval_result *group, const char *metric, const char *
     out.error = !known || items <= used ? NAN
                 : by_size               ? sqrt(pooled / (double)(items - used) / (double)items)
                                         : sqrt(squares) / used;
-    return add_metric(group, &out);
+    return sc_eval_result_add(group, &out);
 }
 
 /* What one entry of aggregate_metric_list says. */

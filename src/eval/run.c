@@ -233,6 +233,7 @@ sc_status sc_eval_run(sc_eval_result **out, sc_context *ctx, const sc_eval_task 
     if (s) return s;
     r.items = sc_eval_task_items(t, SC_EVAL_TEST);
     if (r.o.limit) r.items = SC_MIN(r.items, r.o.limit);
+    if (r.o.method) return sc_eval_run_method(out, ctx, t, asker, &r.o, r.items);
     s = sc_eval_requester_start(&r.requester, ctx, t, &r.o, asker);
     sc_eval_prompter_start(&r.prompter, t, &r.o);
     if (!s) s = make_box(&r);

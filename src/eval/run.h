@@ -66,6 +66,11 @@ sc_status sc_eval_result_set(sc_eval_result *r, int64_t i, const sc_eval_sample 
 /* All metrics from the numbers of `items` items. */
 sc_status sc_eval_result_measure(sc_eval_result *r, const sc_eval_task *t, const sc_eval_numbers *x, int64_t items,
                                  int64_t bootstrap, sc_context *ctx);
+/* Appends a metric, whose texts are copied. */
+sc_status sc_eval_result_add(sc_eval_result *r, const sc_eval_metric *m);
+/* The run of the first `items` items by o->method instead of the task's own prompts. (ways.c) */
+sc_status sc_eval_run_method(sc_eval_result **out, sc_context *ctx, const sc_eval_task *t, sc_asker *asker,
+                             const sc_eval_options *o, int64_t items);
 /* Adds to a group's result what aggregate_metric_list says of the results of n of its tasks. */
 sc_status sc_eval_group_measure(sc_eval_result *group, const json_t *list, sc_eval_result *const *result,
                                 const int *task, int n, const char *where);

@@ -192,6 +192,13 @@ static const char *given_file(const sc_eval_task *t, const char *split, bool eva
     return NULL;
 }
 
+static bool all_mappings(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!json_is_object(json_array_get(list, i))) return false;
+    return json_array_size(list) > 0;
+}
+
 /* The rows of a split. */
 static sc_status read_split(json_t **out, const sc_eval_task *t, const char *split, bool evaluated,
                             const sc_eval_open_options *o)
@@ -203,8 +210,9 @@ static sc_status read_split(json_t **out, const sc_eval_task *t, const char *spl
     if (s) return s;
     const char *given = given_file(t, split, evaluated, o);
     if (inside && !given) { /* a built-in task's, or a task file that has them within */
+        if (!all_mappings(inside)) return sc_fail(SC_EFORMAT, "%s: rows: a list of mappings is expected", t->where);
         *out = json_incref(inside);
-        return json_is_array(inside) ? SC_OK : sc_fail(SC_EFORMAT, "%s: rows: a list is expected", t->where);
+        return SC_OK;
     }
     const char *kind =
         path && (!strcmp(path, "json") || !strcmp(path, "csv") || !strcmp(path, "text")) ? path : NULL;
@@ -247,7 +255,9 @@ static sc_status read_data(sc_eval_task *t, const sc_eval_open_options *o)
     if (!s && documents) s = read_split(&t->corpus, t, documents, false, o);
     /* Examples: of their own split, listed, else of the training split, of that for validation, or of what is evaluated. */
     json_t *listed = json_object_get(few, "samples");
-    if (!s && !shots && json_is_array(listed)) {
+    if (!s && !shots && listed && !json_is_null(listed)) {
+        if (!all_mappings(listed))
+            return sc_fail(SC_EFORMAT, "%s: fewshot_config: samples: a list of mappings is expected", t->where);
         t->examples = json_incref(listed);
         return SC_OK;
     }

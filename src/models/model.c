@@ -452,19 +452,21 @@ static sc_status open_adapted(sc_model **out, sc_context *ctx, const char *path,
     return s;
 }
 
-/* The file of a folder's adapter where there is no model (sc_free), else NULL. */
+/* *config: its file, where a folder has one and no model (sc_free); else NULL. */
 static sc_status find_adapter(const char *path, char **config)
 {
     *config = NULL;
     if (!sc_path_is_dir(path)) return SC_OK;
-    char *own = sc_path_join(path, "config.json"), *adapter = sc_path_join(path, "adapter_config.json");
-    bool room = own && adapter;
-    if (room && !sc_path_exists(own) && sc_path_exists(adapter))
+    char *own = sc_path_join(path, "config.json"),
+         *adapter = own ? sc_path_join(path, "adapter_config.json") : NULL;
+    sc_status s = adapter ? SC_OK : sc_nomem();
+    if (!s && !sc_path_exists(own) && sc_path_exists(adapter)) {
         *config = adapter;
-    else
-        sc_free(adapter);
+        adapter = NULL;
+    }
+    sc_free(adapter);
     sc_free(own);
-    return room ? SC_OK : sc_nomem();
+    return s;
 }
 
 sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *path, const sc_model_options *options,
@@ -472,15 +474,14 @@ sc_status sc_model_open_changed(sc_model **out, sc_context *ctx, const char *pat
 {
     static const sc_model_options defaults = {0};
     char *adapter;
-    sc_status found = find_adapter(path, &adapter);
-    if (found) return found;
+    sc_status s = find_adapter(path, &adapter);
+    if (s) return s;
     if (adapter) {
-        found = open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes);
+        s = open_adapted(out, ctx, path, adapter, options ? options : &defaults, changes);
         sc_free(adapter);
-        return found;
+        return s;
     }
     sc_model *m = sc_calloc(1, sizeof *m);
-    sc_status s = SC_OK;
     if (!m) return sc_nomem();
     const sc_model_options *o = options ? options : &defaults;
     if ((unsigned)o->type >= SC_DTYPE_COUNT || (unsigned)o->weights > SC_WEIGHTS_SYNTHETIC) {

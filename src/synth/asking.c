@@ -35,6 +35,8 @@ static uint64_t stream_of(const sc_question *q)
     return sc_hash(q->stage, (int64_t)strlen(q->stage)) + (uint64_t)q->index * 4096;
 }
 
+static int64_t most_of(const sc_synth *w, const sc_question *q) { return q->most ? q->most : w->o.max_new_tokens; }
+
 static const char *question_key(sc_synth *w, const sc_speaker *who, const sc_question *q)
 {
     sc_str s = {0};
@@ -42,8 +44,8 @@ static const char *question_key(sc_synth *w, const sc_speaker *who, const sc_que
     add_key(&s, q->stage, q->text);
     add_key(&s, "begin", q->begin);
     add_key(&s, "stop", q->stop);
-    sc_str_printf(&s, "%lld %lld %d %d %d %.17g %.17g %llu", (long long)q->index, (long long)q->most, q->samples,
-                  q->talk, who->chats, w->o.temperature, w->o.top_p, (unsigned long long)w->o.seed);
+    sc_str_printf(&s, "%lld %lld %d %d %d %.17g %.17g %llu", (long long)q->index, (long long)most_of(w, q),
+                  q->samples, q->talk, who->chats, w->o.temperature, w->o.top_p, (unsigned long long)w->o.seed);
     const char *key = key_of(w, &s);
     sc_str_free(&s);
     return key;
@@ -122,7 +124,7 @@ static sc_status make_request(sc_synth *w, const sc_speaker *who, const sc_quest
     const char **stop = sc_arena_alloc(w->arena, 2 * sizeof *stop);
     if (!stop) return sc_nomem();
     *out = (sc_ask_request){.sampling = sampling_of(w, q),
-                            .max_new_tokens = q->most ? q->most : w->o.max_new_tokens,
+                            .max_new_tokens = most_of(w, q),
                             .stop = stop,
                             .samples = SC_MAX(q->samples, 1),
                             .cut = true};

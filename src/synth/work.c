@@ -243,6 +243,21 @@ static void put_examples(sc_page *p, const char *heading, const json_t *lines)
     sc_page_table_end(p);
 }
 
+/* A number, a rate with its interval, or what else there is. */
+static void put_value(sc_page *p, const json_t *v)
+{
+    const json_t *rate = json_object_get(v, "rate");
+    if (json_is_real(v))
+        sc_page_cellf(p, "%.4g", json_real_value(v));
+    else if (rate)
+        sc_page_cellf(p, "%.3f (%.3f to %.3f), %lld of %lld", json_number_value(rate),
+                      json_number_value(json_object_get(v, "low")), json_number_value(json_object_get(v, "high")),
+                      (long long)json_integer_value(json_object_get(v, "count")),
+                      (long long)json_integer_value(json_object_get(v, "of")));
+    else
+        sc_page_cell_json(p, v);
+}
+
 /* Tables of the summary's own: lists of objects of one kind. */
 static void put_extra(sc_page *p, const json_t *extra)
 {
@@ -261,13 +276,7 @@ static void put_extra(sc_page *p, const json_t *extra)
         sc_page_table(p, head, n);
         for (size_t i = 0; i < json_array_size(v); i++) {
             sc_page_row(p);
-            for (int k = 0; k < n; k++) {
-                const json_t *x = json_object_get(json_array_get(v, i), head[k]);
-                if (json_is_real(x))
-                    sc_page_cellf(p, "%.4g", json_real_value(x));
-                else
-                    sc_page_cell_json(p, x);
-            }
+            for (int k = 0; k < n; k++) put_value(p, json_object_get(json_array_get(v, i), head[k]));
         }
         sc_page_table_end(p);
     }

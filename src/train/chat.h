@@ -34,6 +34,13 @@ void sc_conversation_free(sc_conversation *c);
 /* How much message i counts, 1 where it says nothing ("weight", or "train": false). */
 double sc_conversation_weight(const sc_conversation *c, int64_t i);
 
+/* ---- distillation, for those that make batches of their own (objective_distill.c) ---- */
+
+/* Of what sc_objective_distill.open gave: that of sc_objective_sft, which reads the data. */
+void *sc_distill_data(void *self);
+/* Adds what the teacher says of a batch's rows, which count by its weights. */
+sc_status sc_distill_teach(void *self, sc_text_batch *b);
+
 /* ---- templates (chat_template.c) ---- */
 
 /* The template called `name`, "chatml" or "plain", of a file or folder, or NULL: the model's, at `path`; then *source is NULL

@@ -149,9 +149,11 @@ static json_t *row_json(const sc_forgetting *f, int i)
     if (!x->n) return json_null();
     const struct sc_old_point *a = &x->at[0], *b = &x->at[x->n - 1];
     struct sc_old_point change = {b->step - a->step, b->loss - a->loss, b->measured - a->measured};
-    return json_pack("{s:s*, s:s*, s:o, s:o, s:o}", "name", i ? f->name[i - 1] : NULL, "data",
-                     i ? f->path[i - 1] : NULL, "before", point_json(f, a), "now", point_json(f, b), "change",
-                     point_json(f, &change));
+    char *path = i ? sc_path_absolute(f->path[i - 1]) : NULL;
+    json_t *o = json_pack("{s:s*, s:s*, s:o, s:o, s:o}", "name", i ? f->name[i - 1] : NULL, "data", path, "before",
+                          point_json(f, a), "now", point_json(f, b), "change", point_json(f, &change));
+    sc_free(path);
+    return o;
 }
 
 sc_status sc_forgetting_write(const sc_forgetting *f, const char *out)

@@ -196,7 +196,7 @@ static sc_status evaluate(sc_trainer *t, sc_train_event *e)
     bool new = t->task.size.eval_batches > 0;
     sc_measure sum;
     json_t *old;
-    if (t->task.size.evaluates) {
+    if (t->task.size.evaluates && e->step) {
         sc_status own = evaluate_own(t, e->step);
         if (own || !(new || t->n_old)) return own;
     }

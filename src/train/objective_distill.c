@@ -74,6 +74,7 @@ static sc_status distill_open(void **self, const sc_objective_setup *setup)
     if (!x) return sc_nomem();
     sc_distill_options *o = &setup->o->distill;
     sc_status s = settle(x, o);
+    if (!s && o->on_policy > 0) s = sc_fail(SC_EINVAL, "the student's own answers are for socle tune distill");
     if (!s) s = sc_reference_open(&x->teacher, setup->ctx, o->teacher, 0);
     if (!s) {
         x->vocab = setup->model->info.vocab;
@@ -93,9 +94,12 @@ static void distill_size(const void *self, sc_objective_size *out)
     sc_objective_sft.size(((const distill *)self)->texts, out);
 }
 
-/* What the teacher says of a batch's rows, of the tokens that both know. */
-static sc_status teach(distill *x, sc_text_batch *b)
+void *sc_distill_data(void *self) { return ((distill *)self)->texts; }
+
+/* Of the tokens that both know. */
+sc_status sc_distill_teach(void *self, sc_text_batch *b)
 {
+    distill *x = self;
     int64_t theirs = sc_reference_model(x->teacher)->info.vocab;
     bool whole = theirs == x->taught;
     if (!sc_grow(&x->given, &x->cap_given, b->rows * theirs, sizeof *x->given) ||
@@ -106,6 +110,7 @@ static sc_status teach(distill *x, sc_text_batch *b)
     for (int64_t r = 0; !whole && r < b->rows; r++)
         memcpy(x->logits + r * x->taught, x->given + r * theirs, (size_t)x->taught * sizeof *x->logits);
     b->more[0] = (sc_more_input){.value = whole ? x->given : x->logits, .n = b->rows * x->taught};
+    b->more[1] = (sc_more_input){.value = b->weight, .n = b->rows, .counts = true};
     return SC_OK;
 }
 
@@ -113,14 +118,14 @@ static sc_status distill_batch(void *self, int64_t index, sc_text_batch *out)
 {
     distill *x = self;
     sc_status s = sc_objective_sft.batch(x->texts, index, out);
-    return s ? s : teach(x, out);
+    return s ? s : sc_distill_teach(x, out);
 }
 
 static sc_status distill_eval_batch(void *self, int64_t index, sc_text_batch *out)
 {
     distill *x = self;
     sc_status s = sc_objective_sft.eval_batch(x->texts, index, out);
-    return s ? s : teach(x, out);
+    return s ? s : sc_distill_teach(x, out);
 }
 
 static void distill_describe(void *self, int64_t index, sc_str *out)
@@ -136,11 +141,12 @@ static sc_status distill_build(const void *self, sc_loss_graph *out, const sc_mo
     if (s) return s;
     sc_graph *g = out->t.g;
     sc_tensor *logits = out->t.logits;
-    sc_shape shape = {2, {b->rows, x->taught}};
+    sc_shape shape = {2, {b->rows, x->taught}}, rows = {1, {b->rows}};
     sc_loss_cross_entropy(out, logits, b->rows, 0);
     out->more[0] = sc_graph_input(g, "teacher", SC_F32, &shape);
+    out->more[1] = sc_graph_input(g, "taught", SC_F32, &rows);
     if (x->taught < x->vocab) logits = sc_slice(g, logits, 1, 0, x->taught);
-    sc_tensor *losses = sc_divergence(g, logits, out->more[0], out->weight, &x->how),
+    sc_tensor *losses = sc_divergence(g, logits, out->more[0], out->more[1], &x->how),
               *apart = sc_sum_leading(g, sc_reshape(g, losses, 2, (int64_t[]){-1, 1}), 1), *entropy = out->loss;
     float t = x->how.temperature;
     out->metric[0] = (sc_metric){"divergence", apart};

@@ -46,6 +46,11 @@ static sc_status reward_changes(const sc_objective_setup *s, json_t *changes)
     const json_t *pad = json_object_get(s->config, "pad_token_id");
     int32_t own = sc_tokenizer_pad(s->tokenizer);
     if (own < 0) own = sc_tokenizer_eos(s->tokenizer);
+    if (s->o->peft.method)
+        return sc_fail(
+            SC_EUNSUPPORTED,
+            "a reward model is trained with all its weights: the head for the number is new, and who opens the "
+            "base with an adapter would not have it");
     sc_status e = set_class(s, changes);
     if (e) return e;
     if (json_object_set_new(changes, "id2label", json_pack("{s:s}", "0", "LABEL_0")) != 0 ||

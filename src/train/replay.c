@@ -38,6 +38,7 @@ sc_status sc_replay_open(sc_replay **out, const sc_objective *o, const sc_object
     sc_objective_setup old = *x;
     if (o->together)
         return sc_fail(SC_EUNSUPPORTED, "'%s' compares the examples of a batch: it has no --replay", o->name);
+    if (o->evaluate) return sc_fail(SC_EUNSUPPORTED, "'%s' makes its examples itself: it has no --replay", o->name);
     sc_replay *r = sc_calloc(1, sizeof *r);
     if (!r) return sc_nomem();
     r->objective = o;

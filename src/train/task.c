@@ -153,6 +153,9 @@ sc_status sc_task_measure(const sc_task *t, sc_context *ctx, const sc_train_opti
                             .lines = t->alphabet.lines,
                             .model = t->model,
                             .parts = 1};
+    if (t->objective->evaluate)
+        return sc_fail(SC_EUNSUPPORTED, "'%s' measures what it makes itself: it looks at no other data",
+                       t->objective->name);
     own.data = own.eval_data = path; /* an objective has data to learn from, too */
     own.n_data = own.n_eval_data = n;
     own.eval_share = 0;

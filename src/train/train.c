@@ -162,7 +162,8 @@ static sc_status make_optimizer(sc_trainer *t)
     if (strcmp(o->schedule, "noam") == 0)
         x.lr = 1; /* the schedule's numbers are rates */
     else if (t->task.objective->rate > 0)
-        x.lr *= t->task.objective->rate;
+        /* What is trained beside the weights begins from nothing, and takes more (Biderman et al. 2024, arXiv:2405.09673). */
+        x.lr *= SC_MIN(t->task.objective->rate * (o->peft.method ? 10 : 1), 1);
     settle(&o->lr, &x.lr);
     settle(&o->beta1, &x.beta1);
     settle(&o->beta2, &x.beta2);

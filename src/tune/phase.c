@@ -45,8 +45,8 @@ void sc_policy_put(sc_policy *p, const sc_rl_prompt *prompt, const int32_t *ids,
 /* ---- rewards ---- */
 
 /* Texts of answers; owned, as the list. */
-static sc_status tell(const sc_policy *p, const sc_rollouts *r, const sc_rl_prompt *const *prompt, int64_t group,
-                      sc_answer **out)
+sc_status sc_policy_tell(const sc_policy *p, const sc_rollouts *r, const sc_rl_prompt *const *prompt, int64_t group,
+                         sc_answer **out)
 {
     sc_answer *a = sc_calloc((size_t)SC_MAX(r->n, 1), sizeof *a);
     sc_status s = a ? SC_OK : sc_nomem();
@@ -66,13 +66,13 @@ static sc_status tell(const sc_policy *p, const sc_rollouts *r, const sc_rl_prom
     return s;
 }
 
-static void forget(sc_answer *a, int64_t n)
+void sc_answers_free(sc_answer *a, int64_t n)
 {
     for (int64_t i = 0; a && i < n; i++) sc_free((char *)(uintptr_t)a[i].text);
     sc_free(a);
 }
 
-static sc_status judge(sc_policy *p, const sc_answer *a, int64_t n, float *score, double *said, double *failed)
+sc_status sc_policy_judge(sc_policy *p, const sc_answer *a, int64_t n, float *score, double *said, double *failed)
 {
     int judges = p->rewards.n;
     float *each = sc_calloc((size_t)(n * judges + 1), sizeof *each);
@@ -187,8 +187,8 @@ sc_status sc_policy_make_phase(sc_policy *p, int64_t number)
     sc_status s =
         sc_roller_run(p->roller, prompt, prompts, p->o.group, (uint64_t)(number * p->n), false, &x->answers);
     if (!s) s = sc_phase_room(x, SC_MAX(x->answers.start[x->answers.n], p->n));
-    if (!s) s = tell(p, &x->answers, prompt, p->o.group, &a);
-    if (!s) s = judge(p, a, p->n, x->score, p->said, &failed);
+    if (!s) s = sc_policy_tell(p, &x->answers, prompt, p->o.group, &a);
+    if (!s) s = sc_policy_judge(p, a, p->n, x->score, p->said, &failed);
     if (!s) s = keep_shown(p, a, x->score);
     if (!s) s = look(p, number);
     if (!s && p->loss.kind == SC_POLICY_PPO) advantages_ppo(p);
@@ -199,12 +199,12 @@ sc_status sc_policy_make_phase(sc_policy *p, int64_t number)
             p->coef = sc_kl_adapt(p->coef, x->m.kl, p->o.kl_target, (double)p->n, p->o.kl_horizon);
         x->number = number;
     }
-    forget(a, x->answers.n);
+    sc_answers_free(a, x->answers.n);
     sc_free(prompt);
     return s;
 }
 
-sc_status sc_policy_measure(sc_policy *p, double *reward, double *tokens)
+sc_status sc_policy_measure(sc_policy *p, bool greedy, double *reward, double *tokens)
 {
     int64_t n = SC_MIN(p->data[1].n, MOST_EVAL);
     const sc_rl_prompt **prompt = sc_calloc((size_t)n, sizeof *prompt);
@@ -214,13 +214,13 @@ sc_status sc_policy_measure(sc_policy *p, double *reward, double *tokens)
     sc_answer *a = NULL;
     sc_status s = prompt && score && said ? SC_OK : sc_nomem();
     for (int64_t i = 0; !s && i < n; i++) prompt[i] = &p->data[1].item[i];
-    if (!s) s = sc_roller_run(p->roller, prompt, n, 1, 0, true, &r);
-    if (!s) s = tell(p, &r, prompt, 1, &a);
-    if (!s) s = judge(p, a, n, score, said, &failed);
+    if (!s) s = sc_roller_run(p->roller, prompt, n, 1, 0, greedy, &r);
+    if (!s) s = sc_policy_tell(p, &r, prompt, 1, &a);
+    if (!s) s = sc_policy_judge(p, a, n, score, said, &failed);
     *reward = 0;
     for (int64_t i = 0; !s && i < n; i++) *reward += score[i] / (double)n;
     if (!s) *tokens = (double)r.start[n] / (double)n;
-    forget(a, r.n);
+    sc_answers_free(a, r.n);
     sc_rollouts_free(&r);
     sc_free(prompt);
     sc_free(score);

@@ -84,7 +84,8 @@ static sc_status check_options(const sc_train_options *x, bool ppo)
     int64_t step = x->batch * x->accumulate;
     if (sc_train_ranks() > 1) return sc_fail(SC_EUNSUPPORTED, "answers are made by one process: without mpirun");
     if (x->n_replay || x->n_old_eval_data || x->n_ewc_data)
-        return sc_fail(SC_EUNSUPPORTED, "old data has no answers to reward: hold to the start by --kl or --l2-start");
+        return sc_fail(SC_EUNSUPPORTED,
+                       "old data has no answers to reward: hold to the start by --kl or --l2-start");
     if (x->on_spike && strcmp(x->on_spike, "rollback") == 0)
         return sc_fail(SC_EUNSUPPORTED, "--on-spike rollback: answers that were learned from are not made again");
     if (o->group < (ppo ? 1 : 2) || o->group > 4096)
@@ -143,7 +144,7 @@ static sc_status add_end(sc_policy *p, int32_t id)
     return SC_OK;
 }
 
-static sc_status find_ends(sc_policy *p)
+sc_status sc_policy_find_ends(sc_policy *p)
 {
     int64_t n;
     const int32_t *ends = sc_model_eos(p->model, &n);
@@ -179,7 +180,7 @@ static sc_status open_reference(sc_policy *p, const sc_objective_setup *x)
 
 static sc_status open_parts(sc_policy *p, const sc_objective_setup *x)
 {
-    sc_status s = find_ends(p);
+    sc_status s = sc_policy_find_ends(p);
     if (!s) s = read_prompts(p, x);
     if (!s) s = sc_rewards_open(&p->rewards, x->ctx, &p->o);
     if (!s && (!(p->said = sc_calloc((size_t)p->rewards.n, sizeof *p->said)) ||
@@ -405,7 +406,7 @@ static void policy_note(const void *self, json_t *line)
 static sc_status policy_evaluate(void *self, json_t *line)
 {
     double reward, tokens;
-    sc_status s = sc_policy_measure(self, &reward, &tokens);
+    sc_status s = sc_policy_measure(self, true, &reward, &tokens);
     if (s) return s;
     json_object_set_new(line, "eval_reward", json_real(reward));
     json_object_set_new(line, "eval_answer_tokens", json_real(tokens));

@@ -57,8 +57,25 @@ typedef struct sc_policy {
 sc_status sc_policy_make_phase(sc_policy *p, int64_t number);
 /* The prompt of answer i of phase `number`. */
 const sc_rl_prompt *sc_policy_prompt(sc_policy *p, int64_t number, int64_t i);
-/* Mean reward and length of the likeliest answers to the evaluation's prompts. */
-sc_status sc_policy_measure(sc_policy *p, double *reward, double *tokens);
+/* Mean reward and length of an answer to each of the evaluation's prompts, the likeliest or one that is sampled. */
+sc_status sc_policy_measure(sc_policy *p, bool greedy, double *reward, double *tokens);
+/* The ids that end answers: the model's and the tokenizer's. */
+sc_status sc_policy_find_ends(sc_policy *p);
+/* Answers as judges see them, `group` to each prompt: *out (r->n) is owned, sc_answers_free whatever is returned. */
+sc_status sc_policy_tell(const sc_policy *p, const sc_rollouts *r, const sc_rl_prompt *const *prompt, int64_t group,
+                         sc_answer **out);
+void sc_answers_free(sc_answer *a, int64_t n);
+/* What n answers are worth, each judge's mean (said), and the share that could not be judged. */
+sc_status sc_policy_judge(sc_policy *p, const sc_answer *a, int64_t n, float *score, double *said, double *failed);
+/* A policy that learns nothing: a model with the prompts of o->data as those to measure by, rewards and a sampler. (still.c) */
+typedef struct sc_still {
+    sc_policy p;
+    sc_train_options o;
+    sc_model *model;
+    sc_tokenizer *tokenizer;
+} sc_still;
+sc_status sc_still_open(sc_still *x, sc_context *ctx, const sc_train_options *o);
+void sc_still_close(sc_still *x); /* also after a failure */
 /* An answer's sequence and rows into the maker. */
 void sc_policy_put(sc_policy *p, const sc_rl_prompt *prompt, const int32_t *ids, int64_t n);
 /* The phase into and from "rollouts.safetensors" in a folder. (phase_file.c) */

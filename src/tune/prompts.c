@@ -101,7 +101,7 @@ static sc_status keep(reading *x, const sc_record *r, const json_t *messages, sc
     sc_rl_prompts *p = x->p;
     if (!sc_grow(&p->item, &p->cap, p->n + 1, sizeof *p->item)) return sc_nomem();
     sc_rl_prompt *q = &p->item[p->n];
-    *q = (sc_rl_prompt){.n = n, .record = record_of(r)};
+    *q = (sc_rl_prompt){.n = n, .record = record_of(r), .chat = messages != NULL};
     q->text = messages ? json_dumps(messages, JSON_COMPACT) : sc_strndup(text.p, (size_t)text.n);
     if (!q->text || !q->record) {
         sc_free(q->text);

@@ -12,6 +12,7 @@ typedef struct sc_rl_prompt {
     int64_t n;
     char *text;     /* NUL-terminated; of messages their JSON */
     json_t *record; /* an object */
+    bool chat;      /* the text is a list of messages */
 } sc_rl_prompt;
 
 /* ---- rewards (reward.c) ---- */
