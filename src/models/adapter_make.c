@@ -437,11 +437,9 @@ static sc_status add_whole(const sc_adapter_maker *k, method how, json_t **modul
     }
     sc_status s =
         both.oom ? sc_nomem() : sc_adapter_learn_whole(k, names, how == BITFIT ? ".bias" : NULL, &n, modules);
-    if (!s && !n && (names || how == BITFIT)) {
-        json_decref(*modules);
+    if (!s && !n && (names || how == BITFIT))
         s = sc_fail(SC_ENOTFOUND, "%s has no parameter to train that is %s%s%s", k->m->info.path,
                     how == BITFIT ? "a bias" : "within '", how == BITFIT ? "" : names, how == BITFIT ? "" : "'");
-    }
     sc_str_free(&both);
     return s;
 }
