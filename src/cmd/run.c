@@ -205,18 +205,8 @@ static int chat(run *r, const char *model)
 
 /* ---- options ---- */
 
-/* A low temperature and a fixed seed, then what the model's authors say, then what the user says. */
-static sc_status read_sampling(sc_cmd *c, sc_sampling *o, const sc_model *m)
+void sc_run_read_sampling(const sc_cmd *c, sc_sampling *o)
 {
-    sc_model_info info;
-    sc_model_describe(m, &info);
-    *o = (sc_sampling)SC_SAMPLING_INIT;
-    o->do_sample = info.source_vocab == 0; /* encoder-decoders are for tasks with one right answer */
-    o->temperature = 0.2;
-    o->top_p = 0.9;
-    const char *generation = sc_model_generation_config(m);
-    sc_status s = sc_sampling_from_json(o, generation, (int64_t)strlen(generation), "generation_config.json");
-    if (s) return s;
     const struct {
         const char *name;
         double *at;
@@ -229,9 +219,24 @@ static sc_status read_sampling(sc_cmd *c, sc_sampling *o, const sc_model *m)
                    {"presence-penalty", &o->presence_penalty}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (sc_cmd_given(c, numbers[i].name)) *numbers[i].at = sc_cmd_num(c, numbers[i].name);
-    if (sc_cmd_given(c, "temperature")) o->do_sample = true;
     if (sc_cmd_given(c, "top-k")) o->top_k = sc_cmd_int(c, "top-k");
     if (sc_cmd_given(c, "no-repeat-ngram-size")) o->no_repeat_ngram_size = sc_cmd_int(c, "no-repeat-ngram-size");
+}
+
+/* A low temperature and a fixed seed, then what the model's authors say, then what the user says. */
+static sc_status read_sampling(sc_cmd *c, sc_sampling *o, const sc_model *m)
+{
+    sc_model_info info;
+    sc_model_describe(m, &info);
+    *o = (sc_sampling)SC_SAMPLING_INIT;
+    o->do_sample = info.source_vocab == 0; /* encoder-decoders are for tasks with one right answer */
+    o->temperature = 0.2;
+    o->top_p = 0.9;
+    const char *generation = sc_model_generation_config(m);
+    sc_status s = sc_sampling_from_json(o, generation, (int64_t)strlen(generation), "generation_config.json");
+    if (s) return s;
+    sc_run_read_sampling(c, o);
+    if (sc_cmd_given(c, "temperature")) o->do_sample = true;
     o->seed = (uint64_t)sc_cmd_int(c, "seed");
     if (sc_cmd_flag(c, "greedy")) o->do_sample = false;
     return SC_OK;

@@ -81,22 +81,8 @@ static void read_tree(sc_cmd *c, sc_ask_method *m)
 
 static void read_sampling(sc_cmd *c, sc_ask_method *m)
 {
-    sc_sampling *o = &m->sampling;
-    const struct {
-        const char *name;
-        double *at;
-    } numbers[] = {{"temperature", &o->temperature},
-                   {"top-p", &o->top_p},
-                   {"min-p", &o->min_p},
-                   {"typical-p", &o->typical_p},
-                   {"repetition-penalty", &o->repetition_penalty},
-                   {"frequency-penalty", &o->frequency_penalty},
-                   {"presence-penalty", &o->presence_penalty}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (sc_cmd_given(c, numbers[i].name)) *numbers[i].at = sc_cmd_num(c, numbers[i].name);
-    o->do_sample = sc_cmd_given(c, "temperature") && !sc_cmd_flag(c, "greedy");
-    if (sc_cmd_given(c, "top-k")) o->top_k = sc_cmd_int(c, "top-k");
-    if (sc_cmd_given(c, "no-repeat-ngram-size")) o->no_repeat_ngram_size = sc_cmd_int(c, "no-repeat-ngram-size");
+    sc_run_read_sampling(c, &m->sampling);
+    m->sampling.do_sample = sc_cmd_given(c, "temperature") && !sc_cmd_flag(c, "greedy");
     m->seed = (uint64_t)sc_cmd_int(c, "seed");
 }
 

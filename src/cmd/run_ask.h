@@ -5,6 +5,9 @@
 
 #include "cmd/cmd.h"
 
+struct sc_sampling;
+/* What of its numbers was typed, into *o. (run.c) */
+void sc_run_read_sampling(const sc_cmd *c, struct sc_sampling *o);
 /* Whether one of these options, or an endpoint, was given. */
 bool sc_run_asks(const sc_cmd *c);
 /* The whole verb then. The exit code. */

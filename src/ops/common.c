@@ -8,6 +8,15 @@ sc_status sc_infer_like_input(sc_tensor *y)
     return SC_OK;
 }
 
+sc_status sc_infer_row_gradient(sc_tensor *y)
+{
+    sc_status s;
+    if ((s = sc_want_dtype(y->in[3], "the gradient", SC_F32)) || (s = sc_want_rank(y->in[3], "the gradient", 1)) ||
+        (s = sc_want_dim(y->in[3], "the gradient", 0, y->in[0]->shape.dim[0])))
+        return s;
+    return sc_infer_like_input(y);
+}
+
 int64_t sc_tensor_count(const sc_tensor *t) { return sc_shape_elements(&t->shape); }
 
 double sc_tensor_bytes(const sc_tensor *t)

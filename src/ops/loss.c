@@ -48,12 +48,8 @@ const sc_op sc_op_cross_entropy = {
 
 static sc_status grad_infer(sc_tensor *y)
 {
-    sc_status s;
-    if ((s = check(y)) || (s = sc_want_dtype(y->in[3], "the gradient", SC_F32)) ||
-        (s = sc_want_rank(y->in[3], "the gradient", 1)) ||
-        (s = sc_want_dim(y->in[3], "the gradient", 0, y->in[0]->shape.dim[0])))
-        return s;
-    return sc_infer_like_input(y);
+    sc_status s = check(y);
+    return s ? s : sc_infer_row_gradient(y);
 }
 
 const sc_op sc_op_cross_entropy_grad = {.name = "cross_entropy_grad",

@@ -22,7 +22,8 @@ enum {
 #undef V
 
 /* ---- shape rules and costs that several operations share (common.c) ---- */
-sc_status sc_infer_like_input(sc_tensor *y); /* dtype and shape of in[0] */
+sc_status sc_infer_like_input(sc_tensor *y);   /* dtype and shape of in[0] */
+sc_status sc_infer_row_gradient(sc_tensor *y); /* the same, where in[3] is a gradient of its rows */
 sc_cost sc_cost_elementwise(const sc_step *s);
 int64_t sc_tensor_count(const sc_tensor *t);
 double sc_tensor_bytes(const sc_tensor *t);
