@@ -113,7 +113,7 @@ static void test_frames(void **state)
     sc_document_language(&d, "zh-Hant");
     sc_document_domain(&d, "a label that is longer than a label may be");
     for (int i = 0; i < 12; i++) {
-        char name[16];
+        char name[20];
         snprintf(name, sizeof name, "score%d", i);
         sc_document_score(&d, name, i / 7.0);
     }

@@ -550,7 +550,7 @@ static void subjects_are_found(void **state)
         double inside = 0, across = 0;
         for (int i = 0; i < SUBJECT; i++)
             for (int j = 0; j < i; j++) {
-                char one[8], two[8], other[8];
+                char one[16], two[16], other[16];
                 snprintf(one, sizeof one, "a%d", i);
                 snprintf(two, sizeof two, "a%d", j);
                 snprintf(other, sizeof other, "b%d", j);

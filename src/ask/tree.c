@@ -154,7 +154,7 @@ static sc_status judge(tree *t, const int64_t *which, int n)
 static sc_status vote(tree *t, const int64_t *which, int n)
 {
     enum { MOST = 100 };
-    char number[MOST][8];
+    char number[MOST][12];
     const char *words[MOST];
     double p[MOST];
     sc_str asked = {0};
