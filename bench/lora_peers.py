@@ -17,14 +17,13 @@ import tempfile
 
 import shape1b
 from common import ROOT, call, cpu_name, median, table, tool
-from train_peers import MODELS, PEERS, Worker
+from train_peers import MODELS, PEERS, Worker, take_turns
 
 MARKS = "<!-- results: written by bench/lora_peers.py --write -->", "<!-- end of results -->"
 
 
 def torch_worker(rank, rows, length, mode, threads):
     """One process: warms up, then makes a step for each line of stdin and prints its seconds."""
-    import time
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -51,16 +50,7 @@ def torch_worker(rank, rows, length, mode, threads):
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
 
-    step()
-    step()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        begun = time.perf_counter()
-        step()
-        print(time.perf_counter() - begun, flush=True)
-    with open("/proc/self/status", encoding="utf-8") as f:
-        peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
-    print(json.dumps({"peak_memory_bytes": peak}), flush=True)
+    take_turns(step)
 
 
 def own(model, rows, length, args, *more):

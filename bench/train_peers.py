@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 from common import ROOT, call, cpu_name, median, table, tool
 
@@ -29,9 +30,22 @@ KEEP = {"MALLOC_MMAP_THRESHOLD_": "8589934592", "MALLOC_TRIM_THRESHOLD_": "85899
 PEERS = {"eager": {}, "eager, memory kept": KEEP, "compile, memory kept": KEEP}
 
 
+def take_turns(step):
+    """Warms up, then makes a step for each line of stdin and prints its seconds."""
+    step()
+    step()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begun = time.perf_counter()
+        step()
+        print(time.perf_counter() - begun, flush=True)
+    with open("/proc/self/status", encoding="utf-8") as f:
+        peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
+    print(json.dumps({"peak_memory_bytes": peak}), flush=True)
+
+
 def torch_worker(kind, precision, mode, threads):
     """One process: warms up, then makes a step for each line of stdin and prints its seconds."""
-    import time
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
     _, shape, rows, length = MODELS[kind]
@@ -56,16 +70,7 @@ def torch_worker(kind, precision, mode, threads):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    step()
-    step()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        begun = time.perf_counter()
-        step()
-        print(time.perf_counter() - begun, flush=True)
-    with open("/proc/self/status", encoding="utf-8") as f:
-        peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
-    print(json.dumps({"peak_memory_bytes": peak}), flush=True)
+    take_turns(step)
 
 
 class Worker:

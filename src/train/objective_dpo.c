@@ -54,9 +54,6 @@ static sc_status dpo_open(void **self, const sc_objective_setup *s)
     return e;
 }
 
-static void dpo_size(const void *self, sc_objective_size *out) { sc_preference_set_size(self, out); }
-static void dpo_describe(void *self, int64_t index, sc_str *out) { sc_preference_set_describe(self, index, out); }
-
 static sc_status batch(dpo *x, bool eval, int64_t index, sc_text_batch *out)
 {
     sc_status s = sc_preference_set_batch(&x->set, eval, index, out);
@@ -69,8 +66,6 @@ static sc_status dpo_eval_batch(void *self, int64_t index, sc_text_batch *out)
 {
     return batch(self, true, index, out);
 }
-
-static sc_status dpo_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
 
 static sc_status dpo_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
@@ -100,9 +95,9 @@ const sc_objective sc_objective_dpo = {.name = "dpo",
                                        .rate = 0.001,
                                        .open = dpo_open,
                                        .free = dpo_free,
-                                       .size = dpo_size,
+                                       .size = sc_preference_set_size,
                                        .batch = dpo_batch,
                                        .eval_batch = dpo_eval_batch,
-                                       .describe = dpo_describe,
+                                       .describe = sc_preference_set_describe,
                                        .build = dpo_build,
-                                       .finish = dpo_finish};
+                                       .finish = sc_preference_set_publish};

@@ -50,9 +50,6 @@ static sc_status kto_open(void **self, const sc_objective_setup *s)
     return e;
 }
 
-static void kto_size(const void *self, sc_objective_size *out) { sc_preference_set_size(self, out); }
-static void kto_describe(void *self, int64_t index, sc_str *out) { sc_preference_set_describe(self, index, out); }
-
 /* How far the model is from the reference on answers to other prompts; never below 0. */
 static sc_status measure(kto *x, bool eval, int64_t index, float *out)
 {
@@ -104,8 +101,6 @@ static sc_status kto_eval_batch(void *self, int64_t index, sc_text_batch *out)
     return batch(self, true, index, out);
 }
 
-static sc_status kto_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
-
 static sc_status kto_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     const kto *x = self;
@@ -136,9 +131,9 @@ const sc_objective sc_objective_kto = {.name = "kto",
                                        .together = true,
                                        .open = kto_open,
                                        .free = kto_free,
-                                       .size = kto_size,
+                                       .size = sc_preference_set_size,
                                        .batch = kto_batch,
                                        .eval_batch = kto_eval_batch,
-                                       .describe = kto_describe,
+                                       .describe = sc_preference_set_describe,
                                        .build = kto_build,
-                                       .finish = kto_finish};
+                                       .finish = sc_preference_set_publish};

@@ -36,9 +36,6 @@ static sc_status orpo_open(void **self, const sc_objective_setup *s)
     return e;
 }
 
-static void orpo_size(const void *self, sc_objective_size *out) { sc_preference_set_size(self, out); }
-static void orpo_describe(void *self, int64_t index, sc_str *out) { sc_preference_set_describe(self, index, out); }
-
 static sc_status batch(orpo *x, bool eval, int64_t index, sc_text_batch *out)
 {
     sc_status s = sc_preference_set_batch(&x->set, eval, index, out);
@@ -54,8 +51,6 @@ static sc_status orpo_eval_batch(void *self, int64_t index, sc_text_batch *out)
 {
     return batch(self, true, index, out);
 }
-
-static sc_status orpo_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
 
 static sc_status orpo_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
@@ -82,9 +77,9 @@ const sc_objective sc_objective_orpo = {.name = "orpo",
                                         .rate = 0.001,
                                         .open = orpo_open,
                                         .free = orpo_free,
-                                        .size = orpo_size,
+                                        .size = sc_preference_set_size,
                                         .batch = orpo_batch,
                                         .eval_batch = orpo_eval_batch,
-                                        .describe = orpo_describe,
+                                        .describe = sc_preference_set_describe,
                                         .build = orpo_build,
-                                        .finish = orpo_finish};
+                                        .finish = sc_preference_set_publish};

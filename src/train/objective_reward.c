@@ -90,12 +90,6 @@ static sc_status reward_open(void **self, const sc_objective_setup *s)
     return e;
 }
 
-static void reward_size(const void *self, sc_objective_size *out) { sc_preference_set_size(self, out); }
-static void reward_describe(void *self, int64_t index, sc_str *out)
-{
-    sc_preference_set_describe(self, index, out);
-}
-
 /* A prompt with an answer, without padding at its end. */
 static void put_text(reward *x, const sc_preferences *p, const sc_preference *e, int k)
 {
@@ -137,8 +131,6 @@ static sc_status reward_eval_batch(void *self, int64_t index, sc_text_batch *out
     return batch(self, true, index, out);
 }
 
-static sc_status reward_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
-
 static sc_status reward_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
     const reward *x = self;
@@ -162,9 +154,9 @@ const sc_objective sc_objective_reward = {.name = "reward",
                                           .changes = reward_changes,
                                           .open = reward_open,
                                           .free = reward_free,
-                                          .size = reward_size,
+                                          .size = sc_preference_set_size,
                                           .batch = reward_batch,
                                           .eval_batch = reward_eval_batch,
-                                          .describe = reward_describe,
+                                          .describe = sc_preference_set_describe,
                                           .build = reward_build,
-                                          .finish = reward_finish};
+                                          .finish = sc_preference_set_publish};

@@ -38,9 +38,6 @@ static sc_status simpo_open(void **self, const sc_objective_setup *s)
     return e;
 }
 
-static void simpo_size(const void *self, sc_objective_size *out) { sc_preference_set_size(self, out); }
-static void simpo_describe(void *self, int64_t index, sc_str *out) { sc_preference_set_describe(self, index, out); }
-
 static sc_status batch(simpo *x, bool eval, int64_t index, sc_text_batch *out)
 {
     sc_status s = sc_preference_set_batch(&x->set, eval, index, out);
@@ -57,8 +54,6 @@ static sc_status simpo_eval_batch(void *self, int64_t index, sc_text_batch *out)
 {
     return batch(self, true, index, out);
 }
-
-static sc_status simpo_finish(const void *self, const char *dir) { return sc_preference_set_publish(self, dir); }
 
 static sc_status simpo_build(const void *self, sc_loss_graph *out, const sc_model *m, const sc_text_batch *b)
 {
@@ -84,9 +79,9 @@ const sc_objective sc_objective_simpo = {.name = "simpo",
                                          .rate = 0.001,
                                          .open = simpo_open,
                                          .free = simpo_free,
-                                         .size = simpo_size,
+                                         .size = sc_preference_set_size,
                                          .batch = simpo_batch,
                                          .eval_batch = simpo_eval_batch,
-                                         .describe = simpo_describe,
+                                         .describe = sc_preference_set_describe,
                                          .build = simpo_build,
-                                         .finish = simpo_finish};
+                                         .finish = sc_preference_set_publish};

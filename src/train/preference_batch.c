@@ -358,20 +358,23 @@ void sc_preference_set_free(sc_preference_set *x)
     sc_free(x->scores);
 }
 
-sc_status sc_preference_set_publish(const sc_preference_set *x, const char *dir)
+sc_status sc_preference_set_publish(const void *self, const char *dir)
 {
+    const sc_preference_set *x = self;
     return x->data[0].source ? sc_chat_template_write(x->data[0].source, dir) : SC_OK;
 }
 
-void sc_preference_set_size(const sc_preference_set *x, sc_objective_size *out)
+void sc_preference_set_size(const void *self, sc_objective_size *out)
 {
+    const sc_preference_set *x = self;
     *out = (sc_objective_size){.examples = x->data[0].count,
                                .tokens = x->data[0].tokens,
                                .eval_batches = (x->data[1].count + x->rows - 1) / x->rows};
 }
 
-void sc_preference_set_describe(sc_preference_set *x, int64_t index, sc_str *out)
+void sc_preference_set_describe(void *self, int64_t index, sc_str *out)
 {
+    sc_preference_set *x = self;
     for (int64_t i = 0; i < x->rows; i++) {
         const sc_preference *p = &x->data[0].item[sc_order_at(&x->order, index * x->rows + i)];
         sc_str_printf(out, "%s%s line %lld", i ? ", " : "", sc_path_base(p->path), (long long)p->line);

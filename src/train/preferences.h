@@ -80,12 +80,12 @@ typedef struct sc_preference_set {
 /* Reads the data; refers: a reference is opened as the options say, or what it said is read or computed. */
 sc_status sc_preference_set_open(sc_preference_set *x, const sc_objective_setup *s, bool refers);
 void sc_preference_set_free(sc_preference_set *x);
-void sc_preference_set_size(const sc_preference_set *x, sc_objective_size *out);
-void sc_preference_set_describe(sc_preference_set *x, int64_t index, sc_str *out);
+/* Of an objective that begins with its set: as in sc_objective. publish is its `finish`. */
+void sc_preference_set_size(const void *self, sc_objective_size *out);
+void sc_preference_set_describe(void *self, int64_t index, sc_str *out);
+sc_status sc_preference_set_publish(const void *self, const char *dir);
 /* Batch `index`: all better answers, then all worse ones, with the inputs above. */
 sc_status sc_preference_set_batch(sc_preference_set *x, bool eval, int64_t index, sc_text_batch *out);
-/* What of the data belongs to the run's folder: as sc_objective.finish. */
-sc_status sc_preference_set_publish(const sc_preference_set *x, const char *dir);
 /* The same in steps, for other sequences: begin, sequences, finish. */
 void sc_preference_set_begin(sc_preference_set *x, bool eval, int64_t index);
 /* Answer k of all examples, each behind its prompt. */
